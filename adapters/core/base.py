@@ -1,0 +1,164 @@
+"""What every framework adapter is: the algebra, and eight verbs to run it with.
+
+An adapter is one file in `adapters/`, found by its name, holding one subclass of
+`Adapter`. Importing the file must not import the framework: that happens in
+`__init__`, in a worker process of the framework's own environment. So a framework that
+is absent costs nothing and breaks nothing.
+
+The life of an adapter object, all in one worker:
+
+    adapter = Torch(variant="compile", device="cpu", precision="float32", threads=2)
+    params  = {name: adapter.place(value, spec.role, spec.groups) for ...}
+    x, y    = adapter.place(images, "image"), adapter.place(labels, "labels")
+    call    = adapter.infer(workload)             # nothing is timed but what these return
+    out     = call(params, x); adapter.sync(out); adapter.dump(out, "image")
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata, util
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+Array = Any  # a framework's own array
+
+
+class Unsupported(Exception):
+    """This adapter cannot run that cell; the message says why, for a person."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to run an adapter: a line in its table.
+
+    `compile_seconds` is a rough cost, per convolution or linear layer of a workload, of
+    the first call beyond running it; it serves time estimates and nothing else.
+    """
+
+    summary: str
+    options: dict[str, Any]
+    compile_seconds: float = 0.0
+
+
+class State(NamedTuple):
+    """What a training step consumes and returns; names as the network layer gives them."""
+
+    params: dict[str, Array]  # trained
+    stats: dict[str, Array]  # batch-norm means and variances
+    velocity: dict[str, Array]  # momentum, one for each of params
+
+
+class Adapter:
+    """Subclass this once per framework and give it the operations of `Operations`."""
+
+    # The modules that must be importable, and the distributions that tell its version.
+    requires: ClassVar[tuple[str, ...]] = ()
+    distributions: ClassVar[tuple[str, ...]] = ()
+    # The way it runs, by name; "" is the default, and comes first.
+    variants: ClassVar[dict[str, Variant]] = {"": Variant("as it is", {})}
+    # Which environment it lives in; "" is one named as its file is.
+    environment: ClassVar[str] = ""
+    # False for an adapter that does no work (the null adapter): never verified or ranked.
+    computes: ClassVar[bool] = True
+    # False for an inference engine.
+    trains: ClassVar[bool] = True
+
+    def __init__(self, variant: str, device: str, precision: str, threads: int):
+        """Import the framework and settle what is settled once per process.
+
+        device is "cpu" or "cuda" (a worker sees only its own GPU, as number 0);
+        precision is "float32" (strict: no TF32, no bfloat16 passes) or "float64".
+        Raises Unsupported.
+        """
+        self.options = self.variants[variant].options
+        self.device, self.precision, self.threads = device, precision, threads
+
+    @classmethod
+    def missing(cls, variant: str) -> str | None:
+        """Why `variant` cannot run in this interpreter, or None. Imports nothing."""
+        for module in cls.requires:
+            if util.find_spec(module) is None:
+                return f"the Python package '{module}' is not installed"
+        return None
+
+    @classmethod
+    def version(cls) -> str | None:
+        """The installed framework's version, without importing it."""
+        for name in cls.distributions:
+            try:
+                return metadata.version(name)
+            except metadata.PackageNotFoundError:
+                continue
+        return None
+
+    # --- arrays -----------------------------------------------------------------
+
+    def place(self, value: np.ndarray, role: str, groups: int = 1) -> Array:
+        """A canonical NumPy array -> this framework's own, fresh, on its device, in its layout.
+
+        role: `image` (N, C, H, W); `labels` (N,), whole numbers; `kernel`
+        (O, C / groups, KH, KW); `matrix`; or a vector's role. All but labels are cast
+        to this adapter's precision.
+        """
+        raise NotImplementedError
+
+    def dump(self, handle: Array, role: str, groups: int = 1) -> np.ndarray:
+        """The inverse of `place`: a canonical NumPy array that shares no memory.
+
+        Activations of four dimensions are `image`, all others (logits, losses) `matrix`.
+        """
+        raise NotImplementedError
+
+    def copy(self, tree: Any) -> Any:
+        """A fresh copy of every array in a State (or dict, or array)."""
+        raise NotImplementedError
+
+    def start(self, params: dict[str, Array], trained: set[str]) -> State:
+        """The state before the first step: copies of the parameters, zero momentum."""
+        raise NotImplementedError
+
+    # --- what is timed ------------------------------------------------------------
+
+    def infer(self, workload: Any) -> Callable[[dict[str, Array], Array], Array]:
+        """-> call(params, x) -> the workload's output."""
+        raise NotImplementedError
+
+    def gradients(
+        self, workload: Any, trained: set[str]
+    ) -> Callable[[dict[str, Array], Array, Array], tuple[Array, dict[str, Array]]]:
+        """-> call(params, x, labels) -> (loss, gradients by name), with no update.
+
+        Forward and backward, batch norm in its training form (its new state is thrown
+        away). Where `workload.input_gradient`, the gradients hold one for "input" too.
+        """
+        raise NotImplementedError
+
+    def train(
+        self, workload: Any, lr: float, momentum: float
+    ) -> Callable[[State, Array, Array], tuple[State, Array]]:
+        """-> step(state, x, labels) -> (new state, loss). The step consumes its state.
+
+        Loss, gradients of all params, then SGD with momentum:
+        v' = momentum * v + g; p' = p - lr * v'. Batch-norm state moves too.
+        """
+        raise NotImplementedError
+
+    # --- the rest -------------------------------------------------------------------
+
+    def sync(self, result: Any) -> None:
+        """Return once every effect of the call that gave `result` is done."""
+
+    def memory(self) -> dict[str, int]:
+        """Bytes on the device as the framework knows them: `allocated`, `reserved` peaks."""
+        return {}
+
+    def manifest(self) -> dict[str, Any]:
+        """What really runs, for the record: layout, compile mode, TF32, threads, versions."""
+        return {}
+
+    def reset(self) -> None:
+        """Forget compiled code and cached memory: called between two workloads."""
+
+    def close(self) -> None:
+        """Called once, last."""

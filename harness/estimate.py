@@ -1,0 +1,78 @@
+"""How long will it take? Rough answers from the cost model, before anything is measured.
+
+They decide what a budget can hold, and what the progress display promises at first;
+once the first launch has been seen, its measured costs take over. All seconds.
+"""
+
+import functools
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness import timing
+
+# Seconds a worker takes to start and import its framework (FACTS: 0.1 to 3.6).
+IMPORT = 2.5
+# The slowest contender reaches about this share of the matrix rate on convolutions.
+SHARE = 0.3
+BYTES_PER_SECOND = 5e9
+CALL_OVERHEAD = 100e-6
+# What a training step costs a compiler, beyond the forward pass alone.
+TRAIN_COMPILES = 3.0
+# Warm-up in the first launch, and verification, per cell.
+SETTLING = 1.0
+TURN = 0.040
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an estimate needs to know of one comparison."""
+
+    flops: float
+    bytes: float
+    layers: int  # convolutions and linear layers: what a compiler chews on
+    trains: bool
+
+
+@functools.cache
+def matrix_rate() -> float:
+    """This machine's float32 matrix product, operations per second, by a look of 0.1 s."""
+    a = np.ones((768, 768), np.float32)
+    best = float("inf")
+    for _ in range(4):
+        begin = time.perf_counter()
+        a @ a
+        best = min(best, time.perf_counter() - begin)
+    return 2 * 768**3 / best
+
+
+def call(work: Work) -> float:
+    """One call of a slow contender."""
+    computing = work.flops / (matrix_rate() * SHARE)
+    return max(computing, work.bytes / BYTES_PER_SECOND) + CALL_OVERHEAD
+
+
+def turn(work: Work) -> float:
+    seconds = call(work)
+    calls = timing.calls_for(seconds, TURN)
+    return seconds * max(calls, 2)
+
+
+def compiling(work: Work, per_layer: float) -> float:
+    return per_layer * work.layers * (TRAIN_COMPILES if work.trains else 1.0)
+
+
+def cold(work: Work, per_layer: float) -> float:
+    """A cell in the cold pass: a fresh process with an empty cache, then with a full one."""
+    return 2 * (IMPORT + 2 * call(work)) + 1.3 * compiling(work, per_layer) + SETTLING
+
+
+def first_launch(work: Work, per_layer: float) -> float:
+    """Setting a cell up for the first time: compile, verify, warm up; without its turns."""
+    return compiling(work, per_layer) + SETTLING + 10 * call(work)
+
+
+def later_launch(work: Work, per_layer: float) -> float:
+    """The same with a filled cache; warm XLA still traces. Two are set up at a time."""
+    return (0.15 * compiling(work, per_layer) + 0.1 + 10 * call(work)) / 2

@@ -1,0 +1,381 @@
+"""The plan: what a run will measure, settled and written down before it starts.
+
+A suite, contenders and a device become comparisons: cells that differ in the contender
+alone, measured together and ranked. The plan is a run's first document (`plan.json`);
+resuming reads it back and measures what is missing of it, on the same machine, with the
+same versions and code, or not at all.
+"""
+
+import hashlib
+import re
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from adapters.core import cost as cost_model
+from adapters.core.discovery import adapter_class
+from harness import estimate
+from harness.errors import Wrong
+from harness.inventory import Contender
+from harness.processes import ROOT
+from harness.records import SCHEMA
+from harness.suite import Comparison, Suite
+from suites import catalogue
+
+LAUNCHES = 6  # the first stage; below it nothing is named a winner
+MOST_LAUNCHES = 20
+# A narrower question than its suite gets its share of the suite's time, but at least this.
+LEAST_BUDGET = 100.0
+# Estimates are rough: a comparison is left out only where they exceed the budget by half.
+SLACK = 1.5
+
+
+class Cost(msgspec.Struct):
+    """Of one call; see adapters/core/cost.py."""
+
+    flops: float
+    bytes: float
+    parameters: int
+    activations: float
+    layers: int
+    reduction: int
+
+
+class PlannedContender(msgspec.Struct):
+    name: str
+    adapter: str
+    version: str | None
+    variant: str
+    copy: int
+    summary: str
+    computes: bool = True
+
+
+class PlannedComparison(msgspec.Struct):
+    id: str
+    workload: str
+    kind: str
+    summary: str
+    batch: int
+    size: int | None
+    input: list[int]
+    direction: str
+    precision: str
+    device: str
+    headline: bool
+    contenders: list[str]
+    cost: Cost
+
+    @property
+    def work(self) -> estimate.Work:
+        return estimate.Work(
+            self.cost.flops, self.cost.bytes, self.cost.layers, self.direction != "infer"
+        )
+
+    @property
+    def latency(self) -> bool:
+        """Whether each call is waited for; training is timed by the block."""
+        return self.direction == "infer"
+
+
+class NoiseFloor(msgspec.Struct):
+    """The contender that is entered twice, and in which comparisons."""
+
+    twin: str
+    of: str
+
+
+class Plan(msgspec.Struct):
+    schema: int
+    run: str
+    created: str
+    command: str
+    suite: dict[str, str]
+    settings: dict[str, Any]
+    budget_s: float
+    fingerprint: dict[str, str]
+    contenders: list[PlannedContender]
+    absent: list[dict[str, str]]  # asked for, or known, but not runnable here: name, reason
+    noise_floor: NoiseFloor | None
+    comparisons: list[PlannedComparison]
+    left_out: list[dict[str, str]]  # comparison, reason
+
+    def contender(self, name: str) -> PlannedContender:
+        return next(c for c in self.contenders if c.name == name)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds a comparison is expected to take, by part."""
+
+    cold: float
+    first: float
+    launch: float
+
+    @property
+    def total(self) -> float:
+        return self.cold + self.first + self.launch * (LAUNCHES - 1)
+
+
+def check_run_name(name: str) -> str:
+    """Raises Wrong for a name that is not one plain folder."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name) or name == "published":
+        raise Wrong(
+            f"run name '{name}': expected letters, digits, '.', '_' and '-' "
+            "(at most 100, beginning with a letter or digit); choose another --run-id"
+        )
+    return name
+
+
+def seconds(text: str) -> float:
+    """'90', '90s', '10m', '1h30m' -> seconds. Raises Wrong."""
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip())
+    if not text.strip() or match is None:
+        raise Wrong(f"time '{text}': expected something like 90s, 10m or 1h30m")
+    hours, minutes, rest = (int(part or 0) for part in match.groups())
+    total = 3600 * hours + 60 * minutes + rest
+    if total <= 0:
+        raise Wrong(f"time '{text}': expected more than nothing, such as 10m")
+    return float(total)
+
+
+def select(suite: Suite, globs: str | None, precision: str | None) -> list[Comparison]:
+    """The suite's comparisons, narrowed. A workload outside the suite comes at its usual size."""
+    chosen = list(suite.comparisons)
+    if globs:
+        chosen = []
+        for pattern in globs.split(","):
+            found = [c for c in suite.comparisons if fnmatch(c.workload, pattern)]
+            chosen += found or _from_catalogue(pattern)
+    if precision:
+        chosen = [msgspec.structs.replace(c, precision=precision) for c in chosen]
+    return list({c.id: c for c in chosen}.values())
+
+
+def _from_catalogue(pattern: str) -> list[Comparison]:
+    known = [w for w in catalogue.load().values() if w.kind != "check"]
+    found = [w for w in known if fnmatch(w.name, pattern)]
+    if not found:
+        catalogue.get(pattern)  # raises, naming its neighbours
+        raise Wrong(f"no workload matches '{pattern}'; `bakeoff list` shows them")
+    return [
+        Comparison(workload=w.name, batch=w.batch, direction=direction, headline=True)
+        for w in found
+        for direction in (("infer", "train") if w.kind == "convnet" else ("infer",))
+    ]
+
+
+def make(
+    run: str,
+    command: str,
+    suite: Suite,
+    comparisons: list[Comparison],
+    contenders: list[Contender],
+    absent: list[dict[str, str]],
+    device: str,
+    budget: float | None,
+    explicit: bool,
+    settings: dict[str, Any],
+    versions: dict[str, str],
+) -> tuple[Plan, dict[str, Estimate]]:
+    """Turns the question into a plan, and says what each of its parts may take.
+
+    `explicit`: the user named the workloads, so nothing is left out for want of time.
+    Raises Wrong for a workload whose sizes are impossible.
+    """
+    planned = [_contender(c) for c in contenders]
+    measured = [_comparison(c, device, planned) for c in comparisons]
+    if budget is None:
+        share = len(measured) * len(planned) / (len(suite.comparisons) * 6)
+        budget = max(LEAST_BUDGET, min(1.0, share) * seconds(suite.budget))
+    floor = _noise_floor(planned, measured)
+    estimates = {c.id: _estimate(c, planned) for c in measured}
+    left_out: list[dict[str, str]] = []
+    if not explicit:
+        measured, left_out = _fit(measured, estimates, budget, len(planned))
+    plan = Plan(
+        schema=SCHEMA,
+        run=run,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=command,
+        suite={"name": suite.name, "title": suite.title, "summary": suite.summary},
+        settings=settings,
+        budget_s=budget,
+        fingerprint=fingerprint(versions),
+        contenders=planned + floor[1],
+        absent=absent,
+        noise_floor=floor[0],
+        comparisons=measured,
+        left_out=left_out,
+    )
+    return plan, estimates
+
+
+def _contender(contender: Contender) -> PlannedContender:
+    kind = adapter_class(contender.adapter)
+    summary = kind.variants[contender.variant].summary
+    return PlannedContender(
+        contender.name,
+        contender.adapter,
+        contender.version,
+        contender.variant,
+        contender.copy,
+        summary,
+        kind.computes,
+    )
+
+
+def _comparison(
+    asked: Comparison, device: str, contenders: list[PlannedContender]
+) -> PlannedComparison:
+    try:
+        workload = catalogue.get(asked.workload).resized(asked.size)
+        cost = cost_model.cost(workload, asked.batch, asked.direction)
+    except (KeyError, ValueError) as error:
+        raise Wrong(f"{asked.workload} at size {asked.size}: {error.args[0]}") from None
+    layers = [op for op in cost.operations if op.name in ("conv2d", "linear")]
+    asked = msgspec.structs.replace(asked, device=device)
+    return PlannedComparison(
+        id=asked.id,
+        workload=asked.workload,
+        kind=workload.kind,
+        summary=workload.summary,
+        batch=asked.batch,
+        size=asked.size,
+        input=list(workload.input),
+        direction=asked.direction,
+        precision=asked.precision,
+        device=device,
+        headline=asked.headline,
+        contenders=[c.name for c in contenders],
+        cost=Cost(
+            cost.flops,
+            cost.bytes,
+            cost.parameters,
+            cost.activations,
+            len(layers),
+            max([op.reduction for op in layers], default=1),
+        ),
+    )
+
+
+def _noise_floor(
+    contenders: list[PlannedContender], comparisons: list[PlannedComparison]
+) -> tuple[NoiseFloor | None, list[PlannedContender]]:
+    """Enters the cheapest contender again, into the cheapest quarter of the comparisons.
+
+    Cheapest: it compiles nothing, and has a framework of its own to bring its noise in.
+    None where the user entered a contender twice, or there is only the null adapter.
+    """
+    if any(c.copy > 1 for c in contenders) or not any(c.computes for c in contenders):
+        return None, []
+
+    def price(contender: PlannedContender) -> tuple[float, bool, str]:
+        kind = adapter_class(contender.adapter)
+        compile_seconds = kind.variants[contender.variant].compile_seconds
+        return compile_seconds, kind.requires in ((), ("numpy",)), contender.name
+
+    of = min((c for c in contenders if c.computes), key=price)
+    twin = msgspec.structs.replace(of, name=f"{of.name}#2", copy=2)
+    # A pair wants a third contender's rounds least: those comparisons come first.
+    cheapest = sorted(comparisons, key=lambda c: estimate.call(c.work))
+    for comparison in cheapest[: max(1, len(comparisons) // 4)]:
+        comparison.contenders.append(twin.name)
+    return NoiseFloor(twin.name, of.name), [twin]
+
+
+def _estimate(comparison: PlannedComparison, contenders: list[PlannedContender]) -> Estimate:
+    work = comparison.work
+    per_layer = [adapter_class(c.adapter).variants[c.variant].compile_seconds for c in contenders]
+    turns = len(comparison.contenders) ** 2 * estimate.turn(work)
+    return Estimate(
+        cold=sum(estimate.cold(work, p) for p in per_layer) if comparison.headline else 0.0,
+        first=sum(estimate.first_launch(work, p) for p in per_layer) + turns,
+        launch=sum(estimate.later_launch(work, p) for p in per_layer) + turns,
+    )
+
+
+def launching(contenders: int) -> float:
+    """Seconds to start the workers of all launch groups, and to greet each contender once."""
+    return estimate.IMPORT * contenders * (LAUNCHES + 1) / 2
+
+
+def _fit(
+    comparisons: list[PlannedComparison],
+    estimates: dict[str, Estimate],
+    budget: float,
+    contenders: int,
+) -> tuple[list[PlannedComparison], list[dict[str, str]]]:
+    """In the suite's order, whatever fits; always the first."""
+    kept, left_out, spent = [], [], launching(contenders)
+    for comparison in comparisons:
+        need = estimates[comparison.id].total
+        if kept and spent + need > SLACK * budget:
+            reason = f"about {need:.0f} s more would not fit into the budget of {budget:.0f} s"
+            left_out.append({"comparison": comparison.id, "reason": reason})
+            continue
+        kept.append(comparison)
+        spent += need
+    return kept, left_out
+
+
+def fingerprint(versions: dict[str, str]) -> dict[str, str]:
+    """What must not change within a run: the code that measures, the machine, the versions."""
+    import platform
+
+    digest = hashlib.sha256()
+    for folder in ("adapters", "harness", "suites"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            digest.update(path.relative_to(ROOT).as_posix().encode())
+            digest.update(path.read_bytes())
+    return {
+        "code": digest.hexdigest()[:16],
+        "machine": f"{platform.node()} {platform.machine()} {_cpu_model()}",
+        "system": platform.release(),
+        **{f"version of {name}": version for name, version in sorted(versions.items())},
+    }
+
+
+def _cpu_model() -> str:
+    from harness import machine
+
+    return str(machine.describe().get("cpu"))
+
+
+def write(plan: Plan, folder: Path) -> None:
+    (folder / "plan.json").write_bytes(
+        msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n"
+    )
+
+
+def read(folder: Path) -> Plan:
+    """Raises Wrong for a plan that is missing, torn, or another version's."""
+    path = folder / "plan.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Plan)
+    except FileNotFoundError:
+        raise Wrong(f"{folder} is not a run: it has no plan.json") from None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise Wrong(f"{path} cannot be read: {error}") from None
+
+
+def refuse_change(before: dict[str, str], now: dict[str, str]) -> None:
+    """Raises Wrong where resuming would mix two machines, versions or codes in one run."""
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key):
+            raise Wrong(
+                f"cannot resume: {key} was {before.get(key)}, is {now.get(key)}; "
+                "that is another run: start one without --resume"
+            )
+
+
+def command_line() -> str:
+    """The command as typed, for the record."""
+    import shlex
+
+    return "bakeoff " + shlex.join(sys.argv[1:])

@@ -1,0 +1,177 @@
+"""Worker processes, as the runner sees them: start, ask, stop, continue, kill.
+
+A worker speaks JSON lines over two pipes of its own; what its framework prints goes to
+a log file and cannot break the talk. It leads a process group, so that a stop or a kill
+reaches its children too, and it asks the kernel for SIGKILL at its parent's death
+(worker.py), so that none outlives the runner, not even a stopped one. That signal is
+sent when the *thread* that forked ends: workers are started by the main thread only.
+"""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+LOG_TAIL = 64 * 1024
+
+
+class WorkerFailed(Exception):
+    """A worker could not do what it was asked: a status of records.py, and why."""
+
+    def __init__(self, status: str, reason: str):
+        super().__init__(reason)
+        self.status, self.reason = status, reason
+
+
+class WorkerProcess:
+    """One worker. Every `ask` waits for its answer, or raises WorkerFailed."""
+
+    def __init__(self, python: Path, environment: dict[str, str], log: Path):
+        self.log = log
+        self.started = time.time()
+        self.dead: WorkerFailed | None = None
+        self._ooms = _oom_kills()
+        ask_read, ask_write = os.pipe()
+        answer_read, answer_write = os.pipe()
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "COV_"))}
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [python, "-m", "harness.worker", str(ask_read), str(answer_write)],
+                cwd=ROOT,
+                env={**inherited, **environment, "PYTHONPATH": str(ROOT)},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=(ask_read, answer_write),
+                start_new_session=True,
+            )
+        os.close(ask_read)
+        os.close(answer_write)
+        self._ask, self._answer = ask_write, answer_read
+        self._buffer = b""
+
+    def ask(self, do: str, timeout: float = 600.0, **arguments: Any) -> dict[str, Any]:
+        """Sends one request, returns its answer. Raises WorkerFailed.
+
+        After `crash`, `oom` by the kernel, and `timeout` the worker is gone, and every
+        further `ask` raises the same again; other failures leave it usable.
+        """
+        if self.dead is not None:
+            raise self.dead
+        self.resume()
+        try:
+            os.write(self._ask, json.dumps({"do": do, **arguments}).encode() + b"\n")
+            answer = json.loads(self._line(time.monotonic() + timeout))
+        except (BrokenPipeError, EOFError):
+            raise self._died() from None
+        except TimeoutError:
+            self.kill()
+            reason = f"'{do}' took longer than its limit of {timeout:.0f} s and was ended"
+            self.dead = WorkerFailed("timeout", reason)
+            raise self.dead from None
+        if "failed" in answer:
+            raise WorkerFailed(answer["failed"], answer["reason"])
+        return answer
+
+    def _line(self, deadline: float) -> bytes:
+        while b"\n" not in self._buffer:
+            ready, _, _ = select.select([self._answer], [], [], max(0, deadline - time.monotonic()))
+            if not ready:
+                raise TimeoutError
+            data = os.read(self._answer, 1 << 16)
+            if not data:
+                raise EOFError
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+    def _died(self) -> WorkerFailed:
+        """Its pipe is closed: say how it ended, with the last thing it printed."""
+        try:
+            code = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            code = None
+        self.kill()
+        if code is not None and code < 0:
+            how = f"killed by {signal.Signals(-code).name}"
+        else:
+            how = f"ended with exit status {code}"
+        status = "crash"
+        if code == -signal.SIGKILL and _oom_kills() > self._ooms:
+            status, how = "oom", "killed by the kernel, which was out of memory"
+        last = last_line(self.log)
+        self.dead = WorkerFailed(status, f"{how}; last output: {last}" if last else how)
+        return self.dead
+
+    def stop(self) -> None:
+        """Suspend it and its children: an idle framework's threads may spin."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        """End it in peace, or else by force; keep the tail of its log."""
+        if self.dead is None:
+            try:
+                self.ask("close", timeout=10)
+                self._process.wait(timeout=5)
+            except (WorkerFailed, subprocess.TimeoutExpired):
+                pass
+        self.kill()
+        _keep_tail(self.log)
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+        for descriptor in (self._ask, self._answer):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._ask = self._answer = -1
+        if self.dead is None:
+            self.dead = WorkerFailed("crash", "the worker has been ended")
+
+    def _signal(self, number: int) -> None:
+        try:
+            os.killpg(self._process.pid, number)
+        except ProcessLookupError:
+            pass
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log that says something, for a reason of one line."""
+    try:
+        text = log.read_bytes()[-LOG_TAIL:].decode(errors="replace")
+    except OSError:
+        return ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else ""
+
+
+def _keep_tail(log: Path) -> None:
+    """Cut a log to its tail; an empty one goes."""
+    try:
+        data = log.read_bytes()
+        if not data:
+            log.unlink()
+        elif len(data) > LOG_TAIL:
+            log.write_bytes(b"(the beginning is cut)\n" + data[-LOG_TAIL:])
+    except OSError as error:
+        print(f"{log}: {error}", file=sys.stderr)
+
+
+def _oom_kills() -> int:
+    """How many processes the kernel has killed for memory since it started."""
+    try:
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    except OSError:
+        pass
+    return 0

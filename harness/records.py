@@ -1,0 +1,229 @@
+"""Records: what was measured, append-only, one line of JSON each.
+
+Everything the project says can be recomputed from these lines alone. So a line is
+written once, whole, and synced to the disk before the runner calls it done; nothing is
+ever changed. Each process that writes has a file of its own (`records-000.jsonl`, and
+one more for every resume). A reader skips what it cannot read, and says so.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from harness.errors import Wrong
+
+SCHEMA = 1
+STATUSES = ("ok", "wrong", "oom", "crash", "timeout", "unsupported")
+Status = Literal["ok", "wrong", "oom", "crash", "timeout", "unsupported"]
+
+
+class Turn(msgspec.Struct):
+    """The calls of one contender in one round; times in nanoseconds."""
+
+    calls: list[int]
+    dropped: int  # this many calls at the start are not used
+    total_ns: int  # wall time of the kept calls
+    queued_ns: int | None = None  # as many calls again, queued, one sync at the end
+    cpu_ns: int = 0
+    wall_ns: int = 0
+    minor_faults: int = 0
+    involuntary_switches: int = 0
+
+
+class Outcome(msgspec.Struct):
+    status: Status
+    reason: str | None = None
+
+
+class Group(msgspec.Struct, tag_field="kind", tag="group"):
+    """One comparison in one launch group: every contender's turns, round by round."""
+
+    schema: Literal[1]
+    comparison: str
+    launch: int
+    direction: str
+    precision: str
+    device: str
+    rounds: int
+    order: list[list[str]]
+    turns: dict[str, list[Turn]]
+    statuses: dict[str, Outcome]
+    machine: dict[str, Any]
+
+
+class Cell(msgspec.Struct, tag_field="kind", tag="cell"):
+    """One contender in one comparison: what it ran with, whether it was right, what it took."""
+
+    schema: Literal[1]
+    comparison: str
+    contender: str
+    status: Status
+    reason: str | None
+    seconds: dict[str, float]
+    memory: dict[str, int | None]
+    oracle: dict[str, Any] | None
+    manifest: dict[str, Any]
+    log: str | None
+    pass_: Literal["cold", "warm", "steady"] = msgspec.field(name="pass")
+    launch: int | None = None
+    warmup: dict[str, Any] | None = None
+
+
+class Probe(msgspec.Struct, tag_field="kind", tag="probe"):
+    """What this machine reached through one contender's own matrix product and streaming."""
+
+    schema: Literal[1]
+    contender: str
+    launch: int
+    flops_per_s: float
+    bytes_per_s: float
+    effective_threads: float
+
+
+class Event(msgspec.Struct, tag_field="kind", tag="event"):
+    """Anything else that a reader of the run should know."""
+
+    schema: Literal[1]
+    what: str
+    reason: str
+
+
+_VALID = Group | Cell | Probe | Event
+
+
+class Writer:
+    """Appends records to a file of its own in a run's folder."""
+
+    def __init__(self, folder: Path):
+        for number in range(1000):
+            path = folder / f"records-{number:03d}.jsonl"
+            try:
+                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
+                self._file = os.open(path, flags, 0o644)
+            except FileExistsError:
+                continue
+            self.path = path
+            self._end = 0
+            return
+        raise Wrong(f"{folder} holds 1,000 record files already; start a new run")
+
+    def write(self, kind: str, **fields: Any) -> None:
+        """One `write`, one `fdatasync`; returns only when the record is on the disk.
+
+        Raises OSError (a full disk, say) with the file as it was before.
+        """
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        record = {"schema": SCHEMA, "kind": kind, "at": at, **fields}
+        line = json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        try:
+            written = os.write(self._file, line)
+            if written != len(line):
+                raise OSError(28, "No space left on device", str(self.path))
+            os.fdatasync(self._file)
+        except OSError:
+            os.ftruncate(self._file, self._end)
+            raise
+        self._end += len(line)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's folder, read. Records are plain dicts, as they lie in the files."""
+
+    folder: Path
+    plan: dict[str, Any]
+    environment: dict[str, Any]
+    cells: list[dict[str, Any]] = field(default_factory=list)
+    groups: list[dict[str, Any]] = field(default_factory=list)
+    probes: list[dict[str, Any]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.plan["run"]
+
+
+def read(folder: Path) -> Run:
+    """Reads a run. Raises Wrong where the folder is not one; bad lines become `problems`."""
+    plan = _document(folder, "plan.json")
+    if plan.get("schema") != SCHEMA:
+        raise Wrong(
+            f"{folder} has schema {plan.get('schema')!r}, this Bakeoff reads {SCHEMA}: "
+            "read it with the version that wrote it"
+        )
+    environment = _document(folder, "environment.json")
+    run = Run(folder, plan, environment)
+    lists = {"cell": run.cells, "group": run.groups, "probe": run.probes, "event": run.events}
+    for path in sorted(folder.glob("records-*.jsonl")):
+        for number, line in enumerate(_lines(path), start=1):
+            try:
+                record = msgspec.json.decode(line)
+                msgspec.convert(record, _VALID)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                run.problems.append(f"{path.name}, line {number}: skipped, {error}")
+                continue
+            lists[record["kind"]].append(record)
+    return run
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise Wrong(f"{path} cannot be read: {error.strerror}") from None
+    return (line for line in data.split(b"\n") if line.strip())
+
+
+def _document(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / name
+    try:
+        document = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except FileNotFoundError:
+        raise Wrong(f"{folder} is not a run: it has no {name}; `ls results` shows the runs") from None
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Wrong(f"{path} cannot be read: {error}") from None
+    return document
+
+
+def frame(run: Run) -> Any:
+    """Every timed call as a pandas DataFrame, one row a call.
+
+    Columns: comparison, contender, launch, round, call, ns, kept (False for the calls
+    dropped at a turn's start). The one door from records to tables.
+    """
+    import numpy as np
+    import pandas as pd
+
+    index, ns = [], []
+    for group in run.groups:
+        for contender, turns in group["turns"].items():
+            for number, turn in enumerate(turns):
+                key = (group["comparison"], contender, group["launch"], number)
+                index.append((*key, turn["dropped"], len(turn["calls"])))
+                ns.append(turn["calls"])
+    columns = ["comparison", "contender", "launch", "round"]
+    if not index:
+        return pd.DataFrame(columns=[*columns, "call", "ns", "kept"])
+    counts = np.array([row[5] for row in index])
+    dropped = np.repeat([row[4] for row in index], counts)
+    call = np.concatenate([np.arange(count) for count in counts])
+    table = {
+        name: pd.Categorical(values) if name in columns[:2] else values
+        for name, values in (
+            (name, np.repeat(np.array([row[i] for row in index]), counts))
+            for i, name in enumerate(columns)
+        )
+    }
+    return pd.DataFrame(
+        {**table, "call": call, "ns": np.concatenate(ns), "kept": call >= dropped}
+    )

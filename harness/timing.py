@@ -1,0 +1,129 @@
+"""The one timing loop: every figure of every framework comes out of `turn`.
+
+Host wall time around calls that end in the adapter's `sync` is the only clock that all
+frameworks share. The loop is bare: two clock readings, the call, the wait. The garbage
+collector is off while it runs, since its pauses belong to nobody.
+"""
+
+import gc
+import math
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+Step = Callable[[], Any]
+Sync = Callable[[Any], None]
+
+MOST_CALLS = 200
+MOST_DROPPED = 5
+
+
+def calls_for(seconds_per_call: float, seconds: float = 0.040) -> int:
+    """Calls in a turn of about `seconds`: from 1 to 200."""
+    return min(MOST_CALLS, max(1, math.ceil(seconds / max(seconds_per_call, 1e-9))))
+
+
+def dropped_of(calls: int) -> int:
+    """How many calls at a turn's start are not used: a fifth, at least 1, at most 5."""
+    return min(MOST_DROPPED, max(1, math.ceil(calls / 5)))
+
+
+def synced(step: Step, sync: Sync, calls: int) -> list[int]:
+    """Latency: nanoseconds of each of `calls` calls, waited for one by one."""
+    clock = time.perf_counter_ns
+    times = [0] * calls
+    for i in range(calls):
+        begin = clock()
+        sync(step())
+        times[i] = clock() - begin
+    return times
+
+
+def queued(step: Step, sync: Sync, calls: int) -> list[int]:
+    """Throughput: `calls` calls one after the other, one wait at the end.
+
+    The entries are the host's time per call; their sum is the wall time of the block.
+    """
+    clock = time.perf_counter_ns
+    stamps = [0] * (calls + 1)
+    result = None
+    stamps[0] = clock()
+    for i in range(1, calls):
+        result = step()
+        stamps[i] = clock()
+    result = step()
+    sync(result)
+    stamps[calls] = clock()
+    return [after - before for before, after in zip(stamps, stamps[1:], strict=False)]
+
+
+def turn(step: Step, sync: Sync, calls: int, latency: bool, queue: bool) -> dict[str, Any]:
+    """One turn: `calls` calls, of which the first few are dropped (one extra, if calls is 1).
+
+    latency: wait for each call (inference); otherwise the kept calls are queued
+    (training, whose time is the block's). queue: add a queued block after the waited
+    calls, which gives an asynchronous device's throughput. Returns a record's Turn.
+    """
+    dropped = dropped_of(calls)
+    kept = max(1, calls - dropped)
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        usage, cpu, wall = _usage(), time.process_time_ns(), time.perf_counter_ns()
+        head = synced(step, sync, dropped)
+        body = (synced if latency else queued)(step, sync, kept)
+        wall, cpu, after = time.perf_counter_ns() - wall, time.process_time_ns() - cpu, _usage()
+        block = sum(queued(step, sync, kept)) if queue else None
+    finally:
+        if collecting:
+            gc.enable()
+    return {
+        "calls": head + body,
+        "dropped": dropped,
+        "total_ns": sum(body),
+        "queued_ns": block,
+        "cpu_ns": cpu,
+        "wall_ns": wall,
+        "minor_faults": after.ru_minflt - usage.ru_minflt,
+        "involuntary_switches": after.ru_nivcsw - usage.ru_nivcsw,
+    }
+
+
+def warm_up(step: Step, sync: Sync, limit: float) -> dict[str, Any]:
+    """Calls until two windows agree, for at most `limit` seconds.
+
+    A window is 20 calls or a quarter of a second, whichever ends first. Two agree when
+    their lower quartiles differ by 1%, or by no more than the noise within a window.
+    Returns calls made, seconds, whether it became steady, and the seconds of a call.
+    """
+    begin = time.perf_counter()
+    made, before = 0, None
+    while True:
+        window: list[int] = []
+        opened = time.perf_counter()
+        while len(window) < 20 and (len(window) < 2 or time.perf_counter() - opened < 0.25):
+            window += synced(step, sync, 1)
+        made += len(window)
+        now = _Window(window)
+        spent = time.perf_counter() - begin
+        steady = before is not None and now.agrees_with(before)
+        if steady or spent > limit:
+            return {"calls": made, "seconds": spent, "steady": steady, "call": now.quartile * 1e-9}
+        before = now
+
+
+class _Window:
+    def __init__(self, times: list[int]):
+        self.quartile = statistics.quantiles(times, n=4, method="inclusive")[0]
+        spread = statistics.median(times) - self.quartile
+        self.noise = spread / math.sqrt(len(times))
+
+    def agrees_with(self, other: "_Window") -> bool:
+        allowed = max(0.01 * self.quartile, self.noise, other.noise)
+        return abs(self.quartile - other.quartile) <= allowed
+
+
+def _usage() -> resource.struct_rusage:
+    return resource.getrusage(resource.RUSAGE_SELF)

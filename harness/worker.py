@@ -1,0 +1,219 @@
+"""The worker: the only code of ours that runs beside a framework.
+
+    python -m harness.worker ASK ANSWER
+
+ASK and ANSWER are file descriptors: it reads one request a line, as JSON, and answers
+each with one line. It needs the standard library, NumPy and its framework. What a
+framework prints goes to standard output and error, which nobody parses.
+
+A request names a method below (`do`) and its arguments. An answer is the method's
+result, or {"failed": STATUS, "reason": ONE LINE}; the traceback goes to the log.
+
+    open -> (load -> first -> verify? -> warm -> turn* -> unload)* -> close
+"""
+
+import ctypes
+import gc
+import json
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adapters.core.base import Adapter, Unsupported
+from harness import timing, verify
+from harness.cell import Cell
+from suites import catalogue
+
+
+class Worker:
+    """One adapter, and at most one cell at a time."""
+
+    adapter: Adapter
+    cell: Cell
+
+    def open(
+        self,
+        adapter: str,
+        variant: str,
+        device: str,
+        precision: str,
+        threads: int,
+        cpus: list[int] | None = None,
+    ) -> dict[str, Any]:
+        """Import the framework and settle what is settled once per process."""
+        if cpus:
+            os.sched_setaffinity(0, cpus)
+        begin = time.perf_counter()
+        kind = _adapter_class(adapter)
+        reason = kind.missing(variant)
+        if reason is not None:
+            raise Unsupported(reason)
+        self.adapter = kind(variant, device, precision, threads)
+        seconds = time.perf_counter() - begin
+        return {
+            "import": seconds,
+            "rss_bytes": _resident("VmRSS"),
+            "manifest": self.adapter.manifest(),
+            "computes": kind.computes,
+        }
+
+    def load(
+        self, workload: str, batch: int, direction: str, size: int | None = None
+    ) -> dict[str, Any]:
+        """Place weights and inputs; make the call."""
+        begin = time.perf_counter()
+        resized = catalogue.get(workload).resized(size)
+        self.cell = Cell(self.adapter, resized, batch, direction)
+        self.cell.build()
+        return {"load": time.perf_counter() - begin}
+
+    def first(self) -> dict[str, Any]:
+        """The first call, which compiles; its result is kept for `verify`."""
+        begin = time.perf_counter()
+        self.result = self.cell.step()
+        self.cell.sync(self.result)
+        return {
+            "first_call": time.perf_counter() - begin,
+            "finished": time.time(),
+            "peak_rss_bytes": _resident("VmHWM"),
+            "memory": self.adapter.memory(),
+            "manifest": self.adapter.manifest(),
+        }
+
+    def verify(self, oracle: str, rows: int | None) -> dict[str, Any]:
+        """Hold the first call's own result against the oracle's answer (an .npz file)."""
+        answer = self.cell.answer(self.result, rows)
+        with np.load(oracle) as arrays:
+            expected = {name.replace("|", "/"): arrays[name] for name in arrays.files}
+        found = verify.compare(
+            answer,
+            expected,
+            self.adapter.precision,
+            device=self.adapter.device,
+            reduction=self.cell.reduction,
+        )
+        return {"oracle": found.as_dict(rows), "ok": found.ok, "reason": found.reason}
+
+    def answer(self, path: str, rows: int | None, precision: str) -> dict[str, Any]:
+        """Write the first call's result, as canonical arrays, to an .npz file."""
+        kept = np.float32 if precision != "float64" else np.float64
+        answer = self.cell.answer(self.result, rows)
+        arrays: dict[str, Any] = {name: value.astype(kept) for name, value in answer.items()}
+        temporary = Path(path).with_suffix(f".{os.getpid()}.npz")
+        np.savez(temporary, allow_pickle=False, **arrays)
+        temporary.replace(path)
+        return {}
+
+    def loss(self) -> dict[str, Any]:
+        """The first call's loss: compared between contenders where no oracle can follow."""
+        return {"loss": self.cell.loss(self.result)}
+
+    def warm(self, calls: int | None = None, limit: float = 3.0) -> dict[str, Any]:
+        """Until it is steady; or a fixed number of calls, as an earlier launch found."""
+        self.result = None
+        self.cell.restore()
+        if calls is None:
+            return timing.warm_up(self.cell.step, self.cell.sync, limit)
+        begin = time.perf_counter()
+        timing.synced(self.cell.step, self.cell.sync, calls)
+        return {"calls": calls, "seconds": time.perf_counter() - begin, "steady": True}
+
+    def turn(self, calls: int, latency: bool, queue: bool) -> dict[str, Any]:
+        """One turn, from the start state; a training's loss must still be finite after it."""
+        self.cell.restore()
+        turn = timing.turn(self.cell.step, self.cell.sync, calls, latency, queue)
+        if not self.cell.finite():
+            return {"failed": "wrong", "reason": "the loss is no longer finite after one turn"}
+        return {"turn": turn}
+
+    def memory(self) -> dict[str, Any]:
+        return {"peak_rss_bytes": _resident("VmHWM"), "memory": self.adapter.memory()}
+
+    def unload(self) -> dict[str, Any]:
+        """Forget the cell and what was compiled for it."""
+        self.result = None
+        self.__dict__.pop("cell", None)
+        self.adapter.reset()
+        gc.collect()
+        return {}
+
+    def close(self) -> dict[str, Any]:
+        if "adapter" in self.__dict__:
+            self.adapter.close()
+        return {}
+
+
+def _adapter_class(name: str) -> type[Adapter]:
+    if name == "reference":  # no contender: it answers for the oracle
+        from adapters.core.reference import Reference
+
+        return Reference
+    from adapters.core.discovery import adapter_class
+
+    return adapter_class(name)
+
+
+def failure(error: BaseException) -> dict[str, str]:
+    """An exception as an answer: a status, and one line for a person."""
+    text = " ".join(str(error).split())[:500]
+    if isinstance(error, Unsupported):
+        return {"failed": "unsupported", "reason": text}
+    shouted = f"{type(error).__name__} {text}".upper()
+    if isinstance(error, MemoryError) or any(
+        mark in shouted for mark in ("OUT OF MEMORY", "OUTOFMEMORY", "RESOURCE_EXHAUSTED")
+    ):
+        return {"failed": "oom", "reason": text or type(error).__name__}
+    if isinstance(error, ImportError):
+        return {"failed": "unsupported", "reason": f"its framework does not import: {text}"}
+    return {"failed": "crash", "reason": f"{type(error).__name__}: {text}"}
+
+
+def die_with_parent() -> None:
+    """Ask the kernel for SIGKILL when the runner ends: a stopped process sees no closed pipe."""
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def serve(ask: int, answer: int) -> None:
+    worker = Worker()
+    with os.fdopen(ask, "rb") as requests, os.fdopen(answer, "wb", buffering=0) as answers:
+        for line in requests:
+            request = json.loads(line)
+            do = request.pop("do")
+            try:
+                reply = getattr(worker, do)(**request)
+            except Exception as error:
+                traceback.print_exc()
+                sys.stderr.flush()
+                reply = failure(error)
+            answers.write(json.dumps(reply).encode() + b"\n")
+            if do == "close":
+                return
+
+
+def _resident(field: str) -> int:
+    """VmRSS (now) or VmHWM (peak) of this process, in bytes."""
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith(field + ":"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    serve(int(sys.argv[1]), int(sys.argv[2]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # a framework's own exit handlers may hang or crash after the work is done

@@ -21,6 +21,11 @@ ROOT = Path(__file__).resolve().parent.parent
 LOG_TAIL = 64 * 1024
 
 
+def python_path() -> str:
+    """This project first, then what the user has there: an adapter package of their own."""
+    return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+
+
 class WorkerFailed(Exception):
     """A worker could not do what it was asked: a status of records.py, and why."""
 
@@ -44,7 +49,7 @@ class WorkerProcess:
             self._process = subprocess.Popen(
                 [python, "-m", "harness.worker", str(ask_read), str(answer_write)],
                 cwd=ROOT,
-                env={**inherited, **environment, "PYTHONPATH": str(ROOT)},
+                env={**inherited, **environment, "PYTHONPATH": python_path()},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

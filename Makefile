@@ -1,0 +1,45 @@
+# Two doors: `make bench` answers the question, `make test` checks the answerer.
+# Everything here is quick the second time: environments carry a stamp of what they hold.
+
+PYTHON ?= python3
+BIN := .venv/bin
+COMMA := ,
+
+.DEFAULT_GOAL := help
+.PHONY: help controller env bench report test gpu-check clean
+
+help: ## this list
+	@echo "make TARGET [SUITE=quick] [CONTENDERS=torch,jax] [DEVICE=cpu|cuda[:N]] [BUDGET=10m] [RUN=NAME]"
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
+
+controller:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit( \
+		"Bakeoff needs Python 3.11 or later, this is %d.%d: try make PYTHON=python3.11" % sys.version_info[:2])'
+	@$(PYTHON) -m harness.environments controller
+
+env: controller ## make the environments: .venv for the bakeoff command, .envs/ for the frameworks
+	@$(BIN)/python -m harness.environments \
+		$(if $(DEVICE),--device $(firstword $(subst :, ,$(DEVICE)))) $(subst $(COMMA), ,$(CONTENDERS))
+
+bench: env ## measure, and write the page (suite quick on a CPU, full on a GPU)
+	@$(BIN)/bakeoff run $(if $(RUN),--run-id $(RUN)) $(if $(SUITE),--suite $(SUITE)) \
+		$(if $(CONTENDERS),--contenders $(CONTENDERS)) $(if $(DEVICE),--device $(DEVICE)) \
+		$(if $(BUDGET),--budget $(BUDGET))
+
+report: controller ## write a run's page anew, the latest's or RUN's
+	@$(BIN)/bakeoff report $(RUN)
+
+test: DEVICE := cpu
+test: CONTENDERS :=
+test: env ## lint, check types, run the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+gpu-check: ## check and measure on a GPU with this Python's own frameworks; needs no network
+	@$(PYTHON) -m harness.gpu_check --device $(or $(DEVICE),cuda)
+
+clean: ## remove environments and caches; results and pages stay
+	rm -rf .venv .envs .pytest_cache .mypy_cache .ruff_cache .benchmarks *.egg-info
+	find adapters harness reports suites tests -name __pycache__ -type d -prune -exec rm -rf {} +

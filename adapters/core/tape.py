@@ -1,0 +1,128 @@
+"""A reverse-mode tape over NumPy arrays, and the verbs of an adapter that has one.
+
+An operation hands `record` its result, its inputs, and a function from the result's
+gradient to the inputs' gradients. `backward` walks the results in the reverse of the
+order in which they were made (which is a topological order) and lets go of each as it
+passes. The reference and the numpy adapter share this file, and no operation or gradient.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from adapters.core.base import Adapter, State
+from adapters.core.network import Network
+
+Gradients = Callable[[np.ndarray], Sequence[np.ndarray | None]]
+
+
+class Node:
+    """A value on the tape. Without parents it is a leaf: a parameter or an input."""
+
+    __slots__ = ("grad", "gradients", "parents", "value", "wanted")
+
+    def __init__(self, value: np.ndarray, wanted: bool = False):
+        self.value = value
+        self.wanted = wanted  # whether anybody asks for its gradient
+        self.grad: Any = None
+        self.parents: Sequence[Node] = ()
+        self.gradients: Gradients | None = None
+
+
+class Tape:
+    """Records operations in the order they happen; nothing, where nobody wants gradients."""
+
+    def __init__(self) -> None:
+        self._made: list[Node] = []
+
+    def record(self, value: np.ndarray, parents: Sequence[Node], gradients: Gradients) -> Node:
+        """`gradients(dy)` gives one array, or None, for each of `parents`."""
+        node = Node(value, any(parent.wanted for parent in parents))
+        if node.wanted:
+            node.parents, node.gradients = parents, gradients
+            self._made.append(node)
+        return node
+
+    def backward(self, loss: Node) -> None:
+        """Fills `grad` of every wanted leaf below `loss`, a scalar; empties the tape."""
+        loss.grad = np.ones_like(loss.value)
+        while self._made:
+            node = self._made.pop()
+            if node.grad is None or node.gradients is None:
+                continue
+            for parent, grad in zip(node.parents, node.gradients(node.grad), strict=True):
+                if parent.wanted and grad is not None:
+                    parent.grad = grad if parent.grad is None else parent.grad + grad
+            node.grad = node.gradients = None
+            node.parents = ()
+
+
+class TapeAdapter(Adapter):
+    """Subclass this and give it `place`, `dump` and the operations over Nodes."""
+
+    def __init__(self, variant: str, device: str, precision: str, threads: int):
+        super().__init__(variant, device, precision, threads)
+        self.dtype = np.dtype(precision)
+        self.tape = Tape()
+
+    def copy(self, tree: Any) -> Any:
+        if isinstance(tree, State):
+            return State(*(self.copy(part) for part in tree))
+        if isinstance(tree, dict):
+            return {name: self.copy(node) for name, node in tree.items()}
+        return Node(tree.value.copy())
+
+    def start(self, params: dict[str, Node], trained: set[str]) -> State:
+        return self.copy(
+            State(
+                {n: p for n, p in params.items() if n in trained},
+                {n: p for n, p in params.items() if n not in trained},
+                {n: Node(np.zeros_like(p.value)) for n, p in params.items() if n in trained},
+            )
+        )
+
+    def infer(self, workload: Any) -> Callable[[dict[str, Node], Node], Node]:
+        return lambda params, x: Network(self, params).run(workload, x)  # type: ignore[arg-type]
+
+    def gradients(
+        self, workload: Any, trained: set[str]
+    ) -> Callable[[dict[str, Node], Node, Node], tuple[Node, dict[str, Node]]]:
+        def call(params: dict[str, Node], x: Node, y: Node) -> tuple[Node, dict[str, Node]]:
+            loss, grads, _ = self._differentiate(workload, params, trained, x, y)
+            return loss, grads
+
+        return call
+
+    def train(
+        self, workload: Any, lr: float, momentum: float
+    ) -> Callable[[State, Node, Node], tuple[State, Node]]:
+        def step(state: State, x: Node, y: Node) -> tuple[State, Node]:
+            params = {**state.params, **state.stats}
+            loss, grads, stats = self._differentiate(workload, params, set(state.params), x, y)
+            for name, param in state.params.items():
+                velocity = state.velocity[name].value
+                velocity *= momentum
+                velocity += grads[name].value
+                param.value -= lr * velocity
+            return state._replace(stats={**state.stats, **stats}), loss
+
+        return step
+
+    def _differentiate(
+        self, workload: Any, params: dict[str, Node], trained: set[str], x: Node, y: Node
+    ) -> tuple[Node, dict[str, Node], dict[str, Node]]:
+        """Loss, gradients by name, new batch-norm state."""
+        leaves = {n: Node(p.value, wanted=n in trained) for n, p in params.items()}
+        image = Node(x.value, wanted=workload.input_gradient)
+        net = Network(self, leaves, training=True)  # type: ignore[arg-type]
+        loss = net.loss(net.run(workload, image), y)
+        self.tape.backward(loss)
+        wanted = {n: leaf for n, leaf in leaves.items() if leaf.wanted}
+        if workload.input_gradient:
+            wanted["input"] = image
+        grads = {
+            n: Node(np.zeros_like(leaf.value) if leaf.grad is None else leaf.grad)
+            for n, leaf in wanted.items()
+        }
+        return Node(loss.value), grads, net.updates

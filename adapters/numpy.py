@@ -1,0 +1,366 @@
+"""NumPy: what an array library alone brings, and no framework's kernel.
+
+Convolution is im2col and one matrix product, the way Stanford's cs231n teaches it, with
+what makes it fast: channels last, so that a row of a window (kernel width x channels) is
+one run of memory; a few images at a time, so that the unfolded windows stay in cache;
+and, where the stride is 1, the input's gradient as a convolution of its own instead of a
+scatter. The product is BLAS; all else runs on one core. Gradients come from the tape.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from adapters.core.algebra import Pair
+from adapters.core.base import Variant
+from adapters.core.tape import Node, TapeAdapter
+
+# Unfolded windows are kept to about this size: larger ones were 1.2 times slower.
+CHUNK_BYTES = 4 << 20
+
+
+class NumPy(TapeAdapter):
+    """Images lie NHWC, kernels (KH, KW, I / groups, O)."""
+
+    distributions = ("numpy",)
+    variants = {"": Variant("im2col and one matrix product, channels last", {})}
+
+    # --- the algebra --------------------------------------------------------------------
+
+    def shape(self, x: Node) -> tuple[int, ...]:
+        dims = x.value.shape
+        return (dims[0], dims[3], dims[1], dims[2]) if len(dims) == 4 else dims
+
+    def conv2d(
+        self, x: Node, weight: Node, bias: Node | None, stride: Pair, padding: Pair, groups: int
+    ) -> Node:
+        value, w = x.value, weight.value
+        if groups == value.shape[3] == w.shape[3]:
+            y = self._depthwise(x, weight, stride, padding)
+        elif groups > 1:
+            y = self._grouped(x, weight, stride, padding, groups)
+        else:
+
+            def gradients(dy: np.ndarray) -> list[np.ndarray | None]:
+                dx = _conv_to_input(dy, w, value.shape, stride, padding) if x.wanted else None
+                return [dx, _conv_to_weight(value, dy, w.shape, stride, padding)]
+
+            y = self.tape.record(_conv(value, w, stride, padding), [x, weight], gradients)
+        return y if bias is None else self._add_bias(y, bias)
+
+    def _depthwise(self, x: Node, weight: Node, stride: Pair, padding: Pair) -> Node:
+        """One multiply-add per kernel position, over all channels at once."""
+        padded, w = _pad(x.value, padding, 0.0), weight.value[:, :, 0, :]
+        kernel = (w.shape[0], w.shape[1])
+        places = _places(padded.shape, kernel, stride)
+        y = padded[places[0]] * w[0, 0]
+        for place, position in zip(places[1:], w.reshape(-1, w.shape[2])[1:], strict=True):
+            y += padded[place] * position
+
+        def gradients(dy: np.ndarray) -> list[np.ndarray | None]:
+            dpadded, dw = np.zeros_like(padded), np.empty_like(w)
+            flat = dw.reshape(-1, dw.shape[2])
+            for number, place in enumerate(places):
+                flat[number] = np.einsum("nhwc,nhwc->c", padded[place], dy)
+                dpadded[place] += dy * w.reshape(flat.shape)[number]
+            return [_unpad(dpadded, padding), dw[:, :, None, :]]
+
+        return self.tape.record(y, [x, weight], gradients)
+
+    def _grouped(self, x: Node, weight: Node, stride: Pair, padding: Pair, groups: int) -> Node:
+        xs = [np.ascontiguousarray(part) for part in np.split(x.value, groups, axis=3)]
+        ws = [np.ascontiguousarray(part) for part in np.split(weight.value, groups, axis=3)]
+        parts = [_conv(a, w, stride, padding) for a, w in zip(xs, ws, strict=True)]
+
+        def gradients(dy: np.ndarray) -> list[np.ndarray | None]:
+            dys = [np.ascontiguousarray(part) for part in np.split(dy, groups, axis=3)]
+            dx = [
+                _conv_to_input(d, w, a.shape, stride, padding)
+                for a, w, d in zip(xs, ws, dys, strict=True)
+            ]
+            dw = [
+                _conv_to_weight(a, d, w.shape, stride, padding)
+                for a, w, d in zip(xs, ws, dys, strict=True)
+            ]
+            return [np.concatenate(dx, axis=3), np.concatenate(dw, axis=3)]
+
+        return self.tape.record(np.concatenate(parts, axis=3), [x, weight], gradients)
+
+    def _add_bias(self, y: Node, bias: Node) -> Node:
+        y.value += bias.value  # y is fresh: nobody else holds it
+        return self.tape.record(y.value, [y, bias], lambda dy: [dy, _over_rows(dy)])
+
+    def linear(self, x: Node, weight: Node, bias: Node | None) -> Node:
+        a, w = x.value, weight.value
+        y = self.tape.record(
+            a @ w.T, [x, weight], lambda dy: [dy @ w if x.wanted else None, dy.T @ a]
+        )
+        return y if bias is None else self._add_bias(y, bias)
+
+    def batch_norm(
+        self, x: Node, scale: Node, shift: Node, mean: Node, var: Node, eps: float
+    ) -> Node:
+        factor = scale.value / np.sqrt(var.value + self.dtype.type(eps))
+        y = x.value * factor
+        y += shift.value - mean.value * factor
+        return self.tape.record(y, [x], lambda dy: [dy * factor])
+
+    def batch_norm_train(
+        self,
+        x: Node,
+        scale: Node,
+        shift: Node,
+        mean: Node,
+        var: Node,
+        momentum: float,
+        eps: float,
+    ) -> tuple[Node, Node, Node]:
+        number = self.dtype.type
+        count = x.value.size // x.value.shape[3]
+        batch_mean = _over_rows(x.value) / number(count)
+        normal = x.value - batch_mean
+        batch_var = np.einsum("nhwc,nhwc->c", normal, normal) / number(count)
+        inverse = 1 / np.sqrt(batch_var + number(eps))
+        normal *= inverse
+        y = normal * scale.value
+        y += shift.value
+
+        def gradients(dy: np.ndarray) -> list[np.ndarray | None]:
+            dshift, dscale = _over_rows(dy), np.einsum("nhwc,nhwc->c", dy, normal)
+            dx = dy - normal * (dscale / number(count))
+            dx -= dshift / number(count)
+            dx *= scale.value * inverse
+            return [dx, dscale, dshift]
+
+        keep, take = number(1 - momentum), number(momentum)
+        unbiased = batch_var * number(count / (count - 1))
+        return (
+            self.tape.record(y, [x, scale, shift], gradients),
+            Node(keep * mean.value + take * batch_mean),
+            Node(keep * var.value + take * unbiased),
+        )
+
+    def relu(self, x: Node, consume: bool) -> Node:
+        y = np.maximum(x.value, 0, out=x.value if consume else None)
+        return self.tape.record(y, [x], lambda dy: [dy * (y > 0)])
+
+    def add(self, a: Node, b: Node) -> Node:
+        return self.tape.record(a.value + b.value, [a, b], lambda dy: [dy, dy])
+
+    def max_pool(self, x: Node, kernel: Pair, stride: Pair, padding: Pair) -> Node:
+        padded = _pad(x.value, padding, -np.inf)
+        places = _places(padded.shape, kernel, stride)
+        y = padded[places[0]].copy()
+        for place in places[1:]:
+            np.maximum(y, padded[place], out=y)
+
+        def gradients(dy: np.ndarray) -> list[np.ndarray | None]:
+            dpadded, open_ = np.zeros_like(padded), np.ones(y.shape, bool)
+            for place in places:
+                here = (padded[place] == y) & open_
+                dpadded[place] += dy * here
+                open_ ^= here
+            return [_unpad(dpadded, padding)]
+
+        return self.tape.record(y, [x], gradients)
+
+    def avg_pool(self, x: Node, kernel: Pair, stride: Pair, padding: Pair) -> Node:
+        padded = _pad(x.value, padding, 0.0)
+        places = _places(padded.shape, kernel, stride)
+        y = sum(padded[place] for place in places[1:]) + padded[places[0]]
+        y /= len(places)
+
+        def gradients(dy: np.ndarray) -> list[np.ndarray | None]:
+            dpadded, share = np.zeros_like(padded), dy / self.dtype.type(len(places))
+            for place in places:
+                dpadded[place] += share
+            return [_unpad(dpadded, padding)]
+
+        return self.tape.record(y, [x], gradients)
+
+    def global_avg_pool(self, x: Node) -> Node:
+        value = x.value
+        area = self.dtype.type(value.shape[1] * value.shape[2])
+
+        def gradients(dy: np.ndarray) -> list[np.ndarray | None]:
+            return [np.ascontiguousarray(np.broadcast_to((dy / area)[:, None, None], value.shape))]
+
+        return self.tape.record(value.mean(axis=(1, 2)), [x], gradients)
+
+    def concat(self, xs: list[Node]) -> Node:
+        borders = np.cumsum([x.value.shape[3] for x in xs])[:-1]
+        return self.tape.record(
+            np.concatenate([x.value for x in xs], axis=3),
+            xs,
+            lambda dy: [np.ascontiguousarray(part) for part in np.split(dy, borders, axis=3)],
+        )
+
+    def flatten(self, x: Node) -> Node:
+        batch, height, width, channels = x.value.shape
+
+        def gradients(dy: np.ndarray) -> list[np.ndarray | None]:
+            return [_to_nhwc(dy.reshape(batch, channels, height, width))]
+
+        return self.tape.record(_to_nchw(x.value).reshape(batch, -1), [x], gradients)
+
+    def cross_entropy(self, logits: Node, labels: Node) -> Node:
+        value, rows = logits.value, np.arange(len(logits.value))
+        shifted = value - value.max(axis=1, keepdims=True)
+        exponents = np.exp(shifted)
+        total = exponents.sum(axis=1, keepdims=True)
+        loss = (np.log(total[:, 0]) - shifted[rows, labels.value]).mean()
+
+        def gradients(dy: np.ndarray) -> list[np.ndarray | None]:
+            grad = exponents / total
+            grad[rows, labels.value] -= 1
+            return [grad * (dy / self.dtype.type(len(value))), None]
+
+        return self.tape.record(np.asarray(loss), [logits, labels], gradients)
+
+    # --- the verbs --------------------------------------------------------------------------
+
+    def place(self, value: np.ndarray, role: str, groups: int = 1) -> Node:
+        if role == "labels":
+            return Node(value.astype(np.int64))
+        order = {"image": (0, 2, 3, 1), "kernel": (2, 3, 1, 0)}.get(role)
+        value = value.astype(self.dtype)
+        return Node(np.ascontiguousarray(value.transpose(order)) if order else value)
+
+    def dump(self, handle: Node, role: str, groups: int = 1) -> np.ndarray:
+        order = {"image": (0, 3, 1, 2), "kernel": (3, 2, 0, 1)}.get(role)
+        return np.array(handle.value.transpose(order) if order else handle.value)
+
+    def manifest(self) -> dict[str, Any]:
+        blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
+        return {
+            "framework": "numpy",
+            "version": np.__version__,
+            "layout": "NHWC",
+            "mode": "eager",
+            "conv_precision": self.precision,
+            "matmul_precision": self.precision,
+            "threads": self.threads,
+            "optimizer": "SGD with momentum, in place",
+            "blas": f"{blas.get('name')} {blas.get('version')}",
+        }
+
+
+# --- convolution by im2col ------------------------------------------------------------------
+
+
+def _conv(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Pair) -> np.ndarray:
+    """(N, H, W, C) with (KH, KW, C, O) -> (N, H', W', O)."""
+    matrix = w.reshape(-1, w.shape[3])
+    if w.shape[:2] == stride == (1, 1) and padding == (0, 0):
+        return (x.reshape(-1, x.shape[3]) @ matrix).reshape(*x.shape[:3], -1)
+    windows = _windows(_pad(x, padding, 0.0), (w.shape[0], w.shape[1]), stride)
+    y = np.empty((*windows.shape[:3], w.shape[3]), x.dtype)
+    for part in _chunks(windows):
+        np.matmul(_unfold(windows[part]), matrix, out=y[part].reshape(-1, w.shape[3]))
+    return y
+
+
+def _conv_to_weight(
+    x: np.ndarray, dy: np.ndarray, shape: tuple[int, ...], stride: Pair, padding: Pair
+) -> np.ndarray:
+    """The weight's gradient: unfolded windows, transposed, times dy."""
+    if shape[:2] == stride == (1, 1) and padding == (0, 0):
+        return (x.reshape(-1, shape[2]).T @ dy.reshape(-1, shape[3])).reshape(shape)
+    windows = _windows(_pad(x, padding, 0.0), (shape[0], shape[1]), stride)
+    total = np.zeros((shape[0] * shape[1] * shape[2], shape[3]), x.dtype)
+    for part in _chunks(windows):
+        total += _unfold(windows[part]).T @ dy[part].reshape(-1, shape[3])
+    return total.reshape(shape)
+
+
+def _conv_to_input(
+    dy: np.ndarray, w: np.ndarray, shape: tuple[int, ...], stride: Pair, padding: Pair
+) -> np.ndarray:
+    """The input's gradient: with stride 1 a convolution with the kernel turned round."""
+    kernel = (w.shape[0], w.shape[1])
+    inner = (kernel[0] - 1 - padding[0], kernel[1] - 1 - padding[1])
+    if stride == (1, 1) and min(inner) >= 0:
+        turned = np.ascontiguousarray(w[::-1, ::-1].transpose(0, 1, 3, 2))
+        return _conv(dy, turned, stride, inner)
+    padded = (shape[0], shape[1] + 2 * padding[0], shape[2] + 2 * padding[1], shape[3])
+    dx = np.zeros(padded, dy.dtype)
+    flat = np.ascontiguousarray(dy).reshape(-1, dy.shape[3])
+    places = _places(padded, kernel, stride)
+    for place, matrix in zip(places, w.reshape(-1, *w.shape[2:]), strict=True):
+        dx[place] += (flat @ matrix.T).reshape(*dy.shape[:3], -1)
+    return _unpad(dx, padding)
+
+
+def _windows(x: np.ndarray, kernel: Pair, stride: Pair) -> np.ndarray:
+    """A view (N, H', W', KH, KW * C): a row of a window is one run of memory."""
+    batch, height, width, channels = x.shape
+    out = ((height - kernel[0]) // stride[0] + 1, (width - kernel[1]) // stride[1] + 1)
+    c = x.itemsize  # by hand: NumPy leaves strides of extents of 1 open
+    w, h, n = channels * c, width * channels * c, height * width * channels * c
+    return as_strided(
+        x,
+        (batch, *out, kernel[0], kernel[1] * channels),
+        (n, h * stride[0], w * stride[1], h, c),
+        writeable=False,
+    )
+
+
+def _unfold(windows: np.ndarray) -> np.ndarray:
+    return windows.reshape(-1, windows.shape[3] * windows.shape[4])
+
+
+def _chunks(windows: np.ndarray) -> list[slice]:
+    """Images, a few at a time."""
+    image = windows[0].size * windows.itemsize
+    count = max(1, CHUNK_BYTES // max(1, image))
+    return [slice(first, first + count) for first in range(0, len(windows), count)]
+
+
+def _pad(x: np.ndarray, padding: Pair, value: float) -> np.ndarray:
+    """Always with its own memory where padded; contiguous."""
+    if padding == (0, 0):
+        return np.ascontiguousarray(x)
+    batch, height, width, channels = x.shape
+    padded = np.full(
+        (batch, height + 2 * padding[0], width + 2 * padding[1], channels), value, x.dtype
+    )
+    padded[:, padding[0] : padding[0] + height, padding[1] : padding[1] + width] = x
+    return padded
+
+
+def _unpad(x: np.ndarray, padding: Pair) -> np.ndarray:
+    if padding == (0, 0):
+        return x
+    height, width = x.shape[1:3]
+    return np.ascontiguousarray(
+        x[:, padding[0] : height - padding[0], padding[1] : width - padding[1]]
+    )
+
+
+def _places(shape: tuple[int, ...], kernel: Pair, stride: Pair) -> list[Any]:
+    """For each kernel position, where in a padded NHWC image it falls."""
+    out = ((shape[1] - kernel[0]) // stride[0] + 1, (shape[2] - kernel[1]) // stride[1] + 1)
+    return [
+        (
+            slice(None),
+            slice(row, row + stride[0] * (out[0] - 1) + 1, stride[0]),
+            slice(column, column + stride[1] * (out[1] - 1) + 1, stride[1]),
+        )
+        for row in range(kernel[0])
+        for column in range(kernel[1])
+    ]
+
+
+def _over_rows(x: np.ndarray) -> np.ndarray:
+    """Sum over all but the last axis, as a matrix product: BLAS adds in blocks."""
+    rows = x.reshape(-1, x.shape[-1])
+    return np.ones(len(rows), x.dtype) @ rows
+
+
+def _to_nchw(x: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+
+
+def _to_nhwc(x: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(x.transpose(0, 2, 3, 1))

@@ -1,0 +1,141 @@
+"""A cell: one workload through one adapter, built, called, and asked for its answer.
+
+The reference makes the oracle's answer by the very same steps by which a contender is
+timed and checked: same seeded weights, same inputs, same direction. What `step` runs is
+what is timed and what is verified; there is no twin of it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from adapters.core.base import Adapter, State, Unsupported
+from adapters.core.cost import cost, declare, output_shape
+
+# Small, so that a step from random weights stays finite however often it is repeated.
+LEARNING_RATE = 1e-3
+MOMENTUM = 0.9
+DIRECTIONS = ("infer", "fwd_bwd", "train")
+
+
+def inputs(workload: Any, batch: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Canonical images (batch, *input), float32 normal, and labels (batch,), int64.
+
+    Random, never constant: frameworks and processors are faster on zeros.
+    """
+    rng = np.random.default_rng([seed, batch, *workload.input])
+    images = rng.standard_normal((batch, *workload.input), dtype=np.float32)
+    classes = output_shape(workload, batch)[1]
+    return images, rng.integers(0, classes, batch)
+
+
+class Cell:
+    """`build`, then `step` as often as wanted; `answer` for what the first call computed."""
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        workload: Any,
+        batch: int,
+        direction: str,
+        rows: int | None = None,
+        seed: int = 0,
+    ):
+        """`rows`: compute only the first rows of the batch (for the oracle of an inference)."""
+        if direction != "infer" and not adapter.trains:
+            raise Unsupported("an inference engine: it does not train")
+        self.adapter, self.workload = adapter, workload
+        self.batch, self.direction, self.rows, self.seed = batch, direction, rows, seed
+        self.parameters = declare(workload)
+        operations = cost(workload, batch, direction).operations
+        self.reduction = max([op.reduction for op in operations], default=1)
+        self.sync = adapter.sync
+
+    def build(self) -> None:
+        """Place weights and inputs, make the call; afterwards `step()` runs it."""
+        place = self.adapter.place
+        params = {
+            name: place(p.initial(name, self.seed), p.role, p.groups)
+            for name, p in self.parameters.items()
+        }
+        trained = {name for name, p in self.parameters.items() if p.trained}
+        images, labels = inputs(self.workload, self.batch, self.seed)
+        x = place(images[: self.rows], "image" if images.ndim == 4 else "matrix")
+        y = place(labels[: self.rows], "labels")
+        self._snapshot: State | None = None
+        self._last_loss: Any = None
+        if self.direction == "infer":
+            infer = self.adapter.infer(self.workload)
+            self.step: Callable[[], Any] = lambda: infer(params, x)
+        elif self.direction == "fwd_bwd":
+            gradients = self.adapter.gradients(self.workload, trained)
+            self.step = lambda: gradients(params, x, y)
+        else:
+            self._snapshot = self.adapter.start(params, trained)
+            self._train = self.adapter.train(self.workload, LEARNING_RATE, MOMENTUM)
+            self._x, self._y = x, y
+            self.restore()
+
+    def restore(self) -> None:
+        """Training goes back to its start, in fresh arrays; the rest has no state."""
+        if self._snapshot is None:
+            return
+        train, x, y = self._train, self._x, self._y
+        state = self.adapter.copy(self._snapshot)
+
+        def step() -> tuple[State, Any]:
+            nonlocal state
+            state, loss = train(state, x, y)
+            self._last_loss = loss
+            return state, loss
+
+        self.step = step
+
+    def finite(self) -> bool:
+        """Whether a training that just ran still has a finite loss."""
+        if self._last_loss is None:
+            return True
+        return bool(np.isfinite(self.adapter.dump(self._last_loss, "matrix")).all())
+
+    def loss(self, result: Any) -> float | None:
+        """The loss that a call returned; None for inference."""
+        if self.direction == "infer":
+            return None
+        loss = result[0] if self.direction == "fwd_bwd" else result[1]
+        return float(self.adapter.dump(loss, "matrix"))
+
+    def answer(self, result: Any, rows: int | None = None) -> dict[str, np.ndarray]:
+        """A call's result as canonical arrays, by quantity; of inference, the first rows.
+
+        `output` | `loss`, `gradient:NAME` (for a training step from zero momentum the
+        momentum is the gradient), `params:NAME`, `stats:NAME`.
+        """
+        dump = self.adapter.dump
+        if self.direction == "infer":
+            four = len(self.adapter.shape(result)) == 4  # type: ignore[attr-defined]
+            return {"output": dump(result, "image" if four else "matrix")[:rows]}
+        if self.direction == "fwd_bwd":
+            loss, gradients = result
+            return {"loss": dump(loss, "matrix")} | self._dump("gradient", gradients)
+        state, loss = result
+        return (
+            {"loss": dump(loss, "matrix")}
+            | self._dump("gradient", state.velocity)
+            | self._dump("params", state.params)
+            | self._dump("stats", state.stats)
+        )
+
+    def _dump(self, quantity: str, arrays: dict[str, Any]) -> dict[str, np.ndarray]:
+        dumped = {}
+        for name, array in arrays.items():
+            if name == "input":
+                role, groups = ("image" if len(self.workload.input) == 3 else "matrix"), 1
+            else:
+                role, groups = self.parameters[name].role, self.parameters[name].groups
+            dumped[f"{quantity}:{name}"] = self.adapter.dump(array, role, groups)
+        return dumped
+
+    def start_values(self) -> dict[str, np.ndarray]:
+        """The canonical parameters before the first step, by name."""
+        return {name: p.initial(name, self.seed) for name, p in self.parameters.items()}

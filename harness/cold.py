@@ -1,0 +1,97 @@
+"""The cold pass: one fresh process per headline cell, from nothing to a first result.
+
+What a person waits for when they start: import, loading, the first call (which
+compiles), each timed; once with an empty compiler cache (`cold`), once with the cache
+that left behind (`warm`). Memory is read next, while it means something, and only then
+is that first result verified.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from harness import oracle
+from harness.launch import Launcher, attempt
+from harness.plan import PlannedComparison, PlannedContender
+from harness.processes import WorkerFailed, WorkerProcess
+
+
+def measure(
+    launcher: Launcher,
+    comparison: PlannedComparison,
+    contender: PlannedContender,
+    state: str,
+    answer: Path | None,
+    timeout: float,
+) -> dict[str, Any]:
+    """One cell record. `state`: "cold" empties its cache beforehand, "warm" does not.
+
+    `answer` is the oracle's, or None where there is nothing to verify.
+    """
+    cache = f"cold-{comparison.id}-{contender.name}"
+    if state == "cold":
+        launcher.forget_cache(cache)
+    worker = launcher.start(contender, cache, f"{state}-{comparison.id}-{contender.name}")
+    record = blank(state, comparison.id, contender.name, worker.log.name)
+    try:
+        _, failed = attempt(
+            lambda: _fill(record, worker, launcher, comparison, contender, answer, timeout)
+        )
+    finally:
+        launcher.close(worker)
+    return {**record, **outcome(failed)}
+
+
+def _fill(
+    record: dict[str, Any],
+    worker: WorkerProcess,
+    launcher: Launcher,
+    comparison: PlannedComparison,
+    contender: PlannedContender,
+    answer: Path | None,
+    timeout: float,
+) -> dict[str, Any]:
+    opened = launcher.open(worker, contender, comparison.precision)
+    loaded = oracle.load(worker, comparison, timeout)
+    first = worker.ask("first", timeout)
+    record["seconds"] = {
+        "import": opened["import"],
+        "load": loaded["load"],
+        "first_call": first["first_call"],
+        "total": first["finished"] - worker.started,
+    }
+    record["memory"] = {
+        "peak_rss_bytes": first["peak_rss_bytes"],
+        "import_rss_bytes": opened["rss_bytes"],
+        **first["memory"],
+    }
+    record["manifest"] = first["manifest"]
+    if answer is not None and contender.computes:
+        try:
+            record["oracle"] = oracle.verify(worker, comparison, answer, timeout)
+        except oracle.Mistaken as mistaken:
+            record["oracle"] = mistaken.evidence
+            raise
+    return record
+
+
+def blank(state: str, comparison: str, contender: str, log: str | None) -> dict[str, Any]:
+    """A cell record in which nothing has been seen yet."""
+    return {
+        "pass": state,
+        "comparison": comparison,
+        "contender": contender,
+        "launch": None,
+        "log": f"logs/{log}" if log else None,
+        "seconds": {},
+        "memory": {},
+        "manifest": {},
+        "oracle": None,
+        "warmup": None,
+    }
+
+
+def outcome(failed: WorkerFailed | None) -> dict[str, Any]:
+    """A status and its reason, as records keep them."""
+    if failed is None:
+        return {"status": "ok", "reason": None}
+    return {"status": failed.status, "reason": failed.reason}

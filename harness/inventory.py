@@ -1,0 +1,186 @@
+"""The contenders: how they are named, and which of them can run here.
+
+A contender is `ADAPTER[@VERSION][:VARIANT][#N]`. Whether it can run is asked of its own
+environment's Python, by a few lines that look without importing a framework, so the
+answer takes a second. A broken adapter file is listed with its error and hides no other.
+"""
+
+import difflib
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from adapters.core import discovery
+from harness import environments
+from harness.errors import Wrong
+from harness.processes import ROOT, python_path
+
+PATIENCE = 60  # seconds for a look into one environment
+
+# Runs in the adapter's environment: NumPy, the standard library and ours.
+LOOK = """
+import json, sys
+from adapters.core.discovery import adapter_class
+found = {}
+for name in sys.argv[1:]:
+    try:
+        kind = adapter_class(name)
+        missing = {variant: kind.missing(variant) for variant in kind.variants}
+        found[name] = {"version": kind.version(), "missing": missing}
+    except BaseException as error:
+        found[name] = {"broken": f"{type(error).__name__}: {error}"}
+print(json.dumps(found))
+"""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Who takes part. Variant "" is the adapter's default; copy 2 is the same one entered again."""
+
+    adapter: str
+    version: str | None = None
+    variant: str = ""
+    copy: int = 1
+
+    @property
+    def name(self) -> str:
+        """As `parse` reads it."""
+        version = f"@{self.version}" if self.version else ""
+        variant = f":{self.variant}" if self.variant else ""
+        copy = f"#{self.copy}" if self.copy > 1 else ""
+        return f"{self.adapter}{version}{variant}{copy}"
+
+
+def parse(text: str) -> Contender:
+    """`torch@2.12:compile#2` -> Contender. Raises Wrong, with the names there are."""
+    match = re.fullmatch(
+        r"(?P<adapter>[\w-]+)(@(?P<version>[\w.+-]+))?(:(?P<variant>[\w-]+))?(#(?P<copy>[1-9]\d?))?",
+        text.strip(),
+    )
+    if match is None:
+        raise Wrong(
+            f"contender '{text}': expected ADAPTER[@VERSION][:VARIANT][#N], as in torch:compile"
+        )
+    adapter, version, variant = match["adapter"], match["version"], match["variant"] or ""
+    names = discovery.names()
+    if adapter not in names:
+        raise Wrong(
+            f"unknown contender '{text}'{_nearest(adapter, names)}; there are: {', '.join(names)}"
+        )
+    try:
+        variants = [name for name in discovery.adapter_class(adapter).variants if name]
+    except Exception as error:
+        raise Wrong(
+            f"contender '{text}': adapters/{adapter}.py is broken: {_line(error)}"
+        ) from None
+    if variant and variant not in variants:
+        known = ", ".join([adapter, *(f"{adapter}:{name}" for name in variants)])
+        raise Wrong(f"unknown variant '{text}'{_nearest(variant, variants)}; there are: {known}")
+    if version and not list(environments.REQUIREMENTS.glob(f"{adapter}@{version}-*.txt")):
+        raise Wrong(
+            f"contender '{text}': there is no environment of {adapter} {version}; it would be made "
+            f"from adapters/requirements/{adapter}@{version}-cpu.txt"
+        )
+    return Contender(adapter, version, variant, int(match["copy"] or 1))
+
+
+def parse_list(text: str) -> list[Contender]:
+    """Names with commas between them. One that is named twice is entered twice: `#2`."""
+    found: list[Contender] = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        contender = parse(part)
+        while contender in found:
+            contender = replace(contender, copy=contender.copy + 1)
+        found.append(contender)
+    if not found:
+        raise Wrong("no contender is named; `bakeoff list` shows them")
+    return found
+
+
+def contenders(device: str, current: bool = False) -> list[dict[str, Any]]:
+    """Every adapter in every variant, by name, whether or not it can run on `device`.
+
+    Each is name, adapter, variant, summary, version (None: not known), available,
+    reason (why not; else None), and computes (False: the null adapter, never ranked).
+    """
+    names = discovery.names()
+    pythons = {name: environments.python_of(name, device, current) for name in names}
+    looks: dict[Path, list[str]] = {}
+    for name, python in pythons.items():
+        if python is not None:
+            looks.setdefault(python, []).append(name)
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        answers = pool.map(lambda look: _look(*look), looks.items())
+    found = {name: answer for each in answers for name, answer in each.items()}
+    return [row for name in names for row in _rows(name, device, found.get(name))]
+
+
+def _rows(name: str, device: str, seen: dict[str, Any] | None) -> Iterable[dict[str, Any]]:
+    """One adapter's contenders; `seen` is what its environment's Python said, None without one."""
+    try:
+        kind = discovery.adapter_class(name)
+    except Exception as error:
+        yield _row(name, "", "", True, None, f"adapters/{name}.py is broken: {_line(error)}")
+        return
+    for variant, entry in kind.variants.items():
+        if seen is None:
+            version, reason = None, environments.why_absent(name, device)
+        else:
+            version = seen.get("version")
+            reason = seen.get("broken") or seen.get("missing", {}).get(variant)
+        yield _row(name, variant, entry.summary, kind.computes, version, reason)
+
+
+def _row(
+    adapter: str,
+    variant: str,
+    summary: str,
+    computes: bool,
+    version: str | None,
+    reason: str | None,
+) -> dict[str, Any]:
+    return {
+        "name": Contender(adapter, variant=variant).name,
+        "adapter": adapter,
+        "variant": variant,
+        "available": reason is None,
+        "reason": reason,
+        "version": version,
+        "summary": summary,
+        "computes": computes,
+    }
+
+
+def _look(python: Path, adapters: list[str]) -> dict[str, dict[str, Any]]:
+    """Asks one environment about the adapters that live in it."""
+    try:
+        result = subprocess.run(
+            [python, "-c", LOOK, *adapters],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": python_path()},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        return json.loads(result.stdout.splitlines()[-1])
+    except subprocess.TimeoutExpired:
+        why = f"its environment did not answer within {PATIENCE} s"
+    except (OSError, ValueError, IndexError):
+        why = "its environment is broken: run `make env`"
+    return {name: {"broken": why} for name in adapters}
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f", did you mean '{near[0]}'?" if near else ""
+
+
+def _line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

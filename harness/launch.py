@@ -1,0 +1,113 @@
+"""Starts workers: each contender's Python, its environment variables, its caches, its log."""
+
+import shutil
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from harness import environments, machine
+from harness.errors import Wrong
+from harness.plan import PlannedContender
+from harness.processes import WorkerFailed, WorkerProcess
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass
+class Launcher:
+    """How workers of one run are started: alike for all."""
+
+    folder: Path
+    device: str
+    current: bool  # run in this interpreter's environment instead of the adapter's own
+    threads: int
+    cpus: list[int]
+    as_shipped: bool  # the allocator as the system has it
+    live: list[WorkerProcess] = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        """What an adapter is told: its worker sees one GPU at most."""
+        return self.device.partition(":")[0]
+
+    def start(self, contender: PlannedContender, cache: str, log: str) -> WorkerProcess:
+        """A fresh process. `cache` names its compiler caches; the same name shares them.
+
+        Main thread only (see processes.py). Raises Wrong where there is no environment.
+        """
+        python = environments.python_of(contender.adapter, self.kind, self.current)
+        if python is None:
+            raise Wrong(f"{contender.name} has no environment here; run `make env`")
+        return self._start(python, cache, log)
+
+    def start_reference(self, log: str) -> WorkerProcess:
+        """The reference needs NumPy alone, which the runner has."""
+        import sys
+
+        return self._start(Path(sys.executable), "reference", log)
+
+    def _start(self, python: Path, cache: str, log: str) -> WorkerProcess:
+        logs = self.folder / "logs"
+        logs.mkdir(exist_ok=True)
+        environment = machine.worker_environment(
+            self.device, self.threads, self.cache(cache), as_shipped=self.as_shipped
+        )
+        worker = WorkerProcess(python, environment, logs / f"{_file_name(log)}.txt")
+        self.live.append(worker)
+        return worker
+
+    def open(
+        self, worker: WorkerProcess, contender: PlannedContender, precision: str
+    ) -> dict[str, Any]:
+        return worker.ask(
+            "open",
+            adapter=contender.adapter,
+            variant=contender.variant,
+            device=self.kind,
+            precision=precision,
+            threads=self.threads,
+            cpus=self.cpus,
+        )
+
+    def close(self, worker: WorkerProcess) -> None:
+        worker.close()
+        self.live.remove(worker)
+
+    def kill_all(self) -> None:
+        """Whatever still runs, on the way out."""
+        for worker in self.live:
+            worker.kill()
+        self.live.clear()
+
+    def cache(self, name: str) -> Path:
+        """Private to the run, and gone with it."""
+        path = self.folder / "cache" / _file_name(name)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def forget_cache(self, name: str) -> None:
+        shutil.rmtree(self.folder / "cache" / _file_name(name), ignore_errors=True)
+
+    def forget_caches(self) -> None:
+        shutil.rmtree(self.folder / "cache", ignore_errors=True)
+
+
+def two_at_a_time(do: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Set-up that is not timed may overlap."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return list(pool.map(do, items))
+
+
+def attempt(do: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], WorkerFailed | None]:
+    """The answer, or how it failed: one contender's failure is never another's."""
+    try:
+        return do(), None
+    except WorkerFailed as failure:
+        return {}, failure
+
+
+def _file_name(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in text)

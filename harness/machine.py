@@ -1,0 +1,245 @@
+"""The machine: what it is, what a worker is given of it, and who else is using it.
+
+Whatever cannot be found out is None: describing a machine never fails a run. What is
+alike for all contenders (threads, processors, allocator, caches) is settled here, in
+environment variables, because frameworks read them once, as they are imported.
+"""
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+CPUS = Path("/sys/devices/system/cpu")
+
+# glibc gives large blocks back to the kernel at every free, or not, by chance of a
+# process's history: identical processes then differ two-fold, for life. With these, one
+# mode was seen in 51 of 51 launches.
+ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": "1073741824",
+    "MALLOC_TRIM_THRESHOLD_": "4294967296",
+    "MALLOC_TOP_PAD_": "268435456",
+}
+
+
+def describe(threads_used: int | None = None) -> dict[str, Any]:
+    """What environment.json says of the machine. Memory in bytes; unknown is None."""
+    import psutil
+
+    memory = psutil.virtual_memory
+    return {
+        "cpu": _cpuinfo("model name") or platform.processor() or None,
+        "cores_physical": _maybe(lambda: psutil.cpu_count(logical=False)),
+        "cores_logical": _maybe(psutil.cpu_count),
+        "affinity": _maybe(lambda: sorted(os.sched_getaffinity(0))),
+        "threads_used": threads_used,
+        "memory_bytes": _maybe(lambda: memory().total),
+        "memory_available_bytes": _maybe(lambda: memory().available),
+        "governor": _text(CPUS / "cpu0/cpufreq/scaling_governor"),
+        "turbo": _turbo(),
+        "load": _maybe(lambda: list(os.getloadavg())),
+        "os": _maybe(lambda: platform.freedesktop_os_release()["PRETTY_NAME"]),
+        "kernel": platform.release(),
+        "hypervisor": _hypervisor(),
+        "python": platform.python_version(),
+        "gpu": gpus(),
+    }
+
+
+def gpus() -> list[dict[str, Any]]:
+    """NVIDIA GPUs in the driver's order: name, memory in bytes, driver; [] where none is seen."""
+    return _maybe(_ask_driver) or []
+
+
+def _ask_driver() -> list[dict[str, Any]]:
+    import pynvml
+
+    pynvml.nvmlInit()
+    try:
+        found = []
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+            gpu = {
+                "name": pynvml.nvmlDeviceGetName(handle),
+                "memory_bytes": pynvml.nvmlDeviceGetMemoryInfo(handle).total,
+                "driver": pynvml.nvmlSystemGetDriverVersion(),
+            }
+            found.append(gpu)
+        return found
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def devices() -> list[str]:
+    """What `--device` may name: "cpu", then "cuda:0", "cuda:1", ..."""
+    return ["cpu", *(f"cuda:{i}" for i in range(len(gpus())))]
+
+
+# --- what a worker is given -------------------------------------------------------------
+
+
+def cpu_set(count: int | None = None) -> set[int]:
+    """One logical CPU of each physical core that this process may use; the first `count`.
+
+    Two threads of one core share its units: a matrix product gains nothing from the second.
+    """
+    cores: dict[str, int] = {}
+    for cpu in sorted(os.sched_getaffinity(0)):
+        siblings = _text(CPUS / f"cpu{cpu}/topology/thread_siblings_list")
+        cores.setdefault(siblings or str(cpu), cpu)
+    return set(list(cores.values())[:count])
+
+
+def threads(requested: int | None = None) -> int:
+    """Threads for every worker: those asked for, else one per physical core it may use."""
+    return requested or len(cpu_set())
+
+
+def worker_environment(
+    device: str, threads: int, cache: Path, *, as_shipped: bool = False
+) -> dict[str, str]:
+    """Environment variables that make workers alike.
+
+    `cache` is a folder private to the run: every compiler keeps what it compiles there,
+    and nothing of an earlier run is found. An empty one makes a first call cold.
+    `as_shipped` leaves the allocator as the system has it.
+
+    OMP_WAIT_POLICY stays unset, as every wheel is shipped: PASSIVE cost PyTorch a factor
+    of 1.5 in training and 3 in inference of a small network, ACTIVE changed nothing.
+    """
+    kind, _, number = device.partition(":")
+    count = str(threads)
+    return {
+        "OMP_NUM_THREADS": count,
+        "OPENBLAS_NUM_THREADS": count,
+        "MKL_NUM_THREADS": count,
+        "TF_NUM_INTRAOP_THREADS": count,
+        "CUDA_VISIBLE_DEVICES": "" if kind == "cpu" else number or "0",
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor"),
+        "TORCHINDUCTOR_COMPILE_THREADS": "1",
+        "TRITON_CACHE_DIR": str(cache / "triton"),
+        "CUDA_CACHE_PATH": str(cache / "cuda"),
+        "JAX_COMPILATION_CACHE_DIR": str(cache / "jax"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        # Naming cuda makes JAX fail where it finds none, rather than run on the CPU.
+        "JAX_PLATFORMS": "cpu" if kind == "cpu" else "cuda,cpu",
+        # Memory is taken as it is needed, by all, so that its peak means something.
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "TF_CPP_MIN_LOG_LEVEL": "1",
+        "PYTHONHASHSEED": "0",
+        **({} if as_shipped else ALLOCATOR),
+    }
+
+
+# --- who else is using it ---------------------------------------------------------------
+
+
+class Load:
+    """What others took of the processors since this object was made.
+
+    Counted over the CPUs in our affinity mask, as shares of all their time: 0.5 on two
+    cores is one core's worth. Ours is this process and its descendants, the reaped too.
+    """
+
+    def __init__(self) -> None:
+        self._before = self._sample()
+
+    def since(self) -> dict[str, float | None]:
+        """-> load1, foreign_cpu_share, steal_share: the last is time the hypervisor took."""
+        (total, busy, steal, ours), before = self._sample(), self._before
+        capacity = total - before[0]
+        foreign = stolen = None
+        if capacity > 0:
+            foreign = max(0.0, (busy - before[1]) - (ours - before[3])) / capacity
+            stolen = (steal - before[2]) / capacity
+        return {
+            "load1": _maybe(lambda: os.getloadavg()[0]),
+            "foreign_cpu_share": foreign,
+            "steal_share": stolen,
+        }
+
+    @staticmethod
+    def _sample() -> tuple[float, float, float, float]:
+        """Seconds so far: total, busy, stolen, and ours."""
+        total, busy, steal = _processor_seconds()
+        return total, busy, steal, _our_seconds()
+
+
+def busy_now(seconds: float = 1.0) -> dict[str, float | None]:
+    """Looks at the machine for `seconds` while we do nothing; as `Load.since`."""
+    load = Load()
+    time.sleep(seconds)
+    return load.since()
+
+
+def _processor_seconds() -> tuple[float, float, float]:
+    """Total, busy and stolen seconds of the CPUs in our mask since boot (proc(5), /proc/stat)."""
+    mine = {f"cpu{cpu}" for cpu in os.sched_getaffinity(0)}
+    tick = os.sysconf("SC_CLK_TCK")
+    total = busy = steal = 0
+    for line in (_text(Path("/proc/stat")) or "").splitlines():
+        name, *rest = line.split()
+        if name in mine:
+            # user and nice hold the guests' time already
+            user, nice, system, idle, iowait, irq, softirq, stolen = (
+                int(value) for value in (*rest, *["0"] * 8)[:8]
+            )
+            work = user + nice + system + irq + softirq
+            busy, steal = busy + work, steal + stolen
+            total += work + idle + iowait + stolen
+    return total / tick, busy / tick, steal / tick
+
+
+def _our_seconds() -> float:
+    import psutil
+
+    me = psutil.Process()
+    seconds = 0.0
+    for process in [me, *me.children(recursive=True)]:
+        with suppress(psutil.Error):  # it ended while we looked
+            seconds += sum(process.cpu_times()[:4])  # its own, and its reaped children's
+    return seconds
+
+
+# --- small readers ------------------------------------------------------------------------
+
+
+def _maybe(look: Callable[[], Any]) -> Any:
+    """What `look` finds, or None: a library, a file or a driver that is absent is no error."""
+    try:
+        return look()
+    except Exception:
+        return None
+
+
+def _text(path: Path) -> str | None:
+    return _maybe(lambda: path.read_text().strip())
+
+
+def _cpuinfo(key: str) -> str | None:
+    for line in (_text(Path("/proc/cpuinfo")) or "").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == key:
+            return value.strip()
+    return None
+
+
+def _turbo() -> bool | None:
+    no_turbo = _text(CPUS / "intel_pstate/no_turbo")
+    if no_turbo is not None:
+        return no_turbo == "0"
+    boost = _text(CPUS / "cpufreq/boost")
+    return None if boost is None else boost == "1"
+
+
+def _hypervisor() -> str | None:
+    """A virtual machine's vendor as its firmware tells it; None on bare metal, or if it hides."""
+    if "hypervisor" not in (_cpuinfo("flags") or "").split():
+        return None
+    return _text(Path("/sys/class/dmi/id/sys_vendor")) or "unknown"

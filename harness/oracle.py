@@ -1,0 +1,139 @@
+"""The oracle's answers: the float64 reference's result, once per comparison.
+
+They are computed in a process of their own and kept by hash of the question and of the
+code that gives it its meaning, so that the next run need not ask again. Where the
+reference cannot follow (a training batch past its reach), a batch of two is verified in
+its place, and the full batch's loss is compared between contenders.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.launch import Launcher
+from harness.plan import PlannedComparison
+from harness.processes import ROOT, WorkerFailed, WorkerProcess
+
+# What float64 NumPy does in about half a minute on two cores, and in a few gigabytes.
+MOST_FLOPS = 1e12
+MOST_ACTIVATION_BYTES = 1.5e9
+ROWS = 2
+
+FOLDER = ROOT / ".cache" / "oracle"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is verified of one comparison."""
+
+    batch: int  # of the call that is verified
+    rows: int | None  # how many rows of its output; None for all of it
+    whole: bool  # whether the verified call is the timed one
+
+
+def question(comparison: PlannedComparison) -> Question:
+    """Inference is row by row, so two rows of the timed batch suffice; training is not."""
+    batch = comparison.batch
+    if comparison.direction == "infer":
+        return Question(batch, min(batch, ROWS), True)
+    cost = comparison.cost
+    if cost.flops <= MOST_FLOPS and 8 * cost.activations <= MOST_ACTIVATION_BYTES:
+        return Question(batch, None, True)
+    return Question(min(batch, ROWS), None, False)
+
+
+def path(comparison: PlannedComparison) -> Path:
+    """Where its answer is kept."""
+    asked = question(comparison)
+    key = (
+        comparison.workload,
+        comparison.size,
+        comparison.direction,
+        comparison.precision == "float64",
+        asked.batch,
+        asked.rows,
+        _meaning(),
+    )
+    return FOLDER / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:24]}.npz"
+
+
+def _meaning() -> str:
+    """A hash of the code that decides what the answer is."""
+    digest = hashlib.sha256()
+    files = [*(ROOT / "adapters" / "core").glob("*.py"), *(ROOT / "suites").glob("*.py")]
+    for file in sorted([*files, ROOT / "harness" / "cell.py"]):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def answer(launcher: Launcher, comparison: PlannedComparison) -> Path:
+    """Computes the answer unless it is kept. Raises WorkerFailed."""
+    kept = path(comparison)
+    if kept.exists():
+        return kept
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    asked = question(comparison)
+    worker = launcher.start_reference(f"reference-{comparison.id}")
+    try:
+        worker.ask(
+            "open",
+            adapter="reference",
+            variant="",
+            device="cpu",
+            precision="float64",
+            threads=launcher.threads,
+        )
+        load(worker, comparison, 600, batch=asked.batch, rows=asked.rows)
+        worker.ask("first")
+        worker.ask("answer", path=str(kept), rows=asked.rows, precision=comparison.precision)
+    finally:
+        launcher.close(worker)
+    return kept
+
+
+def verify(
+    worker: WorkerProcess, comparison: PlannedComparison, kept: Path, timeout: float
+) -> dict[str, Any]:
+    """Holds the worker's first call against the kept answer -> the record's `oracle`.
+
+    Where the timed batch is past the reference's reach, the worker answers for the small
+    one instead: what it had loaded is gone afterwards. Raises WorkerFailed, `wrong` with
+    the first thing that is.
+    """
+    asked = question(comparison)
+    if not asked.whole:
+        load(worker, comparison, timeout, batch=asked.batch)
+        worker.ask("first", timeout)
+    found = worker.ask("verify", timeout, oracle=str(kept), rows=asked.rows)
+    found["oracle"]["batch"] = asked.batch
+    if not found["ok"]:
+        raise Mistaken(found["reason"], found["oracle"])
+    return found["oracle"]
+
+
+class Mistaken(WorkerFailed):
+    """The contender computes something else: it is shown as wrong, with the evidence."""
+
+    def __init__(self, reason: str, evidence: dict[str, Any]):
+        super().__init__("wrong", reason)
+        self.evidence = evidence
+
+
+def load(
+    worker: WorkerProcess,
+    comparison: PlannedComparison,
+    timeout: float,
+    batch: int | None = None,
+    rows: int | None = None,
+) -> dict[str, Any]:
+    """Asks a worker to place one comparison's weights and inputs."""
+    return worker.ask(
+        "load",
+        timeout,
+        workload=comparison.workload,
+        batch=batch or comparison.batch,
+        size=comparison.size,
+        direction=comparison.direction,
+        rows=rows,
+    )

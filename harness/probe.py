@@ -1,0 +1,40 @@
+"""What this machine can do, found through a contender's own operations.
+
+The roof under which every figure is drawn: the rate of a large matrix product, and of
+streaming through memory, each by the fastest of a few calls. The machine's roof is the
+best that any contender reaches. The product also tells how many processors really work
+for it: processor time over wall time.
+"""
+
+from typing import Any
+
+from harness.processes import WorkerProcess
+
+CALLS = 6
+TIMEOUT = 120.0
+
+
+def measure(worker: WorkerProcess, device: str) -> dict[str, float]:
+    """A probe record's figures; the worker is open, and holds nothing afterwards.
+
+    On a GPU both are larger: a small product would measure the launch. Raises WorkerFailed.
+    """
+    size = "small" if device == "cpu" else "large"
+    flops, threads = _rate(worker, f"probe_matmul_{size}", "flops")
+    moved, _ = _rate(worker, f"probe_stream_{size}", "bytes")
+    return {"flops_per_s": flops, "bytes_per_s": moved, "effective_threads": threads}
+
+
+def _rate(worker: WorkerProcess, workload: str, figure: str) -> tuple[float, float]:
+    """Operations (or bytes) per second of the fastest call, and processors at work."""
+    from adapters.core.cost import cost
+    from suites import catalogue
+
+    batch = catalogue.get(workload).batch
+    amount = getattr(cost(catalogue.get(workload), batch, "infer"), figure)
+    worker.ask("load", TIMEOUT, workload=workload, batch=batch, direction="infer")
+    worker.ask("first", TIMEOUT)
+    worker.ask("warm", TIMEOUT, calls=2)
+    turn = worker.ask("turn", TIMEOUT, calls=CALLS, latency=True, queue=False)["turn"]
+    worker.ask("unload", TIMEOUT)
+    return amount / (min(turn["calls"]) * 1e-9), turn["cpu_ns"] / turn["wall_ns"]

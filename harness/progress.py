@@ -1,0 +1,147 @@
+"""What a person sees while a run goes on: what is measured, how sure it is, how long yet.
+
+The runner calls `say(what, **fields)`. On a terminal that moves one live line and leaves
+one line for each thing that is finished; elsewhere (a log, CI) only the latter.
+"""
+
+import time
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from harness import statistics
+from harness.plan import LAUNCHES
+
+
+class Progress:
+    """`with Progress(console) as say: Runner(..., say=say)`."""
+
+    def __init__(self, console: Console, budget: float, contenders: dict[str, str]):
+        self.console, self.budget, self.begin = console, budget, time.monotonic()
+        self.labels = contenders
+        self.group: dict[str, Any] = {}
+        self.visited = 0
+        self.groups: list[dict[str, Any]] = []
+        self.live = Live(
+            self, console=console, refresh_per_second=2, transient=True, auto_refresh=True
+        )
+        self.text = ""
+
+    def __enter__(self) -> "Progress":
+        # A refresh costs the measured process a few milliseconds of a core twice a second:
+        # it is drawn between turns only (see `__call__`), never by a thread of its own.
+        self.live.auto_refresh = False
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.console.is_terminal:
+            self.live.stop()
+
+    def __rich__(self) -> Text:
+        spent = time.monotonic() - self.begin
+        left = max(0.0, self.budget - spent)
+        return Text(f"{_clock(spent)}  {self.text}  (at most {_clock(left)} more)", style="dim")
+
+    def __call__(self, what: str, **fields: Any) -> None:
+        message = getattr(self, f"_{what.replace(' ', '_')}")(**fields)
+        if message is not None:
+            self.text = message
+        if self.console.is_terminal:
+            self.live.refresh()
+
+    def line(self, text: str, style: str = "") -> None:
+        self.console.print(
+            Text(f"{_clock(time.monotonic() - self.begin)}  {text}", style=style),
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    # --- one method for each thing the runner says --------------------------------------
+
+    def _busy(self, reason: str) -> None:
+        self.line(
+            f"This machine is busy: {reason}. Results will be screening; close other programs.",
+            "yellow",
+        )
+
+    def _greet(self, contenders: list[str]) -> str:
+        self.line(f"Greeting {len(contenders)} contenders: {', '.join(contenders)}")
+        return "importing every framework once"
+
+    def _probe(self, contender: str) -> str:
+        return f"this machine's rates, through {contender}"
+
+    def _oracle(self, comparison: str) -> str:
+        return f"the reference's answer for {comparison}"
+
+    def _cold(self, comparison: str, contender: str) -> str:
+        if self.group.get("cold") != comparison:
+            self.group["cold"] = comparison
+            self.line(f"Cold start of {comparison}")
+        return f"cold start: {contender} in {comparison}"
+
+    def _warm(self, comparison: str, contender: str) -> str:
+        return f"start with a full compiler cache: {contender} in {comparison}"
+
+    def _group(self, launch: int, left: float, comparisons: list[str]) -> str:
+        self.visited, self.group = 0, {"launch": launch, "of": len(comparisons)}
+        self.line(
+            f"Launch {launch}: fresh processes over {len(comparisons)} comparisons "
+            f"({_clock(left)} of the budget left)"
+        )
+        return f"launch {launch}"
+
+    def _launch(self, contenders: list[str]) -> str:
+        return f"launch {self.group['launch']}: starting {len(contenders)} workers"
+
+    def _set_up(self, comparison: str) -> str:
+        self.visited += 1
+        return f"{self._place()} {comparison}: setting up"
+
+    def _round(self, comparison: str, round: int, rounds: int) -> str:
+        return f"{self._place()} {comparison}: round {round} of {rounds}"
+
+    def _place(self) -> str:
+        return f"launch {self.group['launch']}, {self.visited}/{self.group['of']}"
+
+    def _record(self, record: dict[str, Any]) -> None:
+        self.groups.append(record)
+        for name, outcome in record["statuses"].items():
+            self.line(
+                f"  {name} in {record['comparison']}: {outcome['status']}: {outcome['reason']}",
+                "red",
+            )
+        if record["launch"] in (1, LAUNCHES):
+            self.line(f"  {record['comparison']}: {self._standing(record['comparison'])}", "dim")
+
+    def _budget(self, reason: str) -> None:
+        self.line(f"The budget is spent: {reason}. Results are screening.", "yellow")
+
+    def _standing(self, comparison: str) -> str:
+        """Who is ahead, and how sure that is by now."""
+        names, logs = statistics.launch_log_times(self.groups, comparison)
+        means = np.nanmean(logs, axis=0) if logs.size else np.array([])
+        if len(means) < 2 or not np.isfinite(means).all():
+            return "measured"
+        first, second = np.argsort(means)[:2]
+        ratio = float(np.exp(means[first] - means[second]))
+        text = f"{names[first]} ahead, {ratio:.2f}x the time of {names[second]}"
+        if len(logs) > 1:
+            interval = statistics.t_interval(logs[:, first] - logs[:, second])
+            text += f" (95%: {np.exp(interval[0]):.2f} to {np.exp(interval[1]):.2f})"
+        return text
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60:d}:{int(seconds) % 60:02d}"

@@ -1,0 +1,264 @@
+"""The steady pass: one launch group, the unit that is replicated.
+
+A launch group is one fresh process per contender. Together they visit every open
+comparison, in an order drawn anew; in each, rounds; in each round, one turn of each
+contender. Nothing is timed while anything else of ours runs: idle workers are stopped.
+A comparison becomes one record when its last turn is over, or none at all.
+"""
+
+import math
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness import design, oracle, timing
+from harness.budget import Launch, Spent
+from harness.cold import blank, outcome
+from harness.launch import Launcher, attempt, two_at_a_time
+from harness.machine import Load
+from harness.plan import PlannedComparison, PlannedContender
+from harness.processes import WorkerFailed, WorkerProcess
+
+Key = tuple[str, str]  # comparison, contender
+
+# A cell that failed in one of these ways is not tried again; any other has a second try.
+FINAL = ("wrong", "unsupported")
+MOST_FAILURES = 2
+
+
+class Frozen:
+    """What a cell's first launch decides once and for all."""
+
+    def __init__(self) -> None:
+        self.calls: dict[Key, int] = {}  # in a turn
+        self.warmup: dict[Key, int] = {}  # calls before the first turn
+        self.verified: set[Key] = set()
+        self._failures: Counter[Key] = Counter()
+        self._given_up: set[Key] = set()
+
+    def freeze(self, key: Key, warmed: dict[str, Any]) -> None:
+        """Later launches warm up 1.5 times as long as the first one needed."""
+        self.warmup[key] = math.ceil(1.5 * warmed["calls"])
+        self.calls[key] = timing.calls_for(warmed["call"])
+
+    def failed(self, key: Key, status: str) -> None:
+        self._failures[key] += 1
+        if status in FINAL or self._failures[key] >= MOST_FAILURES:
+            self.give_up(key)
+
+    def give_up(self, key: Key) -> None:
+        self._given_up.add(key)
+
+    def given_up(self, key: Key) -> bool:
+        return key in self._given_up
+
+
+@dataclass
+class LaunchGroup:
+    """One launch group being measured."""
+
+    launcher: Launcher
+    number: int
+    contenders: dict[str, PlannedContender]
+    answers: dict[str, Path]
+    frozen: Frozen
+    warmup_limit: float
+    timeout: float
+    rng: random.Random
+    write: Callable[..., None]
+    say: Callable[..., None]
+    workers: dict[str, WorkerProcess] = field(default_factory=dict)
+
+    def measure(
+        self, comparisons: list[PlannedComparison], rounds: dict[str, int]
+    ) -> Launch:
+        """Visits all `comparisons`; `rounds` by id. Returns what each took."""
+        begin = time.monotonic()
+        new = any(not self._known(c) for c in comparisons)
+        spent: dict[str, Spent] = {}
+        precisions = sorted({c.precision for c in comparisons})
+        for precision in precisions:
+            visited = [c for c in comparisons if c.precision == precision]
+            self.rng.shuffle(visited)
+            needed = {name for c in visited for name in self._open(c)}
+            try:
+                self._launch([n for n in self.contenders if n in needed], precision)
+                for comparison in visited:
+                    spent[comparison.id] = self._visit(comparison, rounds[comparison.id])
+            finally:
+                for worker in self.workers.values():
+                    self.launcher.close(worker)
+                self.workers.clear()
+        total = sum(spent[i].total(rounds[i]) for i in spent)
+        return Launch(spent, time.monotonic() - begin - total, new)
+
+    def _known(self, comparison: PlannedComparison) -> bool:
+        """Whether an earlier launch has warmed it up already."""
+        return all((comparison.id, n) in self.frozen.warmup for n in self._open(comparison))
+
+    def _open(self, comparison: PlannedComparison) -> list[str]:
+        return [
+            n for n in comparison.contenders if not self.frozen.given_up((comparison.id, n))
+        ]
+
+    def _launch(self, names: list[str], precision: str) -> dict[str, WorkerFailed]:
+        """Fresh processes; two import at a time. A failed one fails again when asked."""
+        self.say("launch", contenders=names)
+        for name in names:
+            if name in self.workers:
+                self.launcher.close(self.workers.pop(name))
+            log = f"launch{self.number}-{name}-{time.monotonic_ns() % 10**6}"
+            self.workers[name] = self.launcher.start(self.contenders[name], f"steady-{name}", log)
+
+        def open_one(name: str) -> WorkerFailed | None:
+            worker = self.workers[name]
+            contender = self.contenders[name]
+            _, failed = attempt(lambda: self.launcher.open(worker, contender, precision))
+            worker.stop()
+            return failed
+
+        failures = two_at_a_time(open_one, names)
+        return {name: failed for name, failed in zip(names, failures, strict=True) if failed}
+
+    def _visit(self, comparison: PlannedComparison, rounds: int) -> Spent:
+        """One comparison: set up, rounds, record, unload."""
+        begin = time.monotonic()
+        statuses: dict[str, WorkerFailed] = {}
+        names = self._open(comparison)
+        dead = [n for n in names if self.workers[n].dead is not None]
+        if dead:  # it died in another comparison: that costs this one nothing
+            statuses |= self._launch(dead, comparison.precision)
+        self.say("set up", comparison=comparison.id)
+        alive = [n for n in names if n not in statuses]
+        statuses |= self._set_up(comparison, alive)
+        ready = [n for n in names if n not in statuses]
+        setup = time.monotonic() - begin
+        order = design.rounds(ready, rounds, self.rng) if ready else []
+        load = Load()
+        turns = self._turns(comparison, order, statuses)
+        seconds = time.monotonic() - begin - setup
+        machine = load.since()
+        for name, failed in statuses.items():
+            self.frozen.failed((comparison.id, name), failed.status)
+        self.write(
+            "group",
+            comparison=comparison.id,
+            launch=self.number,
+            direction=comparison.direction,
+            precision=comparison.precision,
+            device=comparison.device,
+            world_size=1,
+            input="resident",
+            rounds=len(order),
+            order=order,
+            turns={name: turns[name] for name in ready if name not in statuses},
+            statuses={name: outcome(failed) for name, failed in statuses.items()},
+            machine=machine,
+        )
+        two_at_a_time(
+            lambda n: attempt(lambda: self.workers[n].ask("unload", self.timeout)), ready
+        )
+        for name in ready:
+            self.workers[name].stop()
+        return Spent(setup, seconds / max(1, len(order)))
+
+    def _set_up(self, comparison: PlannedComparison, names: list[str]) -> dict[str, WorkerFailed]:
+        """Every contender loaded, verified and warm; who failed, and how.
+
+        Two at a time, but for the first launch's warm-up, which measures.
+        """
+        settings = two_at_a_time(lambda n: Setting(self, comparison, n), names)
+        for setting in settings:
+            if setting.first_time:
+                setting.warm()
+        two_at_a_time(lambda s: s.first_time or s.warm(), settings)
+        for setting in settings:
+            if setting.first_time or setting.failed:
+                self.write("cell", **setting.record, **outcome(setting.failed))
+        return {s.name: s.failed for s in settings if s.failed}
+
+    def _turns(
+        self,
+        comparison: PlannedComparison,
+        order: list[list[str]],
+        statuses: dict[str, WorkerFailed],
+    ) -> dict[str, list[dict[str, Any]]]:
+        """The timed part. A contender that dies here leaves the others their rounds."""
+        turns: dict[str, list[dict[str, Any]]] = {}
+        queue = comparison.latency and comparison.device != "cpu"
+        for number, row in enumerate(order, start=1):
+            self.say("round", comparison=comparison.id, round=number, rounds=len(order))
+            for name in row:
+                if name in statuses:
+                    continue
+                worker = self.workers[name]
+                calls = self.frozen.calls[comparison.id, name]
+                answer, failed = attempt(
+                    lambda w=worker, n=calls: w.ask(  # type: ignore[misc]
+                        "turn", self.timeout, calls=n, latency=comparison.latency, queue=queue
+                    )
+                )
+                worker.stop()
+                if failed is not None:
+                    statuses[name] = failed
+                else:
+                    turns.setdefault(name, []).append(answer["turn"])
+        return turns
+
+
+class Setting:
+    """One cell being set up in one launch: loaded and called once; then warmed up."""
+
+    def __init__(self, group: LaunchGroup, comparison: PlannedComparison, name: str):
+        self.group, self.comparison, self.name = group, comparison, name
+        self.key = (comparison.id, name)
+        self.worker = group.workers[name]
+        self.first_time = self.key not in group.frozen.warmup
+        self.record = blank("steady", comparison.id, name, self.worker.log.name)
+        self.record["launch"] = group.number
+        _, self.failed = attempt(self._load)
+        if isinstance(self.failed, oracle.Mistaken):
+            self.record["oracle"] = self.failed.evidence
+        self.worker.stop()
+
+    def _load(self) -> dict[str, Any]:
+        """Load and call once; verify where this cell has not been verified in this run."""
+        frozen, timeout = self.group.frozen, self.group.timeout
+        computes = self.group.contenders[self.name].computes
+        answer = self.group.answers.get(self.comparison.id)
+        verify = computes and answer is not None and self.key not in frozen.verified
+        whole = oracle.question(self.comparison).whole
+        if verify and not whole:
+            self.record["oracle"] = self._verify(answer)
+        loaded = oracle.load(self.worker, self.comparison, timeout)
+        first = self.worker.ask("first", timeout)
+        self.record["seconds"] = {"load": loaded["load"], "first_call": first["first_call"]}
+        self.record["manifest"] = first["manifest"]
+        if verify and whole:
+            self.record["oracle"] = self._verify(answer)
+        elif verify:
+            self.record["oracle"] |= self.worker.ask("loss", timeout)
+        frozen.verified.add(self.key)
+        return {}
+
+    def _verify(self, answer: Path | None) -> dict[str, Any]:
+        assert answer is not None
+        return oracle.verify(self.worker, self.comparison, answer, self.group.timeout)
+
+    def warm(self) -> None:
+        """Until steady the first time; 1.5 times as many calls in every later launch."""
+        if self.failed:
+            return
+        frozen, limit = self.group.frozen, self.group.warmup_limit
+        known = frozen.warmup.get(self.key)
+        warmed, self.failed = attempt(
+            lambda: self.worker.ask("warm", self.group.timeout, calls=known, limit=limit)
+        )
+        self.worker.stop()
+        if self.failed is None and known is None:
+            frozen.freeze(self.key, warmed)
+            self.record["warmup"] = warmed

@@ -1,0 +1,183 @@
+"""The pytest front: cells of a suite as pytest-benchmark tests, in this interpreter.
+
+It is the one file of this folder that knows the harness. A contender takes part where its
+framework can be imported here. Cells of one comparison come one after the other and share
+the reference's answer, which is computed once.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from adapters.core import discovery
+from adapters.core.base import Adapter, Unsupported
+from adapters.core.reference import Reference
+from harness import machine, suite, timing, verify
+from harness.cell import Cell
+from harness.errors import Wrong
+from harness.inventory import Contender
+from harness.suite import Comparison
+from suites import catalogue
+
+ROWS = 2  # of an inference's output are verified: it is computed row by row
+WARM_UP_SECONDS = 3.0
+TRAINING_SECONDS = 2.0
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("bakeoff")
+    group.addoption("--suite", default="quick", help="a suite's name, or a TOML file's path")
+    group.addoption("--device", default="cpu", help="cpu, or cuda:N")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Settles what frameworks read when they are imported; the tests import them."""
+    device = config.getoption("--device")
+    if device not in machine.devices():
+        raise pytest.UsageError(f"--device {device}: there are {', '.join(machine.devices())}")
+    folder = Path(tempfile.mkdtemp(prefix="bakeoff-"))
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    os.environ.update(machine.worker_environment(device, machine.threads(), folder))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "cell" not in metafunc.fixturenames:
+        return
+    try:
+        comparisons = suite.load(metafunc.config.getoption("--suite")).comparisons
+    except Wrong as wrong:
+        raise pytest.UsageError(str(wrong)) from None
+    device = metafunc.config.getoption("--device")
+    pairs = [(contender, each) for each in comparisons for contender in _contenders()]
+    names = [f"{contender.name}-{_short(each)}" for contender, each in pairs]
+    cells = [FrontCell(contender, each, device) for contender, each in pairs]
+    metafunc.parametrize("cell", cells, ids=names, indirect=True)
+
+
+@pytest.fixture
+def cell(request: pytest.FixtureRequest) -> Iterator["FrontCell"]:
+    """A cell that is loaded; a contender that cannot run it skips, with its reason."""
+    made: FrontCell = request.param
+    try:
+        made.load()
+        yield made
+    except Unsupported as reason:
+        pytest.skip(str(reason))
+    finally:
+        made.unload()
+
+
+@dataclass(eq=False)
+class FrontCell:
+    """One contender in one comparison."""
+
+    contender: Contender
+    comparison: Comparison
+    device: str
+    cell: Cell | None = None
+
+    def load(self) -> None:
+        self.adapter = _adapter(self.contender, self.device, self.comparison.precision)
+        asked = self.comparison
+        self.cell = Cell(self.adapter, _workload(asked), asked.batch, asked.direction)
+        self.cell.build()
+
+    def unload(self) -> None:
+        self.cell = None
+        if hasattr(self, "adapter"):
+            self.adapter.reset()
+
+    def verified(self) -> dict[str, Any]:
+        """Makes the first call and holds it against the reference -> what ran, and how far off."""
+        assert self.cell is not None
+        result = self.cell.step()
+        self.cell.sync(result)
+        rows = _rows(self.comparison)
+        found = verify.compare(
+            self.cell.answer(result, rows),
+            _expected(self.comparison),
+            self.adapter.precision,
+            device=self.adapter.device,
+            reduction=self.cell.reduction,
+        )
+        assert found.ok, f"{self.contender.name} computes something else: {found.reason}"
+        return {
+            "contender": self.contender.name,
+            "workload": self.comparison.workload,
+            "batch": self.comparison.batch,
+            "direction": self.comparison.direction,
+            "manifest": self.adapter.manifest(),
+            "oracle": found.as_dict(rows),
+        }
+
+    def measure(self, benchmark: Any) -> None:
+        """A call and its wait, timed by pytest-benchmark; a training starts from its start."""
+        assert self.cell is not None
+        step, sync, restore = self.cell.step, self.cell.sync, self.cell.restore
+
+        def call() -> None:
+            sync(step())
+
+        restore()
+        rounds = 1
+        if benchmark.enabled:
+            warm = timing.warm_up(step, sync, WARM_UP_SECONDS)
+            benchmark.extra_info["steady"] = warm["steady"]
+            rounds = max(5, min(100, int(TRAINING_SECONDS / warm["call"])))
+        if self.comparison.direction == "train":  # the same step twice is not the same work
+            benchmark.pedantic(call, setup=restore, rounds=rounds)
+        else:
+            benchmark(call)
+        assert self.cell.finite(), "the loss is no longer finite"
+
+
+def _short(comparison: Comparison) -> str:
+    """`resnet18@112/b4/train`: a comparison's id, less precision and device."""
+    return "/".join(comparison.id.split("/")[:3])
+
+
+def _workload(comparison: Comparison) -> Any:
+    return catalogue.get(comparison.workload).resized(comparison.size)
+
+
+def _rows(comparison: Comparison) -> int | None:
+    return min(comparison.batch, ROWS) if comparison.direction == "infer" else None
+
+
+@cache
+def _contenders() -> list[Contender]:
+    """Every variant of every adapter that this interpreter can import; it must compute."""
+    found = []
+    for name in discovery.names():
+        try:
+            kind = discovery.adapter_class(name)
+        except Exception:  # `bakeoff list` shows why; the others are measured
+            continue
+        if kind.computes:
+            found += [Contender(name, variant=v) for v in kind.variants if not kind.missing(v)]
+    return found
+
+
+@cache
+def _adapter(contender: Contender, device: str, precision: str) -> Adapter:
+    """One object for all its cells: a framework settles its threads and device only once."""
+    kind = discovery.adapter_class(contender.adapter)
+    return kind(contender.variant, device.partition(":")[0], precision, machine.threads())
+
+
+@lru_cache(maxsize=1)
+def _expected(comparison: Comparison) -> dict[str, np.ndarray]:
+    """The float64 reference's answer."""
+    reference = Reference("", "cpu", "float64", machine.threads())
+    asked, rows = _workload(comparison), _rows(comparison)
+    made = Cell(reference, asked, comparison.batch, comparison.direction, rows=rows)
+    made.build()
+    return made.answer(made.step(), rows)

@@ -1,0 +1,31 @@
+"""Two loads that find a machine's roofs: a matrix product, and a stream through memory.
+
+They are measured once a contender before anything else, and ranked by nobody. The small
+pair suits processors (64 MiB in, 64 MiB out: past most caches), the large one GPUs.
+"""
+
+from typing import Any
+
+from suites.workload import Workload, add
+
+SIZES = {"small": (2048, 16), "large": (8192, 256)}
+
+
+def _matmul(width: int) -> Workload:
+    def product(net: Any, x: Any) -> Any:
+        return net.linear("product", x, width, bias=False)
+
+    size = f"{width} x {width} x {width}"
+    return Workload("", "probe", product, (width,), width, f"Matrix product {size}")
+
+
+def _stream(batch: int) -> Workload:
+    def relu(net: Any, x: Any) -> Any:
+        return net.relu(x)
+
+    return Workload("", "probe", relu, (64, 128, 128), batch, "ReLU past the caches")
+
+
+for _size, (_width, _batch) in SIZES.items():
+    for _kind, _made in (("matmul", _matmul(_width)), ("stream", _stream(_batch))):
+        add(Workload(**{**_made.__dict__, "name": f"probe_{_kind}_{_size}"}))

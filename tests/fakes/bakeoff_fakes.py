@@ -1,0 +1,96 @@
+"""Adapters that misbehave, each in one way: a package of its own, found by entry points.
+
+All are the numpy adapter with one thing broken, so that everything else is as it is in
+a real run. Put this folder on PYTHONPATH and run with `--python current`.
+"""
+
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+from adapters.numpy import NumPy
+
+
+class Liar(NumPy):
+    """Its ReLU leaks: fast, and wrong."""
+
+    def relu(self, x: Any, consume: bool) -> Any:
+        y = super().relu(x, consume=False)
+        return self.add(y, y)
+
+
+class _AfterAFewCalls(NumPy):
+    """Behaves for the first calls, so that the failure falls into the timed turns."""
+
+    def infer(self, workload: Any) -> Any:
+        call, made = super().infer(workload), 0
+
+        def counted(params: Any, x: Any) -> Any:
+            nonlocal made
+            made += 1
+            if made > 60:
+                self.misbehave()
+            return call(params, x)
+
+        return counted
+
+    def misbehave(self) -> None:
+        raise NotImplementedError
+
+
+class Hangs(_AfterAFewCalls):
+    def misbehave(self) -> None:
+        time.sleep(3600)
+
+
+class Dies(_AfterAFewCalls):
+    def misbehave(self) -> None:
+        print("about to die of a planted fault", file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+class Starved(NumPy):
+    """Its device has no memory left."""
+
+    def infer(self, workload: Any) -> Any:
+        raise RuntimeError("CUDA error: out of memory (tried to allocate 20.00 GiB)")
+
+
+class Loud(NumPy):
+    """Prints on both streams at every call, JSON too."""
+
+    def infer(self, workload: Any) -> Any:
+        call = super().infer(workload)
+
+        def noisy(params: Any, x: Any) -> Any:
+            print('{"turn": "forged"}', flush=True)
+            print("noise " * 20, file=sys.stderr, flush=True)
+            return call(params, x)
+
+        return noisy
+
+
+class Shuts(NumPy):
+    """Does not even open."""
+
+    def __init__(self, variant: str, device: str, precision: str, threads: int):
+        raise ImportError("libshut.so.1: cannot open shared object file")
+
+
+class Slow(NumPy):
+    """Takes twice its own time: a difference that must be found."""
+
+    def infer(self, workload: Any) -> Any:
+        call = super().infer(workload)
+
+        def twice(params: Any, x: Any) -> Any:
+            begin = time.perf_counter()
+            result = call(params, x)
+            end = 2 * time.perf_counter() - begin
+            while time.perf_counter() < end:
+                pass
+            return result
+
+        return twice

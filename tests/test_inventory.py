@@ -1,0 +1,101 @@
+"""Contenders are named in one way, and each that cannot run says why."""
+
+from pathlib import Path
+
+import pytest
+
+from harness import environments, inventory
+from harness.errors import Wrong
+from harness.inventory import Contender, parse, parse_list
+from tests.conftest import ADAPTER, Put
+
+
+@pytest.fixture
+def fakes(put_adapter: Put) -> None:
+    for name in ("torch_like", "jax_like"):
+        put_adapter(name)
+
+
+@pytest.mark.parametrize("name", ["torch_like", "torch_like:fast", "jax_like#2", "jax_like:fast#3"])
+def test_a_name_is_read_and_written_alike(fakes: None, name: str) -> None:
+    assert parse(name).name == name
+
+
+def test_a_name_has_four_parts(fakes: None) -> None:
+    (environments.REQUIREMENTS / "torch_like@2.12-cpu.txt").touch()
+    assert parse("torch_like@2.12:fast#2") == Contender("torch_like", "2.12", "fast", 2)
+
+
+def test_the_first_copy_is_not_numbered(fakes: None) -> None:
+    assert parse("torch_like#1").name == "torch_like"
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("torch_lik", r"did you mean 'torch_like'\?; there are: jax_like, torch_like"),
+        ("torch_like:fats", r"did you mean 'fast'\?; there are: torch_like, torch_like:fast"),
+        ("torch_like:", "expected ADAPTER"),
+        ("torch_like#0", "expected ADAPTER"),
+        ("", "expected ADAPTER"),
+        ("../torch_like", "expected ADAPTER"),
+        ("torch_like@9.9", "no environment of torch_like 9.9"),
+    ],
+)
+def test_a_wrong_name_is_refused_with_what_there_is(fakes: None, name: str, advice: str) -> None:
+    with pytest.raises(Wrong, match=advice):
+        parse(name)
+
+
+def test_a_broken_adapter_cannot_be_named(fakes: None, put_adapter: Put) -> None:
+    put_adapter("broken", "def")
+    with pytest.raises(Wrong, match=r"adapters/broken.py is broken: SyntaxError"):
+        parse("broken")
+
+
+def test_the_same_name_twice_is_the_same_contender_twice(fakes: None) -> None:
+    names = [c.name for c in parse_list("torch_like, torch_like,jax_like,torch_like")]
+    assert names == ["torch_like", "torch_like#2", "jax_like", "torch_like#3"]
+
+
+def test_no_name_is_no_contender(fakes: None) -> None:
+    with pytest.raises(Wrong, match="no contender"):
+        parse_list(" , ")
+
+
+def test_each_contender_is_listed_and_a_broken_file_hides_no_other(
+    project: Path, put_adapter: Put
+) -> None:
+    put_adapter("broken", "1 / 0")
+    put_adapter("fine")
+    put_adapter("lacking", ADAPTER.replace('("tiny",)', '()\n    requires = ("no_such_module",)'))
+    rows = {row["name"]: row for row in inventory.contenders("cpu", current=True)}
+
+    assert list(rows) == ["broken", "fine", "fine:fast", "lacking", "lacking:fast"]
+    assert rows["fine"]["available"] and rows["fine"]["reason"] is None
+    assert rows["fine:fast"]["summary"] == "faster"
+    assert "ZeroDivisionError" in rows["broken"]["reason"]
+    assert "no_such_module" in rows["lacking"]["reason"]
+    assert not rows["broken"]["available"] and not rows["lacking"]["available"]
+
+
+def test_what_is_not_installed_says_how_to_install_it(put_adapter: Put) -> None:
+    put_adapter("fake")
+    reasons = {row["reason"] for row in inventory.contenders("cpu")}
+    assert reasons == {"not installed: run `make env`"}
+
+
+def test_a_failed_install_says_what_failed(put_adapter: Put, project: Path) -> None:
+    put_adapter("fake")
+    (project / ".envs").mkdir()
+    (project / ".envs" / "fake-cpu.failed").write_text("ERROR: no wheel for this machine\ntail")
+    row = inventory.contenders("cpu")[0]
+    assert row["reason"] == "could not be installed: ERROR: no wheel for this machine"
+
+
+def test_an_environment_that_does_not_start_is_said_to_be_broken(
+    put_adapter: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_adapter("fake")
+    monkeypatch.setattr(environments, "python_of", lambda *_: Path("/bin/false"))
+    assert inventory.contenders("cpu")[0]["reason"] == "its environment is broken: run `make env`"

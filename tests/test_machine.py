@@ -1,0 +1,81 @@
+"""The machine is described without fail, and others' work is told from ours."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness import machine
+
+SPIN = "import time\nend = time.time() + 30\nwhile time.time() < end: pass"
+
+
+def test_a_machine_that_hides_everything_is_still_described(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(machine, "_text", lambda path: None)
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    described = machine.describe()
+    assert described["gpu"] == [] and described["python"]
+    assert described["governor"] is None and described["hypervisor"] is None
+    assert machine.devices() == ["cpu"]
+
+
+def test_threads_are_physical_cores_of_the_affinity_mask() -> None:
+    mask = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(mask)})
+        assert machine.threads() == 1
+        assert machine.cpu_set() == {min(mask)}
+    finally:
+        os.sched_setaffinity(0, mask)
+    assert machine.cpu_set(1) == {min(mask)}
+    assert machine.threads(3) == 3
+
+
+def test_two_threads_of_one_core_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
+    siblings = {"cpu0": "0,2", "cpu2": "0,2", "cpu1": "1,3", "cpu3": "1,3"}
+    monkeypatch.setattr(machine, "_text", lambda path: siblings[path.parent.parent.name])
+    assert machine.cpu_set() == {0, 1}
+
+
+def test_workers_differ_in_nothing_but_device_and_cache(tmp_path: Path) -> None:
+    cpu = machine.worker_environment("cpu", 2, tmp_path / "a")
+    gpu = machine.worker_environment("cuda:1", 2, tmp_path / "a")
+    assert cpu["CUDA_VISIBLE_DEVICES"] == "" and gpu["CUDA_VISIBLE_DEVICES"] == "1"
+    differing = {key for key in cpu if cpu[key] != gpu[key]}
+    assert differing == {"CUDA_VISIBLE_DEVICES", "JAX_PLATFORMS"}
+    caches = [value for value in cpu.values() if str(tmp_path) in value]
+    assert len(caches) == 4 and len(set(caches)) == 4
+
+
+def test_the_allocator_can_be_left_as_shipped(tmp_path: Path) -> None:
+    tuned = machine.worker_environment("cpu", 2, tmp_path)
+    shipped = machine.worker_environment("cpu", 2, tmp_path, as_shipped=True)
+    assert set(tuned) - set(shipped) == set(machine.ALLOCATOR)
+
+
+def test_our_own_work_is_not_foreign_and_a_strangers_is() -> None:
+    """A child that spins is ours; one whose parent has died belongs to nobody of ours."""
+    load = machine.Load()
+    ours = subprocess.Popen([sys.executable, "-c", SPIN])
+    time.sleep(0.6)
+    with_ours = load.since()["foreign_cpu_share"]
+    ours.kill()
+    ours.wait()
+
+    orphan = "Popen([sys.executable, '-c', sys.argv[1]], stdout=DEVNULL, start_new_session=True)"
+    launch = f"import sys\nfrom subprocess import *\nprint({orphan}.pid)"
+    stranger = int(subprocess.check_output([sys.executable, "-c", launch, SPIN]))
+    try:
+        with_stranger = machine.busy_now(0.6)["foreign_cpu_share"]
+    finally:
+        os.kill(stranger, 9)
+    assert with_ours is not None and with_stranger is not None
+    one_core = 1 / len(os.sched_getaffinity(0))
+    assert with_stranger > 0.5 * one_core
+    assert with_ours < with_stranger

@@ -1,0 +1,155 @@
+"""Claims about worker processes: whatever a framework does, the runner hears one clear answer."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import machine
+from harness.processes import ROOT, WorkerFailed, WorkerProcess
+
+FAKES = ROOT / "tests" / "fakes"
+CELL: dict[str, Any] = {"workload": "relu_16x32x32", "batch": 2, "direction": "infer"}
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """`start("dies")` -> an opened worker of one of tests/fakes, or of a real adapter."""
+    monkeypatch.setenv("PYTHONPATH", str(FAKES))
+    workers = []
+
+    def open_one(adapter: str, opened: bool = True) -> WorkerProcess:
+        environment = machine.worker_environment("cpu", 1, tmp_path)
+        log = tmp_path / f"{len(workers)}.txt"
+        worker = WorkerProcess(Path(sys.executable), environment, log)
+        workers.append(worker)
+        if opened:
+            worker.ask("open", adapter=adapter, variant="", device="cpu", precision="float32", threads=1)
+        return worker
+
+    yield open_one
+    for worker in workers:
+        worker.kill() if worker.dead is None else None
+
+
+def _turn(worker: WorkerProcess, calls: int = 100, timeout: float = 60.0) -> dict[str, Any]:
+    return worker.ask("turn", timeout, calls=calls, latency=True, queue=False)["turn"]
+
+
+def _load(worker: WorkerProcess) -> None:
+    worker.ask("load", **CELL)
+    worker.ask("first")
+
+
+def _gone(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True
+    return state == "Z"
+
+
+def test_a_turn_gives_its_calls_in_nanoseconds(start: Any) -> None:
+    worker = start("numpy")
+    _load(worker)
+    turn = _turn(worker, calls=10)
+    assert len(turn["calls"]) == 10
+    assert all(isinstance(ns, int) and ns > 0 for ns in turn["calls"])
+    assert turn["total_ns"] == sum(turn["calls"][turn["dropped"] :])
+
+
+def test_what_a_framework_prints_cannot_break_the_talk(start: Any) -> None:
+    worker = start("loud")
+    _load(worker)
+    assert len(_turn(worker, calls=50)["calls"]) == 50
+    worker.close()
+    assert "forged" in worker.log.read_text()
+
+
+def test_a_worker_that_dies_says_how_and_its_last_words(start: Any) -> None:
+    worker = start("dies")
+    _load(worker)
+    with pytest.raises(WorkerFailed) as failed:
+        _turn(worker)
+    assert failed.value.status == "crash"
+    assert "SIGSEGV" in failed.value.reason
+    assert "planted fault" in failed.value.reason
+    with pytest.raises(WorkerFailed):
+        worker.ask("memory")
+
+
+def test_a_worker_that_hangs_is_ended_at_its_limit(start: Any) -> None:
+    worker = start("hangs")
+    _load(worker)
+    begin = time.monotonic()
+    with pytest.raises(WorkerFailed) as failed:
+        _turn(worker, timeout=2)
+    assert failed.value.status == "timeout"
+    assert time.monotonic() - begin < 10
+
+
+def test_a_worker_out_of_memory_says_so_and_goes_on(start: Any) -> None:
+    worker = start("starved")
+    with pytest.raises(WorkerFailed) as failed:
+        worker.ask("load", **CELL)
+    assert failed.value.status == "oom"
+    assert "20.00 GiB" in failed.value.reason
+    assert worker.ask("unload") == {}
+
+
+def test_a_framework_that_does_not_import_is_unsupported_with_its_reason(start: Any) -> None:
+    with pytest.raises(WorkerFailed) as failed:
+        start("shuts")
+    assert failed.value.status == "unsupported"
+    assert "libshut.so.1" in failed.value.reason
+
+
+def test_a_failed_request_leaves_the_worker_usable(start: Any) -> None:
+    worker = start("numpy")
+    with pytest.raises(WorkerFailed):
+        worker.ask("load", workload="no_such_workload", batch=1, direction="infer")
+    _load(worker)
+    assert _turn(worker, calls=3)["calls"]
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_no_worker_outlives_a_killed_runner_not_even_a_stopped_one(
+    tmp_path: Path, stopped: bool
+) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from harness import machine\n"
+        "from harness.processes import WorkerProcess\n"
+        "tmp = Path(sys.argv[1])\n"
+        "worker = WorkerProcess(Path(sys.executable), machine.worker_environment('cpu', 1, tmp), tmp / 'log')\n"
+        "worker.ask('open', adapter='numpy', variant='', device='cpu', precision='float32', threads=1)\n"
+        f"{'worker.stop()' if stopped else ''}\n"
+        "print(worker._process.pid, flush=True); time.sleep(60)\n"
+    )
+    runner = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert runner.stdout is not None
+    pid = int(runner.stdout.readline())
+    assert not _gone(pid)
+    os.kill(runner.pid, signal.SIGKILL)
+    runner.wait()
+    deadline = time.monotonic() + 5
+    while not _gone(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert _gone(pid)
+
+
+def test_a_long_log_is_cut_to_its_tail(start: Any) -> None:
+    worker = start("loud")
+    _load(worker)
+    for _ in range(5):
+        _turn(worker, calls=200)
+    worker.close()
+    assert worker.log.stat().st_size < 70 * 1024
+    assert worker.log.read_text().startswith("(the beginning is cut)")

@@ -1,0 +1,75 @@
+"""`pytest suites/` is pytest-benchmark as people know it, and nothing unverified is timed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.environments import ROOT
+
+SUITE = """
+title = "Two small ones"
+summary = "For the front's own test."
+budget = "1m"
+
+[[comparison]]
+workload = "resnet20"
+batch = 2
+direction = "infer"
+
+[[comparison]]
+workload = "cs231n_convnet"
+batch = 2
+direction = "train"
+"""
+
+
+def front(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Runs `pytest suites/` on NumPy, the framework that every interpreter of ours has."""
+    suite = tmp_path / "mine.toml"
+    suite.write_text(SUITE)
+    return pytest_run("suites/", "--suite", str(suite), "-k", "numpy", *options)
+
+
+def pytest_run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_each_cell_is_a_benchmark_with_its_manifest(tmp_path: Path) -> None:
+    written = tmp_path / "out.json"
+    result = front(tmp_path, "--benchmark-only", f"--benchmark-json={written}")
+    assert result.returncode == 0, result.stdout
+    benchmarks = {each["name"]: each for each in json.loads(written.read_text())["benchmarks"]}
+    names = {
+        "test_workload[numpy-resnet20/b2/infer]",
+        "test_workload[numpy-cs231n_convnet/b2/train]",
+    }
+    assert names <= set(benchmarks)
+    for name in names:
+        each = benchmarks[name]
+        assert each["stats"]["median"] > 0
+        assert each["extra_info"]["manifest"]
+        assert each["extra_info"]["oracle"]["checked"]
+
+
+def test_with_benchmarks_disabled_it_is_a_conformance_test(tmp_path: Path) -> None:
+    result = front(tmp_path, "--benchmark-disable")
+    assert result.returncode == 0, result.stdout
+    assert "2 passed" in result.stdout
+
+
+def test_a_plain_pytest_collects_no_benchmark() -> None:
+    listed = pytest_run("--collect-only", "-q").stdout
+    assert "test_workloads.py" not in listed
+    assert "test_pytest_front.py" in listed
+
+
+@pytest.mark.parametrize(("option", "value"), [("--suite", "no-such-suite"), ("--device", "tpu")])
+def test_a_wrong_option_is_refused_in_one_line(option: str, value: str) -> None:
+    result = pytest_run("suites/", option, value)
+    assert result.returncode == pytest.ExitCode.USAGE_ERROR
+    assert value in result.stderr
+    assert "Traceback" not in result.stdout + result.stderr

@@ -1,0 +1,163 @@
+"""Claims about records: what was reported is there, once, whatever happened next."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import records
+from harness.errors import Wrong
+from harness.processes import ROOT
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "plan.json").write_text(json.dumps({"schema": 1, "run": "r"}))
+    (tmp_path / "environment.json").write_text("{}")
+    return tmp_path
+
+
+def _event(writer: records.Writer, number: int) -> None:
+    writer.write("event", what="test", reason=str(number))
+
+
+def _reasons(run: records.Run) -> list[str]:
+    return [event["reason"] for event in run.events]
+
+
+def test_every_writer_has_a_file_of_its_own(folder: Path) -> None:
+    writers = [records.Writer(folder) for _ in range(3)]
+    for number, writer in enumerate(writers):
+        _event(writer, number)
+    assert [w.path.name for w in writers] == [f"records-00{n}.jsonl" for n in range(3)]
+    assert _reasons(records.read(folder)) == ["0", "1", "2"]
+
+
+def test_a_torn_line_is_skipped_and_said(folder: Path) -> None:
+    writer = records.Writer(folder)
+    _event(writer, 1)
+    with writer.path.open("ab") as file:
+        file.write(b'{"schema":1,"kind":"event","what":"to')
+    other = records.Writer(folder)
+    _event(other, 2)
+    run = records.read(folder)
+    assert _reasons(run) == ["1", "2"]
+    assert len(run.problems) == 1
+    assert "records-000.jsonl, line 2: skipped" in run.problems[0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[]",
+        b"\xff\xfe",
+        b'{"kind":"event"}',
+        b'{"schema":2,"kind":"event","what":"a","reason":"b"}',
+        b'{"schema":1,"kind":"surprise"}',
+        b'{"schema":1,"kind":"event","what":5,"reason":"b"}',
+    ],
+)
+def test_a_line_that_is_no_record_is_skipped_and_said(folder: Path, line: bytes) -> None:
+    (folder / "records-000.jsonl").write_bytes(line + b"\n")
+    run = records.read(folder)
+    assert not run.events
+    assert len(run.problems) == 1
+
+
+def test_a_full_disk_leaves_whole_lines_only(folder: Path) -> None:
+    """A limit on the file's size stands for the disk: the write that does not fit is undone."""
+    code = (
+        "import resource, signal, sys; from pathlib import Path; from harness import records\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "writer = records.Writer(Path(sys.argv[1]))\n"
+        "for number in range(100): writer.write('event', what='test', reason=str(number))\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert result.returncode != 0
+    assert "OSError" in result.stderr
+    run = records.read(folder)
+    assert not run.problems
+    assert _reasons(run) == [str(n) for n in range(len(run.events))]
+    assert 3 < len(run.events) < 100
+
+
+def test_a_writer_killed_at_any_moment_loses_nothing_it_reported(folder: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from harness import records\n"
+        "writer = records.Writer(Path(sys.argv[1]))\n"
+        "for number in range(10**6):\n"
+        "    writer.write('event', what='test', reason=str(number)); print(number, flush=True)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    for _ in range(50):
+        process.stdout.readline()
+    process.send_signal(signal.SIGKILL)
+    reported = 50 + len(process.stdout.read().splitlines())
+    process.wait()
+    found = _reasons(records.read(folder))
+    assert found[:reported] == [str(n) for n in range(reported)]
+    assert len(found) in (reported, reported + 1)
+
+
+@pytest.mark.parametrize("name", ["plan.json", "environment.json"])
+@pytest.mark.parametrize("content", [None, b"{", b"[]", b"\x00\xff"])
+def test_a_folder_that_is_no_run_is_refused_in_one_line(
+    folder: Path, name: str, content: bytes | None
+) -> None:
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_bytes(content)
+    with pytest.raises(Wrong) as wrong:
+        records.read(folder)
+    assert name in str(wrong.value)
+    assert "\n" not in str(wrong.value)
+
+
+def test_a_newer_schema_is_refused(folder: Path) -> None:
+    (folder / "plan.json").write_text('{"schema": 2, "run": "r"}')
+    with pytest.raises(Wrong, match="schema 2"):
+        records.read(folder)
+
+
+def test_the_frame_has_one_row_for_every_call(folder: Path) -> None:
+    writer = records.Writer(folder)
+    turn = {"calls": [3, 1, 2], "dropped": 1, "total_ns": 3}
+    for launch in (1, 2):
+        writer.write(
+            "group",
+            comparison="c",
+            launch=launch,
+            direction="infer",
+            precision="float32",
+            device="cpu",
+            rounds=2,
+            order=[["a", "b"], ["b", "a"]],
+            turns={"a": [turn, turn], "b": [turn, turn]},
+            statuses={},
+            machine={},
+        )
+    run = records.read(folder)
+    assert not run.problems
+    frame = records.frame(run)
+    assert len(frame) == 2 * 2 * 2 * 3
+    assert frame["ns"].sum() == 8 * 6
+    assert frame["kept"].sum() == 8 * 2
+    assert list(frame["call"].head(3)) == [0, 1, 2]
+    assert records.frame(records.Run(folder, {}, {})).empty
+
+
+def test_reading_needs_no_frame_library() -> None:
+    """A machine that only measures need not have pandas imported."""
+    code = "import sys, harness.records; sys.exit('pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+

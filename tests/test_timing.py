@@ -1,0 +1,99 @@
+"""Claims about the one timing loop."""
+
+import statistics
+import time
+
+import pytest
+
+from harness import timing
+
+
+def _sleeper(seconds: float):  # noqa: ANN202
+    return lambda: time.sleep(seconds)
+
+
+def _nothing(result: object) -> None:
+    pass
+
+
+def test_at_most_300_nanoseconds_are_added_to_a_call() -> None:
+    """METHOD, claim 6: 100,000 empty calls against a bare loop; the best of five tries."""
+
+    def step() -> None:
+        pass
+
+    def bare(calls: int) -> int:
+        begin = time.perf_counter_ns()
+        for _ in range(calls):
+            _nothing(step())
+        return time.perf_counter_ns() - begin
+
+    added = min(
+        statistics.median(timing.synced(step, _nothing, 20_000)) - bare(20_000) / 20_000
+        for _ in range(5)
+    )
+    assert added <= 300
+
+
+def test_a_turn_of_one_call_has_one_untimed_call_before_it() -> None:
+    turn = timing.turn(_sleeper(0), _nothing, calls=1, latency=True, queue=False)
+    assert (len(turn["calls"]), turn["dropped"]) == (2, 1)
+
+
+@pytest.mark.parametrize(("calls", "dropped"), [(1, 1), (2, 1), (5, 1), (6, 2), (20, 4), (200, 5)])
+def test_a_fifth_is_dropped_at_least_one_at_most_five(calls: int, dropped: int) -> None:
+    assert timing.dropped_of(calls) == dropped
+
+
+def test_a_turn_takes_about_forty_milliseconds() -> None:
+    assert timing.calls_for(0.004) == 10
+    assert timing.calls_for(1.0) == 1
+    assert timing.calls_for(1e-7) == 200
+
+
+def test_a_wait_is_part_of_a_latency_and_ends_a_queue() -> None:
+    """Work that only finishes in `sync` is timed all the same: once a call, or once a block."""
+    waits: list[float] = []
+
+    def sync(result: object) -> None:
+        waits.append(0.002)
+        time.sleep(0.002)
+
+    latency = timing.turn(_sleeper(0), sync, calls=5, latency=True, queue=False)
+    assert all(ns > 1.9e6 for ns in latency["calls"])
+    waits.clear()
+    timing.queued(_sleeper(0), sync, 5)
+    assert len(waits) == 1
+
+
+def test_a_queued_block_is_the_sum_of_its_calls() -> None:
+    begin = time.perf_counter_ns()
+    times = timing.queued(_sleeper(0.001), _nothing, 10)
+    wall = time.perf_counter_ns() - begin
+    assert 0.98 * wall <= sum(times) <= wall
+
+
+def test_warm_up_goes_on_until_two_windows_agree() -> None:
+    calls = 0
+
+    def step() -> None:
+        nonlocal calls
+        calls += 1
+        time.sleep(0.004 if calls < 30 else 0.001)
+
+    warmed = timing.warm_up(step, _nothing, limit=5)
+    assert warmed["steady"]
+    assert warmed["calls"] >= 60
+    assert warmed["call"] == pytest.approx(0.001, rel=0.5)
+
+
+def test_warm_up_gives_up_and_says_so() -> None:
+    calls = 0
+
+    def step() -> None:
+        nonlocal calls
+        calls += 1
+        time.sleep(0.0005 * 1.05**calls)
+
+    warmed = timing.warm_up(step, _nothing, limit=0.3)
+    assert not warmed["steady"]

@@ -1,0 +1,80 @@
+"""Our clock against torch.utils.benchmark, on the same operations and the same arrays.
+
+    python -m tests.torch_agreement cpu|cuda THREADS
+
+prints, as JSON, our mean time over theirs for five operations. The two take turns, so that
+drift meets both; each pair gives a ratio, and the median of the ratios is printed. Ours goes
+through the algebra and the adapter; theirs calls PyTorch bare, queues its calls and waits
+once at the end of a block, so ours does too.
+"""
+
+import json
+import statistics
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from adapters.core.discovery import adapter_class
+from harness import timing
+from harness.cell import Cell
+from suites.workload import Workload
+
+PAIRS = 15
+SECONDS = 0.3  # of one block
+
+# Large enough that a call outlasts its launch on a GPU, by a factor that a CPU can bear.
+IMAGE, BATCH = (64, 56, 56), {"cpu": 8, "cuda": 256}
+WIDTH = 2048
+
+PORTABLE: dict[str, tuple[tuple[int, ...], Callable[[Any, Any], Any]]] = {
+    "relu": (IMAGE, lambda net, x: net.relu(x)),
+    "conv1x1": (IMAGE, lambda net, x: net.conv("c", x, 64, 1)),
+    "conv3x3": (IMAGE, lambda net, x: net.conv("c", x, 64, 3, 1, 1)),
+    "max_pool": (IMAGE, lambda net, x: net.max_pool(x, 2)),
+    "linear": ((WIDTH,), lambda net, x: net.linear("c", x, WIDTH)),
+}
+
+
+def bare(torch: Any, operation: str, params: dict[str, Any], x: Any) -> Callable[[], Any]:
+    """The same operation as a user of PyTorch would write it."""
+    function = torch.nn.functional
+    weight, bias = params.get("c.weight"), params.get("c.bias")
+    return {
+        "relu": lambda: function.relu(x),
+        "conv1x1": lambda: function.conv2d(x, weight),
+        "conv3x3": lambda: function.conv2d(x, weight, padding=1),
+        "max_pool": lambda: function.max_pool2d(x, 2),
+        "linear": lambda: function.linear(x, weight, bias),
+    }[operation]
+
+
+def ratio(adapter: Any, operation: str, threads: int) -> float:
+    """Our mean time of a call over that of torch.utils.benchmark."""
+    import torch
+    from torch.utils.benchmark import Timer
+
+    shape, function = PORTABLE[operation]
+    batch = BATCH[adapter.device] if len(shape) == 3 else 16 * BATCH[adapter.device]
+    cell = Cell(adapter, Workload(operation, "micro", function, shape, batch, ""), batch, "infer")
+    cell.build()
+    theirs = Timer(
+        "f()", globals={"f": bare(torch, operation, cell.params, cell.x)}, num_threads=threads
+    )
+    with torch.inference_mode():
+        each = timing.warm_up(cell.step, cell.sync, 3.0)["call"]
+        calls = max(1, int(SECONDS / each))
+        theirs.timeit(calls)
+        ratios = []
+        for _ in range(PAIRS):
+            ours = sum(timing.queued(cell.step, cell.sync, calls)) * 1e-9 / calls
+            ratios.append(ours / theirs.timeit(calls).mean)
+    return statistics.median(ratios)
+
+
+def main(device: str, threads: int) -> None:
+    adapter = adapter_class("torch")("", device, "float32", threads)
+    print(json.dumps({operation: ratio(adapter, operation, threads) for operation in PORTABLE}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

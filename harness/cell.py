@@ -48,6 +48,8 @@ class Cell:
         self.adapter, self.workload = adapter, workload
         self.batch, self.direction, self.rows, self.seed = batch, direction, rows, seed
         self.parameters = declare(workload)
+        if direction == "train" and not any(p.trained for p in self.parameters.values()):
+            raise ValueError(f"{workload.name} has no parameters to train")
         operations = cost(workload, batch, direction).operations
         self.reduction = max([op.reduction for op in operations], default=1)
         self.sync = adapter.sync

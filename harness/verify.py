@@ -157,14 +157,21 @@ def _distance(pairs: dict[str, tuple[np.ndarray, np.ndarray]], gate: float) -> C
 
 
 def _projection(pairs: dict[str, tuple[np.ndarray, np.ndarray]], gate: float) -> Check:
-    """The tensor whose gradient is longest or shortest along the reference's."""
+    """The tensor whose gradient is longest or shortest along the reference's.
+
+    Where branches flipped, the error points anywhere, and along the gradient by chance
+    only: there |<g, ref> / <ref, ref> - 1| is a small part of |g - ref| / |ref|. It counts
+    in full where it is at least half of that, and else a tenth.
+    """
     norms = {name: float(np.linalg.norm(ref)) for name, (_, ref) in pairs.items()}
     floor = NEGLIGIBLE * max(norms.values())
-    errors = {
-        name: abs(float((got * ref).sum()) / norms[name] ** 2 - 1.0)
-        for name, (got, ref) in pairs.items()
-        if norms[name] > floor
-    }
+    errors = {}
+    for name, (got, ref) in pairs.items():
+        if norms[name] <= floor:
+            continue
+        along = abs(float((got * ref).sum()) / norms[name] ** 2 - 1.0)
+        total = float(np.linalg.norm(got - ref)) / norms[name]
+        errors[name] = along if 2 * along >= total else along / 10
     if not errors:
         return Check("gradient scale", next(iter(pairs)), 0.0, gate)
     where = max(errors, key=lambda name: errors[name])

@@ -20,7 +20,7 @@ batch = 2
 direction = "infer"
 
 [[comparison]]
-workload = "cs231n_convnet"
+workload = "threelayer"
 batch = 2
 direction = "train"
 """
@@ -45,7 +45,7 @@ def test_each_cell_is_a_benchmark_with_its_manifest(tmp_path: Path) -> None:
     benchmarks = {each["name"]: each for each in json.loads(written.read_text())["benchmarks"]}
     names = {
         "test_workload[numpy-resnet20/b2/infer]",
-        "test_workload[numpy-cs231n_convnet/b2/train]",
+        "test_workload[numpy-threelayer/b2/train]",
     }
     assert names <= set(benchmarks)
     for name in names:

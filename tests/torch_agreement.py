@@ -14,9 +14,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from adapters.core.cost import declare
 from adapters.core.discovery import adapter_class
 from harness import timing
-from harness.cell import Cell
+from harness.cell import inputs
 from suites.workload import Workload
 
 PAIRS = 15
@@ -54,20 +55,25 @@ def ratio(adapter: Any, operation: str, threads: int) -> float:
     from torch.utils.benchmark import Timer
 
     shape, function = PORTABLE[operation]
-    batch = BATCH[adapter.device] if len(shape) == 3 else 16 * BATCH[adapter.device]
-    cell = Cell(adapter, Workload(operation, "micro", function, shape, batch, ""), batch, "infer")
-    cell.build()
-    theirs = Timer(
-        "f()", globals={"f": bare(torch, operation, cell.params, cell.x)}, num_threads=threads
-    )
+    batch = BATCH[adapter.device] * (1 if len(shape) == 3 else 16)
+    workload = Workload(operation, "micro", function, shape, batch, "")
+    params = {
+        name: adapter.place(each.initial(name, 0), each.role, each.groups)
+        for name, each in declare(workload).items()
+    }
+    x = adapter.place(inputs(workload, batch)[0], "image" if len(shape) == 3 else "matrix")
+    call = adapter.infer(workload)
+    ours, sync = lambda: call(params, x), adapter.sync
+    names = {"f": bare(torch, operation, params, x)}
+    theirs = Timer("f()", globals=names, num_threads=threads)
     with torch.inference_mode():
-        each = timing.warm_up(cell.step, cell.sync, 3.0)["call"]
+        each = timing.warm_up(ours, sync, 3.0)["call"]
         calls = max(1, int(SECONDS / each))
         theirs.timeit(calls)
         ratios = []
         for _ in range(PAIRS):
-            ours = sum(timing.queued(cell.step, cell.sync, calls)) * 1e-9 / calls
-            ratios.append(ours / theirs.timeit(calls).mean)
+            mean = sum(timing.queued(ours, sync, calls)) * 1e-9 / calls
+            ratios.append(mean / theirs.timeit(calls).mean)
     return statistics.median(ratios)
 
 

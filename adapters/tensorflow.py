@@ -1,0 +1,271 @@
+"""TensorFlow: tf.function graphs, and the same through XLA; channels last.
+
+NHWC is what TensorFlow's CPU kernels have. Its pitfalls, each with a measured price:
+explicit padding in a convolution (1.3 times as long: SAME or VALID where they mean the
+same, else a pad before it), grouped convolutions (no gradient on a CPU outside XLA: split
+per group; depthwise has an operation of its own), padded pooling (refused or failing
+under XLA: pad before it), fused batch norm (no float64, slower under XLA: moments there).
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from adapters.core.algebra import Pair, Tensor
+from adapters.core.base import Adapter, State, Unsupported, Variant
+from adapters.core.network import Network
+
+
+class TensorFlow(Adapter):
+    """Images lie NHWC, kernels HWIO. A training's state lies in tf.Variables, updated in place."""
+
+    requires = ("tensorflow",)
+    distributions = ("tensorflow", "tensorflow-cpu")
+    variants = {
+        "": Variant("tf.function graph, channels last", {"xla": False}, compile_seconds=0.03),
+        "xla": Variant(
+            "tf.function through XLA (jit_compile), channels last",
+            {"xla": True},
+            compile_seconds=0.1,
+        ),
+    }
+
+    def __init__(self, variant: str, device: str, precision: str, threads: int):
+        super().__init__(variant, device, precision, threads)
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+        import tensorflow as tf
+
+        self.tf, self.xla = tf, bool(self.options["xla"])
+        self.dtype = tf.as_dtype(precision)
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        # A convnet is mostly one operation after another: branches that ran side by side
+        # would take each other's threads.
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+        gpus = tf.config.list_physical_devices("GPU")
+        if device == "cuda" and not gpus:
+            raise Unsupported(f"tensorflow {tf.__version__} sees no GPU")
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        self._place = tf.device("/GPU:0" if device == "cuda" else "/CPU:0")
+        self._functions: list[Any] = []
+        self._traced_before = 0
+
+    # --- the algebra --------------------------------------------------------------------
+
+    def shape(self, x: Tensor) -> tuple[int, ...]:
+        dims = tuple(x.shape)
+        return (dims[0], dims[3], dims[1], dims[2]) if len(dims) == 4 else dims
+
+    def conv2d(
+        self, x: Tensor, weight: Tensor, bias: Tensor, stride: Pair, padding: Pair, groups: int
+    ) -> Tensor:
+        tf, (height, width, _, out) = self.tf, weight.shape
+        same = stride == (1, 1) and (2 * padding[0], 2 * padding[1]) == (height - 1, width - 1)
+        if padding != (0, 0) and not same:
+            x = self._pad(x, padding, 0)
+        mode = "SAME" if same and padding != (0, 0) else "VALID"
+        if groups == 1:
+            y = tf.nn.conv2d(x, weight, stride, mode)
+        elif groups == x.shape[3] and stride[0] == stride[1]:
+            depthwise = tf.reshape(weight, (height, width, groups, out // groups))
+            y = tf.nn.depthwise_conv2d(x, depthwise, (1, *stride, 1), mode)
+        else:
+            parts = zip(tf.split(x, groups, 3), tf.split(weight, groups, 3), strict=True)
+            y = tf.concat([tf.nn.conv2d(a, w, stride, mode) for a, w in parts], 3)
+        return y if bias is None else tf.nn.bias_add(y, bias)
+
+    def _pad(self, x: Tensor, padding: Pair, value: float) -> Tensor:
+        edges = [(0, 0), *((p, p) for p in padding), (0, 0)]
+        return self.tf.pad(x, edges, constant_values=self.tf.constant(value, x.dtype))
+
+    def linear(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        y = self.tf.matmul(x, weight, transpose_b=True)
+        return y if bias is None else self.tf.nn.bias_add(y, bias)
+
+    @property
+    def _fused(self) -> bool:
+        return not self.xla and self.precision == "float32"
+
+    def batch_norm(
+        self, x: Tensor, scale: Tensor, shift: Tensor, mean: Tensor, var: Tensor, eps: float
+    ) -> Tensor:
+        if self._fused:
+            return self.tf.raw_ops.FusedBatchNormV3(
+                x=x, scale=scale, offset=shift, mean=mean, variance=var, epsilon=eps,
+                is_training=False,
+            )[0]  # fmt: skip
+        return (x - mean) * (scale * self.tf.math.rsqrt(var + eps)) + shift
+
+    def batch_norm_train(
+        self,
+        x: Tensor,
+        scale: Tensor,
+        shift: Tensor,
+        mean: Tensor,
+        var: Tensor,
+        momentum: float,
+        eps: float,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        tf, count = self.tf, x.shape[0] * x.shape[1] * x.shape[2]
+        if self._fused:  # its variance is unbiased already
+            y, batch_mean, unbiased, *_ = tf.raw_ops.FusedBatchNormV3(
+                x=x, scale=scale, offset=shift, mean=tf.zeros_like(mean),
+                variance=tf.zeros_like(var), epsilon=eps, is_training=True,
+            )  # fmt: skip
+        else:
+            batch_mean = tf.reduce_mean(x, (0, 1, 2))
+            centred = x - batch_mean
+            batch_var = tf.reduce_mean(centred * centred, (0, 1, 2))
+            y = centred * (scale * tf.math.rsqrt(batch_var + eps)) + shift
+            unbiased = batch_var * (count / (count - 1))
+        return (
+            y,
+            (1 - momentum) * mean + momentum * tf.stop_gradient(batch_mean),
+            (1 - momentum) * var + momentum * tf.stop_gradient(unbiased),
+        )
+
+    def relu(self, x: Tensor, consume: bool) -> Tensor:
+        return self.tf.nn.relu(x)
+
+    def add(self, a: Tensor, b: Tensor) -> Tensor:
+        return a + b
+
+    def max_pool(self, x: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> Tensor:
+        if padding != (0, 0):
+            x = self._pad(x, padding, x.dtype.min)
+        return self.tf.nn.max_pool2d(x, kernel, stride, "VALID")
+
+    def avg_pool(self, x: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> Tensor:
+        if padding != (0, 0):
+            x = self._pad(x, padding, 0)
+        return self.tf.nn.avg_pool2d(x, kernel, stride, "VALID")
+
+    def global_avg_pool(self, x: Tensor) -> Tensor:
+        return self.tf.reduce_mean(x, (1, 2))
+
+    def concat(self, xs: list[Tensor]) -> Tensor:
+        return self.tf.concat(xs, 3)
+
+    def flatten(self, x: Tensor) -> Tensor:
+        return self.tf.reshape(self.tf.transpose(x, (0, 3, 1, 2)), (x.shape[0], -1))
+
+    def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        losses = self.tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        return self.tf.reduce_mean(losses)
+
+    # --- arrays ---------------------------------------------------------------------------
+
+    def place(self, value: np.ndarray, role: str, groups: int = 1) -> Tensor:
+        order = {"image": (0, 2, 3, 1), "kernel": (2, 3, 1, 0)}.get(role)
+        value = np.ascontiguousarray(value.transpose(order)) if order else value
+        with self._place:
+            tensor = self.tf.constant(value, self.tf.int32 if role == "labels" else self.dtype)
+            return self.tf.identity(tensor)
+
+    def dump(self, handle: Tensor, role: str, groups: int = 1) -> np.ndarray:
+        order = {"image": (0, 3, 1, 2), "kernel": (3, 2, 0, 1)}.get(role)
+        value = handle.numpy()
+        return np.array(value.transpose(order) if order else value)
+
+    def copy(self, tree: Any) -> Any:
+        with self._place:
+            return self.tf.nest.map_structure(self.tf.Variable, tree)
+
+    def start(self, params: dict[str, Tensor], trained: set[str]) -> State:
+        zeros = {n: self.tf.zeros_like(p) for n, p in params.items() if n in trained}
+        own = {n: p for n, p in params.items() if n in trained}
+        return self.copy(State(own, {n: p for n, p in params.items() if n not in own}, zeros))
+
+    # --- what is timed ----------------------------------------------------------------------
+
+    def _function(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        made = self.tf.function(function, jit_compile=self.xla or None, autograph=False)
+        self._functions.append(made)
+        return made
+
+    def infer(self, workload: Any) -> Callable[[dict[str, Tensor], Tensor], Tensor]:
+        return self._function(lambda params, x: Network(self, params).run(workload, x))
+
+    def _differentiate(
+        self, workload: Any, params: dict[str, Tensor], stats: dict[str, Tensor], x: Any, y: Any
+    ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+        """Loss, gradients by name, new batch-norm state: inside a tf.function."""
+        tf, wanted = self.tf, dict(params)
+        if workload.input_gradient:
+            wanted["input"] = x
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(wanted)
+            net = Network(self, {**params, **stats}, training=True)
+            loss = net.loss(net.run(workload, x), y)
+        zero = tf.UnconnectedGradients.ZERO
+        return loss, tape.gradient(loss, wanted, unconnected_gradients=zero), net.updates
+
+    def gradients(self, workload: Any, trained: set[str]) -> Callable[..., Any]:
+        def call(params: dict[str, Tensor], x: Tensor, y: Tensor) -> Any:
+            own = {n: p for n, p in params.items() if n in trained}
+            stats = {n: p for n, p in params.items() if n not in trained}
+            return self._differentiate(workload, own, stats, x, y)[:2]
+
+        return self._function(call)
+
+    def train(self, workload: Any, lr: float, momentum: float) -> Callable[..., Any]:
+        def step(state: State, x: Tensor, y: Tensor) -> Tensor:
+            params = {n: p.value() for n, p in state.params.items()}
+            stats = {n: p.value() for n, p in state.stats.items()}
+            loss, gradients, updates = self._differentiate(workload, params, stats, x, y)
+            for name, velocity in state.velocity.items():
+                moved = momentum * velocity + gradients[name]
+                velocity.assign(moved)
+                state.params[name].assign_sub(lr * moved)
+            for name, value in updates.items():
+                state.stats[name].assign(value)
+            return loss
+
+        compiled = self._function(step)
+        return lambda state, x, y: (state, compiled(state, x, y))
+
+    # --- the rest -----------------------------------------------------------------------------
+
+    def sync(self, result: Any) -> None:
+        # On a CPU a tf.function returns when it is done; .numpy() would copy to the host.
+        if self.device == "cuda":
+            self.tf.test.experimental.sync_devices()
+
+    def memory(self) -> dict[str, int]:
+        if self.device != "cuda":
+            return {}
+        return {"allocated": self.tf.config.experimental.get_memory_info("GPU:0")["peak"]}
+
+    def manifest(self) -> dict[str, Any]:
+        tf = self.tf
+        tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
+        return {
+            "framework": "tensorflow",
+            "version": tf.__version__,
+            "layout": "NHWC",
+            "mode": "tf.function, XLA" if self.xla else "tf.function, graph",
+            "conv_precision": self.precision,
+            "matmul_precision": self.precision,
+            "tf32_conv": tf32,
+            "tf32_matmul": tf32,
+            "autotune": self.device == "cuda" and os.environ.get("TF_CUDNN_USE_AUTOTUNE") != "0",
+            "threads": tf.config.threading.get_intra_op_parallelism_threads(),
+            "threads_inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
+            "optimizer": "SGD with momentum, in the graph, variables in place",
+            "compilations": self._traces(),
+            "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default (on)"),
+            "batch_norm": "fused" if self._fused else "moments",
+        }
+
+    def _traces(self) -> int:
+        return self._traced_before + sum(
+            f.experimental_get_tracing_count() for f in self._functions
+        )
+
+    def reset(self) -> None:
+        self._traced_before = self._traces()
+        self._functions.clear()
+        self.tf.keras.backend.clear_session()

@@ -85,14 +85,13 @@ def launches_needed(run: Run, comparison: str, first_stage: int) -> int:
 
     From the first stage's log ratios alone (Stein); the largest over the pairs.
     """
-    logs = statistics.launch_log_times(run.groups, comparison)[:first_stage]
-    if len(logs) < first_stage or logs.shape[1] < 2:
+    _, logs = statistics.launch_log_times(run.groups, comparison)
+    logs = logs[:first_stage]
+    if len(logs) < first_stage or logs.shape[1] < 2 or np.isnan(logs).all(axis=0).any():
         return first_stage
     leader = int(np.argmin(np.nanmean(logs, axis=0)))
     others = np.delete(logs, leader, axis=1) - logs[:, [leader]]
     needed = [
-        statistics.stein_launches(pair, HALF_WIDTH)
-        for pair in others.T
-        if np.isfinite(pair).all()
+        statistics.stein_launches(pair, HALF_WIDTH) for pair in others.T if np.isfinite(pair).all()
     ]
     return max([first_stage, *needed])

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
+
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -26,8 +26,10 @@ from harness.processes import ROOT
 
 RESULTS = ROOT / "results"
 
+# typer brings its own copy of click, or needs the package, by version: this name is in both.
+UsageError: Any = typer.BadParameter.__mro__[1]
+
 app = typer.Typer(
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
@@ -297,12 +299,14 @@ def setup(
 
 def main() -> None:
     """Entry point; turns what is the user's to mend into one line and exit status 2."""
+    if len(sys.argv) == 1:
+        sys.argv.append("--help")
     try:
         status = app(standalone_mode=False)
-    except (Wrong, click.UsageError) as wrong:
-        text = wrong.format_message() if isinstance(wrong, click.UsageError) else str(wrong)
+    except (Wrong, UsageError) as wrong:
+        text = wrong.format_message() if isinstance(wrong, UsageError) else str(wrong)
         _leave(" ".join(text.split()), 2)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         _leave("interrupted", 130)
     except BrokenPipeError:
         os._exit(0)

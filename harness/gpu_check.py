@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from adapters.core.cost import declare
 from harness import environments, inventory, machine, oracle, plan
 from harness.errors import Wrong
 from harness.launch import Launcher, attempt
@@ -23,6 +24,7 @@ from harness.plan import PlannedComparison, PlannedContender
 from harness.processes import ROOT
 from harness.suite import Comparison, Suite
 from suites import catalogue
+from suites.workload import Workload
 
 WITHIN = 0.02  # of torch.utils.benchmark
 PATIENCE = 300.0
@@ -63,12 +65,12 @@ def _plan(device: str) -> plan.Plan:
     if not usable:
         raise Wrong("this Python has no framework that Bakeoff knows; PYTHON= names another")
     asked = [
-        Comparison(workload=w.name, batch=w.batch, direction=direction)
-        for w in catalogue.load().values()
-        if w.kind in ("check", "block")
-        for direction in ("infer", "train")
+        Comparison(workload.name, min(workload.batch, 4), direction=direction)
+        for workload in catalogue.load().values()
+        if workload.kind in ("check", "block")
+        for direction in ("infer", _backward(workload))
     ]
-    suite = Suite(name="parity", title="Parity", summary="", budget="10m", comparisons=asked)
+    suite = Suite("parity", "Parity", "", "10m", (), tuple(asked))
     return plan.make(
         run="parity",
         command="",
@@ -82,6 +84,11 @@ def _plan(device: str) -> plan.Plan:
         settings={},
         versions={},
     )[0]
+
+
+def _backward(workload: Workload) -> str:
+    """A training step, whose momentum is the gradient; where nothing is trained, the gradient."""
+    return "train" if any(p.trained for p in declare(workload).values()) else "fwd_bwd"
 
 
 def _answers(launcher: Launcher, comparisons: list[PlannedComparison]) -> dict[str, Path]:

@@ -39,7 +39,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Settles what frameworks read when they are imported; the tests import them."""
+    """Refuses wrong options; settles what frameworks read when the tests import them."""
+    try:
+        suite.load(config.getoption("--suite"))
+    except Wrong as wrong:
+        raise pytest.UsageError(str(wrong)) from None
     device = config.getoption("--device")
     if device not in machine.devices():
         raise pytest.UsageError(f"--device {device}: there are {', '.join(machine.devices())}")
@@ -51,10 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "cell" not in metafunc.fixturenames:
         return
-    try:
-        comparisons = suite.load(metafunc.config.getoption("--suite")).comparisons
-    except Wrong as wrong:
-        raise pytest.UsageError(str(wrong)) from None
+    comparisons = suite.load(metafunc.config.getoption("--suite")).comparisons
     device = metafunc.config.getoption("--device")
     pairs = [(contender, each) for each in comparisons for contender in _contenders()]
     names = [f"{contender.name}-{_short(each)}" for contender, each in pairs]

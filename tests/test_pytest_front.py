@@ -10,16 +10,11 @@ import pytest
 from harness.environments import ROOT
 
 SUITE = """
-title = "Two small ones"
-summary = "For the front's own test."
-budget = "1m"
-
-[[comparison]]
+[[compare]]
 workload = "resnet20"
 batch = 2
-direction = "infer"
 
-[[comparison]]
+[[compare]]
 workload = "threelayer"
 batch = 2
 direction = "train"

@@ -1,0 +1,168 @@
+"""Suites: which workloads, at which sizes, in which directions. TOML, checked strictly.
+
+    title = "Quick"
+    summary = "Ten comparisons in under ten minutes"
+    budget = "10m"
+
+    [[compare]]
+    workload = "resnet18"            # a name, or a glob
+    batch = [1, 32]                  # default: the workload's own
+    size = 112                       # square images of so many pixels; default: its own
+    direction = ["infer", "train"]   # default: infer
+    precision = "float32"
+    headline = true                  # takes part in the cold pass, too
+
+Lists multiply. A wrong key or value is refused in one line that names it.
+"""
+
+import tomllib
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from adapters.core import cost
+from harness.errors import Wrong
+from suites import catalogue
+
+FOLDER = Path(catalogue.__file__).parent
+
+Direction = Literal["infer", "fwd_bwd", "train"]
+Precision = Literal["float32", "float64"]
+Many = list
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """All cells that differ in the contender alone. `batch` is at least 1."""
+
+    workload: str
+    batch: int
+    size: int | None = None
+    direction: str = "infer"
+    precision: str = "float32"
+    device: str = "cpu"
+    headline: bool = False
+
+    @property
+    def id(self) -> str:
+        size = f"@{self.size}" if self.size else ""
+        parts = (f"{self.workload}{size}", f"b{self.batch}", self.direction)
+        return "/".join((*parts, self.precision, self.device))
+
+
+class Suite(msgspec.Struct, frozen=True):
+    """A suite, expanded: one entry a comparison, in the order of the file."""
+
+    name: str
+    title: str
+    summary: str
+    budget: str
+    contenders: tuple[str, ...]
+    comparisons: tuple[Comparison, ...]
+
+
+class _Entry(msgspec.Struct, forbid_unknown_fields=True):
+    workload: str
+    batch: int | Many[int] | None = None
+    size: int | None = None
+    direction: Direction | Many[Direction] = "infer"
+    precision: Precision | Many[Precision] = "float32"
+    headline: bool = False
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    compare: list[_Entry]
+    title: str = ""
+    summary: str = ""
+    budget: str = "10m"
+    contenders: list[str] = []
+
+
+def names() -> list[str]:
+    """The suites that come with Bakeoff."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load(name: str) -> Suite:
+    """A suite by its name, or by the path of a TOML file. Raises Wrong."""
+    path = FOLDER / f"{name}.toml" if name in names() else Path(name)
+    if name not in names() and path.suffix != ".toml":
+        raise Wrong(
+            f"unknown suite '{name}'; there are: {', '.join(names())}, or the path of a .toml file"
+        )
+    try:
+        file = msgspec.convert(tomllib.loads(path.read_text()), _File)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        raise Wrong(f"suite '{name}' cannot be read: {reason}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise Wrong(f"suite '{name}' is not TOML: {error}") from None
+    except msgspec.ValidationError as error:
+        raise Wrong(f"suite '{name}': {_in_words(error)}") from None
+    if not file.compare:
+        raise Wrong(f"suite '{name}' compares nothing: give it a [[compare]] table")
+    comparisons = {c.id: c for entry in file.compare for c in _expand(name, entry)}
+    return Suite(
+        name=path.stem,
+        title=file.title or path.stem,
+        summary=file.summary,
+        budget=file.budget,
+        contenders=tuple(file.contenders),
+        comparisons=tuple(comparisons.values()),
+    )
+
+
+def _in_words(error: msgspec.ValidationError) -> str:
+    """msgspec says what and where; a wrong key is told which keys there are."""
+    text = str(error).replace("Object", "A table").replace(" - at `$", " (at `")
+    text = text + ")" if "(at `" in text else text
+    if "unknown field" in text:
+        kind = _Entry if "compare" in text else _File
+        text += f"; the keys are: {', '.join(kind.__struct_fields__)}"
+    return text
+
+
+def _expand(suite: str, entry: _Entry) -> list[Comparison]:
+    """One entry -> its comparisons. Raises Wrong where one could not be measured."""
+    known = catalogue.load()
+    found = [n for n, w in known.items() if fnmatch(n, entry.workload) and w.kind not in HIDDEN]
+    if not found:
+        try:
+            catalogue.get(entry.workload)
+        except KeyError as error:
+            raise Wrong(f"suite '{suite}': {error.args[0]}") from None
+        raise Wrong(f"suite '{suite}': '{entry.workload}' is for tests, not for ranking")
+    made = [
+        Comparison(name, batch, entry.size, direction, precision, headline=entry.headline)
+        for name in found
+        for batch in _many(known[name].batch if entry.batch is None else entry.batch)
+        for direction in _many(entry.direction)
+        for precision in _many(entry.precision)
+    ]
+    for comparison in made:
+        check(comparison, f"suite '{suite}'")
+    return made
+
+
+def check(comparison: Comparison, where: str) -> None:
+    """Raises Wrong for sizes that cannot be, or a training of nothing."""
+    name = comparison.workload
+    if comparison.batch < 1:
+        raise Wrong(f"{where}: {name} has batch {comparison.batch}; expected 1 or more")
+    if comparison.size is not None and comparison.size < 1:
+        raise Wrong(f"{where}: {name} has size {comparison.size}; expected 1 pixel or more")
+    try:
+        workload = catalogue.get(name).resized(comparison.size)
+        trained = cost.cost(workload, comparison.batch, comparison.direction).parameters
+    except ValueError as error:
+        raise Wrong(f"{where}: {comparison.id} cannot be: {error}") from None
+    if comparison.direction == "train" and not trained:
+        raise Wrong(f"{where}: {name} has no parameters to train; use infer or fwd_bwd")
+
+
+HIDDEN = ("check", "probe")
+
+
+def _many(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,186 @@
+"""What to choose, by use: training, single-image latency, throughput.
+
+A use is a set of comparisons. Contenders are ranked over it by the geometric mean of
+their time ratios, launch by launch, since the launches are shared (METHOD). One that
+misses a comparison of the use is incomplete, and not ranked. It speaks of these workloads
+on this machine, and says so.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from harness import statistics
+from harness.records import Run
+from reports.words import times
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The choice for one use; `choice` is None where nothing is sure enough."""
+
+    use: str
+    choice: str | None
+    tied: list[str]
+    sentence: str
+    verdict: str
+    runner_up: str | None
+    ratio: float | None
+    low: float | None
+    high: float | None
+    launches: int
+    comparisons: list[str]
+    ranking: list[dict[str, Any]]  # contender, ratio (time over the leader's), low, high, verdict
+    incomplete: list[dict[str, str]]
+    conditions: list[str] = field(default_factory=list)
+
+
+USES = {
+    "training": lambda c: c.direction == "train",
+    "single-image latency": lambda c: (
+        c.direction == "infer" and c.batch == 1 and c.kind == "convnet"
+    ),
+    "throughput": lambda c: c.direction == "infer" and c.batch > 1 and c.kind != "micro",
+}
+
+
+def recommend(run: Run, comparisons: list[Any], busy: bool) -> list[Recommendation]:
+    """One for each use, device and precision that the run has comparisons for."""
+    found = []
+    for use, belongs in USES.items():
+        chosen = [c for c in comparisons if belongs(c)]
+        for device, precision in sorted({(c.device, c.precision) for c in chosen}):
+            same = [c for c in chosen if (c.device, c.precision) == (device, precision)]
+            plain = (device, precision) == (comparisons[0].device, "float32")
+            name = use if plain else f"{use} ({precision}, {device})"
+            found.append(_for_use(name, run, same, busy))
+    return found
+
+
+def _for_use(use: str, run: Run, comparisons: list[Any], busy: bool) -> Recommendation:
+    from reports.verdicts import ranked
+
+    ids = [c.id for c in comparisons]
+    complete, incomplete = [], []
+    for name in ranked(run):
+        missing = [
+            (c.id, cell)
+            for c in comparisons
+            for cell in c.cells
+            if cell.contender == name and cell.status != "ok"
+        ]
+        if missing:
+            where, cell = missing[0]
+            why = f"{cell.status} in {where}" + (f": {cell.reason}" if cell.reason else "")
+            incomplete.append({"contender": name, "why": why})
+        elif all(any(cell.contender == name for cell in c.cells) for c in comparisons):
+            complete.append(name)
+    pairs = {(a, b): _pair(run, comparisons, a, b, busy) for a in complete for b in complete}
+    order = sorted(complete, key=lambda a: sum(np.log(pairs[a, b].ratio) for b in complete))
+    leader = order[0] if order else None
+    others = order[1:]
+    verdicts = {(a, b): found.verdict for (a, b), found in pairs.items()}
+    choice = statistics.winner(verdicts, complete)
+    runner_up = min(others, key=lambda b: _low(pairs[b, leader]), default=None) if leader else None
+    best = pairs[leader, runner_up] if leader and runner_up else None
+    tied = [b for b in others if verdicts[leader, b] == "tie"] if leader else []
+    return Recommendation(
+        use=use,
+        choice=choice,
+        tied=[leader, *tied] if tied and leader and not choice else [],
+        sentence=_sentence(leader, runner_up, best, choice, tied, busy, len(ids), comparisons),
+        verdict=best.verdict if best else "screening",
+        runner_up=runner_up,
+        ratio=best.ratio if best else None,
+        low=_finite(best.low) if best else None,
+        high=_finite(best.high) if best else None,
+        launches=best.launches if best else 0,
+        comparisons=ids,
+        ranking=[
+            {
+                "contender": name,
+                "ratio": pairs[name, leader].ratio,
+                "low": _finite(pairs[name, leader].low),
+                "high": _finite(pairs[name, leader].high),
+                "verdict": verdicts[name, leader] if name != leader else "best",
+            }
+            for name in order
+        ],
+        incomplete=incomplete,
+        conditions=_conditions(comparisons, order[:2]),
+    )
+
+
+def _pair(
+    run: Run, comparisons: list[Any], a: str, b: str, busy: bool
+) -> statistics.Comparison:
+    """a against b by the geometric mean over the comparisons, launch by launch."""
+    logs = [statistics.launch_log_ratios(run.groups, c.id, a, b, c.by) for c in comparisons]
+    modal = any(r is not None and r.verdict == "multimodal" for r in (c.ratio(a, b) for c in comparisons))
+    found = statistics.compare(statistics.shared_launches(logs), modal)
+    return statistics.Comparison(**{**found.__dict__, "verdict": "screening"}) if busy else found
+
+
+def _low(pair: statistics.Comparison) -> float:
+    return pair.low if pair.low > 0 else pair.ratio
+
+
+def _sentence(
+    leader: str | None,
+    runner_up: str | None,
+    best: statistics.Comparison | None,
+    choice: str | None,
+    tied: list[str],
+    busy: bool,
+    count: int,
+    comparisons: list[Any],
+) -> str:
+    """For a person who reads nothing else."""
+    over = comparisons[0].id if count == 1 else f"{count} workloads (geometric mean)"
+    if leader is None:
+        return "No contender was measured in all of its comparisons."
+    if best is None or runner_up is None:
+        return f"Only {leader} was measured in all of its comparisons: nothing to choose from."
+    fact = f"it takes {times(best.ratio)} the time of {runner_up}"
+    sure = f"95% interval {best.low:.2f} to {best.high:.2f}, {best.launches} launches"
+    sure = sure if np.isfinite(best.high) else f"{best.launches} launch"
+    if choice:
+        return f"Choose {choice}: {fact} ({sure}), over {over}."
+    if tied:
+        names = ", ".join([leader, *tied])
+        slower = _deciders(comparisons, [leader, *tied])
+        return f"A tie of {names}: they differ by less than 3% over {over}.{slower}"
+    if best.verdict == "screening":
+        why = "the machine was busy" if busy else f"only {best.launches} of 6 launches"
+        return f"{leader} is ahead, not proved ({why}): {fact} ({sure}), over {over}."
+    more = ""
+    if best.launches_needed:
+        more = f" About {best.launches_needed} launches would tell."
+    return f"No winner by the margin of 3%: {leader} leads, {fact} ({sure}), over {over}.{more}"
+
+
+def _deciders(comparisons: list[Any], names: list[str]) -> str:
+    """What then decides between tied contenders: time to first result, then memory."""
+    cold = {
+        name: [c.cell(name).cold["total"] for c in comparisons if c.cell(name).cold]
+        for name in names
+    }
+    if not all(cold.values()):
+        return ""
+    mean = {name: float(np.mean(values)) for name, values in cold.items()}
+    quickest = min(mean, key=lambda name: mean[name])
+    return f" What then decides: {quickest} gives a first result in {mean[quickest]:.1f} s, " + (
+        ", ".join(f"{n} in {mean[n]:.1f} s" for n in names if n != quickest) + "."
+    )
+
+
+def _conditions(comparisons: list[Any], names: list[str]) -> list[str]:
+    autotuned = [n for n in names if any(c.cell(n).manifest.get("autotune") for c in comparisons)]
+    if not autotuned:
+        return []
+    return [f"conditional on one compilation: {', '.join(autotuned)} autotunes"]
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,527 @@
+"""From records to verdicts: who wins what, by how much, and how sure that is.
+
+`analyse` reads a run and nothing else; everything the terminal, the JSON and the page say
+comes out of it. Choices by use are in `recommend.py`.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from harness import statistics
+from harness.records import Run
+from reports import warn
+from reports.words import percent, times
+
+BUSY_FOREIGN, BUSY_STOLEN = 0.10, 0.05
+P99_CALLS = 100
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One contender in one comparison. Times in seconds, memory in bytes."""
+
+    contender: str
+    status: str  # as in records.STATUSES, or `missing`: planned and not measured
+    reason: str | None = None
+    launches: int = 0
+    latency: dict[str, float | None] | None = None  # p25, p50, mean, p99
+    seconds: float | None = None  # of a call, by the statistic the comparison is ranked by
+    throughput: float | None = None  # items per second
+    relative: float | None = None  # time over the best contender's
+    share_of_peak: float | None = None
+    cold: dict[str, float] | None = None
+    warm: dict[str, float] | None = None
+    memory: dict[str, int | None] | None = None
+    oracle: dict[str, Any] | None = None
+    manifest: dict[str, Any] = field(default_factory=dict)
+    log: str | None = None
+    modes: list[float] = field(default_factory=list)
+    launch_seconds: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """time of a / time of b, its 95% interval, and a verdict on a."""
+
+    a: str
+    b: str
+    ratio: float
+    low: float | None
+    high: float | None
+    verdict: str
+    p: float
+    launches: int
+    detectable: float | None
+    launches_needed: int | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Contenders that are ranked against each other."""
+
+    id: str
+    workload: str
+    batch: int
+    size: int | None
+    direction: str
+    precision: str
+    device: str
+    kind: str
+    summary: str
+    headline: bool
+    cost: dict[str, Any]
+    winner: str | None
+    leader: str | None
+    runner_up: str | None
+    why: str
+    by: str
+    launches: int
+    cells: list[Cell]
+    ratios: list[Ratio]
+    noise_floor: Ratio | None
+    floor_seconds: float | None
+    command: str
+
+    def ratio(self, a: str, b: str) -> Ratio | None:
+        return next((r for r in self.ratios if (r.a, r.b) == (a, b)), None)
+
+    def cell(self, contender: str) -> Cell:
+        return next(c for c in self.cells if c.contender == contender)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Everything that is said about a run."""
+
+    run: str
+    title: str
+    created: str
+    command: str
+    budget_s: float
+    machine: dict[str, Any]
+    settings: dict[str, Any]
+    contenders: list[dict[str, Any]]
+    absent: list[dict[str, str]]
+    screening: list[str]
+    comparisons: list[Comparison]
+    recommendations: list[Any]
+    noise_floor: dict[str, Any] | None
+    roof: dict[str, float] | None
+    warnings: list[dict[str, str]]
+    failures: list[dict[str, str | None]]
+    left_out: list[dict[str, str]]
+    problems: list[str]
+
+
+def analyse(run: Run) -> Analysis:
+    """All verdicts of a run. Never raises for what records hold: what is missing is missing."""
+    from reports import recommend
+
+    roof = _roof(run)
+    busy = _busy(run)
+    comparisons = [_comparison(run, plan, roof, busy) for plan in run.plan["comparisons"]]
+    screening = list(busy)
+    few = [c for c in comparisons if 0 < c.launches < statistics.LEAST_LAUNCHES]
+    if few:
+        most = max(c.launches for c in few)
+        screening.append(
+            f"{len(few)} of {len(comparisons)} comparisons have fewer than "
+            f"{statistics.LEAST_LAUNCHES} launches (at most {most})"
+        )
+    return Analysis(
+        run=run.plan["run"],
+        title=run.plan["suite"]["title"],
+        created=run.plan["created"],
+        command=run.plan["command"],
+        budget_s=run.plan["budget_s"],
+        machine=run.environment.get("machine", {}),
+        settings=run.plan.get("settings", {}),
+        contenders=_contenders(run),
+        absent=run.plan.get("absent", []),
+        screening=screening,
+        comparisons=comparisons,
+        recommendations=recommend.recommend(run, comparisons, bool(busy)),
+        noise_floor=_noise_floor(run, comparisons),
+        roof=roof,
+        warnings=warn.warnings(run, comparisons),
+        failures=[
+            {
+                "comparison": c.id,
+                "contender": cell.contender,
+                "status": cell.status,
+                "reason": cell.reason,
+                "log": cell.log,
+            }
+            for c in comparisons
+            for cell in c.cells
+            if cell.status not in ("ok", "missing")
+        ],
+        left_out=run.plan.get("left_out", []),
+        problems=run.problems,
+    )
+
+
+def ranked(run: Run) -> list[str]:
+    """Contenders that may win: not the noise floor's twin, not what does no work."""
+    floor = run.plan.get("noise_floor") or {}
+    return [
+        c["name"]
+        for c in run.plan["contenders"]
+        if c.get("computes", True) and c["name"] != floor.get("twin")
+    ]
+
+
+# --- one comparison ---------------------------------------------------------------------------
+
+
+def _comparison(
+    run: Run, plan: dict[str, Any], roof: dict[str, float] | None, busy: list[str]
+) -> Comparison:
+    name = plan["id"]
+    groups = [g for g in run.groups if g["comparison"] == name]
+    bys = _statistics(plan)
+    by = bys[0]
+    contenders, logs = statistics.launch_log_times(groups, name, by)
+    columns = {c: logs[:, i] for i, c in enumerate(contenders)}
+    floor_seconds = _floor(plan["cost"], roof)
+    cells = [
+        _cell(run, plan, c, groups, columns.get(c, np.array([])), floor_seconds)
+        for c in plan["contenders"]
+    ]
+    able = [
+        c.contender for c in cells if c.status == "ok" and c.seconds and c.contender in ranked(run)
+    ]
+    able.sort(key=lambda c: float(np.nanmean(columns[c])))
+    best = able[0] if able else None
+    seconds = {c.contender: c.seconds for c in cells}
+    cells = [_relative(c, seconds.get(best) if best else None) for c in cells]
+    ratios = _ratios(run, groups, name, able, columns, by, busy)
+    winner, runner_up = _winner(ratios, able)
+    why = _why(ratios, able, winner, runner_up, busy)
+    if winner and len(bys) > 1:
+        other = _other_winner(run, groups, name, able, bys[1], busy)
+        if other and other != winner:
+            why = f"No winner: {winner} has the better {bys[0]}, {other} the better {bys[1]}."
+            winner = None
+    floor = run.plan.get("noise_floor")
+    twins = None
+    if floor and floor["twin"] in columns and floor["of"] in columns:
+        twins = _ratio(groups, name, floor["twin"], floor["of"], columns, by, False, _stage(run))
+    return Comparison(
+        **{k: plan[k] for k in ("id", "workload", "batch", "size", "direction", "precision")},
+        **{k: plan[k] for k in ("device", "kind", "summary", "headline", "cost")},
+        winner=winner,
+        leader=best,
+        runner_up=runner_up,
+        why=why,
+        by=by,
+        launches=len({g["launch"] for g in groups}),
+        cells=cells,
+        ratios=ratios,
+        noise_floor=twins,
+        floor_seconds=floor_seconds,
+        command=_command(run, plan),
+    )
+
+
+def _statistics(plan: dict[str, Any]) -> list[str]:
+    """What it is ranked by: latency for one image, the turn's duration in training, else both."""
+    if plan["direction"] != "infer":
+        return ["throughput"]
+    return ["latency"] if plan["batch"] == 1 else ["throughput", "latency"]
+
+
+def _stage(run: Run) -> int | None:
+    """How many launches the first stage had, where more were planned from it."""
+    staged = any(event["what"] == "second stage" for event in run.events)
+    return statistics.LEAST_LAUNCHES if staged else None
+
+
+def _ratios(
+    run: Run,
+    groups: list[dict[str, Any]],
+    name: str,
+    able: list[str],
+    columns: dict[str, np.ndarray],
+    by: str,
+    busy: list[str],
+) -> list[Ratio]:
+    """Every pair both ways, p-values adjusted over the comparison (Holm)."""
+    pairs = [(a, b) for i, a in enumerate(able) for b in able[i + 1 :]]
+    found = [
+        _ratio(groups, name, a, b, columns, by, bool(busy), _stage(run)) for a, b in pairs
+    ]
+    adjusted = statistics.holm([r.p for r in found])
+    both = []
+    for ratio, p in zip(found, adjusted, strict=True):
+        forward = Ratio(**{**ratio.__dict__, "p": p})
+        backward = Ratio(
+            **{
+                **forward.__dict__,
+                "a": ratio.b,
+                "b": ratio.a,
+                "ratio": 1 / ratio.ratio,
+                "low": 1 / ratio.high if ratio.high else None,
+                "high": 1 / ratio.low if ratio.low else None,
+                "verdict": statistics.OPPOSITE.get(ratio.verdict, ratio.verdict),
+            }
+        )
+        both += [forward, backward]
+    return both
+
+
+def _ratio(
+    groups: list[dict[str, Any]],
+    name: str,
+    a: str,
+    b: str,
+    columns: dict[str, np.ndarray],
+    by: str,
+    busy: bool,
+    stage: int | None,
+) -> Ratio:
+    by_launch = statistics.launch_log_ratios(groups, name, a, b, by)
+    logs = np.array([by_launch[launch] for launch in sorted(by_launch)])
+    modal = statistics.modes_overlap(columns[a], columns[b])
+    staged = stage if stage and len(logs) > stage else None
+    found = statistics.compare(logs, modal, staged)
+    return Ratio(
+        a,
+        b,
+        found.ratio,
+        _finite(found.low),
+        _finite(found.high),
+        "screening" if busy else found.verdict,
+        found.p,
+        found.launches,
+        _finite(found.detectable),
+        found.launches_needed,
+    )
+
+
+def _winner(ratios: list[Ratio], able: list[str]) -> tuple[str | None, str | None]:
+    """Who is materially faster than all; and who comes nearest (the smallest lower bound)."""
+    winner = statistics.winner({(r.a, r.b): r.verdict for r in ratios}, able)
+    leader = winner or (able[0] if able else None)
+    others = [r for r in ratios if r.b == leader]
+    nearest = min(others, key=lambda r: r.low if r.low is not None else r.ratio, default=None)
+    return winner, nearest.a if nearest else None
+
+
+def _other_winner(
+    run: Run, groups: list[dict[str, Any]], name: str, able: list[str], by: str, busy: list[str]
+) -> str | None:
+    contenders, logs = statistics.launch_log_times(groups, name, by)
+    columns = {c: logs[:, i] for i, c in enumerate(contenders)}
+    return _winner(_ratios(run, groups, name, able, columns, by, busy), able)[0]
+
+
+def _why(
+    ratios: list[Ratio],
+    able: list[str],
+    winner: str | None,
+    runner_up: str | None,
+    busy: list[str],
+) -> str:
+    """One sentence, in plain words."""
+    if not able:
+        return "Nothing was measured."
+    leader = winner or able[0]
+    pair = next((r for r in ratios if (r.a, r.b) == (leader, runner_up)), None)
+    if pair is None:
+        return f"Only {leader} was measured: there is nothing to compare it with."
+    fact = f"{leader} takes {times(pair.ratio)} the time of {runner_up}"
+    if pair.low is not None and pair.high is not None:
+        fact += f" (95% interval {pair.low:.2f} to {pair.high:.2f}, {pair.launches} launches)"
+    if winner:
+        return f"{fact}."
+    tied = [r.a for r in ratios if r.b == leader and r.verdict == "tie"]
+    if tied:
+        names = " and ".join([leader, *sorted(tied)])
+        return f"A tie of {names}: they differ by less than 3%. {fact}."
+    if busy:
+        return f"Screening only, the machine was busy. {fact}."
+    if pair.verdict == "screening":
+        return f"Screening only, with {pair.launches} of 6 launches. {fact}."
+    if pair.verdict == "multimodal":
+        return f"No winner: launches fall into modes that overlap. {fact}."
+    needed = f"; about {pair.launches_needed} launches would tell" if pair.launches_needed else ""
+    return f"No winner by the margin of 3%{needed}. {fact}."
+
+
+def _command(run: Run, plan: dict[str, Any]) -> str:
+    """The command that measures this comparison again."""
+    names = ",".join(c for c in plan["contenders"] if c in ranked(run))
+    settings = run.plan.get("settings", {})
+    suite = run.plan["suite"]["name"]
+    parts = [f"bakeoff run --suite {suite} --workloads {plan['workload']} --contenders {names}"]
+    if plan["device"] != "cpu":
+        parts.append(f"--device {plan['device']}")
+    if settings.get("python") == "current":
+        parts.append("--python current")
+    return " ".join(parts)
+
+
+# --- one cell -----------------------------------------------------------------------------------
+
+
+def _cell(
+    run: Run,
+    plan: dict[str, Any],
+    contender: str,
+    groups: list[dict[str, Any]],
+    logs: np.ndarray,
+    floor_seconds: float | None,
+) -> Cell:
+    mine = [
+        c for c in run.cells if (c["comparison"], c["contender"]) == (plan["id"], contender)
+    ]
+    cold = {c["pass"]: c for c in mine}
+    turns = [g["turns"][contender] for g in groups if contender in g["turns"]]
+    status, reason, log = _status(mine, groups, contender, bool(turns))
+    seconds = math.exp(float(np.nanmean(logs))) if np.isfinite(logs).any() else None
+    latency, per_call = _figures(turns)
+    clusters = statistics.modes(logs) if np.isfinite(logs).any() else []
+    described = next((c for c in reversed(mine) if c["manifest"]), {"manifest": {}})
+    memory = next((c["memory"] for c in mine if c["memory"]), None)
+    return Cell(
+        contender=contender,
+        status=status,
+        reason=reason,
+        launches=len(turns),
+        latency=latency,
+        seconds=seconds,
+        throughput=plan["batch"] / per_call if per_call else None,
+        share_of_peak=floor_seconds / seconds if floor_seconds and seconds else None,
+        cold=cold["cold"]["seconds"] or None if "cold" in cold else None,
+        warm=cold["warm"]["seconds"] or None if "warm" in cold else None,
+        memory=memory,
+        oracle=_oracle(mine),
+        manifest=described["manifest"],
+        log=log,
+        modes=[math.exp(float(np.mean(c))) for c in clusters] if len(clusters) > 1 else [],
+        launch_seconds=[math.exp(float(v)) for v in logs if np.isfinite(v)],
+    )
+
+
+def _status(
+    cells: list[dict[str, Any]], groups: list[dict[str, Any]], contender: str, measured: bool
+) -> tuple[str, str | None, str | None]:
+    """A wrong answer counts for ever; another failure, where nothing was measured in spite of it."""
+    failures = [(c["status"], c["reason"], c["log"]) for c in cells if c["status"] != "ok"]
+    for group in groups:
+        outcome = group["statuses"].get(contender)
+        if outcome and outcome["status"] != "ok":
+            failures.append((outcome["status"], outcome["reason"], None))
+    wrong = [f for f in failures if f[0] == "wrong"]
+    if wrong:
+        return wrong[0]
+    if measured and not (failures and len(failures) > 1):
+        return "ok", failures[0][1] if failures else None, None
+    if failures:
+        return failures[0]
+    return "missing", "planned, and not measured: the run ended before it", None
+
+
+def _figures(
+    turns: list[list[dict[str, Any]]],
+) -> tuple[dict[str, float | None] | None, float | None]:
+    """Quantiles per launch, then the median over launches; and seconds a call by the turn."""
+    if not turns:
+        return None, None
+    rows, per_call = [], []
+    for launch in turns:
+        calls = np.concatenate([t["calls"][t["dropped"] :] for t in launch]) * 1e-9
+        p99 = float(np.quantile(calls, 0.99)) if len(calls) >= P99_CALLS else math.nan
+        rows.append([*np.quantile(calls, [0.25, 0.5]), float(np.mean(calls)), p99])
+        per_call.append(float(np.mean([statistics.per_call(t) for t in launch])))
+    p25, p50, mean, p99 = (float(v) for v in np.median(np.array(rows), axis=0))
+    figures = {"p25": p25, "p50": p50, "mean": mean, "p99": _finite(p99)}
+    return figures, float(np.median(per_call))
+
+
+def _oracle(cells: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The check that came nearest to its gate, or past it."""
+    checked = [c for cell in cells for c in ((cell["oracle"] or {}).get("checked") or [])]
+    if not checked:
+        return None
+    return max(checked, key=lambda c: math.inf if c["error"] is None else c["error"] / c["gate"])
+
+
+def _relative(cell: Cell, best: float | None) -> Cell:
+    if not best or not cell.seconds:
+        return cell
+    return Cell(**{**cell.__dict__, "relative": cell.seconds / best})
+
+
+# --- the run ------------------------------------------------------------------------------------
+
+
+def _roof(run: Run) -> dict[str, float] | None:
+    """This machine's rates: the best that any contender's own probe reached."""
+    if not run.probes:
+        return None
+    return {key: max(p[key] for p in run.probes) for key in ("flops_per_s", "bytes_per_s")}
+
+
+def _floor(cost: dict[str, Any], roof: dict[str, float] | None) -> float | None:
+    """Seconds below which only fewer operations, or caches, can go: the larger of two times."""
+    if roof is None:
+        return None
+    return max(cost["flops"] / roof["flops_per_s"], cost["bytes"] / roof["bytes_per_s"])
+
+
+def _busy(run: Run) -> list[str]:
+    """Why the machine was too busy to name winners, from what was seen beside the turns."""
+    loads = [g["machine"] for g in run.groups]
+    reasons = []
+    for key, limit, who in (
+        ("foreign_cpu_share", BUSY_FOREIGN, "other processes took"),
+        ("steal_share", BUSY_STOLEN, "the hypervisor took"),
+    ):
+        shares = [load[key] for load in loads if load.get(key) is not None]
+        if shares and float(np.median(shares)) > limit:
+            share = percent(float(np.median(shares)))
+            reasons.append(f"{who} {share} of the processors while it was measured")
+    return reasons
+
+
+def _contenders(run: Run) -> list[dict[str, Any]]:
+    seen = run.environment.get("contenders", {})
+    floor = run.plan.get("noise_floor") or {}
+    return [
+        {
+            **contender,
+            "twin": contender["name"] == floor.get("twin"),
+            **{
+                key: seen.get(contender["name"].partition("#")[0], {}).get(key)
+                for key in ("version", "manifest", "status", "reason")
+            },
+        }
+        for contender in run.plan["contenders"]
+    ]
+
+
+def _noise_floor(run: Run, comparisons: list[Comparison]) -> dict[str, Any] | None:
+    """What the twins differ by: the largest difference, and each."""
+    floor = run.plan.get("noise_floor")
+    pairs = [(c.id, c.noise_floor) for c in comparisons if c.noise_floor]
+    if not floor or not pairs:
+        return None
+    widest = max(abs(math.log(r.ratio)) for _, r in pairs)
+    return {
+        **floor,
+        "percent": 100 * math.expm1(widest),
+        "comparisons": [
+            {"comparison": c, "ratio": r.ratio, "low": r.low, "high": r.high} for c, r in pairs
+        ],
+    }
+
+
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

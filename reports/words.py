@@ -1,0 +1,40 @@
+"""Numbers in words: the same in the terminal, on the page and in sentences."""
+
+
+def seconds(value: float | None) -> str:
+    """1.23 s, 4.56 ms, 7.89 us: three figures."""
+    if value is None:
+        return "-"
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value / 1e-9:.3g} ns"
+
+
+def times(ratio: float) -> str:
+    """0.71x"""
+    return f"{ratio:.2f}x" if ratio < 10 else f"{ratio:.0f}x"
+
+
+def percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.0f}%"
+
+
+def rate(value: float | None) -> str:
+    """Items per second: 12.3 k/s."""
+    if value is None:
+        return "-"
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}/s"
+    return f"{value:.3g}/s"
+
+
+def size(value: float | None) -> str:
+    """Bytes: 123 MB, 1.5 GB."""
+    if value is None:
+        return "-"
+    for unit, step in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= step:
+            return f"{value / step:.3g} {unit}"
+    return f"{value:.0f} B"

@@ -6,11 +6,13 @@ training step donates its state, as JAX's users do, so that updates need no seco
 
 import os
 from collections.abc import Callable
+from importlib import metadata
 from typing import Any
 
 import numpy as np
 
-from adapters.core.algebra import Pair, Tensor
+from adapters.core.algebra import Pair
+from adapters.core.algebra import Tensor as T
 from adapters.core.base import Adapter, State, Unsupported, Variant
 from adapters.core.network import Network
 
@@ -27,33 +29,33 @@ class Jax(Adapter):
     def __init__(self, variant: str, device: str, precision: str, threads: int):
         super().__init__(variant, device, precision, threads)
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-        if device == "cpu":
-            os.environ.setdefault("JAX_PLATFORMS", "cpu")
+        os.environ["NPROC"] = str(threads)  # the size of XLA's pool of threads
         import jax
         from jax import lax
         from jax import numpy as jnp
 
         self.jax, self.lax, self.jnp = jax, lax, jnp
+        # Else it looks for a GPU on a CPU's behalf, and takes a CPU where it finds no GPU.
+        jax.config.update("jax_platforms", "cpu" if device == "cpu" else "cuda,cpu")
         # Unset, this means TF32 on an A100 and later, and so does "high".
         jax.config.update("jax_default_matmul_precision", "highest")
         jax.config.update("jax_enable_x64", precision == "float64")
         try:
-            self._device = jax.devices("gpu" if device == "cuda" else "cpu")[0]
+            self._device = jax.devices(device)[0]
         except RuntimeError as error:
-            raise Unsupported(f"jax {jax.__version__} sees no such device: {error}") from None
+            reason = f"jax {jax.__version__} finds no {device} device: {error}"
+            raise Unsupported(reason) from None
         self.dtype = jnp.dtype(precision)
         self._jitted: list[Any] = []
-        self._compiled_before = 0
+        self._compiled_before = 0  # by those that `reset` forgot
 
     # --- the algebra --------------------------------------------------------------------
 
-    def shape(self, x: Tensor) -> tuple[int, ...]:
+    def shape(self, x: T) -> tuple[int, ...]:
         dims = tuple(x.shape)
         return (dims[0], dims[3], dims[1], dims[2]) if len(dims) == 4 else dims
 
-    def conv2d(
-        self, x: Tensor, weight: Tensor, bias: Tensor, stride: Pair, padding: Pair, groups: int
-    ) -> Tensor:
+    def conv2d(self, x: T, weight: T, bias: T, stride: Pair, padding: Pair, groups: int) -> T:
         y = self.lax.conv_general_dilated(
             x,
             weight,
@@ -64,25 +66,17 @@ class Jax(Adapter):
         )
         return y if bias is None else y + bias
 
-    def linear(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        y = x @ weight.T
+    def linear(self, x: T, weight: T, bias: T) -> T:
+        # XLA's product of one row with a transposed matrix took 20 times as long on a CPU.
+        y = (weight @ x.T).T if x.shape[0] == 1 else x @ weight.T
         return y if bias is None else y + bias
 
-    def batch_norm(
-        self, x: Tensor, scale: Tensor, shift: Tensor, mean: Tensor, var: Tensor, eps: float
-    ) -> Tensor:
+    def batch_norm(self, x: T, scale: T, shift: T, mean: T, var: T, eps: float) -> T:
         return (x - mean) * (scale * self.lax.rsqrt(var + eps)) + shift
 
     def batch_norm_train(
-        self,
-        x: Tensor,
-        scale: Tensor,
-        shift: Tensor,
-        mean: Tensor,
-        var: Tensor,
-        momentum: float,
-        eps: float,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        self, x: T, scale: T, shift: T, mean: T, var: T, momentum: float, eps: float
+    ) -> tuple[T, T, T]:
         count = x.size // x.shape[3]
         batch_mean = x.mean((0, 1, 2))
         centred = x - batch_mean
@@ -94,47 +88,45 @@ class Jax(Adapter):
             (1 - momentum) * var + momentum * count / (count - 1) * batch_var,
         )
 
-    def relu(self, x: Tensor, consume: bool) -> Tensor:
+    def relu(self, x: T, consume: bool) -> T:
         return self.jax.nn.relu(x)
 
-    def add(self, a: Tensor, b: Tensor) -> Tensor:
+    def add(self, a: T, b: T) -> T:
         return a + b
 
-    def max_pool(self, x: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> Tensor:
+    def max_pool(self, x: T, kernel: Pair, stride: Pair, padding: Pair) -> T:
         return self._pool(x, -self.jnp.inf, self.lax.max, kernel, stride, padding)
 
-    def avg_pool(self, x: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> Tensor:
+    def avg_pool(self, x: T, kernel: Pair, stride: Pair, padding: Pair) -> T:
         total = self._pool(x, 0.0, self.lax.add, kernel, stride, padding)
         return total / (kernel[0] * kernel[1])
 
-    def _pool(
-        self, x: Tensor, start: float, fold: Any, kernel: Pair, stride: Pair, padding: Pair
-    ) -> Tensor:
+    def _pool(self, x: T, start: float, fold: Any, kernel: Pair, stride: Pair, padding: Pair) -> T:
         edges = [(0, 0), *((p, p) for p in padding), (0, 0)]
         return self.lax.reduce_window(x, start, fold, (1, *kernel, 1), (1, *stride, 1), edges)
 
-    def global_avg_pool(self, x: Tensor) -> Tensor:
+    def global_avg_pool(self, x: T) -> T:
         return x.mean((1, 2))
 
-    def concat(self, xs: list[Tensor]) -> Tensor:
+    def concat(self, xs: list[T]) -> T:
         return self.jnp.concatenate(xs, 3)
 
-    def flatten(self, x: Tensor) -> Tensor:
+    def flatten(self, x: T) -> T:
         return x.transpose(0, 3, 1, 2).reshape(x.shape[0], -1)
 
-    def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def cross_entropy(self, logits: T, labels: T) -> T:
         logs = self.jax.nn.log_softmax(logits)
         return -self.jnp.take_along_axis(logs, labels[:, None], 1).mean()
 
     # --- arrays ---------------------------------------------------------------------------
 
-    def place(self, value: np.ndarray, role: str, groups: int = 1) -> Tensor:
+    def place(self, value: np.ndarray, role: str, groups: int = 1) -> T:
         order = {"image": (0, 2, 3, 1), "kernel": (2, 3, 1, 0)}.get(role)
         value = value.transpose(order) if order else value
         dtype = np.int32 if role == "labels" else self.dtype
         return self.jax.device_put(np.array(value, dtype, order="C"), self._device)
 
-    def dump(self, handle: Tensor, role: str, groups: int = 1) -> np.ndarray:
+    def dump(self, handle: T, role: str, groups: int = 1) -> np.ndarray:
         order = {"image": (0, 3, 1, 2), "kernel": (3, 2, 0, 1)}.get(role)
         value = np.asarray(handle)
         return np.array(value.transpose(order) if order else value)
@@ -142,7 +134,7 @@ class Jax(Adapter):
     def copy(self, tree: Any) -> Any:
         return self.jax.tree.map(self.jnp.copy, tree)
 
-    def start(self, params: dict[str, Tensor], trained: set[str]) -> State:
+    def start(self, params: dict[str, T], trained: set[str]) -> State:
         own = self.copy(params)
         return State(
             {n: p for n, p in own.items() if n in trained},
@@ -156,11 +148,11 @@ class Jax(Adapter):
         self._jitted.append(self.jax.jit(function, **options))
         return self._jitted[-1]
 
-    def infer(self, workload: Any) -> Callable[[dict[str, Tensor], Tensor], Tensor]:
+    def infer(self, workload: Any) -> Callable[[dict[str, T], T], T]:
         return self._jit(lambda params, x: Network(self, params).run(workload, x))
 
     def _loss(self, workload: Any) -> Callable[..., Any]:
-        def loss(params: dict[str, Tensor], x: Tensor, stats: dict[str, Tensor], y: Tensor) -> Any:
+        def loss(params: dict[str, T], x: T, stats: dict[str, T], y: T) -> Any:
             net = Network(self, {**params, **stats}, training=True)
             return net.loss(net.run(workload, x), y), net.updates
 
@@ -170,7 +162,7 @@ class Jax(Adapter):
         by = (0, 1) if workload.input_gradient else (0,)
         differentiate = self.jax.value_and_grad(self._loss(workload), by, has_aux=True)
 
-        def call(params: dict[str, Tensor], x: Tensor, y: Tensor) -> Any:
+        def call(params: dict[str, T], x: T, y: T) -> Any:
             own = {n: p for n, p in params.items() if n in trained}
             stats = {n: p for n, p in params.items() if n not in trained}
             (loss, _), grads = differentiate(own, x, stats, y)
@@ -181,7 +173,7 @@ class Jax(Adapter):
     def train(self, workload: Any, lr: float, momentum: float) -> Callable[..., Any]:
         differentiate = self.jax.value_and_grad(self._loss(workload), has_aux=True)
 
-        def step(state: State, x: Tensor, y: Tensor) -> tuple[State, Tensor]:
+        def step(state: State, x: T, y: T) -> tuple[State, T]:
             (loss, stats), grads = differentiate(state.params, x, state.stats, y)
             velocity = {n: momentum * v + grads[n] for n, v in state.velocity.items()}
             params = {n: p - lr * velocity[n] for n, p in state.params.items()}
@@ -200,23 +192,28 @@ class Jax(Adapter):
         return {ours: stats[theirs] for theirs, ours in names.items() if theirs in stats}
 
     def manifest(self) -> dict[str, Any]:
-        config = self.jax.config
-        precision = self.precision if config.jax_default_matmul_precision == "highest" else "?"
+        settings = sorted(os.environ.items())
+        asked, flags = self.jax.config.jax_default_matmul_precision, os.environ.get("XLA_FLAGS", "")
+        precision = self.precision if asked == "highest" else str(asked)
         return {
             "framework": "jax",
             "version": self.jax.__version__,
             "layout": "NHWC",
             "mode": "jit (XLA)",
-            "conv_precision": precision,
+            "conv_precision": precision,  # one setting serves both
             "matmul_precision": precision,
-            "tf32_conv": False,
-            "tf32_matmul": False,
-            "autotune": self.device == "cuda",
+            "tf32_conv": self.device == "cuda" and asked != "highest",
+            "tf32_matmul": self.device == "cuda" and asked != "highest",
+            "autotune": self.device == "cuda" and "xla_gpu_autotune_level=0" not in flags,
+            "deterministic": "xla_gpu_deterministic_ops=true" in flags,
             "threads": self.threads,
             "optimizer": "SGD with momentum, in the compiled step, state donated",
             "compilations": self._compilations(),
-            "platform": self._device.platform,
-            "xla_flags": os.environ.get("XLA_FLAGS", ""),
+            "jaxlib": metadata.version("jaxlib"),
+            "platform": f"{self._device.platform} {self._device.client.platform_version}",
+            "x64": bool(self.jax.config.jax_enable_x64),
+            "xla_flags": flags,
+            "allocator": " ".join(f"{k}={v}" for k, v in settings if "ALLOC" in k) or "default",
         }
 
     def _compilations(self) -> int:

@@ -65,7 +65,7 @@ class Cell:
         images, labels = inputs(self.workload, self.batch, self.seed)
         x = place(images[: self.rows], "image" if images.ndim == 4 else "matrix")
         y = place(labels[: self.rows], "labels")
-        self._snapshot: State | None = None
+        self.restore: Callable[[], None] = lambda: None
         self._last_loss: Any = None
         if self.direction == "infer":
             infer = self.adapter.infer(self.workload)
@@ -74,17 +74,13 @@ class Cell:
             gradients = self.adapter.gradients(self.workload, trained)
             self.step = lambda: gradients(params, x, y)
         else:
-            self._snapshot = self.adapter.start(params, trained)
-            self._train = self.adapter.train(self.workload, LEARNING_RATE, MOMENTUM)
-            self._x, self._y = x, y
-            self.restore()
+            self._build_training(self.adapter.start(params, trained), x, y)
 
-    def restore(self) -> None:
-        """Training goes back to its start, in fresh arrays; the rest has no state."""
-        if self._snapshot is None:
-            return
-        train, x, y = self._train, self._x, self._y
-        state = self.adapter.copy(self._snapshot)
+    def _build_training(self, snapshot: State, x: Any, y: Any) -> None:
+        """`step` moves a state on; `restore` takes it back to its start, in fresh arrays."""
+        train = self.adapter.train(self.workload, LEARNING_RATE, MOMENTUM)
+        copy = self.adapter.copy
+        state = copy(snapshot)
 
         def step() -> tuple[State, Any]:
             nonlocal state
@@ -92,7 +88,11 @@ class Cell:
             self._last_loss = loss
             return state, loss
 
-        self.step = step
+        def restore() -> None:
+            nonlocal state
+            state = copy(snapshot)
+
+        self.step, self.restore = step, restore
 
     def finite(self) -> bool:
         """Whether a training that just ran still has a finite loss."""

@@ -24,7 +24,7 @@ from harness import suite as suites
 from harness.errors import Wrong
 from harness.processes import ROOT
 
-RESULTS = ROOT / "results"
+RESULTS = Path(os.environ.get("BAKEOFF_RESULTS", ROOT / "results"))
 
 # typer brings its own copy of click, or needs the package, by version: this name is in both.
 UsageError: Any = typer.BadParameter.__mro__[1]
@@ -152,6 +152,10 @@ def run(
         bool, typer.Option("--dry-run", help="What would be measured, and how long; then stop.")
     ] = False,
     python: Python = "own",
+    launches: Annotated[
+        int | None,
+        typer.Option(min=1, help="Exactly so many launches. Default: 6, then what it takes."),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="For every worker. Default: physical cores.")
     ] = None,
@@ -219,6 +223,7 @@ def run(
         "allocator": allocator,
         "warmup_limit_s": 3.0 if loaded.name in ("quick", "smoke") else 30.0,
         "margin": 0.03,
+        "launches": launches,
     }
     versions = {row["adapter"]: row["version"] or "" for row in rows if row["name"] in able}
     planned, estimates = plan.make(

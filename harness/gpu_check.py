@@ -10,6 +10,7 @@ all of it is told at the end, and in the exit status.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -160,13 +161,16 @@ def _hold(
 
 def agreement(device: str) -> Failures:
     """Our clock against PyTorch's own, where there is PyTorch."""
-    kind = device.partition(":")[0]
-    result = subprocess.run(
-        [sys.executable, "-m", "tests.torch_agreement", kind, str(machine.threads())],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    with tempfile.TemporaryDirectory(prefix="bakeoff-") as folder:
+        alike = machine.worker_environment(device, machine.threads(), Path(folder))
+        kind = device.partition(":")[0]
+        result = subprocess.run(
+            [sys.executable, "-m", "tests.torch_agreement", kind, str(machine.threads())],
+            cwd=ROOT,
+            env={**os.environ, **alike},
+            capture_output=True,
+            text=True,
+        )
     if result.returncode:
         last = (result.stderr.strip().splitlines() or ["no output"])[-1]
         if "No module named 'torch'" in last:

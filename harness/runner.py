@@ -56,6 +56,7 @@ class Runner:
         self.rounds: dict[str, int] = {}
         self.last: budget.Launch | None = None
         self.counts = Counter(g["comparison"] for g in self.done.groups) if self.done else Counter()
+        self.wanted = plan.settings.get("launches") or LAUNCHES
         self.launches = max([g["launch"] for g in self.done.groups], default=0) if self.done else 0
 
     def run(self) -> None:
@@ -180,8 +181,8 @@ class Runner:
     # --- the steady pass ---------------------------------------------------------------
 
     def _first_stage(self) -> None:
-        """Six launch groups over everything, with as many rounds as the budget bears."""
-        missing = LAUNCHES - min((self.counts[c.id] for c in self.plan.comparisons), default=0)
+        """Six launch groups (or what was asked for) over everything, with as many rounds as the budget bears."""
+        missing = self.wanted - min((self.counts[c.id] for c in self.plan.comparisons), default=0)
         self.rounds = {c.id: budget.whole_square(len(c.contenders)) for c in self.plan.comparisons}
         for done in range(missing):
             if self.last is not None:
@@ -199,6 +200,8 @@ class Runner:
 
     def _second_stage(self) -> None:
         """As many more as the first six ask for, planned once, while the budget lasts."""
+        if self.plan.settings.get("launches"):
+            return
         run = records.read(self.folder)
         planned = {
             c.id: min(MOST_LAUNCHES, budget.launches_needed(run, c.id, LAUNCHES))

@@ -213,7 +213,7 @@ def _stacked(
         .encode(
             x=alt.X(f"{value}:Q", title=title, stack="zero"),
             y=alt.Y("contender:N", title=None, sort=None),
-            color=alt.Color("phase:N", title=None, scale=scale, legend=LEGEND(alt)),
+            color=alt.Color("phase:N", title=None, scale=scale, legend=_legend()),
             order=alt.Order("order:Q"),
             tooltip=_tips([name for name in rows[0] if name != "order"]),
         )
@@ -222,10 +222,10 @@ def _stacked(
         chart = chart.encode(
             yOffset=alt.YOffset(f"{offset}:N"),
             opacity=alt.Opacity(
-                f"{offset}:N",
-                scale=alt.Scale(domain=["cold cache", "warm cache"], range=[1.0, 0.55]),
+                f"{offset}:O",
+                scale=alt.Scale(domain=["cold cache", "warm cache"], range=[1.0, 0.5]),
                 title=None,
-                legend=LEGEND(alt),
+                legend=_legend(),
             ),
         )
     return _spec(chart.properties(height=alt.Step(STEP if offset else 22)))
@@ -257,7 +257,7 @@ def _colour(analysis: Analysis, rows: list[dict[str, Any]], legend: bool = True)
 
     names, table = _present(analysis, rows), colours(analysis)
     scale = alt.Scale(domain=names, range=[table[name] for name in names])
-    shown = LEGEND(alt) if legend else None
+    shown = _legend() if legend else None
     return alt.Color("contender:N", title=None, scale=scale, legend=shown)
 
 
@@ -266,10 +266,12 @@ def _shape(analysis: Analysis, rows: list[dict[str, Any]]) -> Any:
 
     names, table = _present(analysis, rows), shapes(analysis)
     scale = alt.Scale(domain=names, range=[table[name] for name in names])
-    return alt.Shape("contender:N", title=None, scale=scale, legend=LEGEND(alt))
+    return alt.Shape("contender:N", title=None, scale=scale, legend=_legend())
 
 
-def LEGEND(alt: Any) -> Any:  # noqa: N802
+def _legend() -> Any:
+    import altair as alt
+
     return alt.Legend(orient="top", columns=4, symbolLimit=40, labelLimit=160)
 
 

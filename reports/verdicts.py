@@ -197,7 +197,8 @@ def _comparison(
     able.sort(key=lambda c: float(np.nanmean(columns[c])))
     best = able[0] if able else None
     seconds = {c.contender: c.seconds for c in cells}
-    cells = [_relative(c, seconds.get(best) if best else None) for c in cells]
+    idle = {c["name"] for c in run.plan["contenders"] if not c.get("computes", True)}
+    cells = [_relative(c, seconds.get(best) if best else None, idle) for c in cells]
     ratios = _ratios(run, groups, name, able, columns, by, busy)
     winner, runner_up = _winner(ratios, able)
     why = _why(ratios, able, winner, runner_up, busy)
@@ -451,7 +452,10 @@ def _oracle(cells: list[dict[str, Any]]) -> dict[str, Any] | None:
     return max(checked, key=lambda c: math.inf if c["error"] is None else c["error"] / c["gate"])
 
 
-def _relative(cell: Cell, best: float | None) -> Cell:
+def _relative(cell: Cell, best: float | None, idle: set[str]) -> Cell:
+    """With its place among the others; what does no work (the null adapter) has none."""
+    if cell.contender in idle:
+        return Cell(**{**cell.__dict__, "share_of_peak": None})
     if not best or not cell.seconds:
         return cell
     return Cell(**{**cell.__dict__, "relative": cell.seconds / best})

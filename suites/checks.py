@@ -72,27 +72,17 @@ _check("batch_norm", (4, 5, 3), lambda net, x: net.batch_norm("bn", x), batch=3)
 _check("batch_norm_of_four_values", (3, 1, 2), lambda net, x: net.batch_norm("bn", x))
 
 
-@lambda function: _check("relu_consuming", (4, 6, 6), function)
 def _relu_consuming(net: Any, x: Any) -> Any:
     return net.relu(net.conv("conv", x, 5, 3, padding=1))
 
 
-@lambda function: _check("concat", (4, 6, 5), function)
 def _concat(net: Any, x: Any) -> Any:
     return net.concat([net.conv("a", x, 3, 1), x, net.conv("b", x, 2, 3, padding=1)])
 
 
-@lambda function: _check("residual", (6, 8, 7), function, batch=3)
-def _residual(net: Any, x: Any) -> Any:
-    return basic(net, x, "block", 6)
-
-
-@lambda function: _check("residual_down", (6, 8, 7), function, batch=3)
-def _residual_down(net: Any, x: Any) -> Any:
-    return basic(net, x, "block", 8, 2)
-
-
-@lambda function: _check("image_output", (4, 6, 5), function, flat=False)
-def _image_output(net: Any, x: Any) -> Any:
-    """Ends in an image, as microbenchmarks do."""
-    return net.conv("conv", x, 5, 3, padding=1)
+_check("relu_consuming", (4, 6, 6), _relu_consuming)
+_check("concat", (4, 6, 5), _concat)
+_check("residual", (6, 8, 7), lambda net, x: basic(net, x, "block", 6), batch=3)
+_check("residual_down", (6, 8, 7), lambda net, x: basic(net, x, "block", 8, 2), batch=3)
+# Ends in an image, as microbenchmarks do.
+_check("image_output", (4, 6, 5), lambda net, x: net.conv("conv", x, 5, 3, padding=1), flat=False)

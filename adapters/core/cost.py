@@ -10,12 +10,14 @@ Counting rules, the same for all:
 * One multiplication and one addition are two operations. Only convolutions and linear
   layers count: the elementwise rest is bound by bytes.
 * Bytes: every convolution, linear layer, pooling and batch norm reads its operands once
-  and writes its result once, 4 bytes a value (8 in float64 is not modelled). ReLU, add,
-  concat and flatten count nothing when they follow another operation, since a compiler
-  can fuse them into it; on the workload's own input they do.
-* A training step does three times the operations of inference (the gradients of the
-  input and of the weights cost one forward pass each), but for a first layer whose
-  input's gradient nobody asks for: twice. Bytes likewise.
+  and writes its result once, 4 bytes a value (8 in float64 is not modelled). ReLU, add
+  and concat count nothing when they follow another operation, since a compiler can fuse
+  them into it; on the workload's own input they do. Flatten moves nothing.
+* Backward, the gradient of an operation's input costs one forward pass, and that of its
+  weights another. So a training step does three times the operations of inference, but
+  for a first layer, whose input's gradient nobody asks for: twice. Bytes likewise; pooling
+  and batch norm, which have no weights to speak of, read and write twice. The loss and
+  the update of the weights count nothing: all of this is a lower bound.
 """
 
 import math
@@ -33,7 +35,9 @@ class Shape:
     """A tensor that is only a shape."""
 
     dims: tuple[int, ...]
-    borrowed: bool = False  # the workload's own input: nothing produced it that could be fused into
+    # Made from the workload's own input alone: no weight lies before it, that would want
+    # its gradient, and no operation into which another could be fused.
+    constant: bool = False
     consumed: bool = False
 
     @property
@@ -95,12 +99,12 @@ class CostModel:
         if min(output, default=1) < 1:
             shapes = ", ".join(str(x.dims) for x in inputs)
             raise ValueError(f"{name} of {shapes} gives the impossible shape {output}")
-        on_input = inputs[0].borrowed
+        on_input = inputs[0].constant
         values = 0 if fused and not on_input else sum(x.size for x in inputs) + math.prod(output)
         self.operations.append(
             Operation(name, flops, VALUE_BYTES * values, reduction, output, on_input)
         )
-        return Shape(output)
+        return Shape(output, constant=all(x.constant for x in inputs))
 
     def shape(self, x: Shape) -> tuple[int, ...]:
         return x.dims
@@ -111,9 +115,7 @@ class CostModel:
         batch, channels = _image("conv2d", x)[:2]
         out, per_group, *kernel = weight.dims
         if channels % groups or out % groups or per_group * groups != channels:
-            raise ValueError(
-                f"conv2d of {channels} to {out} channels cannot have {groups} groups"
-            )
+            raise ValueError(f"conv2d of {channels} to {out} channels cannot have {groups} groups")
         output = (batch, out, *_extents("conv2d", x, (kernel[0], kernel[1]), stride, padding))
         reduction = per_group * kernel[0] * kernel[1]
         inputs = [x, weight] + ([bias] if bias else [])
@@ -169,9 +171,7 @@ class CostModel:
         batch, channels = _image(name, x)[:2]
         if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
             raise ValueError(f"{name}: padding {padding} is more than half of kernel {kernel}")
-        return self._made(
-            name, [x], (batch, channels, *_extents(name, x, kernel, stride, padding))
-        )
+        return self._made(name, [x], (batch, channels, *_extents(name, x, kernel, stride, padding)))
 
     def global_avg_pool(self, x: Shape) -> Shape:
         return self._made("global_avg_pool", [x], _image("global_avg_pool", x)[:2])
@@ -186,9 +186,13 @@ class CostModel:
 
     def flatten(self, x: Shape) -> Shape:
         batch, *rest = _image("flatten", x)
-        return self._made("flatten", [x], (batch, math.prod(rest)), fused=True)
+        if x.consumed:
+            raise ValueError("flatten uses a tensor that relu has consumed")
+        return Shape((batch, math.prod(rest)), x.constant)
 
     def cross_entropy(self, logits: Shape, labels: Shape) -> Shape:
+        if len(logits.dims) != 2:
+            raise ValueError(f"cross_entropy wants (N, K), got {logits.dims}")
         return self._made("cross_entropy", [logits, labels], ())
 
 
@@ -203,7 +207,7 @@ def output_shape(workload: Any, batch: int) -> tuple[int, ...]:
 
 def cost(workload: Any, batch: int, direction: str) -> Cost:
     """What one call must do. Raises ValueError for sizes at which the workload cannot be."""
-    model, parameters, output = _interpret(workload, batch)
+    model, parameters, output = _interpret(workload, batch, training=direction != "infer")
     passes = [_passes(op, direction, workload.input_gradient) for op in model.operations]
     return Cost(
         flops=sum(op.flops * n for op, n in zip(model.operations, passes, strict=True)),
@@ -216,15 +220,22 @@ def cost(workload: Any, batch: int, direction: str) -> Cost:
 
 
 def _passes(operation: Operation, direction: str, input_gradient: bool) -> int:
+    """Forward, and backward by the weights and by the input."""
     if direction == "infer":
         return 1
-    return 2 if operation.on_input and not input_gradient else 3
+    return 1 + (operation.flops > 0) + (input_gradient or not operation.on_input)
 
 
-def _interpret(workload: Any, batch: int) -> tuple[CostModel, Declaration, Shape]:
+def _interpret(
+    workload: Any, batch: int, training: bool = False
+) -> tuple[CostModel, Declaration, Shape]:
     model, parameters = CostModel(), Declaration()
-    net = Network(model, parameters)
-    return model, parameters, net.run(workload, Shape((batch, *workload.input), borrowed=True))
+    net = Network(model, parameters, training)
+    output = net.run(workload, Shape((batch, *workload.input), constant=True))
+    if training:
+        head = Network(CostModel(), {})  # the loss must be possible, and is not counted
+        head.loss(output, Shape((batch,)))
+    return model, parameters, output
 
 
 def _image(name: str, x: Shape) -> tuple[int, ...]:
@@ -233,9 +244,9 @@ def _image(name: str, x: Shape) -> tuple[int, ...]:
     return x.dims
 
 
-def _extents(
-    name: str, x: Shape, kernel: Pair, stride: Pair, padding: Pair
-) -> tuple[int, int]:
+def _extents(name: str, x: Shape, kernel: Pair, stride: Pair, padding: Pair) -> tuple[int, int]:
+    if min(*kernel, *stride) < 1 or min(padding) < 0:
+        raise ValueError(f"{name}: impossible kernel {kernel}, stride {stride}, padding {padding}")
     extents = [
         (size + 2 * p - k) // s + 1 if size + 2 * p >= k else 0
         for size, k, s, p in zip(x.dims[2:], kernel, stride, padding, strict=True)

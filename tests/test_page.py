@@ -1,0 +1,381 @@
+"""Claims about the page: one file that is offline, whole, and runs nothing a record says."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from html.parser import HTMLParser
+from importlib import util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness import records
+from harness.errors import Wrong
+from harness.processes import ROOT
+from reports import page, verdicts
+
+HOSTILE = "</script><script>alert('r')</script><img src=x onerror=alert(1)>\u202e&amp;{{ 7*7 }}"
+EVERYONE = {"torch": 1.0, "torch:compile": 0.82, "jax": 1.01, "tensorflow": 1.6, "numpy": 9.0}
+WORKLOADS = (  # workload, kind, batch, size, direction, headline
+    ("relu", "micro", 32, None, "infer", False),
+    ("resnet18", "convnet", 1, 224, "infer", True),
+    ("resnet20", "convnet", 32, None, "infer", False),
+    ("resnet18", "convnet", 4, 112, "train", True),
+)
+Failures = Mapping[tuple[str, str], tuple[str, str]]
+
+
+def write_run(
+    folder: Path,
+    speeds: Mapping[str, float] = EVERYONE,
+    launches: int = 6,
+    failures: Failures | None = None,
+    workloads: Sequence[tuple[Any, ...]] = WORKLOADS,
+    **plan: Any,
+) -> Path:
+    """A run's folder as the runner leaves it, of contenders whose speed is known.
+
+    speeds: relative time of each contender; the first is entered twice. failures:
+    (workload, contender) -> (status, reason). plan: what to put in the plan instead.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(7)
+    failures = failures or {}
+    first = next(iter(speeds))
+    speeds = {**speeds, f"{first}#2": speeds[first]}
+    comparisons = [_comparison(list(speeds), *workload) for workload in workloads]
+    document = {
+        "schema": 1,
+        "run": folder.name,
+        "created": "2026-01-02T03:04:05+00:00",
+        "command": "bakeoff run --suite quick",
+        "suite": {"name": "quick", "title": "Quick", "summary": "a few"},
+        "settings": {"device": "cpu", "python": "own", "threads": 2},
+        "budget_s": 600.0,
+        "fingerprint": {},
+        "contenders": [_contender(name) for name in speeds],
+        "absent": [],
+        "noise_floor": {"twin": f"{first}#2", "of": first},
+        "comparisons": comparisons,
+        "left_out": [],
+        **plan,
+    }
+    (folder / "plan.json").write_text(json.dumps(document))
+    machine = {"cpu": "A processor", "cores_physical": 2, "memory_bytes": 8 * 2**30, "gpu": []}
+    seen = {
+        name: {
+            "version": "1.2",
+            "status": "ok",
+            "reason": None,
+            "manifest": {"layout": "NHWC", "mode": name.partition(":")[2] or "eager"},
+        }
+        for name in speeds
+    }
+    environment = {"machine": machine, "contenders": seen}
+    (folder / "environment.json").write_text(json.dumps(environment))
+    if launches:
+        _measure(records.Writer(folder), comparisons, speeds, launches, failures, rng)
+    return folder
+
+
+def _contender(name: str) -> dict[str, Any]:
+    plain, _, copy = name.partition("#")
+    adapter, _, variant = plain.partition(":")
+    return {"name": name, "adapter": adapter, "version": None, "variant": variant} | {
+        "copy": int(copy or 1), "summary": f"{adapter}, {variant or 'plain'}", "computes": True
+    }  # fmt: skip
+
+
+def _comparison(
+    names: list[str],
+    workload: str,
+    kind: str,
+    batch: int,
+    size: int | None,
+    direction: str,
+    headline: bool,
+) -> dict[str, Any]:
+    place = f"{workload}@{size}" if size else workload
+    return {
+        "id": f"{place}/b{batch}/{direction}/float32/cpu",
+        "workload": workload,
+        "kind": kind,
+        "summary": f"{workload} as a test has it",
+        "batch": batch,
+        "size": size,
+        "input": [3, size or 32, size or 32],
+        "direction": direction,
+        "precision": "float32",
+        "device": "cpu",
+        "headline": headline,
+        "contenders": names,
+        "cost": {"flops": 4e8, "bytes": 5e6, "parameters": 1000, "activations": 10000},
+    }
+
+
+def _measure(
+    writer: records.Writer,
+    comparisons: list[dict[str, Any]],
+    speeds: Mapping[str, float],
+    launches: int,
+    failures: Failures,
+    rng: np.random.Generator,
+) -> None:
+    for name in speeds:
+        rates = {"flops_per_s": 7e10, "bytes_per_s": 2e10, "effective_threads": 2.0}
+        writer.write("probe", contender=name, launch=0, **rates)
+    for comparison in comparisons:
+        for name in speeds:
+            failure = failures.get((comparison["workload"], name))
+            for stage in ("cold", "warm") if comparison["headline"] else ("steady",):
+                writer.write("cell", **_cell(comparison, name, stage, failure))
+        names = [n for n in speeds if (comparison["workload"], n) not in failures]
+        statuses = {
+            n: dict(zip(("status", "reason"), failures[comparison["workload"], n], strict=True))
+            for n in speeds
+            if n not in names
+        }
+        for launch in range(1, launches + 1):
+            luck = {name: rng.normal(0, 0.004) for name in names}
+            turns = {
+                name: [_turn(1e7 * speeds[name] * np.exp(luck[name]), rng) for _ in range(2)]
+                for name in names
+            }
+            writer.write(
+                "group",
+                **{k: comparison[k] for k in ("direction", "precision", "device")},
+                comparison=comparison["id"],
+                launch=launch,
+                rounds=2,
+                order=[names, names[::-1]],
+                turns=turns,
+                statuses=statuses,
+                machine={"load1": 0.1, "foreign_cpu_share": 0.0, "steal_share": 0.0},
+            )
+
+
+def _turn(nanoseconds: float, rng: np.random.Generator) -> dict[str, Any]:
+    calls = (nanoseconds * (1 + 0.002 * rng.random(8))).astype(int).tolist()
+    return {"calls": calls, "dropped": 2, "total_ns": sum(calls[2:])}
+
+
+def _cell(
+    comparison: dict[str, Any], name: str, stage: str, failure: tuple[str, str] | None
+) -> dict[str, Any]:
+    first_call = {"cold": 2.0, "warm": 0.5}.get(stage, 0.1)
+    check = {"quantity": "output", "where": "", "error": 3e-7, "gate": 1e-5, "ok": True}
+    return {
+        "pass": stage,
+        "comparison": comparison["id"],
+        "contender": name,
+        "status": failure[0] if failure else "ok",
+        "reason": failure[1] if failure else None,
+        "seconds": {"import": 1.4, "load": 0.2, "first_call": first_call, "total": 2 + first_call},
+        "memory": {"peak_rss_bytes": 4 * 10**8, "import_rss_bytes": 10**8},
+        "oracle": {"checked": [check], "rows": 2, "ok": True},
+        "manifest": {"layout": "NHWC", "mode": name.partition(":")[2] or "eager"},
+        "log": f"logs/{name}.txt",
+        "warmup": None,
+    }
+
+
+class Page(HTMLParser):
+    """A page taken apart: its elements, its text, its scripts."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.source = path.read_text(encoding="utf-8")
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.text = ""
+        self._inside = ""
+        self.feed(self.source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._inside = tag
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._inside == "script":
+            self.scripts[-1] += data
+        elif self._inside != "style":
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def made(folder: Path) -> Page:
+    return Page(page.write(records.read(folder), folder / "page.html"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_run(tmp_path_factory.mktemp("runs") / "whole")
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path) -> Page:
+    return made(folder)
+
+
+def test_the_page_says_first_what_the_verdicts_say(folder: Path, whole: Page) -> None:
+    analysis = verdicts.analyse(records.read(folder))
+    sentences = [choice.sentence for choice in analysis.recommendations]
+    assert len(sentences) == 3
+    assert all(sentence.startswith("Choose torch:compile") for sentence in sentences)
+    before_the_map = whole.text.partition("Every contender in every workload")[0]
+    for sentence in sentences:
+        assert sentence in before_the_map
+
+
+def test_every_comparison_has_an_anchor_that_links_reach(folder: Path, whole: Page) -> None:
+    from urllib.parse import unquote
+
+    ids = [attributes["id"] for _, attributes in whole.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for comparison in verdicts.analyse(records.read(folder)).comparisons:
+        assert comparison.id in ids
+        assert comparison.why in whole.text
+        assert comparison.command in whole.text
+    for link in whole.all("a"):
+        assert unquote((link["href"] or "").removeprefix("#")) in ids
+
+
+def test_nothing_is_fetched_from_anywhere(whole: Page) -> None:
+    for tag, attributes in whole.elements:
+        for key in ("src", "href", "srcset", "action", "data", "poster"):
+            value = attributes.get(key) or "#"
+            assert value.startswith("#") or value == "data:,", f"<{tag} {key}={value}>"
+    style = whole.source.partition("<style>")[2].partition("</style>")[0]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert len(whole.source.encode()) < 4 * 2**20
+
+
+def test_only_the_pages_own_script_may_run(whole: Page) -> None:
+    [policy] = [m["content"] for m in whole.all("meta") if m.get("http-equiv")]
+    assert policy is not None
+    assert "default-src 'none'" in policy
+    assert "unsafe-eval" not in policy
+    [script_sources] = re.findall(r"script-src ([^;]*)", policy)
+    assert re.fullmatch(r"'sha256-[A-Za-z0-9+/]{43}='", script_sources)
+    kinds = [script.get("type") for script in whole.all("script")]
+    assert [kind for kind in kinds if kind != "application/json"] == ["module"]
+
+
+def test_every_chart_is_json_and_has_its_place(whole: Page) -> None:
+    places = {attributes.get("id") for _, attributes in whole.elements}
+    charts = [
+        (attributes, text)
+        for attributes, text in zip(whole.all("script"), whole.scripts, strict=True)
+        if attributes.get("type") == "application/json"
+    ]
+    assert {"chart-ratios", "chart-roof"} <= {a["data-place"] for a, _ in charts} <= places
+    for attributes, text in charts:
+        spec = json.loads(text)
+        assert "vega-lite" in spec["$schema"]
+        assert spec["width"] == "container", attributes
+
+
+def test_a_hostile_record_is_shown_and_never_run(tmp_path: Path) -> None:
+    speeds = {"torch": 1.0, HOSTILE: 1.2, "jax": 2.0}
+    folder = write_run(
+        tmp_path / "hostile",
+        speeds,
+        failures={("resnet20", "jax"): ("crash", HOSTILE)},
+        absent=[{"name": "tensorflow", "reason": HOSTILE}],
+        left_out=[{"comparison": HOSTILE, "reason": HOSTILE}],
+        suite={"name": "quick", "title": HOSTILE, "summary": HOSTILE},
+        command=f"bakeoff run {HOSTILE}",
+    )
+    found = made(folder)
+    kinds = [script.get("type") for script in found.all("script")]
+    assert [kind for kind in kinds if kind != "application/json"] == ["module"]
+    assert not found.all("img")
+    assert "<img" not in found.source.partition("<script")[0]
+    assert not [a for _, a in found.elements for name in a if name.startswith("on")]
+    assert found.text.count("alert('r')") > 10
+    assert "49" not in found.text.partition("{{ 7")[2][:8]
+    ratios = json.loads(found.scripts[0])
+    assert HOSTILE in json.dumps(ratios, ensure_ascii=False)
+
+
+def test_what_failed_stands_where_it_would_have_stood_and_again_with_its_reason(
+    tmp_path: Path,
+) -> None:
+    failures = {
+        (workload, name): (status, f"{status} of {name}")
+        for workload in ("resnet18", "relu")
+        for name, status in (("jax", "crash"), ("tensorflow", "wrong"), ("numpy", "timeout"))
+    }
+    found = made(write_run(tmp_path / "half", failures=failures))
+    for status, name in (("crash", "jax"), ("wrong", "tensorflow"), ("timeout", "numpy")):
+        assert f"{status} of {name}" in found.text
+        assert re.search(rf'<td class="failed"[^>]*>{status}</td>', found.source)
+    assert "Choose torch:compile" in found.text
+
+
+def test_too_few_launches_are_called_screening_and_nothing_is_chosen(tmp_path: Path) -> None:
+    found = made(write_run(tmp_path / "few", launches=2))
+    assert "Screening" in found.text
+    assert "not proved" in found.text
+    assert "Choose " not in found.text
+
+
+def test_winners_stand_beside_a_comparison_that_is_only_screening(tmp_path: Path) -> None:
+    """The banner must not say that no winner is named where one is."""
+    folder = write_run(tmp_path / "mixed")
+    [path] = folder.glob("records-*.jsonl")
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(x for x in lines if '"group"' not in x or "relu/" not in x or '"launch":1,' in x))  # noqa: E501
+    found = made(folder)
+    assert "1 of 4 comparisons have fewer than 6 launches" in found.text
+    assert "Choose torch:compile" in found.text
+    assert "o winner is named" not in found.text
+
+
+def test_a_run_without_a_single_record_gives_a_page(tmp_path: Path) -> None:
+    found = made(write_run(tmp_path / "empty", launches=0))
+    assert "Nothing was measured" in found.text
+    assert "Choose " not in found.text
+
+
+def test_a_device_s_memory_is_in_the_page(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "device")
+    [path] = folder.glob("records-*.jsonl")
+    more = '"memory":{"allocated":123000000,"reserved":456000000,"device":789000000,'
+    path.write_text(path.read_text().replace('"memory":{', more))
+    text = made(folder).text
+    assert all(figure in text for figure in ("123 MB", "456 MB", "789 MB"))
+
+
+def test_a_title_can_be_given(folder: Path, tmp_path: Path) -> None:
+    path = page.write(records.read(folder), tmp_path / "p.html", title="Ours & <theirs>")
+    assert "<h1>Ours &amp; &lt;theirs&gt;</h1>" in path.read_text()
+
+
+def test_measuring_and_showing_need_no_library_of_the_page() -> None:
+    code = (
+        "import sys, harness.runner, reports.page, reports.terminal, reports.verdicts\n"
+        "sys.exit(', '.join({'altair', 'jinja2', 'vl_convert'} & sys.modules.keys()) or 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_where_a_library_is_absent_the_page_says_what_to_do(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = util.find_spec
+    monkeypatch.setattr(util, "find_spec", lambda name: None if name == "altair" else there(name))
+    with pytest.raises(Wrong, match="needs altair.*bakeoff report whole"):
+        page.write(records.read(folder))

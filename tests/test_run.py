@@ -1,0 +1,218 @@
+"""Claims about whole runs: what happens to a run's parts never costs the rest of it.
+
+The contenders are the numpy adapter and the misbehaving ones of tests/fakes, so that a run
+takes seconds; they are real workers in real processes all the same.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import records
+from harness.processes import ROOT
+from reports.verdicts import Analysis, analyse
+
+FAKES = ROOT / "tests" / "fakes"
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def bakeoff(tmp_path: Path) -> Iterator[Start]:
+    """`bakeoff("run", ...)` as a process of its own, with its results in a folder of its own."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "harness.cli", *arguments],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(FAKES),
+                "BAKEOFF_RESULTS": str(tmp_path),
+                **environment,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def _suite(folder: Path, *tables: str, name: str = "mine") -> str:
+    path = folder / f"{name}.toml"
+    path.write_text('title = "Mine"\nbudget = "5m"\n' + "".join(f"[[compare]]\n{t}\n" for t in tables))
+    return str(path)
+
+
+RELU = 'workload = "relu_16x32x32"\nbatch = 2'
+NET = 'workload = "lenet5"\nbatch = 4'
+TRAIN = 'workload = "lenet5"\nbatch = 4\ndirection = "train"'
+
+
+def _run(bakeoff: Start, folder: Path, suite: str, contenders: str, *more: str) -> Analysis:
+    arguments = ["run", "--suite", suite, "--contenders", contenders, "--python", "current"]
+    process = bakeoff(*arguments, "--run-id", "r", "--no-page", "--launches", "6", *more)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return analyse(records.read(folder / "r"))
+
+
+def _statuses(analysis: Analysis, contender: str) -> set[str]:
+    return {
+        cell.status for c in analysis.comparisons for cell in c.cells if cell.contender == contender
+    }
+
+
+def test_a_run_measures_every_cell_in_six_launches_and_verifies_it(
+    bakeoff: Start, tmp_path: Path
+) -> None:
+    suite = _suite(tmp_path, RELU, f"{NET}\nheadline = true", TRAIN)
+    analysis = _run(bakeoff, tmp_path, suite, "numpy,slow")
+    run = records.read(tmp_path / "r")
+    assert not run.problems
+    for comparison in analysis.comparisons:
+        assert comparison.launches >= 6
+        for cell in comparison.cells:
+            assert cell.status == "ok", cell
+            assert cell.oracle is not None and cell.oracle["ok"], cell
+            assert cell.launches == comparison.launches
+    cold = [c for c in analysis.comparisons if any(cell.cold for cell in c.cells)]
+    assert [c.id for c in cold] == ["lenet5/b4/infer/float32/cpu"]
+    assert all(cell.warm for cell in cold[0].cells if cell.contender != "numpy#2")
+    assert analysis.noise_floor is not None
+    # What was planted is found, whatever this machine's noise: twice the time, not half.
+    for comparison in analysis.comparisons:
+        if comparison.direction == "infer":
+            pair = comparison.ratio("slow", "numpy")
+            assert pair is not None and pair.ratio > 1.3
+
+
+def test_the_same_contender_entered_twice_wins_nothing(bakeoff: Start, tmp_path: Path) -> None:
+    analysis = _run(bakeoff, tmp_path, _suite(tmp_path, RELU, NET), "numpy,numpy")
+    assert [c["name"] for c in analysis.contenders] == ["numpy", "numpy#2"]
+    assert analysis.noise_floor is None
+    assert [c.winner for c in analysis.comparisons] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("fake", "status", "word"),
+    [
+        ("liar", "wrong", "output"),
+        ("dies", "crash", "SIGSEGV"),
+        ("starved", "oom", "20.00 GiB"),
+        ("shuts", "unsupported", "libshut.so.1"),
+        ("hangs", "timeout", "limit"),
+    ],
+)
+def test_a_contender_that_fails_is_shown_with_its_reason_and_the_others_go_on(
+    bakeoff: Start, tmp_path: Path, fake: str, status: str, word: str
+) -> None:
+    analysis = _run(
+        bakeoff, tmp_path, _suite(tmp_path, RELU), f"numpy,slow,{fake}", "--timeout", "3"
+    )
+    assert _statuses(analysis, fake) == {status}
+    reasons = [f["reason"] for f in analysis.failures if f["contender"] == fake]
+    assert reasons and all(word in (reason or "") for reason in reasons)
+    assert _statuses(analysis, "numpy") == _statuses(analysis, "slow") == {"ok"}
+    pair = analysis.comparisons[0].ratio("slow", "numpy")
+    assert pair is not None and pair.launches >= 6
+    assert analysis.comparisons[0].winner != fake
+
+
+def test_a_loud_contender_is_measured_and_its_words_are_kept(
+    bakeoff: Start, tmp_path: Path
+) -> None:
+    analysis = _run(bakeoff, tmp_path, _suite(tmp_path, RELU), "numpy,loud")
+    assert _statuses(analysis, "loud") == {"ok"}
+    assert any("noise" in log.read_text() for log in (tmp_path / "r" / "logs").glob("*loud*"))
+
+
+def _wait_for_groups(folder: Path, count: int, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        lines = [p.read_bytes().count(b'"kind":"group"') for p in folder.glob("records-*.jsonl")]
+        if sum(lines) >= count:
+            return
+        time.sleep(0.05)
+    raise AssertionError("the run did not get that far")
+
+
+def _workers(folder: Path) -> list[int]:
+    """Processes whose environment names this run's folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"{folder}/cache/".encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_an_ended_run_is_resumed_with_every_record_there_once(
+    bakeoff: Start, tmp_path: Path, number: int
+) -> None:
+    suite = _suite(tmp_path, RELU, NET, TRAIN)
+    arguments = ["run", "--suite", suite, "--contenders", "numpy,slow", "--python", "current"]
+    process = bakeoff(*arguments, "--run-id", "r", "--no-page", "--launches", "6")
+    folder = tmp_path / "r"
+    _wait_for_groups(folder, 5, process)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    if number == signal.SIGINT:
+        assert process.returncode == 130, output
+        assert "bakeoff run --resume r" in output
+    deadline = time.monotonic() + 5
+    while _workers(folder) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _workers(folder)
+    before = records.read(folder)
+    assert len(before.groups) >= 5
+    partial = analyse(before)
+    assert all(c.winner is None for c in partial.comparisons)
+
+    resumed = bakeoff("run", "--resume", "r", "--no-page")
+    output, _ = resumed.communicate(timeout=300)
+    assert resumed.returncode == 0, output
+    after = records.read(folder)
+    assert after.groups[: len(before.groups)] == before.groups
+    keys = Counter((g["comparison"], g["launch"]) for g in after.groups)
+    assert set(keys.values()) == {1}
+    assert all(c.launches >= 6 for c in analyse(after).comparisons)
+    assert not after.problems
+
+
+def test_resuming_after_a_change_is_refused(bakeoff: Start, tmp_path: Path) -> None:
+    _run(bakeoff, tmp_path, _suite(tmp_path, RELU), "numpy", "--budget", "5s")
+    path = tmp_path / "r" / "plan.json"
+    plan: dict[str, Any] = json.loads(path.read_text())
+    plan["fingerprint"]["code"] = "0123456789abcdef"
+    path.write_text(json.dumps(plan))
+    process = bakeoff("run", "--resume", "r")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert output.count("\n") == 1 and "cannot resume: code was 0123456789abcdef" in output
+
+
+def test_too_small_a_budget_gives_a_screening_and_says_so(bakeoff: Start, tmp_path: Path) -> None:
+    analysis = _run(bakeoff, tmp_path, _suite(tmp_path, RELU, NET), "numpy,slow", "--budget", "6s")
+    assert analysis.screening
+    assert all(c.winner is None for c in analysis.comparisons)
+    assert any(w["where"] == "budget" for w in analysis.warnings)

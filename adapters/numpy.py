@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from adapters.core.algebra import Pair
-from adapters.core.base import Variant
+from adapters.core.base import Unsupported, Variant
 from adapters.core.tape import Node, TapeAdapter
 
 # Unfolded windows are kept to about this size: larger ones were 1.2 times slower.
@@ -25,6 +25,11 @@ class NumPy(TapeAdapter):
 
     distributions = ("numpy",)
     variants = {"": Variant("im2col and one matrix product, channels last", {})}
+
+    def __init__(self, variant: str, device: str, precision: str, threads: int):
+        super().__init__(variant, device, precision, threads)
+        if device != "cpu":
+            raise Unsupported("NumPy computes on the CPU alone")
 
     # --- the algebra --------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ class Torch(Adapter):
     variants = {
         "": Variant("eager, channels last", {"compile": False}),
         "compile": Variant(
-            "torch.compile with inductor, channels last", {"compile": True}, compile_seconds=1.0
+            "torch.compile with inductor, channels last", {"compile": True}, compile_seconds=0.7
         ),
     }
 

@@ -8,12 +8,10 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
-
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -210,7 +208,7 @@ def run(
     if not taking:
         reasons = "; ".join(f"{a['name']}: {a['reason']}" for a in absent)
         raise Wrong(f"no contender can run here: {reasons}")
-    name = plan.check_run_name(run_id or _run_name(loaded.name))
+    name = plan.check_run_name(_run_name(loaded.name) if run_id is None else run_id)
     folder = RESULTS / name
     if folder.exists():
         raise Wrong(f"run '{name}' exists already; choose another --run-id, or --resume {name}")
@@ -310,7 +308,7 @@ def main() -> None:
         status = app(standalone_mode=False)
     except (Wrong, UsageError) as wrong:
         text = wrong.format_message() if isinstance(wrong, UsageError) else str(wrong)
-        _leave(" ".join(text.split()), 2)
+        _leave(text, 2)
     except (KeyboardInterrupt, typer.Abort):
         _leave("interrupted", 130)
     except BrokenPipeError:
@@ -402,7 +400,9 @@ def _everyone(suite: suites.Suite, rows: list[dict[str, Any]]) -> list[inventory
 
 def _versions(planned: plan.Plan, rows: list[dict[str, Any]]) -> dict[str, str]:
     taking = {c.adapter for c in planned.contenders}
-    return {r["adapter"]: r["version"] or "" for r in rows if r["adapter"] in taking and r["version"]}
+    return {
+        r["adapter"]: r["version"] or "" for r in rows if r["adapter"] in taking and r["version"]
+    }
 
 
 def _single(name: str) -> str:
@@ -439,7 +439,9 @@ def _device(text: str | None) -> str:
     if text == "cuda" and len(known) > 1:
         return "cuda"
     if text not in known:
-        raise Wrong(f"device '{text}': expected one of {', '.join(known)}; this machine has no other")
+        raise Wrong(
+            f"device '{text}': expected one of {', '.join(known)}; this machine has no other"
+        )
     return text
 
 
@@ -474,8 +476,9 @@ def _escape(text: str | None) -> str:
     return escape(text or "")
 
 
-def _leave(text: str, status: int) -> Callable[[], None]:
-    print(f"bakeoff: {text}", file=sys.stderr)
+def _leave(text: str, status: int) -> NoReturn:
+    """One line, and out."""
+    print(f"bakeoff: {' '.join(text.split())}", file=sys.stderr)
     sys.exit(status)
 
 

@@ -38,7 +38,9 @@ class Launcher:
 
         Main thread only (see processes.py). Raises Wrong where there is no environment.
         """
-        python = environments.python_of(contender.adapter, self.kind, self.current)
+        python = environments.python_of(
+            contender.adapter, self.kind, self.current, contender.version
+        )
         if python is None:
             raise Wrong(f"{contender.name} has no environment here; run `make env`")
         return self._start(python, cache, log)

@@ -27,6 +27,7 @@ from harness.records import SCHEMA
 from harness.suite import Comparison, Suite
 from suites import catalogue
 
+PRECISIONS = ("float32", "float64")
 LAUNCHES = 6  # the first stage; below it nothing is named a winner
 MOST_LAUNCHES = 20
 # A narrower question than its suite gets its share of the suite's time, but at least this.
@@ -152,7 +153,9 @@ def select(suite: Suite, globs: str | None, precision: str | None) -> list[Compa
         for pattern in globs.split(","):
             found = [c for c in suite.comparisons if fnmatch(c.workload, pattern)]
             chosen += found or _from_catalogue(pattern)
-    if precision:
+    if precision is not None:
+        if precision not in PRECISIONS:
+            raise Wrong(f"precision '{precision}': expected {' or '.join(PRECISIONS)}")
         chosen = [msgspec.structs.replace(c, precision=precision) for c in chosen]
     return list({c.id: c for c in chosen}.values())
 
@@ -161,8 +164,11 @@ def _from_catalogue(pattern: str) -> list[Comparison]:
     known = [w for w in catalogue.load().values() if w.kind != "check"]
     found = [w for w in known if fnmatch(w.name, pattern)]
     if not found:
-        catalogue.get(pattern)  # raises, naming its neighbours
-        raise Wrong(f"no workload matches '{pattern}'; `bakeoff list` shows them")
+        try:
+            catalogue.get(pattern)
+        except KeyError as error:  # which names its neighbours
+            raise Wrong(error.args[0]) from None
+        raise Wrong(f"'{pattern}' is for tests, not for ranking; `bakeoff list` shows workloads")
     return [
         Comparison(workload=w.name, batch=w.batch, direction=direction, headline=True)
         for w in found
@@ -312,7 +318,9 @@ def _fit(
     contenders: int,
 ) -> tuple[list[PlannedComparison], list[dict[str, str]]]:
     """In the suite's order, whatever fits; always the first."""
-    kept, left_out, spent = [], [], launching(contenders)
+    kept: list[PlannedComparison] = []
+    left_out: list[dict[str, str]] = []
+    spent = launching(contenders)
     for comparison in comparisons:
         need = estimates[comparison.id].total
         if kept and spent + need > SLACK * budget:

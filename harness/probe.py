@@ -6,9 +6,9 @@ best that any contender reaches. The product also tells how many processors real
 for it: processor time over wall time.
 """
 
-from typing import Any
-
+from adapters.core.cost import cost
 from harness.processes import WorkerProcess
+from suites import catalogue
 
 CALLS = 6
 TIMEOUT = 120.0
@@ -27,9 +27,6 @@ def measure(worker: WorkerProcess, device: str) -> dict[str, float]:
 
 def _rate(worker: WorkerProcess, workload: str, figure: str) -> tuple[float, float]:
     """Operations (or bytes) per second of the fastest call, and processors at work."""
-    from adapters.core.cost import cost
-    from suites import catalogue
-
     batch = catalogue.get(workload).batch
     amount = getattr(cost(catalogue.get(workload), batch, "infer"), figure)
     worker.ask("load", TIMEOUT, workload=workload, batch=batch, direction="infer")

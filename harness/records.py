@@ -189,7 +189,9 @@ def _document(folder: Path, name: str) -> dict[str, Any]:
     try:
         document = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
     except FileNotFoundError:
-        raise Wrong(f"{folder} is not a run: it has no {name}; `ls results` shows the runs") from None
+        raise Wrong(
+            f"{folder} is not a run: it has no {name}; `ls results` shows the runs"
+        ) from None
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Wrong(f"{path} cannot be read: {error}") from None
     return document
@@ -224,6 +226,4 @@ def frame(run: Run) -> Any:
             for i, name in enumerate(columns)
         )
     }
-    return pd.DataFrame(
-        {**table, "call": call, "ns": np.concatenate(ns), "kept": call >= dropped}
-    )
+    return pd.DataFrame({**table, "call": call, "ns": np.concatenate(ns), "kept": call >= dropped})

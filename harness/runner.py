@@ -181,7 +181,7 @@ class Runner:
     # --- the steady pass ---------------------------------------------------------------
 
     def _first_stage(self) -> None:
-        """Six launch groups (or what was asked for) over everything, with as many rounds as the budget bears."""
+        """Six launch groups, or what was asked for, with as many rounds as the budget bears."""
         missing = self.wanted - min((self.counts[c.id] for c in self.plan.comparisons), default=0)
         self.rounds = {c.id: budget.whole_square(len(c.contenders)) for c in self.plan.comparisons}
         for done in range(missing):
@@ -211,12 +211,15 @@ class Runner:
         more = ", ".join(f"{i}: {count}" for i, count in planned.items() if count > LAUNCHES)
         if more and not any(e["what"] == "second stage" for e in run.events):
             self.writer.write("event", what="second stage", reason=f"launches planned: {more}")
-        while opened := [c for c in self.plan.comparisons if self.counts[c.id] < planned.get(c.id, 0)]:
+        while opened := [c for c in self.plan.comparisons if self._open(c, planned)]:
             rounds = {c.id: self.rounds[c.id] for c in opened}
-            if self.last is not None and self.last.covers(rounds):
-                if self.last.expected(rounds) > self.left:
-                    return
+            known = self.last is not None and self.last.covers(rounds)
+            if known and self.last.expected(rounds) > self.left:  # type: ignore[union-attr]
+                return
             self._launch_group(opened)
+
+    def _open(self, comparison: PlannedComparison, planned: dict[str, int]) -> bool:
+        return self.counts[comparison.id] < planned.get(comparison.id, 0)
 
     def _launch_group(self, comparisons: list[PlannedComparison]) -> None:
         self.launches += 1

@@ -73,9 +73,7 @@ class LaunchGroup:
     say: Callable[..., None]
     workers: dict[str, WorkerProcess] = field(default_factory=dict)
 
-    def measure(
-        self, comparisons: list[PlannedComparison], rounds: dict[str, int]
-    ) -> Launch:
+    def measure(self, comparisons: list[PlannedComparison], rounds: dict[str, int]) -> Launch:
         """Visits all `comparisons`; `rounds` by id. Returns what each took."""
         begin = time.monotonic()
         new = any(not self._known(c) for c in comparisons)
@@ -101,9 +99,7 @@ class LaunchGroup:
         return all((comparison.id, n) in self.frozen.warmup for n in self._open(comparison))
 
     def _open(self, comparison: PlannedComparison) -> list[str]:
-        return [
-            n for n in comparison.contenders if not self.frozen.given_up((comparison.id, n))
-        ]
+        return [n for n in comparison.contenders if not self.frozen.given_up((comparison.id, n))]
 
     def _launch(self, names: list[str], precision: str) -> dict[str, WorkerFailed]:
         """Fresh processes; two import at a time. A failed one fails again when asked."""
@@ -159,9 +155,7 @@ class LaunchGroup:
             statuses={name: outcome(failed) for name, failed in statuses.items()},
             machine=machine,
         )
-        two_at_a_time(
-            lambda n: attempt(lambda: self.workers[n].ask("unload", self.timeout)), ready
-        )
+        two_at_a_time(lambda n: attempt(lambda: self.workers[n].ask("unload", self.timeout)), ready)
         for name in ready:
             self.workers[name].stop()
         return Spent(setup, seconds / max(1, len(order)))
@@ -175,7 +169,7 @@ class LaunchGroup:
         for setting in settings:
             if setting.first_time:
                 setting.warm()
-        two_at_a_time(lambda s: s.first_time or s.warm(), settings)
+        two_at_a_time(Setting.warm, [s for s in settings if not s.first_time])
         for setting in settings:
             if setting.first_time or setting.failed:
                 self.write("cell", **setting.record, **outcome(setting.failed))

@@ -11,6 +11,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 Step = Callable[[], Any]
@@ -56,7 +57,7 @@ def queued(step: Step, sync: Sync, calls: int) -> list[int]:
     result = step()
     sync(result)
     stamps[calls] = clock()
-    return [after - before for before, after in zip(stamps, stamps[1:], strict=False)]
+    return [after - before for before, after in pairwise(stamps)]
 
 
 def turn(step: Step, sync: Sync, calls: int, latency: bool, queue: bool) -> dict[str, Any]:

@@ -41,8 +41,14 @@ GATES = {
 # sums they add up: forward gates grow with its square root beyond this length.
 DEVICE_REDUCTION = 64
 
+# In training, every batch norm hands rounding on enlarged: with 20 of them correct code was
+# off by 2.4e-6 in their state, with 53 (ResNet-50, batches of 2 to 16) by 4.7e-5, and by
+# 1.4e-5 in the loss. These two gates grow with the square of the number beyond this one.
+# Inference, where nothing is enlarged, keeps its gate, and so do gradients: theirs held.
+SHALLOW = 16
+
 # A gradient this small beside the largest one is zero but for rounding, and has no length
-# to compare (a bias before a batch norm): over seven networks, true zeros came out below
+# to compare (a bias before a batch norm): over 13 networks and blocks, true zeros came out below
 # 2e-7 in float32, and the smallest gradient that was none was 1.2e-4.
 NEGLIGIBLE = 1e-5
 
@@ -110,7 +116,8 @@ def compare(
     <g, ref> / <ref, ref>, against 1. `gradient`: the L2 distance of all gradients together
     over the L2 norm. `params`: p' against p - lr * g over the size of that update, with the
     contender's *own* g, so that a flipped branch is not held against the update as well.
-    `reduction` is the longest sum that the workload's operations add up.
+    `reduction` is the longest sum that the workload's operations add up; how deep it is,
+    the oracle's batch norms tell.
     Raises ValueError where the oracle has nothing to say.
     """
     if not oracle:
@@ -125,6 +132,8 @@ def compare(
             return Verification(reason=f"{_words(name)} holds values that are not finite")
     gates = GATES[precision]
     wider = math.sqrt(max(1.0, reduction / DEVICE_REDUCTION)) if device != "cpu" else 1.0
+    norms = sum(name.startswith("gradient:") and name.endswith(".scale") for name in oracle)
+    deeper = max(1.0, norms / SHALLOW) ** 2
     pairs: dict[str, Pairs] = {}
     for name, expected in oracle.items():
         quantity, _, where = name.partition(":")
@@ -134,13 +143,14 @@ def compare(
         _largest(quantity, pairs[quantity], gate * wider)
         for quantity, gate in (
             ("output", gates.forward),
-            ("loss", gates.loss),
-            ("stats", gates.stats),
+            ("loss", gates.loss * deeper),
+            ("stats", gates.stats * deeper),
         )
         if quantity in pairs
     ]
     if gradients := pairs.get("gradient"):
-        checks += [_length(gradients, gates.length), _distance(gradients, gates.distance)]
+        checks.append(_length(gradients, gates.length))
+        checks.append(_distance(gradients, gates.distance))
     if params := pairs.get("params"):
         checks.append(_update(params, gradients or {}, gates))
     failed = next((check for check in checks if not check.ok), None)

@@ -1,33 +1,50 @@
 """The pictures, as Vega-Lite specifications made with Altair.
 
 Dots with intervals on log axes for ratios; bars only for what adds up (seconds of a
-start, bytes). A framework has one colour everywhere (Okabe and Ito's palette, which the
-colour-blind tell apart); its variants differ by shape. Colours of text and grid belong to
-the page's theme and are set there.
+start, bytes). A framework has one colour everywhere, chosen so that the colour-blind tell
+them apart and each stands out from a light page and a dark one; its variants differ by
+shape. Keys are the page's own (they wrap on a phone), and so are the colours of text and
+grid, which follow its theme.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from reports.verdicts import Analysis, Comparison
+from reports.verdicts import Analysis, Cell, Comparison
 
 FIXED = {
     "torch": "#D55E00",
-    "tensorflow": "#E69F00",
-    "jax": "#0072B2",
-    "numpy": "#009E73",
-    "keras": "#CC79A7",
-    "onnxruntime": "#56B4E9",
+    "tensorflow": "#B0529E",
+    "jax": "#0E7AC4",
+    "numpy": "#00936B",
+    "keras": "#9A7D0A",
+    "onnxruntime": "#4FA3B8",
 }
-SPARE = ("#CC79A7", "#56B4E9", "#8C6D31", "#7F7F7F")
+SPARE = ("#9A7D0A", "#4FA3B8", "#8A8F98", "#8F5B3E")
 SHAPES = ("circle", "diamond", "square", "triangle-up", "cross")
-PHASES = {"import": "#8DA0CB", "load": "#66C2A5", "first_call": "#FC8D62", "process": "#B3B3B3"}
-STEP = 13
+PHASES = {
+    "import": "#52789B",
+    "load": "#8FB3C9",
+    "first call": "#C98A2B",
+    "the process itself": "#9AA0A6",
+}
+MEMORY = {"import": "#9AA0A6", "the call": "#52789B"}
+DEVICE_MEMORY = {"allocated": "#52789B", "reserved beyond it": "#9AA0A6"}
+PITCH, BAR, GAP = 11, 22, 14  # pixels: of a dot's row, of a bar, between groups
+RATIO_TICKS = (0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
+NEAR_ONE = (0.9, 0.92, 0.94, 0.96, 0.98, 1, 1.02, 1.04, 1.06, 1.08, 1.1)
+SHARE_TICKS = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+# A comparison's name on one line, its batch and direction on the next.
+TWO_LINES = (
+    "[slice(datum.label, 0, indexof(datum.label, ' ')),"
+    " slice(datum.label, indexof(datum.label, ' ') + 1)]"
+)
 
 
 def colours(analysis: Analysis) -> dict[str, str]:
     """Contender -> its framework's colour."""
-    spare = iter(SPARE * 10)
+    spare = iter(SPARE * len(analysis.contenders))
     by_adapter: dict[str, str] = {}
     for contender in analysis.contenders:
         adapter = contender["adapter"]
@@ -57,178 +74,186 @@ def label(comparison: Comparison) -> str:
 def specs(analysis: Analysis) -> dict[str, dict[str, Any]]:
     """Every chart that has data, by the id of its place on the page."""
     made = {"ratios": ratios(analysis), "roof": roof(analysis)}
-    for number, comparison in enumerate(_started(analysis)):
-        made[f"start-{number}"] = start(comparison)
-        made[f"memory-{number}"] = memory(comparison)
+    for number, comparison in enumerate(started(analysis)):
+        made[f"start-{number}"] = start(analysis, comparison)
+        made[f"memory-{number}"] = memory(analysis, comparison)
     return {name: spec for name, spec in made.items() if spec is not None}
 
 
-def _started(analysis: Analysis) -> list[Comparison]:
+def started(analysis: Analysis) -> list[Comparison]:
     """The comparisons of the cold pass."""
     return [c for c in analysis.comparisons if any(cell.cold for cell in c.cells)]
 
 
+def shown(analysis: Analysis, comparison: Comparison) -> list[Cell]:
+    """The cells that a picture shows: the noise floor's twin is no contender."""
+    twins = {c["name"] for c in analysis.contenders if c["twin"]}
+    return [cell for cell in comparison.cells if cell.contender not in twins]
+
+
 def ratios(analysis: Analysis) -> dict[str, Any] | None:
     """Each contender's time over the leader's, with its 95% interval; the floor as a band."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for comparison in analysis.comparisons:
+        leader = comparison.leader or ""
         for cell in comparison.cells:
-            pair = comparison.ratio(cell.contender, comparison.leader or "")
-            if pair is None:
+            pair = comparison.ratio(cell.contender, leader)
+            if cell.contender == leader:
+                figures = {"ratio": 1.0, "low": 1.0, "high": 1.0, "verdict": "leader"}
+            elif pair is not None and math.isfinite(pair.ratio):
+                figures = {
+                    "ratio": pair.ratio,
+                    "low": pair.low or pair.ratio,
+                    "high": pair.high or pair.ratio,
+                    "verdict": pair.verdict.replace("_", " "),
+                }
+            else:
                 continue
             rows.append(
                 {
                     "comparison": label(comparison),
                     "contender": cell.contender,
-                    "ratio": pair.ratio,
-                    "low": pair.low or pair.ratio,
-                    "high": pair.high or pair.ratio,
-                    "verdict": pair.verdict.replace("_", " "),
-                    "leader": comparison.leader,
-                    "launches": pair.launches,
+                    **figures,
+                    "leader": leader,
+                    "launches": cell.launches,
                 }
             )
     if not rows:
         return None
     import altair as alt
 
-    x = alt.X("ratio:Q", title="time over the leader's (log)", scale=alt.Scale(type="log"))
-    tips = ["comparison", "contender", "ratio", "low", "high", "verdict", "leader", "launches"]
+    # The dots set the axis: the interval of two launches may span decades, and is cut off.
+    dots_at = [row["ratio"] for row in rows]
+    low = max(min(row["low"] for row in rows), min(dots_at) / 2)
+    high = min(max(row["high"] for row in rows), max(dots_at) * 2)
+    ticks = NEAR_ONE if high / low < 1.15 else RATIO_TICKS
+    axis = _log_axis((min(low, 0.98), max(high, 1.05)), ticks, "format(datum.value, '~g') + 'x'")
+    title = "time over the leader's (log)"
     base = _dots(analysis, rows)
-    bars = base.mark_rule(strokeWidth=1.5).encode(
-        x=alt.X("low:Q", title="time over the leader's (log)", scale=alt.Scale(type="log")),
+    intervals = base.mark_rule(strokeWidth=1.5, clip=True).encode(
+        x=alt.X("low:Q", title=title, **axis),
         x2="high:Q",
-        color=_colour(analysis, rows, legend=False),
+        stroke=_by_contender(analysis, rows, alt.Stroke, colours),
     )
-    dots = base.mark_point(filled=True, size=45, opacity=1).encode(
-        x=x, color=_colour(analysis, rows), shape=_shape(analysis, rows), tooltip=_tips(tips)
+    dots = base.mark_point(filled=True, size=55, opacity=1).encode(
+        x=alt.X("ratio:Q", title=title, **axis),
+        fill=_by_contender(analysis, rows, alt.Fill, colours),
+        shape=_by_contender(analysis, rows, alt.Shape, shapes),
+        tooltip=_tips(rows),
     )
     one = (
         alt.Chart(alt.Data(values=[{"at": 1.0}]))
         .mark_rule(strokeDash=[3, 3])
-        .encode(x=alt.X("at:Q", scale=alt.Scale(type="log")))
+        .encode(x=alt.X("at:Q", title=title, **axis))
     )
-    layers = [one, bars, dots]
+    layers = [one, intervals, dots]
     if analysis.noise_floor:
         width = 1 + analysis.noise_floor["percent"] / 100
-        band = alt.Chart(alt.Data(values=[{"from": 1 / width, "to": width}]))
-        layers.insert(
-            0,
-            band.mark_rect(opacity=0.15, color="#888888").encode(
-                x=alt.X("from:Q", scale=alt.Scale(type="log")), x2="to:Q"
-            ),
+        band = alt.Chart(alt.Data(values=[{"from": 1 / width, "to": width}])).mark_rect(
+            opacity=0.22, color="#888888", clip=True
         )
-    return _spec(alt.layer(*layers))
+        layers.insert(0, band.encode(x=alt.X("from:Q", title=title, **axis), x2="to:Q"))
+    return _spec(alt.layer(*layers), _height(rows))
 
 
 def roof(analysis: Analysis) -> dict[str, Any] | None:
     """What share of the machine's measured roof each contender reaches."""
-    rows = [
-        {
-            "comparison": label(comparison),
-            "contender": cell.contender,
-            "share": cell.share_of_peak,
-        }
+    rows: list[dict[str, Any]] = [
+        {"comparison": label(comparison), "contender": cell.contender, "share": cell.share_of_peak}
         for comparison in analysis.comparisons
-        for cell in comparison.cells
-        if cell.share_of_peak and cell.relative
+        for cell in shown(analysis, comparison)
+        if cell.share_of_peak and cell.status == "ok"
     ]
     if not rows:
         return None
     import altair as alt
 
-    axis = alt.Axis(format="%")
-    x = alt.X("share:Q", title="share of the roof (log)", scale=alt.Scale(type="log"), axis=axis)
+    shares = [row["share"] for row in rows]
+    ends = (min(shares) / 1.1, max(1.0, *shares) * 1.1)
+    axis = _log_axis(ends, SHARE_TICKS, "format(100 * datum.value, '~g') + '%'")
     dots = (
         _dots(analysis, rows)
-        .mark_point(filled=True, size=45, opacity=1)
+        .mark_point(filled=True, size=55, opacity=1)
         .encode(
-            x=x,
-            color=_colour(analysis, rows),
-            shape=_shape(analysis, rows),
-            tooltip=_tips(["comparison", "contender", "share"]),
+            x=alt.X("share:Q", title="share of the roof (log)", **axis),
+            fill=_by_contender(analysis, rows, alt.Fill, colours),
+            shape=_by_contender(analysis, rows, alt.Shape, shapes),
+            tooltip=_tips(rows),
         )
     )
-    return _spec(dots)
+    return _spec(dots, _height(rows))
 
 
-def start(comparison: Comparison) -> dict[str, Any] | None:
+def start(analysis: Analysis, comparison: Comparison) -> dict[str, Any] | None:
     """Seconds from nothing to a first result: what they went into, cold and warm."""
     rows = []
-    for cell in comparison.cells:
-        for cache, seconds in (("cold", cell.cold), ("warm", cell.warm)):
+    for cell in shown(analysis, comparison):
+        for cache, seconds in (("empty", cell.cold), ("filled", cell.warm)):
             if not seconds:
                 continue
-            parts = {phase: seconds.get(phase, 0.0) for phase in ("import", "load", "first_call")}
-            parts["process"] = max(0.0, seconds.get("total", 0.0) - sum(parts.values()))
-            for order, (phase, value) in enumerate(parts.items()):
-                rows.append(
-                    {
-                        "contender": cell.contender,
-                        "cache": f"{cache} cache",
-                        "phase": phase.replace("_", " "),
-                        "seconds": value,
-                        "order": order,
-                    }
-                )
-    names = [phase.replace("_", " ") for phase in PHASES]
-    return _stacked(rows, "seconds", "seconds to the first result", names, "cache")
+            known = [seconds.get(phase, 0.0) for phase in ("import", "load", "first_call")]
+            rest = max(0.0, seconds.get("total", 0.0) - sum(known))
+            for order, (phase, value) in enumerate(zip(PHASES, [*known, rest], strict=True)):
+                row = {"contender": cell.contender, "cache": cache, "phase": phase}
+                rows.append({**row, "seconds": value, "order": order})
+    return _stacked(rows, "seconds", "seconds to the first result", PHASES, "cache")
 
 
-def memory(comparison: Comparison) -> dict[str, Any] | None:
-    """Megabytes: after import, and the peak of one call above it."""
+def memory(analysis: Analysis, comparison: Comparison) -> dict[str, Any] | None:
+    """Megabytes: the device's, where it has its own; else what import took and what the call."""
+    on_device = _has_own_memory(comparison)
+    keys = ("allocated", "reserved") if on_device else ("import_rss_bytes", "peak_rss_bytes")
+    parts = memory_parts(comparison)
     rows = []
-    for cell in comparison.cells:
-        peak = (cell.memory or {}).get("peak_rss_bytes")
-        imported = (cell.memory or {}).get("import_rss_bytes")
-        if not peak or not imported:
+    for cell in shown(analysis, comparison):
+        inner, outer = ((cell.memory or {}).get(key) for key in keys)
+        if not inner:
             continue
-        parts = (("import", imported), ("the call", max(0, peak - imported)))
-        for order, (phase, value) in enumerate(parts):
-            rows.append(
-                {
-                    "contender": cell.contender,
-                    "phase": phase,
-                    "MB": value / 1e6,
-                    "order": order,
-                }
-            )
-    return _stacked(rows, "MB", "megabytes, peak resident", ["import", "the call"], None)
+        values = (inner, max(0, (outer or 0) - inner))
+        for order, (phase, value) in enumerate(zip(parts, values, strict=True)):
+            row = {"contender": cell.contender, "phase": phase}
+            rows.append({**row, "MB": value / 1e6, "order": order})
+    title = "megabytes of the device, peak" if on_device else "megabytes, peak resident"
+    return _stacked(rows, "MB", title, parts, None)
+
+
+def memory_parts(comparison: Comparison) -> dict[str, str]:
+    """What the bars of memory are made of -> colour."""
+    return DEVICE_MEMORY if _has_own_memory(comparison) else MEMORY
+
+
+def _has_own_memory(comparison: Comparison) -> bool:
+    return any((cell.memory or {}).get("allocated") for cell in comparison.cells)
 
 
 def _stacked(
-    rows: list[dict[str, Any]], value: str, title: str, phases: list[str], offset: str | None
+    rows: list[dict[str, Any]], value: str, title: str, parts: dict[str, str], split: str | None
 ) -> dict[str, Any] | None:
+    """Bars of what adds up, one a contender; two where they are split by an ordered field."""
     if not rows:
         return None
     import altair as alt
 
-    colours = dict(zip(phases, ("#8DA0CB", "#66C2A5", "#FC8D62", "#B3B3B3"), strict=False))
-    if len(phases) == 2:
-        colours = dict(zip(phases, ("#8DA0CB", "#FC8D62"), strict=True))
-    scale = alt.Scale(domain=list(colours), range=list(colours.values()))
+    scale = alt.Scale(domain=list(parts), range=list(parts.values()))
     chart = (
         alt.Chart(alt.Data(values=rows))
         .mark_bar()
         .encode(
-            x=alt.X(f"{value}:Q", title=title, stack="zero"),
-            y=alt.Y("contender:N", title=None, sort=None),
-            color=alt.Color("phase:N", title=None, scale=scale, legend=_legend()),
+            x=alt.X(f"{value}:Q", title=title, stack="zero", axis=alt.Axis(tickCount=6)),
+            y=alt.Y("contender:N", title=None, sort=None, axis=alt.Axis(labelLimit=130)),
+            color=alt.Color("phase:N", scale=scale, legend=None),
             order=alt.Order("order:Q"),
-            tooltip=_tips([name for name in rows[0] if name != "order"]),
+            tooltip=_tips(rows),
         )
     )
-    if offset:
+    if split:
+        pale = alt.Scale(domain=["empty", "filled"], range=[1.0, 0.6])
         chart = chart.encode(
-            yOffset=alt.YOffset(f"{offset}:N"),
-            opacity=alt.Opacity(
-                f"{offset}:O",
-                scale=alt.Scale(domain=["cold cache", "warm cache"], range=[1.0, 0.5]),
-                title=None,
-                legend=_legend(),
-            ),
+            yOffset=alt.YOffset(f"{split}:O"),
+            opacity=alt.Opacity(f"{split}:O", scale=pale, legend=None),
         )
-    return _spec(chart.properties(height=alt.Step(STEP if offset else 22)))
+    count = len({row["contender"] for row in rows})
+    return _spec(chart, count * (BAR + 6 if split else BAR))
 
 
 # --- what the dot charts share ------------------------------------------------------------------
@@ -237,14 +262,26 @@ def _stacked(
 def _dots(analysis: Analysis, rows: list[dict[str, Any]]) -> Any:
     import altair as alt
 
-    return (
-        alt.Chart(alt.Data(values=rows))
-        .encode(
-            y=alt.Y("comparison:N", title=None, sort=None, axis=alt.Axis(labelLimit=210)),
-            yOffset=alt.YOffset("contender:N", sort=_present(analysis, rows)),
-        )
-        .properties(height=alt.Step(STEP))
+    lines = alt.Axis(
+        labelExpr=TWO_LINES,
+        labelLimit=140,
+        labelOffset=-6,  # half a line up: the two are centred together
+        grid=True,
+        tickBand="extent",
+        ticks=False,
     )
+    band = alt.Scale(type="band", padding=0)
+    inside = alt.Scale(type="point", padding=1)
+    return alt.Chart(alt.Data(values=rows)).encode(
+        y=alt.Y("comparison:N", title=None, sort=None, axis=lines, scale=band),
+        yOffset=alt.YOffset("contender:N", sort=_present(analysis, rows), scale=inside),
+    )
+
+
+def _height(rows: list[dict[str, Any]]) -> int:
+    """Pixels for a row a contender in every comparison, never less than two lines of text."""
+    inside = max(3, len({row["contender"] for row in rows}))
+    return len({row["comparison"] for row in rows}) * (inside * PITCH + GAP)
 
 
 def _present(analysis: Analysis, rows: Iterable[dict[str, Any]]) -> list[str]:
@@ -252,45 +289,47 @@ def _present(analysis: Analysis, rows: Iterable[dict[str, Any]]) -> list[str]:
     return [c["name"] for c in analysis.contenders if c["name"] in there]
 
 
-def _colour(analysis: Analysis, rows: list[dict[str, Any]], legend: bool = True) -> Any:
+def _by_contender(
+    analysis: Analysis,
+    rows: list[dict[str, Any]],
+    channel: Any,
+    table: Callable[[Analysis], dict[str, str]],
+) -> Any:
+    """A channel that says which contender it is; the page has the key."""
     import altair as alt
 
-    names, table = _present(analysis, rows), colours(analysis)
-    scale = alt.Scale(domain=names, range=[table[name] for name in names])
-    shown = _legend() if legend else None
-    return alt.Color("contender:N", title=None, scale=scale, legend=shown)
+    names, values = _present(analysis, rows), table(analysis)
+    scale = alt.Scale(domain=names, range=[values[name] for name in names])
+    return channel("contender:N", scale=scale, legend=None)
 
 
-def _shape(analysis: Analysis, rows: list[dict[str, Any]]) -> Any:
+def _log_axis(ends: tuple[float, float], ticks: Iterable[float], text: str) -> dict[str, Any]:
     import altair as alt
 
-    names, table = _present(analysis, rows), shapes(analysis)
-    scale = alt.Scale(domain=names, range=[table[name] for name in names])
-    return alt.Shape("contender:N", title=None, scale=scale, legend=_legend())
+    low, high = ends[0] / 1.03, ends[1] * 1.03
+    inside = [tick for tick in ticks if low <= tick <= high]
+    return {
+        "scale": alt.Scale(type="log", domain=[low, high], nice=False),
+        "axis": alt.Axis(values=inside, labelExpr=text, labelOverlap="greedy", labelSeparation=6),
+    }
 
 
-def _legend() -> Any:
+def _tips(rows: list[dict[str, Any]]) -> list[Any]:
     import altair as alt
 
-    return alt.Legend(orient="top", columns=4, symbolLimit=40, labelLimit=160)
-
-
-def _tips(names: list[str]) -> list[Any]:
-    import altair as alt
-
-    numbers = {"ratio", "low", "high", "seconds", "MB"}
+    formats = dict.fromkeys(("ratio", "low", "high", "seconds"), ".3f")
+    formats |= {"MB": ".0f", "share": ".1%"}
     return [
-        alt.Tooltip(f"{n}:Q", format=".3f")
-        if n in numbers
-        else alt.Tooltip(f"{n}:Q", format=".1%")
-        if n == "share"
-        else alt.Tooltip(f"{n}:N")
-        for n in names
+        alt.Tooltip(f"{name}:Q", format=formats[name])
+        if name in formats
+        else alt.Tooltip(f"{name}:N")
+        for name in rows[0]
+        if name != "order"
     ]
 
 
-def _spec(chart: Any) -> dict[str, Any]:
-    made = chart.properties(width="container").to_dict()
+def _spec(chart: Any, height: int) -> dict[str, Any]:
+    made = chart.properties(width="container", height=height).to_dict()
     made["autosize"] = {"type": "fit-x", "contains": "padding"}
     made["background"] = "transparent"
     made.pop("config", None)

@@ -3,7 +3,7 @@
 Jinja2 escapes whatever comes from records. Charts travel as JSON that nothing executes;
 the only script is ours with the Vega runtime, allowed by its hash in a content security
 policy that lets nothing be fetched. Vega's expressions run in its interpreter, so the
-policy needs no `eval`.
+policy needs no `eval`; styles may be inline, because Vega sets them on what it draws.
 """
 
 import base64
@@ -21,11 +21,29 @@ from reports.verdicts import Analysis, Comparison, analyse
 FOLDER = Path(__file__).resolve().parent
 TEMPLATES = FOLDER / "templates"
 NEEDS = ("altair", "vl_convert", "jinja2")
+OUTLINES = {  # of a contender's mark in the text, as Vega draws it in the charts
+    "circle": "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0Z",
+    "diamond": "M0-5.5L5.5 0L0 5.5L-5.5 0Z",
+    "square": "M-4-4H4V4H-4Z",
+    "triangle-up": "M0-5L5.5 4.5H-5.5Z",
+    "cross": "M-1.8-5H1.8V-1.8H5V1.8H1.8V5H-1.8V1.8H-5V-1.8H-1.8Z",
+}
+KINDS_OF_MEMORY = {
+    "import_rss_bytes": "memory after import",
+    "peak_rss_bytes": "peak",
+    "allocated": "device: allocated",
+    "reserved": "reserved",
+    "device": "as the device sees it",
+}
+TURNING = {
+    mark: f"\\u{mark:04x}"
+    for mark in (0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
 HEAT = (1.03, 1.1, 1.25, 1.5, 2.0, 4.0)  # ratios at which a cell of the heat map changes colour
 
 
 def write(run: Run, output: Path | None = None, title: str | None = None) -> Path:
-    """Writes the page of a run; returns where. Raises Wrong where a library is absent."""
+    """Writes the page of a run; returns where. Raises Wrong where it cannot."""
     lacking = [name for name in NEEDS if util.find_spec(name) is None]
     if lacking:
         raise Wrong(
@@ -34,8 +52,12 @@ def write(run: Run, output: Path | None = None, title: str | None = None) -> Pat
             f"`bakeoff report {run.folder.name}` there"
         )
     path = output or FOLDER / "html" / f"{run.plan['run']}.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(analyse(run), title), encoding="utf-8")
+    text = render(analyse(run), title)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Wrong(f"the page cannot be written to {path}: {error.strerror}") from None
     return path
 
 
@@ -46,6 +68,7 @@ def render(analysis: Analysis, title: str | None = None) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
+        finalize=_visible,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -60,15 +83,22 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         plain=_plain,
     )
     script = _script()
-    started = [c for c in analysis.comparisons if any(cell.cold for cell in c.cells)]
     return environment.get_template("page.html.j2").render(
         run=analysis,
         title=title or f"{analysis.title}: which framework?",
         specs={name: _json(spec) for name, spec in charts.specs(analysis).items()},
-        started=started,
+        started=charts.started(analysis),
         names=[c["name"] for c in analysis.contenders if not c["twin"]],
+        named=any(c.winner for c in analysis.comparisons)
+        or any(r.choice for r in analysis.recommendations),
         colours=charts.colours(analysis),
+        shapes=charts.shapes(analysis),
+        outlines=OUTLINES,
+        start_phases=charts.PHASES,
+        memory_parts=charts.memory_parts,
+        kinds_of_memory=kinds_of_memory,
         heat=heat,
+        steps=(1, *HEAT),
         mark=mark,
         rows_of_manifest=rows_of_manifest(analysis),
         style=(TEMPLATES / "style.css").read_text(),
@@ -88,6 +118,12 @@ def mark(comparison: Comparison, contender: str) -> str:
         return "winner"
     pair = comparison.ratio(contender, comparison.leader or "")
     return "tie" if pair is not None and pair.verdict == "tie" else ""
+
+
+def kinds_of_memory(comparison: Comparison) -> dict[str, str]:
+    """What was read of memory in a comparison: the record's key, and its heading."""
+    there = {key for cell in comparison.cells for key, v in (cell.memory or {}).items() if v}
+    return {key: head for key, head in KINDS_OF_MEMORY.items() if key in there}
 
 
 def rows_of_manifest(analysis: Analysis) -> list[dict[str, Any]]:
@@ -113,6 +149,13 @@ def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{k}: {_plain(v)}" for k, v in value.items())
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _visible(value: Any) -> Any:
+    """Text with the marks shown that would turn what stands around it from right to left."""
+    if isinstance(value, str) and not hasattr(value, "__html__"):
+        return value.translate(TURNING)
+    return value
 
 
 def _json(value: Any) -> Any:

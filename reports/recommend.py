@@ -78,11 +78,11 @@ def _for_use(use: str, run: Run, comparisons: list[Any], busy: bool) -> Recommen
             complete.append(name)
     pairs = {(a, b): _pair(run, comparisons, a, b, busy) for a in complete for b in complete}
     order = sorted(complete, key=lambda a: sum(np.log(pairs[a, b].ratio) for b in complete))
-    leader = order[0] if order else None
+    leader = order[0] if order else ""
     others = order[1:]
     verdicts = {(a, b): found.verdict for (a, b), found in pairs.items()}
     choice = statistics.winner(verdicts, complete)
-    runner_up = min(others, key=lambda b: _low(pairs[b, leader]), default=None) if leader else None
+    runner_up = min(others, key=lambda b: _low(pairs[b, leader]), default=None)
     best = pairs[leader, runner_up] if leader and runner_up else None
     tied = [b for b in others if verdicts[leader, b] == "tie"] if leader else []
     return Recommendation(
@@ -112,12 +112,12 @@ def _for_use(use: str, run: Run, comparisons: list[Any], busy: bool) -> Recommen
     )
 
 
-def _pair(
-    run: Run, comparisons: list[Any], a: str, b: str, busy: bool
-) -> statistics.Comparison:
+def _pair(run: Run, comparisons: list[Any], a: str, b: str, busy: bool) -> statistics.Comparison:
     """a against b by the geometric mean over the comparisons, launch by launch."""
     logs = [statistics.launch_log_ratios(run.groups, c.id, a, b, c.by) for c in comparisons]
-    modal = any(r is not None and r.verdict == "multimodal" for r in (c.ratio(a, b) for c in comparisons))
+    modal = any(
+        r is not None and r.verdict == "multimodal" for r in (c.ratio(a, b) for c in comparisons)
+    )
     found = statistics.compare(statistics.shared_launches(logs), modal)
     return statistics.Comparison(**{**found.__dict__, "verdict": "screening"}) if busy else found
 

@@ -2,68 +2,86 @@
 
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from reports.charts import label
 from reports.verdicts import Analysis, Cell, Comparison
 from reports.words import seconds, times
+
+CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), " ")
 
 
 def render(analysis: Analysis, console: Console) -> None:
     """What to choose, first; then every comparison; then what failed and what to beware of."""
     console.print()
     console.rule(f"[bold]{escape(analysis.title)}[/], {escape(analysis.run)}", align="left")
+    named = any(choice.choice for choice in analysis.recommendations)
     for reason in analysis.screening:
-        console.print(f"[yellow]Screening:[/] {escape(reason)}. No winner is named.")
+        ending = "" if named else " No winner is named."
+        console.print(f"[yellow]Screening:[/] {escape(reason)}.{ending}", soft_wrap=True)
     for choice in analysis.recommendations:
         style = "bold green" if choice.choice else "bold"
         console.print(Text(f"{choice.use.capitalize()}: ", style=style), end="")
         console.print(Text(choice.sentence), soft_wrap=True)
     console.print()
-    console.print(_table(analysis))
+    table = _table(analysis, " ")
+    if Measurement.get(console, console.options.update_width(1000), table).maximum > console.width:
+        table = _table(analysis, "\n")  # too wide: names and figures over two lines each
+    console.print(table)
+    marks = (
+        "Times are of one call, and as multiples of the best; * is a winner, = ties with the best."
+    )
     if analysis.noise_floor:
         floor = analysis.noise_floor
-        console.print(
-            f"[dim]Noise floor: {escape(floor['of'])} entered twice differs from itself by up to "
-            f"{floor['percent']:.1f}%. Times are of one call; (n x) is the ratio to the best; "
-            "* is a winner, = ties with the best.[/]",
-            soft_wrap=True,
+        marks += (
+            f" Noise floor: {floor['of']} entered twice differs from itself by up to "
+            f"{floor['percent']:.1f}%."
         )
+    _print(console, marks, "dim")
     for failure in analysis.failures:
         text = f"{failure['contender']} in {failure['comparison']}: {failure['reason']}"
-        console.print(Text(f"{failure['status']}: {text}", style="red"), soft_wrap=True)
+        _print(console, f"{failure['status']}: {text}", "red")
     for warning in analysis.warnings:
         text = f"{warning['where']}: {warning['what']}. To mend: {warning['advice']}."
-        console.print(Text(f"Warning: {text}", style="yellow"), soft_wrap=True)
+        _print(console, f"Warning: {text}", "yellow")
     for problem in analysis.problems:
-        console.print(Text(f"Unreadable: {problem}", style="yellow"), soft_wrap=True)
+        _print(console, f"Unreadable: {problem}", "yellow")
 
 
-def _table(analysis: Analysis) -> Table:
-    """A row a comparison, a column a contender."""
+def _print(console: Console, text: str, style: str) -> None:
+    """A paragraph whose words may be anybody's: nothing in them commands the terminal."""
+    console.print(Text(text.translate(CONTROLS), style=style), soft_wrap=True)
+
+
+def _table(analysis: Analysis, gap: str) -> Table:
+    """A row a comparison, a column a contender; `gap` stands between the parts of a cell."""
     names = [c["name"] for c in analysis.contenders if not c["twin"]]
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("comparison")
+    table.add_column("comparison", no_wrap=True)
     for name in names:
-        table.add_column(Text(name), justify="right", no_wrap=True)
+        heading = name.replace(":", f"{gap}:") if gap == "\n" else name
+        table.add_column(Text(heading), justify="right", no_wrap=True)
     for comparison in analysis.comparisons:
-        size = f"@{comparison.size}" if comparison.size else ""
-        label = f"{comparison.workload}{size} b{comparison.batch} {comparison.direction}"
-        table.add_row(Text(label), *(_cell(comparison, name) for name in names))
+        table.add_row(
+            Text(label(comparison).replace(" ", gap, 1)),
+            *(_cell(comparison, name, gap) for name in names),
+        )
     return table
 
 
-def _cell(comparison: Comparison, name: str) -> Text:
+def _cell(comparison: Comparison, name: str, gap: str) -> Text:
     cell: Cell | None = next((c for c in comparison.cells if c.contender == name), None)
     if cell is None:
         return Text("")
     if cell.status != "ok":
         return Text(cell.status, style="red" if cell.status != "missing" else "dim")
     pair = comparison.ratio(name, comparison.leader or "")
-    mark, style = "", ""
+    mark, style = " ", ""
     if name == comparison.winner:
         mark, style = "*", "bold green"
     elif pair is not None and pair.verdict == "tie":
         mark = "="
-    relative = f" ({times(cell.relative)})" if cell.relative else ""
-    return Text(f"{seconds(cell.seconds)}{relative}{mark}", style=style)
+    relative = f"{gap}{times(cell.relative)}{mark}" if cell.relative else ""
+    return Text(f"{seconds(cell.seconds)}{relative}", style=style)

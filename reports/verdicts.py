@@ -252,9 +252,7 @@ def _ratios(
 ) -> list[Ratio]:
     """Every pair both ways, p-values adjusted over the comparison (Holm)."""
     pairs = [(a, b) for i, a in enumerate(able) for b in able[i + 1 :]]
-    found = [
-        _ratio(groups, name, a, b, columns, by, bool(busy), _stage(run)) for a, b in pairs
-    ]
+    found = [_ratio(groups, name, a, b, columns, by, bool(busy), _stage(run)) for a, b in pairs]
     adjusted = statistics.holm([r.p for r in found])
     both = []
     for ratio, p in zip(found, adjusted, strict=True):
@@ -377,16 +375,14 @@ def _cell(
     logs: np.ndarray,
     floor_seconds: float | None,
 ) -> Cell:
-    mine = [
-        c for c in run.cells if (c["comparison"], c["contender"]) == (plan["id"], contender)
-    ]
+    mine = [c for c in run.cells if (c["comparison"], c["contender"]) == (plan["id"], contender)]
     cold = {c["pass"]: c for c in mine}
     turns = [g["turns"][contender] for g in groups if contender in g["turns"]]
     status, reason, log = _status(mine, groups, contender, bool(turns))
     seconds = math.exp(float(np.nanmean(logs))) if np.isfinite(logs).any() else None
     latency, per_call = _figures(turns)
     clusters = statistics.modes(logs) if np.isfinite(logs).any() else []
-    described = next((c for c in reversed(mine) if c["manifest"]), {"manifest": {}})
+    manifest: dict[str, Any] = next((c["manifest"] for c in reversed(mine) if c["manifest"]), {})
     memory = next((c["memory"] for c in mine if c["memory"]), None)
     return Cell(
         contender=contender,
@@ -401,7 +397,7 @@ def _cell(
         warm=cold["warm"]["seconds"] or None if "warm" in cold else None,
         memory=memory,
         oracle=_oracle(mine),
-        manifest=described["manifest"],
+        manifest=manifest,
         log=log,
         modes=[math.exp(float(np.mean(c))) for c in clusters] if len(clusters) > 1 else [],
         launch_seconds=[math.exp(float(v)) for v in logs if np.isfinite(v)],
@@ -411,7 +407,7 @@ def _cell(
 def _status(
     cells: list[dict[str, Any]], groups: list[dict[str, Any]], contender: str, measured: bool
 ) -> tuple[str, str | None, str | None]:
-    """A wrong answer counts for ever; another failure, where nothing was measured in spite of it."""
+    """A wrong answer counts for ever; another failure, where nothing was measured all the same."""
     failures = [(c["status"], c["reason"], c["log"]) for c in cells if c["status"] != "ok"]
     for group in groups:
         outcome = group["statuses"].get(contender)
@@ -523,8 +519,6 @@ def _noise_floor(run: Run, comparisons: list[Comparison]) -> dict[str, Any] | No
             {"comparison": c, "ratio": r.ratio, "low": r.low, "high": r.high} for c, r in pairs
         ],
     }
-
-
 
 
 def _finite(value: float) -> float | None:

@@ -1,10 +1,11 @@
-"""Claims about the page: one file that is offline, whole, and runs nothing a record says."""
+"""Claims about the page and the terminal: whole, offline, and obeying no record."""
 
+import io
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html.parser import HTMLParser
 from importlib import util
 from pathlib import Path
@@ -12,11 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from harness import records
 from harness.errors import Wrong
 from harness.processes import ROOT
-from reports import page, verdicts
+from reports import page, terminal, verdicts
 
 HOSTILE = "</script><script>alert('r')</script><img src=x onerror=alert(1)>\u202e&amp;{{ 7*7 }}"
 EVERYONE = {"torch": 1.0, "torch:compile": 0.82, "jax": 1.01, "tensorflow": 1.6, "numpy": 9.0}
@@ -183,6 +185,14 @@ def _cell(
     }
 
 
+def edit_groups(folder: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
+    """Rewrites a run's groups: each as `keep` leaves it, those for which it is true."""
+    [path] = folder.glob("records-*.jsonl")
+    found = [json.loads(line) for line in path.read_text().splitlines()]
+    kept = [record for record in found if record["kind"] != "group" or keep(record)]
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in kept))
+
+
 class Page(HTMLParser):
     """A page taken apart: its elements, its text, its scripts."""
 
@@ -305,6 +315,8 @@ def test_a_hostile_record_is_shown_and_never_run(tmp_path: Path) -> None:
     assert "<img" not in found.source.partition("<script")[0]
     assert not [a for _, a in found.elements for name in a if name.startswith("on")]
     assert found.text.count("alert('r')") > 10
+    assert "\u202e" not in found.source
+    assert "\\u202e" in found.text
     assert "49" not in found.text.partition("{{ 7")[2][:8]
     ratios = json.loads(found.scripts[0])
     assert HOSTILE in json.dumps(ratios, ensure_ascii=False)
@@ -335,13 +347,27 @@ def test_too_few_launches_are_called_screening_and_nothing_is_chosen(tmp_path: P
 def test_winners_stand_beside_a_comparison_that_is_only_screening(tmp_path: Path) -> None:
     """The banner must not say that no winner is named where one is."""
     folder = write_run(tmp_path / "mixed")
-    [path] = folder.glob("records-*.jsonl")
-    lines = path.read_text().splitlines(keepends=True)
-    path.write_text("".join(x for x in lines if '"group"' not in x or "relu/" not in x or '"launch":1,' in x))  # noqa: E501
+    edit_groups(folder, lambda group: "relu/" not in group["comparison"] or group["launch"] == 1)
     found = made(folder)
     assert "1 of 4 comparisons have fewer than 6 launches" in found.text
     assert "Choose torch:compile" in found.text
     assert "o winner is named" not in found.text
+
+
+def test_contenders_that_never_met_in_a_launch_have_no_ratio_and_there_is_a_page(
+    tmp_path: Path,
+) -> None:
+    def apart(group: dict[str, Any]) -> bool:
+        gone = ("torch", "torch#2") if group["launch"] == 1 else ("jax",)
+        for name in gone:
+            del group["turns"][name]
+        return True
+
+    folder = write_run(tmp_path / "apart", {"torch": 1.0, "jax": 2.0}, launches=2)
+    edit_groups(folder, apart)
+    found = made(folder)
+    assert "nan" not in re.sub(r"\w*nan\w+|\w+nan\w*", "", found.text.lower())
+    assert "Choose " not in found.text
 
 
 def test_a_run_without_a_single_record_gives_a_page(tmp_path: Path) -> None:
@@ -364,6 +390,11 @@ def test_a_title_can_be_given(folder: Path, tmp_path: Path) -> None:
     assert "<h1>Ours &amp; &lt;theirs&gt;</h1>" in path.read_text()
 
 
+def test_a_page_that_cannot_be_written_is_one_line(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(Wrong, match="cannot be written"):
+        page.write(records.read(folder), tmp_path)
+
+
 def test_measuring_and_showing_need_no_library_of_the_page() -> None:
     code = (
         "import sys, harness.runner, reports.page, reports.terminal, reports.verdicts\n"
@@ -377,5 +408,32 @@ def test_where_a_library_is_absent_the_page_says_what_to_do(
 ) -> None:
     there = util.find_spec
     monkeypatch.setattr(util, "find_spec", lambda name: None if name == "altair" else there(name))
-    with pytest.raises(Wrong, match="needs altair.*bakeoff report whole"):
+    with pytest.raises(Wrong, match=r"needs altair.*bakeoff report whole"):
         page.write(records.read(folder))
+
+
+def told(folder: Path, width: int) -> str:
+    console = Console(width=width, file=io.StringIO(), force_terminal=False)
+    terminal.render(verdicts.analyse(records.read(folder)), console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_terminal_says_the_same_and_cuts_nothing_off(folder: Path, width: int) -> None:
+    text = told(folder, width)
+    analysis = verdicts.analyse(records.read(folder))
+    for choice in analysis.recommendations:
+        assert choice.sentence in text
+    assert "…" not in text
+    table = text.partition("comparison ")[2].partition("Times are")[0]
+    assert max(map(len, table.splitlines())) <= width
+    assert table.count("*") == len(analysis.comparisons)
+
+
+def test_a_reason_does_not_command_the_terminal(tmp_path: Path) -> None:
+    reason = "died \x1b[2J\x1b]0;title\x07 [bold]of[/bold] it"
+    failures = {("relu", "jax"): ("crash", reason)}
+    text = told(write_run(tmp_path / "loud", failures=failures), 80)
+    assert "\x1b" not in text
+    assert "[bold]of[/bold] it" in text

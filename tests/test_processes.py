@@ -30,7 +30,9 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         worker = WorkerProcess(Path(sys.executable), environment, log)
         workers.append(worker)
         if opened:
-            worker.ask("open", adapter=adapter, variant="", device="cpu", precision="float32", threads=1)
+            worker.ask(
+                "open", adapter=adapter, variant="", device="cpu", precision="float32", threads=1
+            )
         return worker
 
     yield open_one
@@ -126,8 +128,10 @@ def test_no_worker_outlives_a_killed_runner_not_even_a_stopped_one(
         "import sys, time; from pathlib import Path; from harness import machine\n"
         "from harness.processes import WorkerProcess\n"
         "tmp = Path(sys.argv[1])\n"
-        "worker = WorkerProcess(Path(sys.executable), machine.worker_environment('cpu', 1, tmp), tmp / 'log')\n"
-        "worker.ask('open', adapter='numpy', variant='', device='cpu', precision='float32', threads=1)\n"
+        "environment = machine.worker_environment('cpu', 1, tmp)\n"
+        "worker = WorkerProcess(Path(sys.executable), environment, tmp / 'log')\n"
+        "worker.ask('open', adapter='numpy', variant='', device='cpu',\n"
+        "           precision='float32', threads=1)\n"
         f"{'worker.stop()' if stopped else ''}\n"
         "print(worker._process.pid, flush=True); time.sleep(60)\n"
     )

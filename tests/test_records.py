@@ -159,5 +159,3 @@ def test_reading_needs_no_frame_library() -> None:
     """A machine that only measures need not have pandas imported."""
     code = "import sys, harness.records; sys.exit('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
-
-

@@ -56,7 +56,9 @@ def bakeoff(tmp_path: Path) -> Iterator[Start]:
 
 def _suite(folder: Path, *tables: str, name: str = "mine") -> str:
     path = folder / f"{name}.toml"
-    path.write_text('title = "Mine"\nbudget = "5m"\n' + "".join(f"[[compare]]\n{t}\n" for t in tables))
+    path.write_text(
+        'title = "Mine"\nbudget = "5m"\n' + "".join(f"[[compare]]\n{t}\n" for t in tables)
+    )
     return str(path)
 
 

@@ -8,7 +8,7 @@ import pytest
 from harness import timing
 
 
-def _sleeper(seconds: float):  # noqa: ANN202
+def _sleeper(seconds: float):
     return lambda: time.sleep(seconds)
 
 

@@ -123,10 +123,14 @@ class Network:
     def batch_norm(self, name: str, x: Tensor) -> Tensor:
         """Batch norm in the form that the pass asks for; owns scale, shift, mean, var."""
         roles = ("scale", "shift", "mean", "var")
-        values = [self._get(f"{name}.{r}", (self.channels(x),), r) for r in roles]
+        scale, shift, mean, var = (
+            self._get(f"{name}.{role}", (self.channels(x),), role) for role in roles
+        )
         if not self.training:
-            return self.ops.batch_norm(x, *values, BATCH_NORM_EPS)
-        y, mean, var = self.ops.batch_norm_train(x, *values, BATCH_NORM_MOMENTUM, BATCH_NORM_EPS)
+            return self.ops.batch_norm(x, scale, shift, mean, var, BATCH_NORM_EPS)
+        y, mean, var = self.ops.batch_norm_train(
+            x, scale, shift, mean, var, BATCH_NORM_MOMENTUM, BATCH_NORM_EPS
+        )
         self.updates[f"{name}.mean"], self.updates[f"{name}.var"] = mean, var
         return y
 

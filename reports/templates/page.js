@@ -7,35 +7,27 @@ function theme() {
   return root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
 }
 
-function colours() {
-  const style = getComputedStyle(root);
-  const [text, quiet, line] = ["--text", "--quiet", "--line"].map((name) => style.getPropertyValue(name).trim());
-  return {
-    view: { stroke: null },
-    font: style.getPropertyValue("--font").trim(),
-    axis: { labelColor: text, titleColor: quiet, gridColor: line, domainColor: line, tickColor: line,
-            labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal" },
-    legend: { labelColor: text, titleColor: quiet, labelFontSize: 12 },
-    rule: { color: quiet },
-  };
-}
+// Colours are the page's own variables: a chart follows the theme, and paper, without being
+// drawn again. The font is spelt out, since labels are measured with it.
+const CONFIG = {
+  font: getComputedStyle(root).getPropertyValue("--font").trim(),
+  view: { stroke: null },
+  axis: { labelColor: "var(--text)", titleColor: "var(--quiet)", gridColor: "var(--line)",
+          domainColor: "var(--line)", tickColor: "var(--line)", labelFontSize: 12, titleFontSize: 12,
+          titleFontWeight: "normal", titlePadding: 8 },
+  rule: { color: "var(--quiet)" },
+};
 
 async function draw() {
   for (const data of document.querySelectorAll("script.chart")) {
     const place = document.getElementById(data.dataset.place);
-    const spec = JSON.parse(data.textContent);
-    if (place.clientWidth < 500) {  // a phone: shorter labels leave room for the dots
-      for (const layer of spec.layer || [spec]) {
-        if (layer.encoding?.y?.axis?.labelLimit) layer.encoding.y.axis.labelLimit = 110;
-      }
-    }
     // `ast` with the interpreter: the page's policy forbids eval.
-    const options = { actions: false, renderer: "svg", ast: true, config: colours(), tooltip: { theme: theme() } };
+    const options = { actions: false, renderer: "svg", ast: true, config: CONFIG, tooltip: { theme: "page" } };
     try {
-      await vegaEmbed(place, spec, options);
+      await vegaEmbed(place, JSON.parse(data.textContent), options);
       place.dataset.drawn = "yes";
     } catch (error) {
-      place.textContent = "This chart could not be drawn; its table is below.";
+      place.textContent = "This chart could not be drawn; its figures are in the tables.";
       console.error(error);
     }
   }
@@ -50,6 +42,7 @@ function value(cell) {
 function sortable(table) {
   table.querySelectorAll("thead th").forEach((head, column) => {
     const button = document.createElement("button");
+    button.type = "button";
     button.append(...head.childNodes);
     head.append(button);
     button.addEventListener("click", () => {
@@ -59,8 +52,8 @@ function sortable(table) {
       const body = table.tBodies[0];
       const rows = [...body.rows].sort((a, b) => {
         const [x, y] = [value(a.cells[column]), value(b.cells[column])];
-        if (Number.isNaN(x)) return 1;  // what was not measured stays at the end
-        if (Number.isNaN(y)) return -1;
+        // What was not measured stays at the end.
+        if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
         const order = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y));
         return falling ? -order : order;
       });
@@ -88,9 +81,7 @@ toggle.hidden = false;
 toggle.addEventListener("click", () => {
   root.dataset.theme = theme() === "dark" ? "light" : "dark";
   try { localStorage.setItem("bakeoff-theme", root.dataset.theme); } catch { /* as above */ }
-  draw();
 });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => { d.open = true; }));
 
 draw();

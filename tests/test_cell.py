@@ -1,0 +1,113 @@
+"""Claims about a cell: what is timed is what is verified, from the same start, at no cost."""
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from adapters.core.base import Unsupported
+from adapters.core.reference import Reference
+from adapters.null import Null
+from harness.cell import Cell, inputs
+from suites import catalogue
+
+CALLS = 50_000
+
+
+def test_a_training_goes_back_to_its_start_under_the_same_step() -> None:
+    cell = Cell(Reference(), catalogue.get("check_residual"), 3, "train")
+    cell.build()
+    step = cell.step  # as a timing loop holds it
+    first = cell.answer(step())
+    moved = cell.answer(step())
+    assert not np.array_equal(moved["loss"], first["loss"])
+    cell.restore()
+    again = cell.answer(step())
+    assert first.keys() == again.keys()
+    for name, value in first.items():
+        np.testing.assert_array_equal(again[name], value)
+
+
+def test_the_momentum_after_the_first_step_is_the_gradient() -> None:
+    workload, answers = catalogue.get("check_conv3x3_bias"), {}
+    for direction in ("fwd_bwd", "train"):
+        cell = Cell(Reference(), workload, 2, direction)
+        cell.build()
+        answers[direction] = cell.answer(cell.step())
+    for name in ("loss", "gradient:conv.weight", "gradient:conv.bias"):
+        np.testing.assert_array_equal(answers["train"][name], answers["fwd_bwd"][name])
+    assert "gradient:input" in answers["fwd_bwd"]
+
+
+def test_the_first_rows_of_an_inference_are_those_of_the_whole_batch() -> None:
+    workload, answers = catalogue.get("check_residual"), []
+    for rows in (2, None):
+        cell = Cell(Reference(), workload, 5, "infer", rows=rows)
+        cell.build()
+        answers.append(cell.answer(cell.step(), rows=2)["output"])
+    assert len(answers[0]) == 2
+    np.testing.assert_allclose(answers[0], answers[1], rtol=1e-12)
+
+
+def test_inputs_are_seeded_random_and_labels_are_classes_of_the_output() -> None:
+    workload = catalogue.get("threelayer")
+    images, labels = inputs(workload, 64)
+    assert images.dtype == np.float32
+    assert images.shape == (64, 3, 32, 32)
+    assert abs(images.mean()) < 0.02
+    assert abs(images.std() - 1) < 0.02
+    assert set(labels) == set(range(10))
+    np.testing.assert_array_equal(inputs(workload, 64)[0], images)
+    assert not np.array_equal(inputs(workload, 64, seed=1)[0], images)
+
+
+def test_a_loss_that_is_no_number_is_noticed() -> None:
+    cell = Cell(Reference(), catalogue.get("check_conv3x3"), 2, "train")
+    cell.build()
+    assert cell.finite()
+    state, _ = cell.step()
+    assert cell.finite()
+    state.params["conv.weight"].value[...] = np.nan
+    cell.step()
+    assert not cell.finite()
+
+
+def test_what_cannot_be_trained_is_refused() -> None:
+    with pytest.raises(ValueError, match="check_flatten has no parameters to train"):
+        Cell(Reference(), catalogue.get("check_flatten"), 2, "train")
+
+    class Engine(Reference):
+        trains = False
+
+    with pytest.raises(Unsupported, match="it does not train"):
+        Cell(Engine(), catalogue.get("check_conv3x3"), 2, "train")
+
+
+@pytest.mark.parametrize("direction", ["infer", "fwd_bwd", "train"])
+def test_a_cell_adds_less_than_a_third_of_a_microsecond_to_a_call(direction: str) -> None:
+    """Against the adapter's own call, bare; the least of several, which load cannot lower."""
+
+    def nothing(*_: Any) -> tuple[None, None]:
+        return None, None
+
+    class Bare(Null):
+        def infer(self, workload: Any) -> Any:
+            return nothing
+
+        def gradients(self, workload: Any, trained: set[str]) -> Any:
+            return nothing
+
+        def train(self, workload: Any, lr: float, momentum: float) -> Any:
+            return nothing
+
+    def seconds(call: Any) -> float:
+        begin = time.perf_counter()
+        for _ in range(CALLS):
+            call()
+        return (time.perf_counter() - begin) / CALLS
+
+    cell = Cell(Bare("", "cpu", "float32", 1), catalogue.get("check_conv3x3"), 2, direction)
+    cell.build()
+    bare, ours = (min(seconds(call) for _ in range(7)) for call in (nothing, cell.step))
+    assert ours - bare < 0.3e-6

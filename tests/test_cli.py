@@ -1,0 +1,195 @@
+"""Claims about the command line: wrong input is one line and exit status 2."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.processes import ROOT
+
+GOOD = '[[compare]]\nworkload = "lenet5"\n'
+
+
+@pytest.fixture
+def bakeoff(tmp_path: Path) -> Any:
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "harness.cli", *arguments],
+            cwd=ROOT,
+            env={**os.environ, "BAKEOFF_RESULTS": str(tmp_path / "results"), **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return run
+
+
+def _refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert result.returncode == 2, (result.stdout, result.stderr)
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert word in result.stderr, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--contenders", "toch"], ["'toch'", "did you mean 'torch'"]),
+        (["--contenders", "torch:compiel"], ["did you mean 'compile'"]),
+        (["--contenders", "torch@1.0"], ["torch 1.0"]),
+        (["--contenders", ","], ["no contender is named"]),
+        (["--suite", "quik"], ["unknown suite 'quik'", "quick"]),
+        (["--suite", "nowhere.toml"], ["nowhere.toml", "cannot be read"]),
+        (["--workloads", "resnet19"], ["unknown workload 'resnet19'", "resnet18"]),
+        (["--workloads", "zz*"], ["zz*"]),
+        (["--device", "cuda:99"], ["cuda:99", "cpu"]),
+        (["--device", "tpu"], ["tpu"]),
+        (["--precision", "float8"], ["float8", "float32"]),
+        (["--budget", "soon"], ["soon", "10m"]),
+        (["--budget", "0"], ["0"]),
+        (["--run-id", "a/b"], ["a/b"]),
+        (["--run-id", "../up"], ["../up"]),
+        (["--run-id", ""], ["run name"]),
+        (["--python", "other"], ["other", "current"]),
+        (["--allocator", "other"], ["other", "as-shipped"]),
+        (["--resume", "no-such-run"], ["no-such-run"]),
+        (["--resume", "x", "--suite", "quick"], ["--suite"]),
+        (["--sweet", "quick"], ["--sweet"]),
+        (["--threads", "0"], ["--threads"]),
+    ],
+)
+def test_a_wrong_run_is_refused(bakeoff: Any, arguments: list[str], words: list[str]) -> None:
+    _refused(bakeoff("run", "--dry-run", *arguments), *words)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ["compare"]),
+        ("compare = 3", ["compare"]),
+        ("[[compare]", ["is not TOML"]),
+        ("[[compare]]\nbatch = 1", ["workload"]),
+        (GOOD + "batch = 0", ["batch 0", "1 or more"]),
+        (GOOD + "batch = -3", ["batch -3"]),
+        (GOOD + "batch = 1.5", ["batch"]),
+        (GOOD + 'batch = "four"', ["batch"]),
+        (GOOD + "bach = 4", ["bach", "batch"]),
+        (GOOD + 'direction = "sideways"', ["sideways"]),
+        (GOOD + 'precision = "float8"', ["float8"]),
+        (GOOD + "size = 3", ["lenet5", "cannot be"]),
+        ('[[compare]]\nworkload = "lenet6"', ["lenet6", "lenet5"]),
+        ('[[compare]]\nworkload = "relu_16x32x32"\ndirection = "train"', ["no parameters"]),
+        ('[[compare]]\nworkload = "check_add"', ["check_add"]),
+        ('budgit = "1m"\n' + GOOD, ["budgit", "budget"]),
+        ('budget = "never"\n' + GOOD, ["never"]),
+        ('contenders = ["toch"]\n' + GOOD, ["toch"]),
+    ],
+)
+def test_a_wrong_suite_is_refused(
+    bakeoff: Any, tmp_path: Path, text: str, words: list[str]
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    _refused(bakeoff("run", "--dry-run", "--suite", str(path)), *words)
+
+
+def test_a_suite_that_is_no_text_is_refused(bakeoff: Any, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    _refused(bakeoff("run", "--dry-run", "--suite", str(path)), "not text")
+
+
+def test_a_run_that_is_not_there_or_torn_is_refused(bakeoff: Any, tmp_path: Path) -> None:
+    _refused(bakeoff("show", "nothing"), "nothing")
+    _refused(bakeoff("show"), "no run yet")
+    broken = tmp_path / "results" / "broken"
+    broken.mkdir(parents=True)
+    (broken / "plan.json").write_text("{")
+    _refused(bakeoff("show", "broken"), "plan.json")
+    _refused(bakeoff("report", "broken"), "plan.json")
+    _refused(bakeoff("run", "--resume", "broken"), "plan.json")
+
+
+def test_a_run_name_that_is_taken_is_refused(bakeoff: Any, tmp_path: Path) -> None:
+    (tmp_path / "results" / "taken").mkdir(parents=True)
+    _refused(bakeoff("run", "--run-id", "taken", "--contenders", "numpy"), "taken", "--resume")
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(bakeoff: Any, tmp_path: Path) -> None:
+    """A tiny file system of its own stands for the disk."""
+    results = tmp_path / "results"
+    results.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", str(results)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        arguments = ["--suite", "smoke", "--contenders", "numpy", "--python", "current"]
+        result = bakeoff("run", *arguments, "--run-id", "r", "--no-page")
+        _refused(result, "No space left on device", "--resume")
+    finally:
+        subprocess.run(["umount", str(results)], check=True)
+
+
+def test_list_json_has_what_a_script_reads(bakeoff: Any) -> None:
+    listed = json.loads(bakeoff("list", "--json").stdout)
+    assert set(listed) == {"contenders", "workloads", "suites", "devices"}
+    names = {row["name"]: row for row in listed["contenders"]}
+    assert {"numpy", "torch", "torch:compile", "tensorflow", "tensorflow:xla", "jax"} <= set(names)
+    for row in names.values():
+        assert row["available"] == (row["reason"] is None)
+    assert "cpu" in listed["devices"]
+    assert "resnet18" in {w["name"] for w in listed["workloads"]}
+    assert {"smoke", "quick", "full", "convnet-benchmarks", "deepbench"} == {
+        s["name"] for s in listed["suites"]
+    }
+
+
+def test_what_is_absent_is_listed_with_its_reason(bakeoff: Any) -> None:
+    """This controller has no framework: with --python current, none but NumPy is there."""
+    listed = json.loads(bakeoff("list", "--json", "--python", "current").stdout)
+    rows = {row["name"]: row for row in listed["contenders"]}
+    assert rows["numpy"]["available"]
+    assert not rows["torch"]["available"]
+    assert "'torch' is not installed" in rows["torch"]["reason"]
+
+
+def test_a_dry_run_says_what_would_be_measured_and_measures_nothing(
+    bakeoff: Any, tmp_path: Path
+) -> None:
+    result = bakeoff("run", "--dry-run", "--suite", "smoke", "--contenders", "numpy", COLUMNS="200")
+    assert result.returncode == 0, result.stderr
+    for word in ("relu_16x32x32", "lenet5", "minutes", "budget"):
+        assert word in result.stdout
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("command", ["list", "run", "show", "report", "setup"])
+def test_every_help_has_an_example(bakeoff: Any, command: str) -> None:
+    result = bakeoff(command, "--help", COLUMNS="200")
+    assert result.returncode == 0
+    assert f"bakeoff {command}" in result.stdout.split("Example")[1]
+
+
+def test_show_json_has_what_a_script_reads(bakeoff: Any, tmp_path: Path) -> None:
+    arguments = ["--suite", "smoke", "--contenders", "numpy", "--python", "current"]
+    ran = bakeoff("run", *arguments, "--run-id", "r", "--no-page", "--launches", "1")
+    assert ran.returncode == 0, ran.stderr
+    shown = json.loads(bakeoff("show", "r", "--json").stdout)
+    for comparison in shown["comparisons"]:
+        assert {
+            "workload", "batch", "direction", "precision", "device", "winner", "cells", "ratios"
+        } <= set(comparison)  # fmt: skip
+        assert comparison["winner"] is None
+        cell = comparison["cells"][0]
+        assert {"contender", "status", "reason", "launches", "latency", "throughput"} <= set(cell)
+        assert set(cell["latency"]) == {"p25", "p50", "mean", "p99"}
+        assert 0 < cell["latency"]["p25"] < 10
+        assert cell["throughput"] > 0

@@ -1,0 +1,230 @@
+"""Claims about the page in a real browser: it draws, sorts, fits, and asks no host for anything.
+
+Headless Chromium with its driver, as Debian has them (`apt install chromium-driver`);
+without them these tests are skipped.
+"""
+
+import importlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import records
+from reports import page
+from tests.test_page import EVERYONE, HOSTILE, write_run
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PHONE, DESK = 400, 1600
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    if not CHROMIUM or not DRIVER:
+        pytest.skip("no chromium with its chromedriver on this machine")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    service = importlib.import_module("selenium.webdriver.chrome.service")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=service.Service(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("runs")
+    crashed = {("resnet20", "jax"): ("crash", HOSTILE)}
+    runs = {
+        "whole": write_run(folder / "whole"),
+        "hostile": write_run(folder / "hostile", {**EVERYONE, HOSTILE: 1.2}, failures=crashed),
+        "empty": write_run(folder / "empty", launches=0),
+    }
+    return {
+        name: page.write(records.read(run), folder / f"{name}.html") for name, run in runs.items()
+    }
+
+
+@pytest.fixture
+def open_page(browser: Any, pages: dict[str, Path]) -> Open:
+    def go(name: str = "whole", width: int = DESK, scheme: str = "light") -> Any:
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        wish = [{"name": "prefers-color-scheme", "value": scheme}]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": wish, "media": ""})
+        for log in ("browser", "performance"):
+            browser.get_log(log)
+        browser.get(pages[name].as_uri())
+        await_(lambda: browser.execute_script("return document.documentElement.dataset.ready"))
+        return browser
+
+    return go
+
+
+def await_(condition: Callable[[], Any], limit: float = 30) -> None:
+    end = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < end, "the page did not get ready"
+        time.sleep(0.05)
+
+
+def requests(browser: Any) -> set[str]:
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    return {
+        event["params"]["request"]["url"]
+        for event in events
+        if event["method"] == "Network.requestWillBeSent"
+    }
+
+
+@pytest.mark.parametrize("name", ["whole", "hostile", "empty"])
+def test_the_page_asks_for_nothing_and_complains_of_nothing(
+    open_page: Open, pages: dict[str, Path], name: str
+) -> None:
+    browser = open_page(name)
+    asked = {url for url in requests(browser) if not url.startswith("data:")}
+    assert asked == {pages[name].as_uri()}
+    assert browser.get_log("browser") == []
+
+
+def test_every_chart_is_drawn_with_its_marks(open_page: Open) -> None:
+    browser = open_page()
+    places = browser.execute_script(
+        "return [...document.querySelectorAll('script.chart')].map(s => s.dataset.place)"
+    )
+    assert len(places) == 6  # ratios, roof; start and memory of two comparisons
+    for place in places:
+        marks = "return document.querySelectorAll(`#${arguments[0]} svg .mark-group path`).length"
+        assert browser.execute_script(marks, place) > 5, place
+
+
+def test_a_label_of_a_chart_is_not_cut_off(open_page: Open) -> None:
+    for width in (PHONE, DESK):
+        browser = open_page(width=width)
+        outside = browser.execute_script(
+            "return [...document.querySelectorAll('.chart svg text')].filter(t => {"
+            "  const [a, b] = [t, t.closest('svg')].map(e => e.getBoundingClientRect());"
+            "  return a.left < b.left - 1 || a.right > b.right + 1"
+            "}).map(t => t.textContent)"
+        )
+        assert outside == []
+
+
+def test_a_hostile_record_does_not_run(open_page: Open) -> None:
+    from selenium.common.exceptions import NoAlertPresentException
+
+    browser = open_page("hostile")
+    with pytest.raises(NoAlertPresentException):
+        browser.switch_to.alert.accept()
+    assert "alert('r')" in browser.execute_script("return document.body.innerText")
+
+
+@pytest.mark.parametrize("name", ["whole", "hostile", "empty"])
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_nothing_sticks_out_sideways(open_page: Open, name: str, width: int) -> None:
+    browser = open_page(name, width)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    browser.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true })")
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_a_click_on_a_heading_sorts_and_another_turns_it_round(open_page: Open) -> None:
+    browser = open_page()
+    [column] = [
+        head
+        for head in browser.find_elements("css selector", "table.sortable thead th")
+        if head.text == "items/s"
+    ]
+    values = (
+        "return [...document.querySelectorAll('table.sortable tbody tr')]"
+        ".map(row => Number(row.cells[5].dataset.value))"
+    )
+    before = browser.execute_script(values)
+    for order, falling in (("ascending", False), ("descending", True)):
+        button = column.find_element("css selector", "button")
+        browser.execute_script("arguments[0].click()", button)
+        assert column.get_attribute("aria-sort") == order
+        assert browser.execute_script(values) == sorted(before, reverse=falling)
+    assert len(set(before)) > 5
+
+
+def test_the_theme_follows_the_system_and_a_press_turns_it_for_good(open_page: Open) -> None:
+    ground = "return getComputedStyle(document.body).backgroundColor"
+    label = "return getComputedStyle(document.querySelector('#chart-ratios svg text')).fill"
+    text = "return getComputedStyle(document.body).color"
+    browser = open_page(scheme="light")
+    light = browser.execute_script(ground)
+    browser = open_page(scheme="dark")
+    dark = browser.execute_script(ground)
+    assert light != dark
+    assert browser.execute_script(label) == browser.execute_script(text)
+    browser.find_element("id", "theme").click()
+    assert browser.execute_script(ground) == light
+    assert browser.execute_script(label) == browser.execute_script(text)
+    assert open_page(scheme="dark").execute_script(ground) == light
+    browser.execute_script("localStorage.clear()")
+
+
+def test_paper_is_white_whatever_the_screen_was(open_page: Open) -> None:
+    browser = open_page(scheme="dark")
+    browser.execute_script("document.documentElement.dataset.theme = 'dark'")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    colours = (
+        "const s = getComputedStyle(document.body);"
+        "return [s.backgroundColor, s.color].map(c => c.match(/\\d+/g).slice(0, 3).map(Number))"
+    )
+    ground, text = browser.execute_script(colours)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert min(ground) == 255
+    assert max(text) < 64
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(open_page: Open, scheme: str) -> None:
+    """4.5 to 1, as WCAG 2.2 (1.4.3) asks: every text on the ground that lies under it."""
+    browser = open_page("hostile", scheme=scheme)
+    browser.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true })")
+    poor = browser.execute_script("""
+        const parts = (c) => c.match(/[\\d.]+/g).map(Number);
+        const light = (c) => {
+          const [r, g, b] = parts(c).map(v => v / 255)
+            .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+          return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+        };
+        const ground = (e) => {
+          for (; e; e = e.parentElement) {
+            const c = getComputedStyle(e).backgroundColor;
+            if (parts(c)[3] !== 0) return c;
+          }
+        };
+        const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+        const found = new Set();
+        for (let node; node = walk.nextNode();) {
+          const e = node.parentElement;
+          if (!node.data.trim() || e.closest("svg, script") || !e.offsetParent) continue;
+          const pair = [getComputedStyle(e).color, ground(e)].map(light).sort((a, b) => b - a);
+          const ratio = (pair[0] + 0.05) / (pair[1] + 0.05);
+          if (ratio < 4.5) found.add(`${node.data.trim().slice(0, 40)}: ${ratio.toFixed(2)}`);
+        }
+        return [...found];
+    """)
+    assert poor == []

@@ -1,0 +1,187 @@
+"""Every adapter computes what the reference computes: each operation, block and convnet.
+
+Through real workers, each in its framework's own environment, by the very path that a run
+takes: load, first call, verify. One worker a contender and precision serves all cells, so
+this also shows that an adapter survives a hundred workloads in one process.
+
+    pytest tests/test_parity.py -k torch
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.core import discovery
+from adapters.core.cost import cost, declare
+from harness import environments, machine
+from harness.processes import WorkerFailed, WorkerProcess
+from suites import catalogue
+
+THREADS = machine.threads()
+# Convnets at a small batch; those whose weights alone are half a gigabyte are left to runs.
+CONVNETS = ("threelayer", "lenet5", "resnet20", "alexnet", "googlenet", "resnet18", "mobilenet_v2")
+CONVNETS_COMPILED = ("threelayer", "resnet20")  # a compiler takes a minute for the others
+SMALLER = {"alexnet": 127, "googlenet": 224, "resnet18": 96, "mobilenet_v2": 96}
+
+Key = tuple[str, str, int, int | None]  # workload, direction, batch, size
+
+
+def _contenders() -> list[tuple[str, str]]:
+    found = []
+    for name in discovery.names():
+        kind = discovery.adapter_class(name)
+        found += [(name, variant) for variant in kind.variants if kind.computes]
+    return found
+
+
+def _backward(name: str) -> str:
+    """A training step, whose momentum is the gradient; the gradient where nothing is trained."""
+    return "train" if any(p.trained for p in declare(catalogue.get(name)).values()) else "fwd_bwd"
+
+
+def _cells(kind: str, forward: bool = True) -> list[Key]:
+    """Each workload of a kind in inference (where `forward`), and with a backward pass."""
+    return [
+        (w.name, direction, min(w.batch, 3), None)
+        for w in catalogue.load().values()
+        if w.kind == kind
+        for direction in (*(["infer"] if forward else []), _backward(w.name))
+    ]
+
+
+def _convnet_cells(names: tuple[str, ...]) -> list[Key]:
+    return [(n, d, 2, SMALLER.get(n)) for n in names for d in ("infer", "train")]
+
+
+def _open(python: Path, adapter: str, variant: str, precision: str, folder: Path) -> WorkerProcess:
+    environment = machine.worker_environment("cpu", THREADS, folder / "cache")
+    worker = WorkerProcess(python, environment, folder / f"{adapter}-{variant}-{precision}.txt")
+    worker.ask(
+        "open", adapter=adapter, variant=variant, device="cpu", precision=precision, threads=THREADS
+    )
+    return worker
+
+
+class Oracle:
+    """The reference's answers, each computed once."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.worker = _open(Path(sys.executable), "reference", "", "float64", folder)
+        self.known: dict[Key, Path] = {}
+
+    def answer(self, key: Key) -> Path:
+        if key not in self.known:
+            path = self.folder / f"{len(self.known)}.npz"
+            _load(self.worker, key)
+            self.worker.ask("first")
+            self.worker.ask("answer", path=str(path), rows=None, precision="float64")
+            self.known[key] = path
+        return self.known[key]
+
+
+def _load(worker: WorkerProcess, key: Key) -> None:
+    name, direction, batch, size = key
+    worker.ask("load", workload=name, direction=direction, batch=batch, size=size)
+
+
+@pytest.fixture(scope="module")
+def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
+    oracle = Oracle(tmp_path_factory.mktemp("oracle"))
+    yield oracle
+    oracle.worker.close()
+
+
+@pytest.fixture(params=_contenders(), ids=":".join)
+def contender(request: pytest.FixtureRequest) -> tuple[str, str, Path]:
+    """Adapter, variant, and its environment's Python; skipped where it is not installed."""
+    adapter, variant = request.param
+    python = environments.python_of(adapter, "cpu")
+    if python is None:
+        pytest.skip(environments.why_absent(adapter, "cpu"))
+    return adapter, variant, python
+
+
+def _wrong(
+    oracle: Oracle, contender: tuple[str, str, Path], precision: str, cells: list[Key], folder: Path
+) -> tuple[list[str], dict[str, Any]]:
+    """What is wrong, in words; and the worker's manifest after all that."""
+    adapter, variant, python = contender
+    worker = _open(python, adapter, variant, precision, folder)
+    wrong, manifest = [], {}
+    try:
+        for key in cells:
+            try:
+                _load(worker, key)
+                manifest = worker.ask("first", timeout=300)["manifest"]
+                found = worker.ask("verify", oracle=str(oracle.answer(key)), rows=None)
+                if not found["ok"]:
+                    wrong.append(f"{key}: {found['reason']}")
+                worker.ask("unload")
+            except WorkerFailed as failed:
+                wrong.append(f"{key}: {failed.status}: {failed.reason}")
+                if worker.dead is not None:
+                    break
+    finally:
+        worker.close()
+    return wrong, manifest
+
+
+def _skip_if_missing(contender: tuple[str, str, Path]) -> None:
+    adapter, variant, _ = contender
+    reason = discovery.adapter_class(adapter).missing(variant) if variant == "compile" else None
+    if reason and "not installed" not in reason:
+        pytest.skip(reason)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_every_operation_is_right(
+    oracle: Oracle, contender: tuple[str, str, Path], precision: str, tmp_path: Path
+) -> None:
+    """Output, loss, gradients, batch-norm state, update; float64 gradients to 1e-11."""
+    _skip_if_missing(contender)
+    cells = _cells("check", forward=precision == "float32")
+    wrong, _ = _wrong(oracle, contender, precision, cells, tmp_path)
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_block_and_convnet_is_right(
+    oracle: Oracle, contender: tuple[str, str, Path], tmp_path: Path
+) -> None:
+    _skip_if_missing(contender)
+    compiled = contender[1] == "compile"
+    convnets = _convnet_cells(CONVNETS_COMPILED if compiled else CONVNETS)
+    blocks = _cells("block", forward=not compiled)
+    wrong, _ = _wrong(oracle, contender, "float32", blocks + convnets, tmp_path)
+    assert not wrong, "\n".join(wrong)
+
+
+def test_twelve_workloads_in_one_compiling_worker_are_twelve_compilations(
+    oracle: Oracle, tmp_path: Path
+) -> None:
+    """dynamo gives up in silence after eight, unless it is reset between workloads."""
+    python = environments.python_of("torch", "cpu")
+    if python is None:
+        pytest.skip(environments.why_absent("torch", "cpu"))
+    _skip_if_missing(("torch", "compile", python))
+    cells = [key for key in _cells("check") if key[1] == "infer"][-12:]
+    wrong, manifest = _wrong(oracle, ("torch", "compile", python), "float32", cells, tmp_path)
+    assert not wrong
+    assert manifest["compilations"] == 12
+
+
+def test_what_is_checked_is_large_enough_to_mean_something() -> None:
+    """Every operation of the algebra is among the checks, forward and trained."""
+    seen = {
+        operation.name
+        for w in catalogue.load().values()
+        if w.kind == "check"
+        for operation in cost(w, w.batch, "infer").operations
+    }
+    assert seen == {
+        "conv2d", "linear", "batch_norm", "relu", "add", "max_pool", "avg_pool",
+        "global_avg_pool", "concat", "flatten",
+    }  # fmt: skip

@@ -16,7 +16,8 @@ import pytest
 
 from harness import records
 from reports import page
-from tests.test_page import EVERYONE, HOSTILE, write_run
+from tests.synthetic import EVERYONE, write_run
+from tests.test_page import HOSTILE
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 FLAGS = (

@@ -1,0 +1,129 @@
+"""Claims about verdicts, on runs whose truth is known."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import records
+from reports.verdicts import Analysis, analyse
+from tests.synthetic import EVERYONE, edit_groups, write_run
+
+
+def _analysed(folder: Path, *arguments: Any, **options: Any) -> Analysis:
+    return analyse(records.read(write_run(folder / "run", *arguments, **options)))
+
+
+def test_the_fastest_wins_where_it_is_faster_by_more_than_the_margin(tmp_path: Path) -> None:
+    analysis = _analysed(tmp_path)
+    assert not analysis.screening
+    assert {c.winner for c in analysis.comparisons} == {"torch:compile"}
+    training = next(r for r in analysis.recommendations if r.use == "training")
+    assert training.choice == "torch:compile"
+    assert training.runner_up in ("torch", "jax")
+    assert training.ratio == pytest.approx(0.82, abs=0.02)
+    assert training.low is not None and training.high is not None
+    assert training.low < 0.82 < training.high
+
+
+def test_a_tie_is_called_a_tie_and_nobody_wins(tmp_path: Path) -> None:
+    analysis = _analysed(tmp_path, {"torch": 1.0, "jax": 1.0, "numpy": 5.0})
+    assert {c.winner for c in analysis.comparisons} == {None}
+    training = next(r for r in analysis.recommendations if r.use == "training")
+    assert training.choice is None
+    assert set(training.tied) == {"torch", "jax"}
+    assert "tie" in training.sentence
+
+
+def test_the_noise_floors_twin_is_never_ranked(tmp_path: Path) -> None:
+    analysis = _analysed(tmp_path, {"torch": 1.0, "jax": 2.0})
+    for comparison in analysis.comparisons:
+        assert comparison.winner == "torch"
+        assert all("torch#2" not in (r.a, r.b) for r in comparison.ratios)
+        assert comparison.noise_floor is not None
+    assert analysis.noise_floor is not None and analysis.noise_floor["percent"] < 3
+    for choice in analysis.recommendations:
+        assert all(row["contender"] != "torch#2" for row in choice.ranking)
+
+
+def test_a_wrong_contender_is_shown_and_not_ranked_however_fast(tmp_path: Path) -> None:
+    failures = {("resnet18", "torch:compile"): ("wrong", "the output is off by 0.5")}
+    analysis = _analysed(tmp_path, failures=failures)
+    for comparison in analysis.comparisons:
+        if comparison.workload == "resnet18":
+            assert comparison.winner != "torch:compile"
+            assert comparison.cell("torch:compile").status == "wrong"
+    training = next(r for r in analysis.recommendations if r.use == "training")
+    assert training.choice != "torch:compile"
+    assert [row["contender"] for row in training.incomplete] == ["torch:compile"]
+    assert "off by 0.5" in training.incomplete[0]["why"]
+
+
+def test_fewer_than_six_launches_name_nobody(tmp_path: Path) -> None:
+    analysis = _analysed(tmp_path, launches=5)
+    assert analysis.screening
+    assert {c.winner for c in analysis.comparisons} == {None}
+    assert {r.choice for r in analysis.recommendations} == {None}
+    assert {r.verdict for c in analysis.comparisons for r in c.ratios} == {"screening"}
+
+
+def test_a_busy_machine_names_nobody_and_says_why(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run")
+
+    def busy(group: dict[str, Any]) -> bool:
+        group["machine"]["foreign_cpu_share"] = 0.4
+        return True
+
+    edit_groups(folder, busy)
+    analysis = analyse(records.read(folder))
+    assert any("40%" in reason for reason in analysis.screening)
+    assert {c.winner for c in analysis.comparisons} == {None}
+
+
+def test_ratios_are_each_others_inverse(tmp_path: Path) -> None:
+    for comparison in _analysed(tmp_path).comparisons:
+        for pair in comparison.ratios:
+            back = comparison.ratio(pair.b, pair.a)
+            assert back is not None
+            assert back.ratio * pair.ratio == pytest.approx(1)
+            assert back.p == pair.p
+
+
+def test_the_order_and_the_names_of_contenders_change_nothing(tmp_path: Path) -> None:
+    """Only who is fast decides: another order of entry, other names, the same verdict."""
+    turned = dict(reversed(EVERYONE.items()))
+    assert {c.winner for c in _analysed(tmp_path / "a", turned).comparisons} == {"torch:compile"}
+    renamed = {f"x{name}": speed for name, speed in EVERYONE.items()}
+    assert {c.winner for c in _analysed(tmp_path / "b", renamed).comparisons} == {"xtorch:compile"}
+
+
+def test_latency_and_throughput_that_disagree_name_nobody(tmp_path: Path) -> None:
+    """a has the shorter calls but for rare long ones, which its turns pay for."""
+    folder = write_run(tmp_path / "run", {"a": 1.0, "b": 1.15})
+
+    def slow_tail(group: dict[str, Any]) -> bool:
+        for turn in group["turns"]["a"]:
+            turn["calls"][-1] *= 4
+            turn["total_ns"] = sum(turn["calls"][turn["dropped"] :])
+        return True
+
+    edit_groups(folder, slow_tail)
+    analysis = analyse(records.read(folder))
+    batched = next(c for c in analysis.comparisons if c.direction == "infer" and c.batch > 1)
+    assert batched.winner is None
+    assert "the better latency" in batched.why and "the better throughput" in batched.why
+
+
+def test_a_contender_alone_has_nothing_to_win(tmp_path: Path) -> None:
+    analysis = _analysed(tmp_path, {"torch": 1.0})
+    assert {c.winner for c in analysis.comparisons} == {None}
+    assert all("nothing to" in c.why for c in analysis.comparisons)
+
+
+def test_everything_can_be_said_in_json(tmp_path: Path) -> None:
+    import json
+    from dataclasses import asdict
+
+    for launches in (0, 1, 6):
+        analysis = _analysed(tmp_path / str(launches), launches=launches)
+        json.dumps(asdict(analysis), allow_nan=False)

@@ -1,0 +1,92 @@
+"""Claims about workloads and suites: they are what their papers and sources say."""
+
+import pytest
+
+from adapters.core.cost import cost, declare, output_shape
+from harness import plan, suite
+from suites import catalogue, micro
+
+PARAMETERS = {
+    "resnet18": 11_689_512,  # torchvision
+    "resnet50": 25_557_032,  # torchvision, v1.5
+    "alexnet": 61_100_840,  # torchvision
+    "vgg_a": 132_863_336,  # torchvision's vgg11
+    "mobilenet_v2": 3_504_872,  # torchvision
+    "googlenet": 6_998_552,  # without auxiliary classifiers
+    "overfeat": 145_920_872,  # by hand, from convnet-benchmarks' table
+    "lenet5": 61_706,  # with all of C3's connections
+    "resnet20": 272_474,  # 0.27 M, and projections for two shortcuts
+    "threelayer": 825_046,  # 4,736 + 819,300 + 1,010
+}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_network_has_its_published_number_of_parameters(name: str) -> None:
+    assert cost(catalogue.get(name), 1, "infer").parameters == PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", sorted(catalogue.load()))
+def test_every_workload_is_possible_and_described(name: str) -> None:
+    workload = catalogue.get(name)
+    assert workload.summary
+    output = output_shape(workload, workload.batch)
+    assert output[0] == workload.batch
+    trained = any(p.trained for p in declare(workload).values())
+    assert cost(workload, workload.batch, "train" if trained else "fwd_bwd").flops >= 0
+
+
+def test_resnet50_is_v1_5() -> None:
+    """The stride is in the 3x3: the first 1x1 of a down-sampling bottleneck keeps its size."""
+    convs = [
+        op for op in cost(catalogue.get("resnet50"), 1, "infer").operations if op.name == "conv2d"
+    ]
+    assert cost(catalogue.get("resnet50"), 1, "infer").flops == pytest.approx(8.178e9, rel=1e-3)
+    assert not [p for n, p in declare(catalogue.get("resnet50")).items() if "conv.bias" in n]
+    assert (1, 128, 56, 56) in [op.output for op in convs]
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("layer_l1", (128, 96, 118, 118)),
+        ("layer_l2", (128, 128, 56, 56)),
+        ("layer_l3", (128, 128, 24, 24)),
+        ("layer_l4", (128, 128, 10, 10)),
+        ("layer_l5", (128, 384, 11, 11)),
+    ],
+)
+def test_the_five_layers_have_their_shapes(name: str, shape: tuple[int, ...]) -> None:
+    assert output_shape(catalogue.get(name), catalogue.get(name).batch) == shape
+
+
+def test_deepbench_is_whole() -> None:
+    rows = micro.deepbench_shapes()
+    shapes = {tuple(v for k, v in row.items() if k != "set") for row in rows}
+    assert len(rows) == 218
+    assert len(shapes) == 192
+    assert sum(name.startswith("deepbench_") for name in catalogue.load()) == 192
+    assert sum(row["kernel_h"] != row["kernel_w"] for row in rows) == 15
+    assert sum(row["stride_h"] != row["stride_w"] for row in rows) == 1
+
+
+def test_quick_is_ten_comparisons_two_of_them_trained_and_three_headlines() -> None:
+    quick = suite.load("quick").comparisons
+    assert len(quick) == 10
+    assert sum(c.direction == "train" for c in quick) == 2
+    assert sum(c.headline for c in quick) == 3
+
+
+@pytest.mark.parametrize("name", suite.names())
+def test_every_suite_loads_and_says_what_it_is_for(name: str) -> None:
+    loaded = suite.load(name)
+    assert loaded.summary and plan.seconds(loaded.budget) > 0
+    assert len({c.id for c in loaded.comparisons}) == len(loaded.comparisons)
+
+
+def test_convnet_benchmarks_has_four_networks_and_five_layers_both_ways() -> None:
+    comparisons = suite.load("convnet-benchmarks").comparisons
+    assert len(comparisons) == 18
+    assert {c.direction for c in comparisons} == {"infer", "fwd_bwd"}
+    batches = {c.workload: c.batch for c in comparisons}
+    assert batches["vgg_a"] == 64
+    assert {n: b for n, b in batches.items() if b != 128} == {"vgg_a": 64}

@@ -13,15 +13,15 @@ import numpy as np
 from harness import timing
 
 # Seconds a worker takes to start and import its framework (FACTS: 0.1 to 3.6).
-IMPORT = 2.5
+IMPORT = 1.5
 # The slowest contender reaches about this share of the matrix rate on convolutions.
 SHARE = 0.3
 BYTES_PER_SECOND = 5e9
 CALL_OVERHEAD = 100e-6
 # What a training step costs a compiler, beyond the forward pass alone.
-TRAIN_COMPILES = 3.0
+TRAIN_COMPILES = 2.5
 # Warm-up in the first launch, and verification, per cell.
-SETTLING = 1.0
+SETTLING = 0.7
 TURN = 0.040
 
 
@@ -65,7 +65,8 @@ def compiling(work: Work, per_layer: float) -> float:
 
 def cold(work: Work, per_layer: float) -> float:
     """A cell in the cold pass: a fresh process with an empty cache, then with a full one."""
-    return 2 * (IMPORT + 2 * call(work)) + 1.3 * compiling(work, per_layer) + SETTLING
+    again = IMPORT if per_layer else 0.0  # only a compiler leaves a cache to start from
+    return IMPORT + again + 4 * call(work) + 1.15 * compiling(work, per_layer) + SETTLING
 
 
 def first_launch(work: Work, per_layer: float) -> float:

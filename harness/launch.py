@@ -90,6 +90,15 @@ class Launcher:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
+    def holds(self, name: str) -> bool:
+        """Whether a compiler left anything in a cache."""
+        return any(path.is_file() for path in self.cache(name).rglob("*"))
+
+    def keep_cache(self, name: str, into: str) -> None:
+        """What was compiled once need not be compiled again in the same run."""
+        shutil.copytree(self.cache(name), self.cache(into), dirs_exist_ok=True)
+        self.forget_cache(name)
+
     def forget_cache(self, name: str) -> None:
         shutil.rmtree(self.folder / "cache" / _file_name(name), ignore_errors=True)
 

@@ -159,9 +159,12 @@ class Runner:
                 contender = self.contenders[name]
                 if contender.copy > 1 or self.frozen.given_up((comparison.id, name)):
                     continue
+                cache = f"cold-{comparison.id}-{name}"
                 for state in ("cold", "warm"):
                     if (state, comparison.id, name) in known:
                         continue
+                    if state == "warm" and not self.launcher.holds(cache):
+                        break  # nothing was kept: a second start is like the first
                     self.say(state, comparison=comparison.id, contender=name)
                     record = cold.measure(
                         self.launcher,
@@ -176,7 +179,7 @@ class Runner:
                         self.frozen.failed((comparison.id, name), record["status"])
                         break
                     self.frozen.verified.add((comparison.id, name))
-                self.launcher.forget_cache(f"cold-{comparison.id}-{name}")
+                self.launcher.keep_cache(cache, f"steady-{name}")
 
     # --- the steady pass ---------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from adapters.core.discovery import adapter_class
 from harness import design, oracle, timing
 from harness.budget import Launch, Spent
 from harness.cold import blank, outcome
@@ -165,7 +166,8 @@ class LaunchGroup:
 
         Two at a time, but for the first launch's warm-up, which measures.
         """
-        settings = two_at_a_time(lambda n: Setting(self, comparison, n), names)
+        slowest_first = sorted(names, key=self._compiling, reverse=True)
+        settings = two_at_a_time(lambda n: Setting(self, comparison, n), slowest_first)
         for setting in settings:
             if setting.first_time:
                 setting.warm()
@@ -174,6 +176,11 @@ class LaunchGroup:
             if setting.first_time or setting.failed:
                 self.write("cell", **setting.record, **outcome(setting.failed))
         return {s.name: s.failed for s in settings if s.failed}
+
+    def _compiling(self, name: str) -> float:
+        """So that the longest compilation does not start last."""
+        contender = self.contenders[name]
+        return adapter_class(contender.adapter).variants[contender.variant].compile_seconds
 
     def _turns(
         self,

@@ -18,6 +18,7 @@ Step = Callable[[], Any]
 Sync = Callable[[Any], None]
 
 MOST_CALLS = 200
+WINDOW = 0.1  # seconds of warm-up that are looked at together
 MOST_DROPPED = 5
 
 
@@ -95,7 +96,7 @@ def turn(step: Step, sync: Sync, calls: int, latency: bool, queue: bool) -> dict
 def warm_up(step: Step, sync: Sync, limit: float) -> dict[str, Any]:
     """Calls until two windows agree, for at most `limit` seconds.
 
-    A window is 20 calls or a quarter of a second, whichever ends first. Two agree when
+    A window is 20 calls or a tenth of a second, whichever ends first. Two agree when
     their lower quartiles differ by 1%, or by no more than the noise within a window.
     Returns calls made, seconds, whether it became steady, and the seconds of a call.
     """
@@ -104,7 +105,7 @@ def warm_up(step: Step, sync: Sync, limit: float) -> dict[str, Any]:
     while True:
         window: list[int] = []
         opened = time.perf_counter()
-        while len(window) < 20 and (len(window) < 2 or time.perf_counter() - opened < 0.25):
+        while len(window) < 20 and (len(window) < 2 or time.perf_counter() - opened < WINDOW):
             window += synced(step, sync, 1)
         made += len(window)
         now = _Window(window)

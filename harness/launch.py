@@ -107,9 +107,12 @@ class Launcher:
 
 
 def two_at_a_time(do: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """Set-up that is not timed may overlap."""
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    """Set-up that is not timed may overlap. An interruption does not wait for what is under way."""
+    pool = ThreadPoolExecutor(max_workers=2)
+    try:
         return list(pool.map(do, items))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def attempt(do: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], WorkerFailed | None]:

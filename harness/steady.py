@@ -164,14 +164,13 @@ class LaunchGroup:
     def _set_up(self, comparison: PlannedComparison, names: list[str]) -> dict[str, WorkerFailed]:
         """Every contender loaded, verified and warm; who failed, and how.
 
-        Two at a time, but for the first launch's warm-up, which measures.
+        Two load (and compile) at a time; they warm up one by one: two that compute with all
+        threads at once take more than twice as long.
         """
         slowest_first = sorted(names, key=self._compiling, reverse=True)
         settings = two_at_a_time(lambda n: Setting(self, comparison, n), slowest_first)
         for setting in settings:
-            if setting.first_time:
-                setting.warm()
-        two_at_a_time(Setting.warm, [s for s in settings if not s.first_time])
+            setting.warm()
         for setting in settings:
             if setting.first_time or setting.failed:
                 self.write("cell", **setting.record, **outcome(setting.failed))

@@ -120,10 +120,11 @@ class _Window:
     def __init__(self, times: list[int]):
         self.quartile = statistics.quantiles(times, n=4, method="inclusive")[0]
         spread = statistics.median(times) - self.quartile
-        self.noise = spread / math.sqrt(len(times))
+        # The standard error of a lower quartile: 1.36 sigma / sqrt(n), and sigma is 1.48 spread.
+        self.noise = 2.0 * spread / math.sqrt(len(times))
 
     def agrees_with(self, other: "_Window") -> bool:
-        allowed = max(0.01 * self.quartile, self.noise, other.noise)
+        allowed = max(0.01 * self.quartile, math.hypot(self.noise, other.noise))
         return abs(self.quartile - other.quartile) <= allowed
 
 

@@ -105,6 +105,8 @@ class Worker:
             device=self.adapter.device,
             reduction=self.cell.reduction,
         )
+        del answer, expected
+        _give_memory_back()
         return {"oracle": found.as_dict(rows), "ok": found.ok, "reason": found.reason}
 
     def answer(self, path: str, rows: int | None, precision: str) -> dict[str, Any]:
@@ -147,15 +149,20 @@ class Worker:
         self.result = None
         self.__dict__.pop("cell", None)
         self.adapter.reset()
-        gc.collect()
-        with suppress(AttributeError):  # not glibc
-            ctypes.CDLL(None).malloc_trim(0)  # seven idle workers would fill the machine
+        _give_memory_back()
         return {}
 
     def close(self) -> dict[str, Any]:
         if "adapter" in self.__dict__:
             self.adapter.close()
         return {}
+
+
+def _give_memory_back() -> None:
+    """glibc was told to keep what is freed (machine.py): seven idle workers would fill memory."""
+    gc.collect()
+    with suppress(AttributeError):  # not glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _adapter_class(name: str) -> type[Adapter]:

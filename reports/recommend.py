@@ -76,6 +76,9 @@ def _for_use(use: str, run: Run, comparisons: list[Any], busy: bool) -> Recommen
             incomplete.append({"contender": name, "why": why})
         elif all(any(cell.contender == name for cell in c.cells) for c in comparisons):
             complete.append(name)
+    apart = _apart(run, comparisons, complete)
+    complete = [name for name in complete if name not in apart]
+    incomplete += [{"contender": n, "why": "shares no launch with the others"} for n in apart]
     pairs = {(a, b): _pair(run, comparisons, a, b, busy) for a in complete for b in complete}
     order = sorted(complete, key=lambda a: sum(np.log(pairs[a, b].ratio) for b in complete))
     leader = order[0] if order else ""
@@ -110,6 +113,21 @@ def _for_use(use: str, run: Run, comparisons: list[Any], busy: bool) -> Recommen
         incomplete=incomplete,
         conditions=_conditions(comparisons, order[:2]),
     )
+
+
+def _apart(run: Run, comparisons: list[Any], names: list[str]) -> list[str]:
+    """Contenders that share no launch with the most measured one: there is no ratio to it."""
+    launches = {
+        name: set.intersection(
+            *(
+                {g["launch"] for g in run.groups if g["comparison"] == c.id and name in g["turns"]}
+                for c in comparisons
+            )
+        )
+        for name in names
+    }
+    most = max(launches.values(), key=len, default=set())
+    return [name for name in names if not launches[name] & most]
 
 
 def _pair(run: Run, comparisons: list[Any], a: str, b: str, busy: bool) -> statistics.Comparison:

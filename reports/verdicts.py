@@ -253,6 +253,7 @@ def _ratios(
     """Every pair both ways, p-values adjusted over the comparison (Holm)."""
     pairs = [(a, b) for i, a in enumerate(able) for b in able[i + 1 :]]
     found = [_ratio(groups, name, a, b, columns, by, bool(busy), _stage(run)) for a, b in pairs]
+    found = [ratio for ratio in found if ratio.launches]  # two that never met have no ratio
     adjusted = statistics.holm([r.p for r in found])
     both = []
     for ratio, p in zip(found, adjusted, strict=True):

@@ -127,3 +127,17 @@ def test_everything_can_be_said_in_json(tmp_path: Path) -> None:
     for launches in (0, 1, 6):
         analysis = _analysed(tmp_path / str(launches), launches=launches)
         json.dumps(asdict(analysis), allow_nan=False)
+
+
+def test_contenders_that_never_met_in_a_launch_have_no_ratio(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 2.0}, launches=8)
+
+    def apart(group: dict[str, Any]) -> bool:
+        del group["turns"]["jax" if group["launch"] % 2 else "torch"]
+        return True
+
+    edit_groups(folder, apart)
+    analysis = analyse(records.read(folder))
+    assert all(not c.ratios and c.winner is None for c in analysis.comparisons)
+    assert all(r.choice is None for r in analysis.recommendations)
+    assert all(len(r.incomplete) == 1 for r in analysis.recommendations)

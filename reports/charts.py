@@ -127,7 +127,10 @@ def ratios(analysis: Analysis) -> dict[str, Any] | None:
     low = max(min(row["low"] for row in rows), min(dots_at) / 2)
     high = min(max(row["high"] for row in rows), max(dots_at) * 2)
     ticks = NEAR_ONE if high / low < 1.15 else RATIO_TICKS
-    axis = _log_axis((min(low, 0.98), max(high, 1.05)), ticks, "format(datum.value, '~g') + 'x'")
+    # 1x is what all others are read from: no neighbour may take the room of its label.
+    near = math.log(high / low) / 12
+    clear = [tick for tick in ticks if tick == 1 or abs(math.log(tick)) > near]
+    axis = _log_axis((min(low, 0.98), max(high, 1.05)), clear, "format(datum.value, '~g') + 'x'")
     title = "time over the leader's (log)"
     base = _dots(analysis, rows)
     intervals = base.mark_rule(strokeWidth=1.5, clip=True).encode(

@@ -35,10 +35,9 @@ KINDS_OF_MEMORY = {
     "reserved": "reserved",
     "device": "as the device sees it",
 }
-TURNING = {
-    mark: f"\\u{mark:04x}"
-    for mark in (0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-}
+TURNING = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+CONTROLS = (*(c for c in range(0x20) if chr(c) not in "\t\n\r"), *range(0x7F, 0xA0))
+UNSEEN = {mark: f"\\u{mark:04x}" for mark in (*TURNING, *CONTROLS)}
 HEAT = (1.03, 1.1, 1.25, 1.5, 2.0, 4.0)  # ratios at which a cell of the heat map changes colour
 
 
@@ -152,9 +151,9 @@ def _plain(value: Any) -> str:
 
 
 def _visible(value: Any) -> Any:
-    """Text with the marks shown that would turn what stands around it from right to left."""
+    """Text with the marks shown that would turn what stands around it, or that nobody sees."""
     if isinstance(value, str) and not hasattr(value, "__html__"):
-        return value.translate(TURNING)
+        return value.translate(UNSEEN)
     return value
 
 

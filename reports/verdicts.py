@@ -5,6 +5,7 @@ comes out of it. Choices by use are in `recommend.py`.
 """
 
 import math
+import shlex
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -357,12 +358,13 @@ def _command(run: Run, plan: dict[str, Any]) -> str:
     names = ",".join(c for c in plan["contenders"] if c in ranked(run))
     settings = run.plan.get("settings", {})
     suite = run.plan["suite"]["name"]
-    parts = [f"bakeoff run --suite {suite} --workloads {plan['workload']} --contenders {names}"]
+    parts = ["bakeoff", "run", "--suite", suite, "--workloads", plan["workload"]]
+    parts += ["--contenders", names]
     if plan["device"] != "cpu":
-        parts.append(f"--device {plan['device']}")
+        parts += ["--device", plan["device"]]
     if settings.get("python") == "current":
-        parts.append("--python current")
-    return " ".join(parts)
+        parts += ["--python", "current"]
+    return shlex.join(parts)
 
 
 # --- one cell -----------------------------------------------------------------------------------

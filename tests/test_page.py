@@ -151,6 +151,13 @@ def test_a_hostile_record_is_shown_and_never_run(tmp_path: Path) -> None:
     assert HOSTILE in json.dumps(ratios, ensure_ascii=False)
 
 
+def test_marks_that_nobody_sees_are_shown(tmp_path: Path) -> None:
+    failures = {("relu", "jax"): ("crash", "a\u061cb\x1b[2Jc\x00d\x9be")}
+    found = made(write_run(tmp_path / "unseen", failures=failures))
+    assert r"a\u061cb\u001b[2Jc\u0000d\u009be" in found.text
+    assert not {"\u061c", "\x1b", "\x00", "\x9b"} & set(found.source.partition("<script")[0])
+
+
 def test_what_failed_stands_where_it_would_have_stood_and_again_with_its_reason(
     tmp_path: Path,
 ) -> None:

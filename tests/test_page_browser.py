@@ -16,7 +16,7 @@ import pytest
 
 from harness import records
 from reports import page
-from tests.synthetic import EVERYONE, write_run
+from tests.synthetic import EVERYONE, edit_groups, write_run
 from tests.test_page import HOSTILE
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -59,10 +59,20 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "whole": write_run(folder / "whole"),
         "hostile": write_run(folder / "hostile", {**EVERYONE, HOSTILE: 1.2}, failures=crashed),
         "empty": write_run(folder / "empty", launches=0),
+        "decades": write_run(folder / "decades", {"torch": 1.0, "jax": 1.0, "numpy": 170.0}),
     }
+    edit_groups(runs["decades"], uncertain)
     return {
         name: page.write(records.read(run), folder / f"{name}.html") for name, run in runs.items()
     }
+
+
+def uncertain(group: dict[str, Any]) -> bool:
+    """Every other launch of jax is slow: its interval reaches far to both sides."""
+    for turn in group["turns"]["jax"]:
+        turn["calls"] = [int(call * (0.8, 1.25)[group["launch"] % 2]) for call in turn["calls"]]
+        turn["total_ns"] = sum(turn["calls"][turn["dropped"] :])
+    return True
 
 
 @pytest.fixture
@@ -128,6 +138,16 @@ def test_a_label_of_a_chart_is_not_cut_off(open_page: Open) -> None:
             "}).map(t => t.textContent)"
         )
         assert outside == []
+
+
+def test_one_is_always_labelled_on_the_axis_of_ratios(open_page: Open) -> None:
+    """Also where times span decades, with one interval that reaches below the leader."""
+    for width in (PHONE, DESK):
+        labels = open_page("decades", width).execute_script(
+            "return [...document.querySelectorAll('#chart-ratios .role-axis-label text')]"
+            ".filter(t => getComputedStyle(t).opacity !== '0').map(t => t.textContent)"
+        )
+        assert "1x" in labels
 
 
 def test_a_hostile_record_does_not_run(open_page: Open) -> None:

@@ -125,7 +125,7 @@ class NumPy(TapeAdapter):
         count = x.value.size // x.value.shape[3]
         batch_mean = _over_rows(x.value) / number(count)
         normal = x.value - batch_mean
-        batch_var = np.einsum("nhwc,nhwc->c", normal, normal) / number(count)
+        batch_var = _over_rows(normal * normal) / number(count)
         inverse = 1 / np.sqrt(batch_var + number(eps))
         normal *= inverse
         y = normal * scale.value

@@ -67,11 +67,11 @@ class TensorFlow(Adapter):
         if padding != (0, 0) and not same:
             x = self._pad(x, padding, 0)
         mode = "SAME" if same and padding != (0, 0) else "VALID"
-        if groups == 1:
-            y = tf.nn.conv2d(x, weight, stride, mode)
-        elif groups == x.shape[3] and stride[0] == stride[1]:
+        if groups == x.shape[3] and groups > 1 and stride[0] == stride[1]:
             depthwise = tf.reshape(weight, (height, width, groups, out // groups))
             y = tf.nn.depthwise_conv2d(x, depthwise, (1, *stride, 1), mode)
+        elif groups == 1 or self.xla:
+            y = tf.nn.conv2d(x, weight, stride, mode)
         else:
             parts = zip(tf.split(x, groups, 3), tf.split(weight, groups, 3), strict=True)
             y = tf.concat([tf.nn.conv2d(a, w, stride, mode) for a, w in parts], 3)
@@ -162,7 +162,7 @@ class TensorFlow(Adapter):
         order = {"image": (0, 2, 3, 1), "kernel": (2, 3, 1, 0)}.get(role)
         value = np.ascontiguousarray(value.transpose(order)) if order else value
         with self._place:
-            tensor = self.tf.constant(value, self.tf.int32 if role == "labels" else self.dtype)
+            tensor = self.tf.constant(value, self.tf.int64 if role == "labels" else self.dtype)
             return self.tf.identity(tensor)
 
     def dump(self, handle: Tensor, role: str, groups: int = 1) -> np.ndarray:
@@ -268,4 +268,5 @@ class TensorFlow(Adapter):
     def reset(self) -> None:
         self._traced_before = self._traces()
         self._functions.clear()
-        self.tf.keras.backend.clear_session()
+        if self.device == "cuda":
+            self.tf.config.experimental.reset_memory_stats("GPU:0")

@@ -137,7 +137,3 @@ class Cell:
                 role, groups = self.parameters[name].role, self.parameters[name].groups
             dumped[f"{quantity}:{name}"] = self.adapter.dump(array, role, groups)
         return dumped
-
-    def start_values(self) -> dict[str, np.ndarray]:
-        """The canonical parameters before the first step, by name."""
-        return {name: p.initial(name, self.seed) for name, p in self.parameters.items()}

@@ -13,7 +13,7 @@ import numpy as np
 
 from harness import statistics
 from harness.records import Run
-from reports.words import times
+from reports.words import launches, times
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _for_use(use: str, run: Run, comparisons: list[Any], busy: bool) -> Recommen
 
 def _apart(run: Run, comparisons: list[Any], names: list[str]) -> list[str]:
     """Contenders that share no launch with the most measured one: there is no ratio to it."""
-    launches = {
+    held = {
         name: set.intersection(
             *(
                 {g["launch"] for g in run.groups if g["comparison"] == c.id and name in g["turns"]}
@@ -126,8 +126,8 @@ def _apart(run: Run, comparisons: list[Any], names: list[str]) -> list[str]:
         )
         for name in names
     }
-    most = max(launches.values(), key=len, default=set())
-    return [name for name in names if not launches[name] & most]
+    most = max(held.values(), key=len, default=set())
+    return [name for name in names if not held[name] & most]
 
 
 def _pair(run: Run, comparisons: list[Any], a: str, b: str, busy: bool) -> statistics.Comparison:
@@ -174,7 +174,7 @@ def _sentence(
         return f"{leader} is ahead, not proved ({why}): {fact} ({sure}), over {over}."
     more = ""
     if best.launches_needed:
-        more = f" About {best.launches_needed} launches would tell."
+        more = f" {launches(best.launches_needed).capitalize()} would tell."
     return f"No winner by the margin of 3%: {leader} leads, {fact} ({sure}), over {over}.{more}"
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from harness import statistics
 from harness.records import Run
 from reports import warn
-from reports.words import percent, times
+from reports.words import launches, percent, times
 
 BUSY_FOREIGN, BUSY_STOLEN = 0.10, 0.05
 P99_CALLS = 100
@@ -349,7 +349,7 @@ def _why(
         return f"Screening only, with {pair.launches} of 6 launches. {fact}."
     if pair.verdict == "multimodal":
         return f"No winner: launches fall into modes that overlap. {fact}."
-    needed = f"; about {pair.launches_needed} launches would tell" if pair.launches_needed else ""
+    needed = f"; {launches(pair.launches_needed)} would tell" if pair.launches_needed else ""
     return f"No winner by the margin of 3%{needed}. {fact}."
 
 

@@ -38,3 +38,8 @@ def size(value: float | None) -> str:
         if value >= step:
             return f"{value / step:.3g} {unit}"
     return f"{value:.0f} B"
+
+
+def launches(count: int) -> str:
+    """How many launches it would take; past what a run can hold, no number means much."""
+    return f"about {count} launches" if count <= 100 else "only hundreds of launches"

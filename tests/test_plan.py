@@ -1,0 +1,107 @@
+"""Claims about plans and budgets: what is measured, and what gives way when time is short."""
+
+import pytest
+
+from harness import budget, inventory, plan, suite
+from harness.budget import Launch, Spent
+from harness.errors import Wrong
+
+NAMES = ["torch", "torch:compile", "tensorflow", "tensorflow:xla", "jax", "numpy"]
+
+
+def _plan(
+    chosen: suite.Suite,
+    names: list[str] = NAMES,
+    explicit: bool = False,
+    budget: float | None = None,
+    few: list[suite.Comparison] | None = None,
+) -> tuple[plan.Plan, dict[str, plan.Estimate]]:
+    return plan.make(
+        run="r",
+        command="",
+        suite=chosen,
+        comparisons=few or list(chosen.comparisons),
+        contenders=inventory.parse_list(",".join(names)),
+        absent=[],
+        device="cpu",
+        budget=budget,
+        explicit=explicit,
+        settings={},
+        versions={},
+    )
+
+
+def test_the_cheapest_contender_is_entered_twice_in_some_comparisons() -> None:
+    made, _ = _plan(suite.load("quick"))
+    assert made.noise_floor == plan.NoiseFloor("torch#2", "torch")
+    entered = [c.id for c in made.comparisons if "torch#2" in c.contenders]
+    assert 0 < len(entered) < len(made.comparisons)
+    assert made.contender("torch#2").copy == 2
+
+
+def test_a_contender_that_the_user_entered_twice_is_floor_enough() -> None:
+    made, _ = _plan(suite.load("smoke"), ["torch", "torch"])
+    assert made.noise_floor is None
+    assert [c.name for c in made.contenders] == ["torch", "torch#2"]
+
+
+def test_the_null_adapter_is_planned_as_what_does_no_work() -> None:
+    made, _ = _plan(suite.load("smoke"), ["null"])
+    assert made.noise_floor is None
+    assert not made.contender("null").computes
+
+
+def test_what_cannot_fit_is_left_out_with_its_reason_and_the_first_never_is() -> None:
+    made, _ = _plan(suite.load("full"), budget=1.0)
+    assert len(made.comparisons) == 1
+    assert len(made.left_out) == len(suite.load("full").comparisons) - 1
+    assert all("would not fit" in left["reason"] for left in made.left_out)
+
+
+def test_what_the_user_named_is_never_left_out() -> None:
+    made, _ = _plan(suite.load("full"), explicit=True, budget=1.0)
+    assert not made.left_out
+
+
+def test_a_smaller_question_gets_its_share_of_the_time_but_enough() -> None:
+    quick = suite.load("quick")
+    assert _plan(quick)[0].budget_s == 600
+    assert _plan(quick, NAMES[:3])[0].budget_s == 300
+    few = plan.select(quick, "resnet18", None)
+    assert {c.direction for c in few} == {"infer", "train"}
+    assert _plan(quick, ["torch", "jax"], few=few)[0].budget_s == plan.LEAST_BUDGET
+
+
+def test_a_workload_outside_the_suite_comes_at_its_usual_size() -> None:
+    chosen = plan.select(suite.load("smoke"), "resnet18", None)
+    assert {(c.batch, c.direction) for c in chosen} == {(32, "infer"), (32, "train")}
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1h30m", 5400), ("2h", 7200)]
+)
+def test_times_are_read_as_people_write_them(text: str, seconds: float) -> None:
+    assert plan.seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "m", "ten", "-5m", "0", "1.5h", "10 m m"])
+def test_other_times_are_refused(text: str) -> None:
+    with pytest.raises(Wrong):
+        plan.seconds(text)
+
+
+def test_the_costly_comparison_loses_rounds_and_the_cheap_one_keeps_its_own() -> None:
+    launch = Launch({"cheap": Spent(0, 0.5), "costly": Spent(0, 10.0)}, overhead=1.0, first=False)
+    rounds = launch.fit({"cheap": 6, "costly": 6}, share=34.0)
+    assert rounds == {"cheap": 6, "costly": 3}
+    assert launch.expected(rounds) <= 34.0
+
+
+def test_rounds_that_fit_are_left_alone_and_two_always_stay() -> None:
+    launch = Launch({"a": Spent(1, 1.0), "b": Spent(1, 2.0)}, overhead=0.0, first=False)
+    assert launch.fit({"a": 6, "b": 6}, share=100.0) == {"a": 6, "b": 6}
+    assert launch.fit({"a": 6, "b": 6}, share=0.1) == {"a": 2, "b": 2}
+
+
+def test_one_williams_square_is_the_least_whole_design() -> None:
+    assert [budget.whole_square(n) for n in (1, 2, 3, 6, 7)] == [1, 2, 6, 6, 14]

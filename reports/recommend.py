@@ -92,7 +92,8 @@ def _for_use(use: str, run: Run, comparisons: list[Any], busy: bool) -> Recommen
         use=use,
         choice=choice,
         tied=[leader, *tied] if tied and leader and not choice else [],
-        sentence=_sentence(leader, runner_up, best, choice, tied, busy, len(ids), comparisons),
+        sentence=_sentence(leader, runner_up, best, choice, tied, busy, len(ids), comparisons)
+        + _ruled_out([(b, pairs[b, leader]) for b in others if b != runner_up]),
         verdict=best.verdict if best else "screening",
         runner_up=runner_up,
         ratio=best.ratio if best else None,
@@ -176,6 +177,16 @@ def _sentence(
     if best.launches_needed:
         more = f" {launches(best.launches_needed).capitalize()} would tell."
     return f"No winner by the margin of 3%: {leader} leads, {fact} ({sure}), over {over}.{more}"
+
+
+def _ruled_out(others: list[tuple[str, statistics.Comparison]]) -> str:
+    """Who need not be considered: a choice that is open is seldom open between all."""
+    slower = [
+        f"{name} ({times(pair.ratio)})"
+        for name, pair in others
+        if pair.verdict == "materially_slower"
+    ]
+    return f" Clearly slower: {', '.join(slower)}." if slower else ""
 
 
 def _deciders(comparisons: list[Any], names: list[str]) -> str:

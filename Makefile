@@ -35,8 +35,7 @@ test: env ## lint, check types, run the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 tests/test_parity.py
-	$(BIN)/python -m pytest --ignore tests/test_parity.py
+	$(BIN)/python -m pytest -n 2
 
 gpu-check: ## check and measure on a GPU with this Python's own frameworks; needs no network
 	@$(PYTHON) -m harness.gpu_check --device $(or $(DEVICE),cuda)

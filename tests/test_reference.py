@@ -123,7 +123,6 @@ def test_a_convolution_is_its_definition(case: Any) -> None:
         (lambda ops, x: ops.flatten(x), [(2, 3, 2, 2)]),
         (lambda ops, x: ops.cross_entropy(x, Node(np.array([2, 0, 3]))), [(3, 4)]),
     ],
-    ids=str,
 )
 def test_the_gradient_of_an_operation(operation: Operation, shapes: list[tuple[int, ...]]) -> None:
     assert_gradients(operation, randoms(*shapes))

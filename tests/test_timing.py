@@ -70,7 +70,8 @@ def test_a_queued_block_is_the_sum_of_its_calls() -> None:
     begin = time.perf_counter_ns()
     times = timing.queued(_sleeper(0.001), _nothing, 10)
     wall = time.perf_counter_ns() - begin
-    assert 0.98 * wall <= sum(times) <= wall
+    assert len(times) == 10
+    assert 10 * 1_000_000 <= sum(times) <= wall
 
 
 def test_warm_up_goes_on_until_two_windows_agree() -> None:
@@ -83,8 +84,8 @@ def test_warm_up_goes_on_until_two_windows_agree() -> None:
 
     warmed = timing.warm_up(step, _nothing, limit=5)
     assert warmed["steady"]
-    assert warmed["calls"] >= 60
-    assert warmed["call"] == pytest.approx(0.001, rel=0.5)
+    assert warmed["calls"] > 40  # it did not stop among the slow ones
+    assert warmed["call"] < 0.003
 
 
 def test_warm_up_gives_up_and_says_so() -> None:

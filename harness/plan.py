@@ -24,7 +24,7 @@ from harness.errors import Wrong
 from harness.inventory import Contender
 from harness.processes import ROOT
 from harness.records import SCHEMA
-from harness.suite import Comparison, Suite
+from harness.suite import HIDDEN, Comparison, Suite
 from suites import catalogue
 
 PRECISIONS = ("float32", "float64")
@@ -161,7 +161,7 @@ def select(suite: Suite, globs: str | None, precision: str | None) -> list[Compa
 
 
 def _from_catalogue(pattern: str) -> list[Comparison]:
-    known = [w for w in catalogue.load().values() if w.kind != "check"]
+    known = [w for w in catalogue.load().values() if w.kind not in HIDDEN]
     found = [w for w in known if fnmatch(w.name, pattern)]
     if not found:
         try:

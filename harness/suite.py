@@ -140,6 +140,8 @@ def _expand(suite: str, entry: _Entry) -> list[Comparison]:
         for direction in _many(entry.direction)
         for precision in _many(entry.precision)
     ]
+    if not made:
+        raise Wrong(f"suite '{suite}': an empty list leaves nothing of '{entry.workload}'")
     for comparison in made:
         check(comparison, f"suite '{suite}'")
     return made

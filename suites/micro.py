@@ -71,7 +71,7 @@ _conv(
     3,
     padding=1,
     groups=32,
-    summary="3x3 in 32 groups, as ResNeXt has it",
+    summary="3x3 in 32 groups, the kind that ResNeXt has",
 )
 _conv(
     "depthwise3x3_144_56",

@@ -6,6 +6,7 @@ what is timed and what is verified; there is no twin of it.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,8 @@ class Cell:
         """`rows`: compute only the first rows of the batch (for the oracle of an inference)."""
         if direction != "infer" and not adapter.trains:
             raise Unsupported("an inference engine: it does not train")
+        if direction == "train":  # an update needs no gradient of the input: nobody computes it
+            workload = replace(workload, input_gradient=False)
         self.adapter, self.workload = adapter, workload
         self.batch, self.direction, self.rows, self.seed = batch, direction, rows, seed
         self.parameters = declare(workload)

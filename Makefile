@@ -35,7 +35,8 @@ test: env ## lint, check types, run the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -m "not alone"
+	$(BIN)/python -m pytest -m alone
 
 gpu-check: ## check and measure on a GPU with this Python's own frameworks; needs no network
 	@$(PYTHON) -m harness.gpu_check --device $(or $(DEVICE),cuda)

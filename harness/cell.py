@@ -97,6 +97,10 @@ class Cell:
 
         self.step, self.restore = step, restore
 
+    def manifest(self) -> dict[str, Any]:
+        """What this cell adds to its adapter's manifest."""
+        return {"input_gradient": self.direction == "fwd_bwd" and self.workload.input_gradient}
+
     def finite(self) -> bool:
         """Whether a training that just ran still has a finite loss."""
         if self._last_loss is None:

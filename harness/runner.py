@@ -19,17 +19,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness import budget, cold, machine, oracle, probe, records
+from harness import budget, cold, machine, oracle, probe, records, statistics
 from harness.launch import Launcher, attempt, two_at_a_time
 from harness.plan import LAUNCHES, MOST_LAUNCHES, Plan, PlannedComparison
 from harness.processes import WorkerFailed
 from harness.steady import Frozen, LaunchGroup
 
 Say = Callable[..., None]
-
-# Shares of the machine's processor time above which it is called busy.
-BUSY_FOREIGN = 0.10
-BUSY_STOLEN = 0.05
 
 
 class Runner:
@@ -131,7 +127,7 @@ class Runner:
 
     def _look_for_load(self) -> None:
         load = machine.busy_now()
-        reason = busy(load)
+        reason = statistics.busy(load)
         if reason:
             self.say("busy", reason=reason)
             self.writer.write("event", what="busy", reason=f"before measuring: {reason}")
@@ -248,16 +244,6 @@ class Runner:
         if kind == "group":
             self.counts[fields["comparison"]] += 1
             self.say("record", record=fields)
-
-
-def busy(load: dict[str, Any]) -> str | None:
-    """Why this machine is too busy to name winners on, or None."""
-    foreign, stolen = load["foreign_cpu_share"] or 0.0, load["steal_share"] or 0.0
-    if foreign > BUSY_FOREIGN:
-        return f"other processes take {foreign:.0%} of its processors"
-    if stolen > BUSY_STOLEN:
-        return f"the hypervisor takes {stolen:.0%} of its processors"
-    return None
 
 
 def _thaw(done: records.Run | None) -> Frozen:

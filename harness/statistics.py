@@ -22,6 +22,8 @@ from scipy import stats
 
 MARGIN = math.log(1.03)  # the smallest difference that matters in practice
 LEAST_LAUNCHES = 6  # fewer are a screening, and name nothing
+# Shares of the processors' time above which a machine is too busy: a screening as well.
+BUSY_FOREIGN, BUSY_STOLEN = 0.10, 0.05
 TRIM = 0.2
 GAP, GAP_OVER_SPREAD = 0.05, 4.0  # when launches fall into modes
 
@@ -245,6 +247,16 @@ def compare(
         math.expm1(min(detectable(logs), 20.0)),
         needed,
     )
+
+
+def busy(load: dict[str, float | None]) -> str | None:
+    """Why a machine is too busy to name winners on, or None; of what `machine.Load` gives."""
+    foreign, stolen = load["foreign_cpu_share"] or 0.0, load["steal_share"] or 0.0
+    if foreign > BUSY_FOREIGN:
+        return f"other processes take {foreign:.0%} of its processors"
+    if stolen > BUSY_STOLEN:
+        return f"the hypervisor takes {stolen:.0%} of its processors"
+    return None
 
 
 def modes(log_times: np.ndarray) -> list[np.ndarray]:

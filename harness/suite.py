@@ -18,7 +18,7 @@ Lists multiply. A wrong key or value is refused in one line that names it.
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -102,7 +102,10 @@ def load(name: str) -> Suite:
         raise Wrong(f"suite '{name}': {_in_words(error)}") from None
     if not file.compare:
         raise Wrong(f"suite '{name}' compares nothing: give it a [[compare]] table")
-    comparisons = {c.id: c for entry in file.compare for c in _expand(name, entry)}
+    comparisons: dict[str, Comparison] = {}
+    for made in (c for entry in file.compare for c in _expand(name, entry)):
+        before = comparisons.get(made.id)
+        comparisons[made.id] = before if before and before.headline else made
     return Suite(
         name=path.stem,
         title=file.title or path.stem,
@@ -120,6 +123,9 @@ def _in_words(error: msgspec.ValidationError) -> str:
     if "unknown field" in text:
         kind = _Entry if "compare" in text else _File
         text += f"; the keys are: {', '.join(kind.__struct_fields__)}"
+    for key, allowed in (("direction", Direction), ("precision", Precision)):
+        if "enum" in text and key in text:
+            text += f"; expected {', '.join(get_args(allowed))}"
     return text
 
 

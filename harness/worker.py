@@ -90,7 +90,7 @@ class Worker:
             "finished": time.time(),
             "peak_rss_bytes": _resident("VmHWM"),
             "memory": self.adapter.memory(),
-            "manifest": self.adapter.manifest(),
+            "manifest": self.adapter.manifest() | self.cell.manifest(),
         }
 
     def verify(self, oracle: str, rows: int | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from reports.verdicts import Analysis, Cell, Comparison
+from reports.analysis import Analysis, Cell, Comparison
 
 FIXED = {
     "torch": "#D55E00",

@@ -16,7 +16,8 @@ from typing import Any
 from harness.errors import Wrong
 from harness.records import Run
 from reports import charts, words
-from reports.verdicts import Analysis, Comparison, analyse
+from reports.analysis import Analysis, Comparison
+from reports.verdicts import analyse
 
 FOLDER = Path(__file__).resolve().parent
 TEMPLATES = FOLDER / "templates"

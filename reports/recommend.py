@@ -13,6 +13,7 @@ import numpy as np
 
 from harness import statistics
 from harness.records import Run
+from reports.analysis import Comparison, finite, ranked
 from reports.words import launches, times
 
 
@@ -45,7 +46,7 @@ USES = {
 }
 
 
-def recommend(run: Run, comparisons: list[Any], busy: bool) -> list[Recommendation]:
+def recommend(run: Run, comparisons: list[Comparison], busy: bool) -> list[Recommendation]:
     """One for each use, device and precision that the run has comparisons for."""
     found = []
     for use, belongs in USES.items():
@@ -58,9 +59,7 @@ def recommend(run: Run, comparisons: list[Any], busy: bool) -> list[Recommendati
     return found
 
 
-def _for_use(use: str, run: Run, comparisons: list[Any], busy: bool) -> Recommendation:
-    from reports.verdicts import ranked
-
+def _for_use(use: str, run: Run, comparisons: list[Comparison], busy: bool) -> Recommendation:
     ids = [c.id for c in comparisons]
     complete, incomplete = [], []
     for name in ranked(run):
@@ -97,16 +96,16 @@ def _for_use(use: str, run: Run, comparisons: list[Any], busy: bool) -> Recommen
         verdict=best.verdict if best else "screening",
         runner_up=runner_up,
         ratio=best.ratio if best else None,
-        low=_finite(best.low) if best else None,
-        high=_finite(best.high) if best else None,
+        low=finite(best.low) if best else None,
+        high=finite(best.high) if best else None,
         launches=best.launches if best else 0,
         comparisons=ids,
         ranking=[
             {
                 "contender": name,
                 "ratio": pairs[name, leader].ratio,
-                "low": _finite(pairs[name, leader].low),
-                "high": _finite(pairs[name, leader].high),
+                "low": finite(pairs[name, leader].low),
+                "high": finite(pairs[name, leader].high),
                 "verdict": verdicts[name, leader] if name != leader else "best",
             }
             for name in order
@@ -116,7 +115,7 @@ def _for_use(use: str, run: Run, comparisons: list[Any], busy: bool) -> Recommen
     )
 
 
-def _apart(run: Run, comparisons: list[Any], names: list[str]) -> list[str]:
+def _apart(run: Run, comparisons: list[Comparison], names: list[str]) -> list[str]:
     """Contenders that share no launch with the most measured one: there is no ratio to it."""
     held = {
         name: set.intersection(
@@ -131,7 +130,9 @@ def _apart(run: Run, comparisons: list[Any], names: list[str]) -> list[str]:
     return [name for name in names if not held[name] & most]
 
 
-def _pair(run: Run, comparisons: list[Any], a: str, b: str, busy: bool) -> statistics.Comparison:
+def _pair(
+    run: Run, comparisons: list[Comparison], a: str, b: str, busy: bool
+) -> statistics.Comparison:
     """a against b by the geometric mean over the comparisons, launch by launch."""
     logs = [statistics.launch_log_ratios(run.groups, c.id, a, b, c.by) for c in comparisons]
     modal = any(
@@ -153,7 +154,7 @@ def _sentence(
     tied: list[str],
     busy: bool,
     count: int,
-    comparisons: list[Any],
+    comparisons: list[Comparison],
 ) -> str:
     """For a person who reads nothing else."""
     over = comparisons[0].id if count == 1 else f"{count} workloads (geometric mean)"
@@ -189,11 +190,10 @@ def _ruled_out(others: list[tuple[str, statistics.Comparison]]) -> str:
     return f" Clearly slower: {', '.join(slower)}." if slower else ""
 
 
-def _deciders(comparisons: list[Any], names: list[str]) -> str:
+def _deciders(comparisons: list[Comparison], names: list[str]) -> str:
     """What then decides between tied contenders: time to first result, then memory."""
     cold = {
-        name: [c.cell(name).cold["total"] for c in comparisons if c.cell(name).cold]
-        for name in names
+        name: [cold["total"] for c in comparisons if (cold := c.cell(name).cold)] for name in names
     }
     if not all(cold.values()):
         return ""
@@ -204,12 +204,8 @@ def _deciders(comparisons: list[Any], names: list[str]) -> str:
     )
 
 
-def _conditions(comparisons: list[Any], names: list[str]) -> list[str]:
+def _conditions(comparisons: list[Comparison], names: list[str]) -> list[str]:
     autotuned = [n for n in names if any(c.cell(n).manifest.get("autotune") for c in comparisons)]
     if not autotuned:
         return []
     return [f"conditional on one compilation: {', '.join(autotuned)} autotunes"]
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -6,8 +6,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from reports.analysis import Analysis, Cell, Comparison
 from reports.charts import label
-from reports.verdicts import Analysis, Cell, Comparison
 from reports.words import seconds, times
 
 CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), " ")

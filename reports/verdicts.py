@@ -1,126 +1,25 @@
 """From records to verdicts: who wins what, by how much, and how sure that is.
 
-`analyse` reads a run and nothing else; everything the terminal, the JSON and the page say
-comes out of it. Choices by use are in `recommend.py`.
+`analyse` reads a run and nothing else; what it says has the shapes of `analysis.py`.
+Choices by use are in `recommend.py`, warnings in `warn.py`.
 """
 
 import math
 import shlex
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from harness import statistics
 from harness.records import Run
-from reports import warn
+from reports import cells as cells_of
+from reports import recommend, warn
+from reports.analysis import Analysis, Comparison, Ratio, finite, ranked
 from reports.words import launches, percent, times
-
-BUSY_FOREIGN, BUSY_STOLEN = 0.10, 0.05
-P99_CALLS = 100
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One contender in one comparison. Times in seconds, memory in bytes."""
-
-    contender: str
-    status: str  # as in records.STATUSES, or `missing`: planned and not measured
-    reason: str | None = None
-    launches: int = 0
-    latency: dict[str, float | None] | None = None  # p25, p50, mean, p99
-    seconds: float | None = None  # of a call, by the statistic the comparison is ranked by
-    throughput: float | None = None  # items per second
-    relative: float | None = None  # time over the best contender's
-    share_of_peak: float | None = None
-    cold: dict[str, float] | None = None
-    warm: dict[str, float] | None = None
-    memory: dict[str, int | None] | None = None
-    oracle: dict[str, Any] | None = None
-    manifest: dict[str, Any] = field(default_factory=dict)
-    log: str | None = None
-    modes: list[float] = field(default_factory=list)
-    launch_seconds: list[float] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """time of a / time of b, its 95% interval, and a verdict on a."""
-
-    a: str
-    b: str
-    ratio: float
-    low: float | None
-    high: float | None
-    verdict: str
-    p: float
-    launches: int
-    detectable: float | None
-    launches_needed: int | None
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Contenders that are ranked against each other."""
-
-    id: str
-    workload: str
-    batch: int
-    size: int | None
-    direction: str
-    precision: str
-    device: str
-    kind: str
-    summary: str
-    headline: bool
-    cost: dict[str, Any]
-    winner: str | None
-    leader: str | None
-    runner_up: str | None
-    why: str
-    by: str
-    launches: int
-    cells: list[Cell]
-    ratios: list[Ratio]
-    noise_floor: Ratio | None
-    floor_seconds: float | None
-    command: str
-
-    def ratio(self, a: str, b: str) -> Ratio | None:
-        return next((r for r in self.ratios if (r.a, r.b) == (a, b)), None)
-
-    def cell(self, contender: str) -> Cell:
-        return next(c for c in self.cells if c.contender == contender)
-
-
-@dataclass(frozen=True)
-class Analysis:
-    """Everything that is said about a run."""
-
-    run: str
-    title: str
-    created: str
-    command: str
-    budget_s: float
-    machine: dict[str, Any]
-    settings: dict[str, Any]
-    contenders: list[dict[str, Any]]
-    absent: list[dict[str, str]]
-    screening: list[str]
-    comparisons: list[Comparison]
-    recommendations: list[Any]
-    noise_floor: dict[str, Any] | None
-    roof: dict[str, float] | None
-    warnings: list[dict[str, str]]
-    failures: list[dict[str, str | None]]
-    left_out: list[dict[str, str]]
-    problems: list[str]
 
 
 def analyse(run: Run) -> Analysis:
     """All verdicts of a run. Never raises for what records hold: what is missing is missing."""
-    from reports import recommend
-
     roof = _roof(run)
     busy = _busy(run)
     comparisons = [_comparison(run, plan, roof, busy) for plan in run.plan["comparisons"]]
@@ -165,16 +64,6 @@ def analyse(run: Run) -> Analysis:
     )
 
 
-def ranked(run: Run) -> list[str]:
-    """Contenders that may win: not the noise floor's twin, not what does no work."""
-    floor = run.plan.get("noise_floor") or {}
-    return [
-        c["name"]
-        for c in run.plan["contenders"]
-        if c.get("computes", True) and c["name"] != floor.get("twin")
-    ]
-
-
 # --- one comparison ---------------------------------------------------------------------------
 
 
@@ -189,7 +78,7 @@ def _comparison(
     columns = {c: logs[:, i] for i, c in enumerate(contenders)}
     floor_seconds = _floor(plan["cost"], roof)
     cells = [
-        _cell(run, plan, c, groups, columns.get(c, np.array([])), floor_seconds)
+        cells_of.cell(run, plan, c, groups, columns.get(c, np.array([])), floor_seconds)
         for c in plan["contenders"]
     ]
     able = [
@@ -199,7 +88,7 @@ def _comparison(
     best = able[0] if able else None
     seconds = {c.contender: c.seconds for c in cells}
     idle = {c["name"] for c in run.plan["contenders"] if not c.get("computes", True)}
-    cells = [_relative(c, seconds.get(best) if best else None, idle) for c in cells]
+    cells = [cells_of.placed(c, seconds.get(best) if best else None, idle) for c in cells]
     ratios = _ratios(run, groups, name, able, columns, by, busy)
     winner, runner_up = _winner(ratios, able)
     why = _why(ratios, able, winner, runner_up, busy)
@@ -293,12 +182,12 @@ def _ratio(
         a,
         b,
         found.ratio,
-        _finite(found.low),
-        _finite(found.high),
+        finite(found.low),
+        finite(found.high),
         "screening" if busy else found.verdict,
         found.p,
         found.launches,
-        _finite(found.detectable),
+        finite(found.detectable),
         found.launches_needed,
     )
 
@@ -367,99 +256,6 @@ def _command(run: Run, plan: dict[str, Any]) -> str:
     return shlex.join(parts)
 
 
-# --- one cell -----------------------------------------------------------------------------------
-
-
-def _cell(
-    run: Run,
-    plan: dict[str, Any],
-    contender: str,
-    groups: list[dict[str, Any]],
-    logs: np.ndarray,
-    floor_seconds: float | None,
-) -> Cell:
-    mine = [c for c in run.cells if (c["comparison"], c["contender"]) == (plan["id"], contender)]
-    cold = {c["pass"]: c for c in mine}
-    turns = [g["turns"][contender] for g in groups if contender in g["turns"]]
-    status, reason, log = _status(mine, groups, contender, bool(turns))
-    seconds = math.exp(float(np.nanmean(logs))) if np.isfinite(logs).any() else None
-    latency, per_call = _figures(turns)
-    clusters = statistics.modes(logs) if np.isfinite(logs).any() else []
-    manifest: dict[str, Any] = next((c["manifest"] for c in reversed(mine) if c["manifest"]), {})
-    memory = next((c["memory"] for c in mine if c["memory"]), None)
-    return Cell(
-        contender=contender,
-        status=status,
-        reason=reason,
-        launches=len(turns),
-        latency=latency,
-        seconds=seconds,
-        throughput=plan["batch"] / per_call if per_call else None,
-        share_of_peak=floor_seconds / seconds if floor_seconds and seconds else None,
-        cold=cold["cold"]["seconds"] or None if "cold" in cold else None,
-        warm=cold["warm"]["seconds"] or None if "warm" in cold else None,
-        memory=memory,
-        oracle=_oracle(mine),
-        manifest=manifest,
-        log=log,
-        modes=[math.exp(float(np.mean(c))) for c in clusters] if len(clusters) > 1 else [],
-        launch_seconds=[math.exp(float(v)) for v in logs if np.isfinite(v)],
-    )
-
-
-def _status(
-    cells: list[dict[str, Any]], groups: list[dict[str, Any]], contender: str, measured: bool
-) -> tuple[str, str | None, str | None]:
-    """A wrong answer counts for ever; another failure, where nothing was measured all the same."""
-    failures = [(c["status"], c["reason"], c["log"]) for c in cells if c["status"] != "ok"]
-    for group in groups:
-        outcome = group["statuses"].get(contender)
-        if outcome and outcome["status"] != "ok":
-            failures.append((outcome["status"], outcome["reason"], None))
-    wrong = [f for f in failures if f[0] == "wrong"]
-    if wrong:
-        return wrong[0]
-    if measured and not (failures and len(failures) > 1):
-        return "ok", failures[0][1] if failures else None, None
-    if failures:
-        return failures[0]
-    return "missing", "planned, and not measured: the run ended before it", None
-
-
-def _figures(
-    turns: list[list[dict[str, Any]]],
-) -> tuple[dict[str, float | None] | None, float | None]:
-    """Quantiles per launch, then the median over launches; and seconds a call by the turn."""
-    if not turns:
-        return None, None
-    rows, per_call = [], []
-    for launch in turns:
-        calls = np.concatenate([t["calls"][t["dropped"] :] for t in launch]) * 1e-9
-        p99 = float(np.quantile(calls, 0.99)) if len(calls) >= P99_CALLS else math.nan
-        rows.append([*np.quantile(calls, [0.25, 0.5]), float(np.mean(calls)), p99])
-        per_call.append(float(np.mean([statistics.per_call(t) for t in launch])))
-    p25, p50, mean, p99 = (float(v) for v in np.median(np.array(rows), axis=0))
-    figures = {"p25": p25, "p50": p50, "mean": mean, "p99": _finite(p99)}
-    return figures, float(np.median(per_call))
-
-
-def _oracle(cells: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The check that came nearest to its gate, or past it."""
-    checked = [c for cell in cells for c in ((cell["oracle"] or {}).get("checked") or [])]
-    if not checked:
-        return None
-    return max(checked, key=lambda c: math.inf if c["error"] is None else c["error"] / c["gate"])
-
-
-def _relative(cell: Cell, best: float | None, idle: set[str]) -> Cell:
-    """With its place among the others; what does no work (the null adapter) has none."""
-    if cell.contender in idle:
-        return Cell(**{**cell.__dict__, "share_of_peak": None})
-    if not best or not cell.seconds:
-        return cell
-    return Cell(**{**cell.__dict__, "relative": cell.seconds / best})
-
-
 # --- the run ------------------------------------------------------------------------------------
 
 
@@ -482,8 +278,8 @@ def _busy(run: Run) -> list[str]:
     loads = [g["machine"] for g in run.groups]
     reasons = []
     for key, limit, who in (
-        ("foreign_cpu_share", BUSY_FOREIGN, "other processes took"),
-        ("steal_share", BUSY_STOLEN, "the hypervisor took"),
+        ("foreign_cpu_share", statistics.BUSY_FOREIGN, "other processes took"),
+        ("steal_share", statistics.BUSY_STOLEN, "the hypervisor took"),
     ):
         shares = [load[key] for load in loads if load.get(key) is not None]
         if shares and float(np.median(shares)) > limit:
@@ -522,7 +318,3 @@ def _noise_floor(run: Run, comparisons: list[Comparison]) -> dict[str, Any] | No
             {"comparison": c, "ratio": r.ratio, "low": r.low, "high": r.high} for c, r in pairs
         ],
     }
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -1,13 +1,12 @@
 """Warnings: what a reader should know before trusting a figure, and what to do about it."""
 
-from typing import Any
-
 from harness.records import Run
+from reports.analysis import Comparison
 
 THREADS_OFF = 0.20
 
 
-def warnings(run: Run, comparisons: list[Any]) -> list[dict[str, str]]:
+def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, str]]:
     """Each with `where`, `what` and `advice`."""
     return [
         *_events(run),
@@ -56,7 +55,7 @@ def _threads(run: Run) -> list[dict[str, str]]:
     ]
 
 
-def _modes(comparisons: list[Any]) -> list[dict[str, str]]:
+def _modes(comparisons: list[Comparison]) -> list[dict[str, str]]:
     return [
         _warning(
             f"{cell.contender}, {c.id}",
@@ -70,7 +69,7 @@ def _modes(comparisons: list[Any]) -> list[dict[str, str]]:
     ]
 
 
-def _disagreements(comparisons: list[Any]) -> list[dict[str, str]]:
+def _disagreements(comparisons: list[Comparison]) -> list[dict[str, str]]:
     return [
         _warning(c.id, c.why, "decide which of the two your use needs")
         for c in comparisons
@@ -78,7 +77,7 @@ def _disagreements(comparisons: list[Any]) -> list[dict[str, str]]:
     ]
 
 
-def _past_the_roof(comparisons: list[Any]) -> list[dict[str, str]]:
+def _past_the_roof(comparisons: list[Comparison]) -> list[dict[str, str]]:
     """Faster than the measured roof: caches and Winograd can do it, four times at the most."""
     return [
         _warning(
@@ -93,7 +92,7 @@ def _past_the_roof(comparisons: list[Any]) -> list[dict[str, str]]:
     ]
 
 
-def _one_compilation(comparisons: list[Any]) -> list[dict[str, str]]:
+def _one_compilation(comparisons: list[Comparison]) -> list[dict[str, str]]:
     autotuned = sorted(
         {
             cell.contender

@@ -19,7 +19,8 @@ class Workload:
     """`function(net, x)` with x of logical shape (batch, *input)."""
 
     name: str
-    kind: str  # micro, block, convnet, or check (conformance only: never timed)
+    # micro, block, convnet; or, never ranked: check (is it right), probe (the machine's rates)
+    kind: str
     function: Callable[[Any, Any], Any]
     input: tuple[int, ...]  # (C, H, W), or (F,)
     batch: int

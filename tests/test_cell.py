@@ -84,6 +84,7 @@ def test_what_cannot_be_trained_is_refused() -> None:
         Cell(Engine(), catalogue.get("check_conv3x3"), 2, "train")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("direction", ["infer", "fwd_bwd", "train"])
 def test_a_cell_adds_less_than_a_third_of_a_microsecond_to_a_call(direction: str) -> None:
     """Against the adapter's own call, bare; the least of several, which load cannot lower."""

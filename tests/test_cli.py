@@ -82,7 +82,7 @@ def test_a_wrong_run_is_refused(bakeoff: Any, arguments: list[str], words: list[
         (GOOD + 'batch = "four"', ["batch"]),
         (GOOD + "batch = []", ["empty list", "lenet5"]),
         (GOOD + "bach = 4", ["bach", "batch"]),
-        (GOOD + 'direction = "sideways"', ["sideways"]),
+        (GOOD + 'direction = "sideways"', ["sideways", "infer, fwd_bwd, train"]),
         (GOOD + 'precision = "float8"', ["float8"]),
         (GOOD + "size = 3", ["lenet5", "cannot be"]),
         ('[[compare]]\nworkload = "lenet6"', ["lenet6", "lenet5"]),

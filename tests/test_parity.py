@@ -21,10 +21,12 @@ from harness.processes import WorkerFailed, WorkerProcess
 from suites import catalogue
 
 THREADS = machine.threads()
-# Convnets at a small batch; those whose weights alone are half a gigabyte are left to runs.
-CONVNETS = ("threelayer", "lenet5", "resnet20", "alexnet", "googlenet", "resnet18", "mobilenet_v2")
+# All convnets, at a small batch; the large ones on smaller images, where their first linear
+# layer shrinks as well (OverFeat's and VGG's weights are half a gigabyte else).
+CONVNETS = tuple(name for name, w in catalogue.load().items() if w.kind == "convnet")
 CONVNETS_COMPILED = ("threelayer", "resnet20")  # a compiler takes a minute for the others
 SMALLER = {"alexnet": 127, "googlenet": 224, "resnet18": 96, "mobilenet_v2": 96}
+SMALLER |= {"resnet50": 64, "overfeat": 127, "vgg_a": 64}
 
 Key = tuple[str, str, int, int | None]  # workload, direction, batch, size
 

@@ -7,6 +7,8 @@ import pytest
 
 from harness import timing
 
+pytestmark = pytest.mark.alone
+
 
 def _sleeper(seconds: float):
     return lambda: time.sleep(seconds)

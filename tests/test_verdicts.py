@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from harness import records
-from reports.verdicts import Analysis, analyse
+from reports.analysis import Analysis
+from reports.verdicts import analyse
 from tests.synthetic import EVERYONE, edit_groups, write_run
 
 

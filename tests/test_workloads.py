@@ -1,5 +1,7 @@
 """Claims about workloads and suites: they are what their papers and sources say."""
 
+from pathlib import Path
+
 import pytest
 
 from adapters.core.cost import cost, declare, output_shape
@@ -32,7 +34,9 @@ def test_every_workload_is_possible_and_described(name: str) -> None:
     output = output_shape(workload, workload.batch)
     assert output[0] == workload.batch
     trained = any(p.trained for p in declare(workload).values())
-    assert cost(workload, workload.batch, "train" if trained else "fwd_bwd").flops >= 0
+    forward = cost(workload, workload.batch, "infer")
+    backward = cost(workload, workload.batch, "train" if trained else "fwd_bwd")
+    assert backward.flops >= 2 * forward.flops and backward.bytes >= forward.bytes
 
 
 def test_resnet50_is_v1_5() -> None:
@@ -81,6 +85,15 @@ def test_every_suite_loads_and_says_what_it_is_for(name: str) -> None:
     loaded = suite.load(name)
     assert loaded.summary and plan.seconds(loaded.budget) > 0
     assert len({c.id for c in loaded.comparisons}) == len(loaded.comparisons)
+
+
+def test_an_entry_that_repeats_a_comparison_keeps_its_headline(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        '[[compare]]\nworkload = "lenet5"\nheadline = true\n'
+        '[[compare]]\nworkload = "lenet*"\ndirection = ["infer", "train"]\n'
+    )
+    assert [c.headline for c in suite.load(str(path)).comparisons] == [True, False]
 
 
 def test_convnet_benchmarks_has_four_networks_and_five_layers_both_ways() -> None:

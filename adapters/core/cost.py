@@ -15,7 +15,8 @@ Counting rules, the same for all:
   them into it; on the workload's own input they do. Flatten moves nothing.
 * Backward, the gradient of an operation's input costs one forward pass, and that of its
   weights another. So a training step does three times the operations of inference, but
-  for a first layer, whose input's gradient nobody asks for: twice. Bytes likewise; pooling
+  for a first layer twice: an update wants no gradient of the workload's own input. Only
+  `fwd_bwd` has one, for the workloads that ask for it. Bytes likewise; pooling
   and batch norm, which have no weights to speak of, read and write twice. The loss and
   the update of the weights count nothing: all of this is a lower bound.
 """
@@ -223,7 +224,8 @@ def _passes(operation: Operation, direction: str, input_gradient: bool) -> int:
     """Forward, and backward by the weights and by the input."""
     if direction == "infer":
         return 1
-    return 1 + (operation.flops > 0) + (input_gradient or not operation.on_input)
+    by_input = not operation.on_input or (input_gradient and direction == "fwd_bwd")
+    return 1 + (operation.flops > 0) + by_input
 
 
 def _interpret(

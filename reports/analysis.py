@@ -1,0 +1,123 @@
+"""What is said about a run: the shapes of it, without how it is found.
+
+`verdicts.analyse` makes an Analysis from records; the terminal, the JSON and the page only
+read one. All is plain data, so `dataclasses.asdict` of it is what `show --json` prints.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.records import Run
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One contender in one comparison. Times in seconds, memory in bytes."""
+
+    contender: str
+    status: str  # as in records.STATUSES, or `missing`: planned and not measured
+    reason: str | None = None
+    launches: int = 0
+    latency: dict[str, float | None] | None = None  # p25, p50, mean, p99
+    seconds: float | None = None  # of a call, by the statistic the comparison is ranked by
+    throughput: float | None = None  # items per second
+    relative: float | None = None  # time over the best contender's
+    share_of_peak: float | None = None
+    cold: dict[str, float] | None = None
+    warm: dict[str, float] | None = None
+    memory: dict[str, int | None] | None = None
+    oracle: dict[str, Any] | None = None
+    manifest: dict[str, Any] = field(default_factory=dict)
+    log: str | None = None
+    modes: list[float] = field(default_factory=list)
+    launch_seconds: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """time of a / time of b, its 95% interval, and a verdict on a."""
+
+    a: str
+    b: str
+    ratio: float
+    low: float | None
+    high: float | None
+    verdict: str
+    p: float
+    launches: int
+    detectable: float | None
+    launches_needed: int | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Contenders that are ranked against each other."""
+
+    id: str
+    workload: str
+    batch: int
+    size: int | None
+    direction: str
+    precision: str
+    device: str
+    kind: str
+    summary: str
+    headline: bool
+    cost: dict[str, Any]
+    winner: str | None
+    leader: str | None
+    runner_up: str | None
+    why: str
+    by: str
+    launches: int
+    cells: list[Cell]
+    ratios: list[Ratio]
+    noise_floor: Ratio | None
+    floor_seconds: float | None
+    command: str
+
+    def ratio(self, a: str, b: str) -> Ratio | None:
+        return next((r for r in self.ratios if (r.a, r.b) == (a, b)), None)
+
+    def cell(self, contender: str) -> Cell:
+        return next(c for c in self.cells if c.contender == contender)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Everything that is said about a run."""
+
+    run: str
+    title: str
+    created: str
+    command: str
+    budget_s: float
+    machine: dict[str, Any]
+    settings: dict[str, Any]
+    contenders: list[dict[str, Any]]
+    absent: list[dict[str, str]]
+    screening: list[str]
+    comparisons: list[Comparison]
+    recommendations: list[Any]
+    noise_floor: dict[str, Any] | None
+    roof: dict[str, float] | None
+    warnings: list[dict[str, str]]
+    failures: list[dict[str, str | None]]
+    left_out: list[dict[str, str]]
+    problems: list[str]
+
+
+def ranked(run: Run) -> list[str]:
+    """Contenders that may win: not the noise floor's twin, not what does no work."""
+    floor = run.plan.get("noise_floor") or {}
+    return [
+        c["name"]
+        for c in run.plan["contenders"]
+        if c.get("computes", True) and c["name"] != floor.get("twin")
+    ]
+
+
+def finite(value: float) -> float | None:
+    """For JSON and the page: what is not finite is not there."""
+    return float(value) if math.isfinite(value) else None

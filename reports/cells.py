@@ -1,0 +1,105 @@
+"""One contender in one comparison: its figures, out of its records.
+
+What failed keeps its status and its reason; what was not measured stays empty.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from harness import statistics
+from harness.records import Run
+from reports.analysis import Cell, finite
+
+P99_CALLS = 100
+
+
+def cell(
+    run: Run,
+    plan: dict[str, Any],
+    contender: str,
+    groups: list[dict[str, Any]],
+    logs: np.ndarray,
+    floor_seconds: float | None,
+) -> Cell:
+    mine = [c for c in run.cells if (c["comparison"], c["contender"]) == (plan["id"], contender)]
+    cold = {c["pass"]: c for c in mine}
+    turns = [g["turns"][contender] for g in groups if contender in g["turns"]]
+    status, reason, log = _status(mine, groups, contender, bool(turns))
+    seconds = math.exp(float(np.nanmean(logs))) if np.isfinite(logs).any() else None
+    latency, per_call = _figures(turns)
+    clusters = statistics.modes(logs) if np.isfinite(logs).any() else []
+    manifest: dict[str, Any] = next((c["manifest"] for c in reversed(mine) if c["manifest"]), {})
+    memory = next((c["memory"] for c in mine if c["memory"]), None)
+    return Cell(
+        contender=contender,
+        status=status,
+        reason=reason,
+        launches=len(turns),
+        latency=latency,
+        seconds=seconds,
+        throughput=plan["batch"] / per_call if per_call else None,
+        share_of_peak=floor_seconds / seconds if floor_seconds and seconds else None,
+        cold=cold["cold"]["seconds"] or None if "cold" in cold else None,
+        warm=cold["warm"]["seconds"] or None if "warm" in cold else None,
+        memory=memory,
+        oracle=_oracle(mine),
+        manifest=manifest,
+        log=log,
+        modes=[math.exp(float(np.mean(c))) for c in clusters] if len(clusters) > 1 else [],
+        launch_seconds=[math.exp(float(v)) for v in logs if np.isfinite(v)],
+    )
+
+
+def _status(
+    cells: list[dict[str, Any]], groups: list[dict[str, Any]], contender: str, measured: bool
+) -> tuple[str, str | None, str | None]:
+    """A wrong answer counts for ever; another failure, where nothing was measured all the same."""
+    failures = [(c["status"], c["reason"], c["log"]) for c in cells if c["status"] != "ok"]
+    for group in groups:
+        outcome = group["statuses"].get(contender)
+        if outcome and outcome["status"] != "ok":
+            failures.append((outcome["status"], outcome["reason"], None))
+    wrong = [f for f in failures if f[0] == "wrong"]
+    if wrong:
+        return wrong[0]
+    if measured and not (failures and len(failures) > 1):
+        return "ok", failures[0][1] if failures else None, None
+    if failures:
+        return failures[0]
+    return "missing", "planned, and not measured: the run ended before it", None
+
+
+def _figures(
+    turns: list[list[dict[str, Any]]],
+) -> tuple[dict[str, float | None] | None, float | None]:
+    """Quantiles per launch, then the median over launches; and seconds a call by the turn."""
+    if not turns:
+        return None, None
+    rows, per_call = [], []
+    for launch in turns:
+        calls = np.concatenate([t["calls"][t["dropped"] :] for t in launch]) * 1e-9
+        p99 = float(np.quantile(calls, 0.99)) if len(calls) >= P99_CALLS else math.nan
+        rows.append([*np.quantile(calls, [0.25, 0.5]), float(np.mean(calls)), p99])
+        per_call.append(float(np.mean([statistics.per_call(t) for t in launch])))
+    p25, p50, mean, p99 = (float(v) for v in np.median(np.array(rows), axis=0))
+    figures = {"p25": p25, "p50": p50, "mean": mean, "p99": finite(p99)}
+    return figures, float(np.median(per_call))
+
+
+def _oracle(cells: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The check that came nearest to its gate, or past it."""
+    checked = [c for cell in cells for c in ((cell["oracle"] or {}).get("checked") or [])]
+    if not checked:
+        return None
+    return max(checked, key=lambda c: math.inf if c["error"] is None else c["error"] / c["gate"])
+
+
+def placed(cell: Cell, best: float | None, idle: set[str]) -> Cell:
+    """With its place among the others; what does no work (the null adapter) has none."""
+    if cell.contender in idle:
+        return Cell(**{**cell.__dict__, "share_of_peak": None})
+    if not best or not cell.seconds:
+        return cell
+    return Cell(**{**cell.__dict__, "relative": cell.seconds / best})

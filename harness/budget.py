@@ -2,21 +2,21 @@
 
 A run has a budget in wall time. Six launches come first: a comparison that takes more
 than its share loses rounds, never launches. Then the number of launches is planned
-once, by Stein's rule, from the spread the first six showed.
+once, contender by contender, from the spread that the first six showed.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from harness import design, statistics
-from harness.records import Run
+from harness import design, sampling, statistics
+from harness.plan import PlannedComparison
 
 LEAST_ROUNDS = 2
 # After the first launch compilers' caches are full, warm-ups known: a guess, until seen.
 LATER_SETUP = 0.4
-HALF_WIDTH = 0.02
 
 
 @dataclass(frozen=True)
@@ -80,18 +80,41 @@ def whole_square(contenders: int) -> int:
     return len(design.williams(contenders))
 
 
-def launches_needed(run: Run, comparison: str, first_stage: int) -> int:
-    """Launches for a 95% interval of +-2% between the leader and each other contender.
+def launches_planned(
+    groups: list[dict[str, Any]], comparison: PlannedComparison, names: list[str]
+) -> dict[str, int]:
+    """Launches in all of each contender, from the first stage alone; see sampling.py.
 
-    From the first stage's log ratios alone (Stein); the largest over the pairs.
+    The best one takes part as long as any other does.
     """
-    _, logs = statistics.launch_log_times(run.groups, comparison)
-    logs = logs[:first_stage]
-    if len(logs) < first_stage or logs.shape[1] < 2 or np.isnan(logs).all(axis=0).any():
-        return first_stage
-    leader = int(np.argmin(np.nanmean(logs, axis=0)))
-    others = np.delete(logs, leader, axis=1) - logs[:, [leader]]
-    needed = [
-        statistics.stein_launches(pair, HALF_WIDTH) for pair in others.T if np.isfinite(pair).all()
-    ]
-    return max([first_stage, *needed])
+    first = sorted({g["launch"] for g in groups if g["comparison"] == comparison.id})
+    stage = [g for g in groups if g["launch"] in first[: sampling.FIRST_STAGE]]
+    planned: dict[str, int] = {}
+    for by in statistics.ranked_by(comparison.direction, comparison.batch):
+        found, logs = statistics.launch_log_times(stage, comparison.id, by)
+        means = {n: float(np.mean(logs[:, found.index(n)])) for n in names if n in found}
+        means = {n: mean for n, mean in means.items() if math.isfinite(mean)}
+        if len(means) < 2:
+            continue
+        leader = min(means, key=lambda n: means[n])
+        for name in means.keys() - {leader}:
+            ratios = statistics.launch_log_ratios(stage, comparison.id, name, leader, by)
+            count = sampling.launches_planned(np.array([ratios[k] for k in sorted(ratios)]))
+            planned[name] = max(planned.get(name, 0), count)
+        planned[leader] = max([planned.get(leader, 0), *planned.values()])
+    return planned
+
+
+def best_rounds(last: Launch, groups: list[dict[str, Any]], comparison: str, before: int) -> int:
+    """Rounds of a comparison's next launch: R*, as whole squares of those there were."""
+    mine = [g for g in groups if g["comparison"] == comparison]
+    names, logs = statistics.launch_log_times(mine, comparison)
+    if len(names) < 2:
+        return before
+    first, second = (names[i] for i in np.argsort(np.nanmean(logs, axis=0))[:2])
+    pairs = statistics.round_log_ratios(mine, comparison, first, second)
+    within, between = sampling.spreads(list(pairs.values()))
+    spent = last.comparisons[comparison]
+    launch = spent.setup + last.overhead / len(last.comparisons)
+    wanted = sampling.best_rounds(launch, spent.round, within, between)
+    return sampling.whole_squares(wanted, whole_square(len(mine[-1]["order"][0])))

@@ -24,12 +24,11 @@ from harness.errors import Wrong
 from harness.inventory import Contender
 from harness.processes import ROOT
 from harness.records import SCHEMA
+from harness.sampling import FIRST_STAGE
 from harness.suite import HIDDEN, Comparison, Suite
 from suites import catalogue
 
 PRECISIONS = ("float32", "float64")
-LAUNCHES = 6  # the first stage; below it nothing is named a winner
-MOST_LAUNCHES = 20
 # A narrower question than its suite gets its share of the suite's time, but at least this.
 LEAST_BUDGET = 100.0
 # Estimates are rough: a comparison is left out only where they exceed the budget by half.
@@ -120,7 +119,7 @@ class Estimate:
 
     @property
     def total(self) -> float:
-        return self.cold + self.first + self.launch * (LAUNCHES - 1)
+        return self.cold + self.first + self.launch * (FIRST_STAGE - 1)
 
 
 def check_run_name(name: str) -> str:
@@ -308,7 +307,7 @@ def _estimate(comparison: PlannedComparison, contenders: list[PlannedContender])
 
 def launching(contenders: int) -> float:
     """Seconds to start the workers of all launch groups, and to greet each contender once."""
-    return estimate.IMPORT * contenders * (LAUNCHES + 1) / 2
+    return estimate.IMPORT * contenders * (FIRST_STAGE + 1) / 2
 
 
 def _fit(

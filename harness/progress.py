@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from harness import statistics
-from harness.plan import LAUNCHES
+from harness.sampling import FIRST_STAGE
 
 
 class Progress:
@@ -122,8 +122,11 @@ class Progress:
                 f"  {name} in {record['comparison']}: {outcome['status']}: {outcome['reason']}",
                 "red",
             )
-        if record["launch"] in (1, LAUNCHES):
+        if record["launch"] in (1, FIRST_STAGE):
             self.line(f"  {record['comparison']}: {self._standing(record['comparison'])}", "dim")
+
+    def _settled(self, reason: str) -> None:
+        self.line(f"  Settled: {reason}", "dim")
 
     def _budget(self, reason: str) -> None:
         self.line(f"The budget is spent: {reason}. Results are screening.", "yellow")
@@ -138,7 +141,8 @@ class Progress:
         ratio = float(np.exp(means[first] - means[second]))
         text = f"{names[first]} ahead, {ratio:.2f}x the time of {names[second]}"
         if len(logs) > 1:
-            interval = statistics.t_interval(logs[:, first] - logs[:, second])
+            pairs = logs[:, first] - logs[:, second]
+            interval = statistics.t_interval(pairs[np.isfinite(pairs)])
             text += f" (95%: {np.exp(interval[0]):.2f} to {np.exp(interval[1]):.2f})"
         return text
 

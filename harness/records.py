@@ -92,6 +92,8 @@ class Event(msgspec.Struct, tag_field="kind", tag="event"):
     schema: Literal[1]
     what: str
     reason: str
+    comparison: str | None = None  # where it speaks of one cell
+    contender: str | None = None
 
 
 _VALID = Group | Cell | Probe | Event
@@ -151,6 +153,13 @@ class Run:
     @property
     def name(self) -> str:
         return self.plan["run"]
+
+    def settled(self, comparison: str, contender: str) -> bool:
+        """Whether a contender left a comparison early, being far behind (sampling.py)."""
+        return any(
+            e["what"] == "settled" and (e["comparison"], e["contender"]) == (comparison, contender)
+            for e in self.events
+        )
 
 
 def read(folder: Path) -> Run:

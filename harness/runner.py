@@ -3,7 +3,8 @@
     greet     every contender opens once: versions, the machine's rates, who cannot run
     oracle    the reference's answer for every comparison
     cold      headline cells from nothing to a first result
-    steady    launch groups, 6 at first; then as many as the first stage asks for
+    steady    launch groups, 6 at first; then as many as the first stage asks for, and
+              only of contenders whose verdict is open (sampling.py has the rules)
 
 What was reported is on the disk. Whatever happens next (Ctrl-C, a killed worker, a
 full disk) ends this run early and loses nothing; `--resume` measures what is missing.
@@ -19,9 +20,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness import budget, cold, machine, oracle, probe, records, statistics
+import msgspec
+import numpy as np
+
+from harness import budget, cold, machine, oracle, probe, records, sampling, statistics, uses
 from harness.launch import Launcher, attempt, two_at_a_time
-from harness.plan import LAUNCHES, MOST_LAUNCHES, Plan, PlannedComparison
+from harness.plan import Plan, PlannedComparison
 from harness.processes import WorkerFailed
 from harness.steady import Frozen, LaunchGroup
 
@@ -51,9 +55,16 @@ class Runner:
         self.frozen = _thaw(self.done)
         self.rounds: dict[str, int] = {}
         self.last: budget.Launch | None = None
-        self.counts = Counter(g["comparison"] for g in self.done.groups) if self.done else Counter()
-        self.wanted = plan.settings.get("launches") or LAUNCHES
-        self.launches = max([g["launch"] for g in self.done.groups], default=0) if self.done else 0
+        self.groups: list[dict[str, Any]] = list(self.done.groups) if self.done else []
+        self.counts = Counter(g["comparison"] for g in self.groups)
+        # Whoever left early, being far behind: as (comparison, contender).
+        self.settled = {
+            (e["comparison"], e["contender"])
+            for e in (self.done.events if self.done else [])
+            if e["what"] == "settled"
+        }
+        self.wanted = plan.settings.get("launches") or sampling.FIRST_STAGE
+        self.launches = max([g["launch"] for g in self.groups], default=0)
 
     def run(self) -> None:
         """To the end of the plan or of the budget, whichever comes first."""
@@ -181,12 +192,17 @@ class Runner:
 
     def _first_stage(self) -> None:
         """Six launch groups, or what was asked for, with as many rounds as the budget bears."""
-        missing = self.wanted - min((self.counts[c.id] for c in self.plan.comparisons), default=0)
+        missing = self.wanted - min((self.counts[c.id] for c in self._unsettled()), default=0)
         self.rounds = {c.id: budget.whole_square(len(c.contenders)) for c in self.plan.comparisons}
         for done in range(missing):
+            taking = {c.id: self._taking(c) for c in self._unsettled()}
+            if not taking:
+                return
             if self.last is not None:
-                self.rounds = self.last.fit(self.rounds, self.left / (missing - done))
-                need = self.last.expected(self.rounds)
+                rounds = {i: self.rounds[i] for i in taking}
+                fitting = self.last.fit(rounds, self.left / (missing - done))
+                self.rounds |= fitting
+                need = self.last.expected(fitting)
                 if need > self.left:
                     reason = (
                         f"{done} of {missing} launches fit into {self.plan.budget_s:.0f} s; "
@@ -195,36 +211,125 @@ class Runner:
                     self.writer.write("event", what="budget", reason=reason)
                     self.say("budget", reason=reason)
                     return
-            self._launch_group(self.plan.comparisons)
+            self._launch_group(taking)
+            if not self.plan.settings.get("launches"):
+                self._settle()
+
+    def _unsettled(self) -> list[PlannedComparison]:
+        """Comparisons that more than the best one still takes part in."""
+        return [
+            c
+            for c in self.plan.comparisons
+            if len(self._taking(c)) > 1 or not any(i == c.id for i, _ in self.settled)
+        ]
+
+    def _taking(self, comparison: PlannedComparison) -> list[str]:
+        return [n for n in comparison.contenders if (comparison.id, n) not in self.settled]
+
+    def _computing(self, comparison: PlannedComparison) -> list[str]:
+        return [n for n in self._taking(comparison) if self.contenders[n].computes]
+
+    def _settle(self) -> None:
+        """Who is far behind, in a comparison and in every use it speaks of, takes leave."""
+        floor = self.plan.noise_floor
+        paired = {floor.twin, floor.of} if floor else set()
+        grouped = [chosen for *_, chosen in uses.groups(self.plan.comparisons)]
+        for comparison in self._unsettled():
+            if self.counts[comparison.id] not in sampling.LOOKS:
+                continue
+            spoken_of = [chosen for chosen in grouped if comparison in chosen]
+            twinned = floor is not None and floor.twin in comparison.contenders
+            for name in self._taking(comparison):
+                if twinned and name in paired:
+                    continue  # the noise floor wants all its launches
+                if all(self._far_behind(name, chosen) for chosen in [[comparison], *spoken_of]):
+                    launches = self.counts[comparison.id]
+                    reason = f"{name} is far behind in {comparison.id} after {launches} launches"
+                    self.writer.write(
+                        "event",
+                        what="settled",
+                        comparison=comparison.id,
+                        contender=name,
+                        reason=reason,
+                    )
+                    self.settled.add((comparison.id, name))
+                    self.say("settled", reason=reason)
+
+    def _far_behind(self, name: str, comparisons: list[PlannedComparison]) -> bool:
+        """Over these comparisons together, by every statistic that they are ranked by."""
+        if any(self.frozen.given_up((c.id, name)) for c in comparisons):
+            return False
+        bys = {by for c in comparisons for by in statistics.ranked_by(c.direction, c.batch)}
+        return all(self._behind(name, comparisons, by) for by in bys)
+
+    def _behind(self, name: str, comparisons: list[PlannedComparison], by: str) -> bool:
+        rivals = [
+            other.name
+            for other in self.plan.contenders
+            if other.computes
+            and other.name != name
+            and all(
+                other.name in c.contenders and not self.frozen.given_up((c.id, other.name))
+                for c in comparisons
+            )
+        ]
+        logs = {
+            rival: statistics.shared_launches(
+                [
+                    statistics.launch_log_ratios(self.groups, c.id, name, rival, by)
+                    for c in comparisons
+                ]
+            )
+            for rival in rivals
+        }
+        logs = {rival: found for rival, found in logs.items() if len(found)}
+        if not logs:
+            return False
+        best = max(logs, key=lambda rival: float(np.mean(logs[rival])))
+        return sampling.far_behind(logs[best])
 
     def _second_stage(self) -> None:
         """As many more as the first six ask for, planned once, while the budget lasts."""
         if self.plan.settings.get("launches"):
             return
-        run = records.read(self.folder)
         planned = {
-            c.id: min(MOST_LAUNCHES, budget.launches_needed(run, c.id, LAUNCHES))
-            for c in self.plan.comparisons
-            if self.counts[c.id] >= LAUNCHES
+            (c.id, name): count
+            for c in self._unsettled()
+            if self.counts[c.id] >= sampling.FIRST_STAGE
+            for name, count in budget.launches_planned(self.groups, c, self._computing(c)).items()
         }
-        more = ", ".join(f"{i}: {count}" for i, count in planned.items() if count > LAUNCHES)
-        if more and not any(e["what"] == "second stage" for e in run.events):
+        most = {i: max(n for (j, _), n in planned.items() if j == i) for i, _ in planned}
+        more = ", ".join(f"{i}: {n}" for i, n in most.items() if n > sampling.FIRST_STAGE)
+        if more and not (self.done and any(e["what"] == "second stage" for e in self.done.events)):
             self.writer.write("event", what="second stage", reason=f"launches planned: {more}")
-        while opened := [c for c in self.plan.comparisons if self._open(c, planned)]:
-            rounds = {c.id: self.rounds[c.id] for c in opened}
+        while True:
+            taking = {
+                c.id: [n for n in c.contenders if planned.get((c.id, n), 0) > self.counts[c.id]]
+                for c in self.plan.comparisons
+            }
+            taking = {i: names for i, names in taking.items() if len(names) > 1}
+            rounds = {i: self._worthwhile(i) for i in taking}
             known = self.last is not None and self.last.covers(rounds)
-            if known and self.last.expected(rounds) > self.left:  # type: ignore[union-attr]
+            if not taking or (known and self.last.expected(rounds) > self.left):  # type: ignore[union-attr]
                 return
-            self._launch_group(opened)
+            self.rounds |= rounds
+            self._launch_group(taking)
 
-    def _open(self, comparison: PlannedComparison, planned: dict[str, int]) -> bool:
-        return self.counts[comparison.id] < planned.get(comparison.id, 0)
+    def _worthwhile(self, comparison: str) -> int:
+        """Rounds of a later launch: R* from what the first stage cost, and how it varied."""
+        if self.last is None or not self.last.covers({comparison: 1}):
+            return self.rounds[comparison]
+        return budget.best_rounds(self.last, self.groups, comparison, self.rounds[comparison])
 
-    def _launch_group(self, comparisons: list[PlannedComparison]) -> None:
+    def _launch_group(self, taking: dict[str, list[str]]) -> None:
+        """One launch of the comparisons in `taking`, by the contenders it names."""
         self.launches += 1
-        self.say(
-            "group", launch=self.launches, left=self.left, comparisons=[c.id for c in comparisons]
-        )
+        comparisons = [
+            msgspec.structs.replace(c, contenders=taking[c.id])
+            for c in self.plan.comparisons
+            if c.id in taking
+        ]
+        self.say("group", launch=self.launches, left=self.left, comparisons=list(taking))
         group = LaunchGroup(
             launcher=self.launcher,
             number=self.launches,
@@ -237,11 +342,12 @@ class Runner:
             write=self._write,
             say=self.say,
         )
-        self.last = group.measure(comparisons, {c.id: self.rounds[c.id] for c in comparisons})
+        self.last = group.measure(comparisons, {i: self.rounds[i] for i in taking})
 
     def _write(self, kind: str, **fields: Any) -> None:
         self.writer.write(kind, **fields)
         if kind == "group":
+            self.groups.append(fields)
             self.counts[fields["comparison"]] += 1
             self.say("record", record=fields)
 

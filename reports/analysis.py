@@ -36,7 +36,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Ratio:
-    """time of a / time of b, its 95% interval, and a verdict on a."""
+    """time of a / time of b, its interval, and a verdict on a."""
 
     a: str
     b: str
@@ -48,6 +48,7 @@ class Ratio:
     launches: int
     detectable: float | None
     launches_needed: int | None
+    confidence: float = 0.95  # of the interval: 0.999 where one of the two left early
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,7 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         percent=words.percent,
         rate=words.rate,
         size=words.size,
+        interval=words.interval,
         label=charts.label,
         plain=_plain,
     )

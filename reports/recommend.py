@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from harness import statistics
+from harness import statistics, uses
 from harness.records import Run
 from reports.analysis import Comparison, finite, ranked
-from reports.words import launches, times
+from reports.words import interval, launches, times
 
 
 @dataclass(frozen=True)
@@ -35,27 +35,16 @@ class Recommendation:
     ranking: list[dict[str, Any]]  # contender, ratio (time over the leader's), low, high, verdict
     incomplete: list[dict[str, str]]
     conditions: list[str] = field(default_factory=list)
-
-
-USES = {
-    "training": lambda c: c.direction == "train",
-    "single-image latency": lambda c: (
-        c.direction == "infer" and c.batch == 1 and c.kind == "convnet"
-    ),
-    "throughput": lambda c: c.direction == "infer" and c.batch > 1 and c.kind != "micro",
-}
+    confidence: float = 0.95  # of the interval: 0.999 where one of the two left early
 
 
 def recommend(run: Run, comparisons: list[Comparison], busy: bool) -> list[Recommendation]:
     """One for each use, device and precision that the run has comparisons for."""
     found = []
-    for use, belongs in USES.items():
-        chosen = [c for c in comparisons if belongs(c)]
-        for device, precision in sorted({(c.device, c.precision) for c in chosen}):
-            same = [c for c in chosen if (c.device, c.precision) == (device, precision)]
-            plain = (device, precision) == (comparisons[0].device, "float32")
-            name = use if plain else f"{use} ({precision}, {device})"
-            found.append(_for_use(name, run, same, busy))
+    for use, device, precision, same in uses.groups(comparisons):
+        plain = (device, precision) == (comparisons[0].device, "float32")
+        name = use if plain else f"{use} ({precision}, {device})"
+        found.append(_for_use(name, run, same, busy))
     return found
 
 
@@ -107,11 +96,13 @@ def _for_use(use: str, run: Run, comparisons: list[Comparison], busy: bool) -> R
                 "low": finite(pairs[name, leader].low),
                 "high": finite(pairs[name, leader].high),
                 "verdict": verdicts[name, leader] if name != leader else "best",
+                "confidence": pairs[name, leader].confidence,
             }
             for name in order
         ],
         incomplete=incomplete,
         conditions=_conditions(comparisons, order[:2]),
+        confidence=best.confidence if best else 0.95,
     )
 
 
@@ -138,7 +129,8 @@ def _pair(
     modal = any(
         r is not None and r.verdict == "multimodal" for r in (c.ratio(a, b) for c in comparisons)
     )
-    found = statistics.compare(statistics.shared_launches(logs), modal)
+    settled = any(run.settled(c.id, name) for c in comparisons for name in (a, b))
+    found = statistics.compare(statistics.shared_launches(logs), modal, settled=settled)
     return statistics.Comparison(**{**found.__dict__, "verdict": "screening"}) if busy else found
 
 
@@ -163,7 +155,8 @@ def _sentence(
     if best is None or runner_up is None:
         return f"Only {leader} was measured in all of its comparisons: nothing to choose from."
     fact = f"it takes {times(best.ratio)} the time of {runner_up}"
-    sure = f"95% interval {best.low:.2f} to {best.high:.2f}, {best.launches} launches"
+    sure = f"{interval(best.confidence)} {best.low:.2f} to {best.high:.2f}"
+    sure += f", {best.launches} launches"
     sure = sure if np.isfinite(best.high) else f"{best.launches} launch"
     if choice:
         return f"Choose {choice}: {fact} ({sure}), over {over}."

@@ -15,7 +15,7 @@ from harness.records import Run
 from reports import cells as cells_of
 from reports import recommend, warn
 from reports.analysis import Analysis, Comparison, Ratio, finite, ranked
-from reports.words import launches, percent, times
+from reports.words import interval, launches, percent, times
 
 
 def analyse(run: Run) -> Analysis:
@@ -24,7 +24,7 @@ def analyse(run: Run) -> Analysis:
     busy = _busy(run)
     comparisons = [_comparison(run, plan, roof, busy) for plan in run.plan["comparisons"]]
     screening = list(busy)
-    few = [c for c in comparisons if 0 < c.launches < statistics.LEAST_LAUNCHES]
+    few = [c for c in comparisons if c.launches and not _enough(run, c)]
     if few:
         most = max(c.launches for c in few)
         screening.append(
@@ -64,6 +64,15 @@ def analyse(run: Run) -> Analysis:
     )
 
 
+def _enough(run: Run, comparison: Comparison) -> bool:
+    """Six launches; or fewer, where all but one contender were far behind and left."""
+    able = [c.contender for c in comparison.cells if c.status == "ok" and c.seconds]
+    left = [name for name in able if run.settled(comparison.id, name)]
+    return comparison.launches >= statistics.LEAST_LAUNCHES or (
+        bool(left) and len(left) >= len(able) - 1
+    )
+
+
 # --- one comparison ---------------------------------------------------------------------------
 
 
@@ -72,7 +81,7 @@ def _comparison(
 ) -> Comparison:
     name = plan["id"]
     groups = [g for g in run.groups if g["comparison"] == name]
-    bys = _statistics(plan)
+    bys = statistics.ranked_by(plan["direction"], plan["batch"])
     by = bys[0]
     contenders, logs = statistics.launch_log_times(groups, name, by)
     columns = {c: logs[:, i] for i, c in enumerate(contenders)}
@@ -100,7 +109,7 @@ def _comparison(
     floor = run.plan.get("noise_floor")
     twins = None
     if floor and floor["twin"] in columns and floor["of"] in columns:
-        twins = _ratio(groups, name, floor["twin"], floor["of"], columns, by, False, _stage(run))
+        twins = _ratio(run, groups, name, floor["twin"], floor["of"], columns, by, False)
     return Comparison(
         **{k: plan[k] for k in ("id", "workload", "batch", "size", "direction", "precision")},
         **{k: plan[k] for k in ("device", "kind", "summary", "headline", "cost")},
@@ -116,13 +125,6 @@ def _comparison(
         floor_seconds=floor_seconds,
         command=_command(run, plan),
     )
-
-
-def _statistics(plan: dict[str, Any]) -> list[str]:
-    """What it is ranked by: latency for one image, the turn's duration in training, else both."""
-    if plan["direction"] != "infer":
-        return ["throughput"]
-    return ["latency"] if plan["batch"] == 1 else ["throughput", "latency"]
 
 
 def _stage(run: Run) -> int | None:
@@ -142,7 +144,7 @@ def _ratios(
 ) -> list[Ratio]:
     """Every pair both ways, p-values adjusted over the comparison (Holm)."""
     pairs = [(a, b) for i, a in enumerate(able) for b in able[i + 1 :]]
-    found = [_ratio(groups, name, a, b, columns, by, bool(busy), _stage(run)) for a, b in pairs]
+    found = [_ratio(run, groups, name, a, b, columns, by, bool(busy)) for a, b in pairs]
     found = [ratio for ratio in found if ratio.launches]  # two that never met have no ratio
     adjusted = statistics.holm([r.p for r in found])
     both = []
@@ -164,6 +166,7 @@ def _ratios(
 
 
 def _ratio(
+    run: Run,
     groups: list[dict[str, Any]],
     name: str,
     a: str,
@@ -171,13 +174,14 @@ def _ratio(
     columns: dict[str, np.ndarray],
     by: str,
     busy: bool,
-    stage: int | None,
 ) -> Ratio:
     by_launch = statistics.launch_log_ratios(groups, name, a, b, by)
     logs = np.array([by_launch[launch] for launch in sorted(by_launch)])
     modal = statistics.modes_overlap(columns[a], columns[b])
+    stage = _stage(run)
     staged = stage if stage and len(logs) > stage else None
-    found = statistics.compare(logs, modal, staged)
+    settled = run.settled(name, a) or run.settled(name, b)
+    found = statistics.compare(logs, modal, staged, settled=settled)
     return Ratio(
         a,
         b,
@@ -189,6 +193,7 @@ def _ratio(
         found.launches,
         finite(found.detectable),
         found.launches_needed,
+        found.confidence,
     )
 
 
@@ -225,7 +230,8 @@ def _why(
         return f"Only {leader} was measured: there is nothing to compare it with."
     fact = f"{leader} takes {times(pair.ratio)} the time of {runner_up}"
     if pair.low is not None and pair.high is not None:
-        fact += f" (95% interval {pair.low:.2f} to {pair.high:.2f}, {pair.launches} launches)"
+        fact += f" ({interval(pair.confidence)} {pair.low:.2f} to {pair.high:.2f}"
+        fact += f", {pair.launches} launches)"
     if winner:
         return f"{fact}."
     tied = [r.a for r in ratios if r.b == leader and r.verdict == "tie"]

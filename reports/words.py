@@ -40,6 +40,11 @@ def size(value: float | None) -> str:
     return f"{value:.0f} B"
 
 
+def interval(confidence: float) -> str:
+    """95% interval; 99.9% where a contender left early."""
+    return f"{100 * confidence:g}% interval"
+
+
 def launches(count: int) -> str:
     """How many launches it would take; past what a run can hold, no number means much."""
     return f"about {count} launches" if count <= 100 else "only hundreds of launches"

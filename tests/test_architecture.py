@@ -124,7 +124,13 @@ def test_the_harness_reaches_adapters_by_name_and_never_a_report() -> None:
 
 
 def test_a_report_reads_records_and_nothing_else() -> None:
-    readable = ("reports", "harness.records", "harness.statistics", "harness.errors")
+    readable = (
+        "reports",
+        "harness.records",
+        "harness.statistics",
+        "harness.uses",
+        "harness.errors",
+    )
     none_of([e for e in of("reports") if e.root in OURS and not e.within(*readable)])
 
 

@@ -1,0 +1,51 @@
+"""What a claim's proof comes to: figures, each with its own interval and its limit."""
+
+from dataclasses import dataclass
+
+from scipy import stats
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measured or simulated figure. `low` and `high` are its own 95% interval, if it has one.
+
+    most, least: what the claim allows; None on both sides for a figure that is only told.
+    control: a naive way that must fail, shown beside ours; its limit says how badly.
+    """
+
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    most: float | None = None
+    least: float | None = None
+    unit: str = "share"  # or `ratio`, `us`, `percent`, `count`
+    control: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether it keeps its limits; the figure itself counts, not its interval."""
+        above = self.most is not None and not self.value <= self.most
+        below = self.least is not None and not self.value >= self.least
+        return not (above or below)
+
+
+def rate(
+    name: str,
+    count: int,
+    trials: int,
+    most: float | None = None,
+    least: float | None = None,
+    control: bool = False,
+) -> Figure:
+    """A share of independent trials, with its exact interval (Clopper and Pearson 1934)."""
+    interval = stats.binomtest(int(count), trials).proportion_ci(0.95)
+    return Figure(
+        name,
+        count / trials,
+        float(interval.low),
+        float(interval.high),
+        most,
+        least,
+        control=control,
+    )

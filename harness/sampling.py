@@ -1,0 +1,97 @@
+"""How many launches, and of whom: pure functions on arrays, no input or output.
+
+A launch is what costs, so it goes where a verdict is still open:
+
+    looks   after 3, 4 and 5 launches, a contender that is far behind takes no further part;
+    plan    after the sixth, once: as many launches as each contender's own distance from
+            the best asks for;
+    rounds  in a launch, from what a launch and a round cost, and how much each varies.
+
+Looking early and often is what makes false alarms, so the looks are at 99.9% (Haybittle,
+Brit. J. Radiol. 44, 793, 1971; Peto et al., Brit. J. Cancer 34, 585, 1976: an interim
+look at so high a level leaves the final one its 95%), and a contender must be behind by
+half besides. The plan is Stein's (Ann. Math. Statist. 16, 243, 1945), with a width that
+is relative to the distance; `bakeoff prove planning` simulates all of it. What is left out on
+purpose: a contender is never closed for being *near* the best.
+"""
+
+import math
+
+import numpy as np
+
+from harness import statistics
+from harness.statistics import MARGIN
+
+FIRST_STAGE = statistics.LEAST_LAUNCHES
+MOST_LAUNCHES = 20
+LOOKS = (3, 4, 5)
+FAR = math.log(1.5)  # three launches can lie close together by chance: demand a distance as well
+HALF_WIDTH = 0.02
+# Of what lies between the ratio and the margin: enough to stay clear of it, twice over.
+RELATIVE = 0.5
+MOST_SQUARES = 4
+
+
+def far_behind(logs: np.ndarray) -> bool:
+    """Whether a contender's log ratios over the best, one a launch, settle it early.
+
+    True where the 99.9% interval lies beyond the margin and the mean beyond 1.5 times.
+    """
+    if len(logs) not in LOOKS or not np.isfinite(logs).all():
+        return False
+    low, _ = statistics.t_interval(logs, statistics.LOOK_CONFIDENCE)
+    return bool(low > MARGIN and np.mean(logs) > FAR)
+
+
+def half_width(mean: float) -> float:
+    """The half-width that a verdict at this mean log ratio wants: 2%, or more when far off.
+
+    A contender that takes three times as long needs no interval of 2%.
+    """
+    return max(HALF_WIDTH, RELATIVE * (abs(mean) - MARGIN))
+
+
+def launches_planned(first_stage: np.ndarray) -> int:
+    """Launches in all of a contender, from its log ratios over the best in the first stage."""
+    if len(first_stage) < 2 or not np.isfinite(first_stage).all():
+        return len(first_stage)
+    wanted = half_width(float(np.mean(first_stage)))
+    return min(MOST_LAUNCHES, statistics.stein_launches(first_stage, wanted))
+
+
+def best_rounds(
+    launch_seconds: float, round_seconds: float, round_spread: float, launch_spread: float
+) -> float:
+    """R* = sqrt(c_launch / c_round) s_round / s_launch: the least variance for the time.
+
+    launch_seconds: what a launch costs beside its rounds. The spreads are standard
+    deviations of log ratios: between rounds of a launch, and between launches beside
+    that. inf where launches do not differ. (Kalibera and Jones, ISMM 2013, section 6.)
+    """
+    if round_spread == 0:
+        return 1.0
+    if launch_spread == 0 or round_seconds == 0:
+        return math.inf
+    return math.sqrt(launch_seconds / round_seconds) * round_spread / launch_spread
+
+
+def spreads(rounds: list[np.ndarray]) -> tuple[float, float]:
+    """Standard deviations between rounds, and between launches, of one pair's log ratios.
+
+    `rounds` holds a launch's log ratios, round by round, for each launch. The second is
+    the launch means' variance less what the rounds bring into it; at least 0.
+    """
+    kept = [values for values in rounds if len(values) > 1]
+    if len(kept) < 2:
+        return math.nan, math.nan
+    within = float(np.mean([np.var(values, ddof=1) for values in kept]))
+    brought = float(np.mean([np.var(values, ddof=1) / len(values) for values in kept]))
+    between = float(np.var([np.mean(values) for values in kept], ddof=1)) - brought
+    return math.sqrt(within), math.sqrt(max(between, 0.0))
+
+
+def whole_squares(rounds: float, square: int, most: int = MOST_SQUARES) -> int:
+    """Rounds as whole Williams squares of `square` rounds: at least one, at most `most`."""
+    if math.isnan(rounds):
+        return square
+    return square * int(min(most, max(1, round(min(rounds, 1e6) / square))))

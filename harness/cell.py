@@ -107,6 +107,13 @@ class Cell:
             return True
         return bool(np.isfinite(self.adapter.dump(self._last_loss, "matrix")).all())
 
+    def fetch(self, result: Any) -> None:
+        """Brings a result to the host: the output, or the loss. Whoever has it has waited."""
+        if self.direction == "infer":
+            self.answer(result)
+        else:
+            self.loss(result)
+
     def loss(self, result: Any) -> float | None:
         """The loss that a call returned; None for inference."""
         if self.direction == "infer":

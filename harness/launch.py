@@ -72,6 +72,7 @@ class Launcher:
             precision=precision,
             threads=self.threads,
             cpus=self.cpus,
+            **({"planted": contender.planted} if contender.planted else {}),
         )
 
     def close(self, worker: WorkerProcess) -> None:

@@ -32,16 +32,16 @@ def describe(threads_used: int | None = None) -> dict[str, Any]:
     memory = psutil.virtual_memory
     return {
         "cpu": _cpuinfo("model name") or platform.processor() or None,
-        "cores_physical": _maybe(lambda: psutil.cpu_count(logical=False)),
-        "cores_logical": _maybe(psutil.cpu_count),
-        "affinity": _maybe(lambda: sorted(os.sched_getaffinity(0))),
+        "cores_physical": maybe(lambda: psutil.cpu_count(logical=False)),
+        "cores_logical": maybe(psutil.cpu_count),
+        "affinity": maybe(lambda: sorted(os.sched_getaffinity(0))),
         "threads_used": threads_used,
-        "memory_bytes": _maybe(lambda: memory().total),
-        "memory_available_bytes": _maybe(lambda: memory().available),
-        "governor": _text(CPUS / "cpu0/cpufreq/scaling_governor"),
+        "memory_bytes": maybe(lambda: memory().total),
+        "memory_available_bytes": maybe(lambda: memory().available),
+        "governor": read_text(CPUS / "cpu0/cpufreq/scaling_governor"),
         "turbo": _turbo(),
-        "load": _maybe(lambda: list(os.getloadavg())),
-        "os": _maybe(lambda: platform.freedesktop_os_release()["PRETTY_NAME"]),
+        "load": maybe(lambda: list(os.getloadavg())),
+        "os": maybe(lambda: platform.freedesktop_os_release()["PRETTY_NAME"]),
         "kernel": platform.release(),
         "hypervisor": _hypervisor(),
         "python": platform.python_version(),
@@ -51,7 +51,7 @@ def describe(threads_used: int | None = None) -> dict[str, Any]:
 
 def gpus() -> list[dict[str, Any]]:
     """NVIDIA GPUs in the driver's order: name, memory in bytes, driver; [] where none is seen."""
-    return _maybe(_ask_driver) or []
+    return maybe(_ask_driver) or []
 
 
 def _ask_driver() -> list[dict[str, Any]]:
@@ -88,7 +88,7 @@ def cpu_set(count: int | None = None) -> set[int]:
     """
     cores: dict[str, int] = {}
     for cpu in sorted(os.sched_getaffinity(0)):
-        siblings = _text(CPUS / f"cpu{cpu}/topology/thread_siblings_list")
+        siblings = read_text(CPUS / f"cpu{cpu}/topology/thread_siblings_list")
         cores.setdefault(siblings or str(cpu), cpu)
     return set(list(cores.values())[:count])
 
@@ -159,7 +159,7 @@ class Load:
             foreign = max(0.0, (busy - before[1]) - (ours - before[3])) / capacity
             stolen = (steal - before[2]) / capacity
         return {
-            "load1": _maybe(lambda: os.getloadavg()[0]),
+            "load1": maybe(lambda: os.getloadavg()[0]),
             "foreign_cpu_share": foreign,
             "steal_share": stolen,
         }
@@ -183,7 +183,7 @@ def _processor_seconds() -> tuple[float, float, float]:
     mine = {f"cpu{cpu}" for cpu in os.sched_getaffinity(0)}
     tick = os.sysconf("SC_CLK_TCK")
     total = busy = steal = 0
-    for line in (_text(Path("/proc/stat")) or "").splitlines():
+    for line in (read_text(Path("/proc/stat")) or "").splitlines():
         name, *rest = line.split()
         if name in mine:
             # user and nice hold the guests' time already
@@ -210,7 +210,7 @@ def _our_seconds() -> float:
 # --- small readers ------------------------------------------------------------------------
 
 
-def _maybe(look: Callable[[], Any]) -> Any:
+def maybe(look: Callable[[], Any]) -> Any:
     """What `look` finds, or None: a library, a file or a driver that is absent is no error."""
     try:
         return look()
@@ -218,12 +218,12 @@ def _maybe(look: Callable[[], Any]) -> Any:
         return None
 
 
-def _text(path: Path) -> str | None:
-    return _maybe(lambda: path.read_text().strip())
+def read_text(path: Path) -> str | None:
+    return maybe(lambda: path.read_text().strip())
 
 
 def _cpuinfo(key: str) -> str | None:
-    for line in (_text(Path("/proc/cpuinfo")) or "").splitlines():
+    for line in (read_text(Path("/proc/cpuinfo")) or "").splitlines():
         name, _, value = line.partition(":")
         if name.strip() == key:
             return value.strip()
@@ -231,10 +231,10 @@ def _cpuinfo(key: str) -> str | None:
 
 
 def _turbo() -> bool | None:
-    no_turbo = _text(CPUS / "intel_pstate/no_turbo")
+    no_turbo = read_text(CPUS / "intel_pstate/no_turbo")
     if no_turbo is not None:
         return no_turbo == "0"
-    boost = _text(CPUS / "cpufreq/boost")
+    boost = read_text(CPUS / "cpufreq/boost")
     return None if boost is None else boost == "1"
 
 
@@ -242,4 +242,4 @@ def _hypervisor() -> str | None:
     """A virtual machine's vendor as its firmware tells it; None on bare metal, or if it hides."""
     if "hypervisor" not in (_cpuinfo("flags") or "").split():
         return None
-    return _text(Path("/sys/class/dmi/id/sys_vendor")) or "unknown"
+    return read_text(Path("/sys/class/dmi/id/sys_vendor")) or "unknown"

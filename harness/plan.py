@@ -54,6 +54,7 @@ class PlannedContender(msgspec.Struct):
     copy: int
     summary: str
     computes: bool = True
+    planted: float = 0.0  # a slowdown that is to be found, as a share of each call's own time
 
 
 class PlannedComparison(msgspec.Struct):

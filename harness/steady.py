@@ -43,7 +43,7 @@ class Frozen:
 
     def freeze(self, key: Key, warmed: dict[str, Any]) -> None:
         """Later launches warm up 1.5 times as long as the first one needed."""
-        self.warmup[key] = math.ceil(1.5 * warmed["calls"])
+        self.warmup[key] = math.ceil(1.5 * warmed["needed"])
         self.calls[key] = timing.calls_for(warmed["call"])
 
     def failed(self, key: Key, status: str) -> None:
@@ -255,10 +255,15 @@ class Setting:
             return
         frozen, limit = self.group.frozen, self.group.warmup_limit
         known = frozen.warmup.get(self.key)
-        warmed, self.failed = attempt(
-            lambda: self.worker.ask("warm", self.group.timeout, calls=known, limit=limit)
-        )
+        warmed, self.failed = attempt(lambda: self._warm(known, limit))
         self.worker.stop()
         if self.failed is None and known is None:
             frozen.freeze(self.key, warmed)
             self.record["warmup"] = warmed
+
+    def _warm(self, known: int | None, limit: float) -> dict[str, Any]:
+        """The first time, its `sync` is held to its word before anything is timed."""
+        warmed = self.worker.ask("warm", self.group.timeout, calls=known, limit=limit)
+        if known is None and self.group.contenders[self.name].computes:
+            self.worker.ask("waits", self.group.timeout)
+        return warmed

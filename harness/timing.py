@@ -20,6 +20,7 @@ Sync = Callable[[Any], None]
 MOST_CALLS = 200
 WINDOW = 0.1  # seconds of warm-up that are looked at together
 MOST_DROPPED = 5
+MOST_UNFINISHED = 0.3  # of queued calls' time after their sync: see `unfinished`
 
 
 def calls_for(seconds_per_call: float, seconds: float = 0.040) -> int:
@@ -98,7 +99,8 @@ def warm_up(step: Step, sync: Sync, limit: float) -> dict[str, Any]:
 
     A window is 20 calls or a tenth of a second, whichever ends first. Two agree when
     their lower quartiles differ by 1%, or by no more than the noise within a window.
-    Returns calls made, seconds, whether it became steady, and the seconds of a call.
+    Returns calls made, how many of them it needed (all before the last window, which only
+    confirms), seconds, whether it became steady, and the seconds of a call.
     """
     begin = time.perf_counter()
     made, before = 0, None
@@ -112,8 +114,59 @@ def warm_up(step: Step, sync: Sync, limit: float) -> dict[str, Any]:
         spent = time.perf_counter() - begin
         steady = before is not None and now.agrees_with(before)
         if steady or spent > limit:
-            return {"calls": made, "seconds": spent, "steady": steady, "call": now.quartile * 1e-9}
+            needed = made - len(window)
+            return {
+                "calls": made,
+                "needed": needed if steady else made,
+                "seconds": spent,
+                "steady": steady,
+                "call": now.quartile * 1e-9,
+            }
         before = now
+
+
+def unfinished(step: Step, sync: Sync, fetch: Callable[[Any], None], tries: int = 3) -> float:
+    """How much of some queued calls' time comes after `sync` has returned: 0 is as it must be.
+
+    Calls of about 20 ms are queued, `sync` ends them, and their last result is fetched to
+    the host twice: what the first fetch takes longer than the second, it has waited. The
+    least share of several tries, so that a disturbance accuses nobody.
+    """
+    clock = time.perf_counter
+    begin = clock()
+    fetch(step())
+    calls = calls_for(clock() - begin, 0.020)
+    shares = []
+    for _ in range(tries):
+        begin = clock()
+        for _ in range(calls):
+            result = step()
+        sync(result)
+        synced_at = clock()
+        fetch(result)
+        fetched = clock()
+        fetch(result)
+        again = clock() - fetched
+        waited = max(0.0, fetched - synced_at - again)
+        shares.append(waited / (waited + synced_at - begin))
+    return min(shares)
+
+
+def slowed(step: Step, sync: Sync, share: float) -> Step:
+    """The same call, made slower by a share of its own time: a difference of known size."""
+    clock = time.perf_counter
+
+    def slow() -> Any:
+        begin = clock()
+        result = step()
+        sync(result)
+        end = clock()
+        end += share * (end - begin)
+        while clock() < end:
+            pass
+        return result
+
+    return slow
 
 
 class _Window:

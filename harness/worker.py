@@ -47,8 +47,13 @@ class Worker:
         precision: str,
         threads: int,
         cpus: list[int] | None = None,
+        planted: float = 0.0,
     ) -> dict[str, Any]:
-        """Import the framework and settle what is settled once per process."""
+        """Import the framework and settle what is settled once per process.
+
+        planted: a slowdown that is to be found, as a share of each call's own time.
+        """
+        self.planted = planted
         if cpus:
             os.sched_setaffinity(0, cpus)
         begin = time.perf_counter()
@@ -78,6 +83,8 @@ class Worker:
         resized = catalogue.get(workload).resized(size)
         self.cell = Cell(self.adapter, resized, batch, direction, rows)
         self.cell.build()
+        if self.planted:
+            self.cell.step = timing.slowed(self.cell.step, self.cell.sync, self.planted)
         return {"load": time.perf_counter() - begin}
 
     def first(self) -> dict[str, Any]:
@@ -140,6 +147,14 @@ class Worker:
         if not self.cell.finite():
             return {"failed": "wrong", "reason": "the loss is no longer finite after one turn"}
         return {"turn": turn}
+
+    def waits(self) -> dict[str, Any]:
+        """Whether this adapter's `sync` waits for the work: else every figure is a lie."""
+        share = timing.unfinished(self.cell.step, self.cell.sync, self.cell.fetch)
+        if share <= timing.MOST_UNFINISHED:
+            return {"unfinished": share}
+        reason = f"its sync does not wait: {share:.0%} of the time of its calls comes after it"
+        return {"failed": "wrong", "reason": reason}
 
     def memory(self) -> dict[str, Any]:
         return {"peak_rss_bytes": _resident("VmHWM"), "memory": self.adapter.memory()}

@@ -81,7 +81,7 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         size=words.size,
         interval=words.interval,
         label=charts.label,
-        plain=_plain,
+        plain=words.plain,
     )
     script = _script()
     return environment.get_template("page.html.j2").render(
@@ -137,19 +137,6 @@ def rows_of_manifest(analysis: Analysis) -> list[dict[str, Any]]:
         known = {json.dumps(v, sort_keys=True, default=str) for v in values if v is not None}
         rows.append({"key": key, "values": values, "differs": len(known) > 1})
     return rows
-
-
-def _plain(value: Any) -> str:
-    """Any value of a manifest or environment, for a cell of a table."""
-    if value is None or value == "":
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list | tuple):
-        return ", ".join(_plain(v) for v in value) or "-"
-    if isinstance(value, dict):
-        return ", ".join(f"{k}: {_plain(v)}" for k, v in value.items())
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _visible(value: Any) -> Any:

@@ -1,5 +1,7 @@
 """Numbers in words: the same in the terminal, on the page and in sentences."""
 
+from typing import Any
+
 
 def seconds(value: float | None) -> str:
     """1.23 s, 4.56 ms, 7.89 us: three figures."""
@@ -48,3 +50,16 @@ def interval(confidence: float) -> str:
 def launches(count: int) -> str:
     """How many launches it would take; past what a run can hold, no number means much."""
     return f"about {count} launches" if count <= 100 else "only hundreds of launches"
+
+
+def plain(value: Any) -> str:
+    """Any value of a manifest or environment, for a cell of a table."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(plain(v) for v in value) or "-"
+    if isinstance(value, dict):
+        return ", ".join(f"{k}: {plain(v)}" for k, v in value.items())
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

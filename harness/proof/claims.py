@@ -21,6 +21,9 @@ class Figure:
     least: float | None = None
     unit: str = "share"  # or `ratio`, `us`, `percent`, `count`
     control: bool = False
+    # A point of a curve: the curve's name, and where on the horizontal axis it lies.
+    series: str | None = None
+    x: float | None = None
 
     @property
     def ok(self) -> bool:

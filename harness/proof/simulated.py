@@ -68,6 +68,28 @@ def power(trials: int) -> list[Figure]:
         what = f"{slowdown:.0%} slower, {launches} launches"
         found.append(rate(f"{what}: found", seen, trials, least=least))
         found.append(rate(f"{what}: the interval holds the truth", covered, trials, least=0.93))
+    return found + _power_curves(trials // 10)
+
+
+def _power_curves(trials: int, spread: float = 0.018) -> list[Figure]:
+    """How often a slowdown of a given size is called slower: by launches."""
+    found = []
+    for launches in (6, 8, 10, 20):
+        rng = np.random.default_rng(22)
+        for percent in (0, 1, 2, 3, 4, 5, 6, 8):
+            truth = math.log1p(percent / 100)
+            seen = sum(
+                statistics.compare(sample).verdict in SLOWER
+                for sample in rng.normal(truth, spread, (trials, launches))
+            )
+            found.append(
+                Figure(
+                    f"{percent}% slower, {launches} launches: called slower",
+                    seen / trials,
+                    series=f"{launches} launches",
+                    x=float(percent),
+                )
+            )
     return found
 
 

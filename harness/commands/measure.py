@@ -1,0 +1,251 @@
+"""Measuring: run, and setup, which makes the environments for it."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from harness import environments, inventory, machine, plan, records
+from harness import suite as suites
+from harness.commands.common import (
+    RESULTS,
+    Device,
+    Python,
+    app,
+    device_of,
+    escape,
+    folder_of,
+    is_current,
+    table,
+    write_page,
+)
+from harness.errors import Wrong
+
+
+@app.command()
+def run(
+    suite: Annotated[
+        str | None,
+        typer.Option("--suite", "-s", help="A suite's name, or the path of your own TOML file."),
+    ] = None,
+    contenders: Annotated[
+        str | None,
+        typer.Option("--contenders", "-c", help="Such as torch,torch:compile,jax. Default: all."),
+    ] = None,
+    workloads: Annotated[
+        str | None,
+        typer.Option("--workloads", "-w", help="Only these, by name or glob: 'resnet*'."),
+    ] = None,
+    device: Device = None,
+    precision: Annotated[str | None, typer.Option(help="float32 or float64.")] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Wall time of measuring: 90s, 10m, 1h. Default: the suite's.")
+    ] = None,
+    run_id: Annotated[str | None, typer.Option(help="The run's name. Default: the time.")] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Measure what is missing of this run.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="What would be measured, and how long; then stop.")
+    ] = False,
+    python: Python = "own",
+    launches: Annotated[
+        int | None,
+        typer.Option(min=1, help="Exactly so many launches. Default: 6, then what it takes."),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="For every worker. Default: physical cores.")
+    ] = None,
+    allocator: Annotated[
+        str, typer.Option(help="'tuned' (glibc keeps its memory; see METHOD) or 'as-shipped'.")
+    ] = "tuned",
+    timeout: Annotated[
+        float, typer.Option(min=1, help="Seconds after which one request to a worker is ended.")
+    ] = 600.0,
+    page: Annotated[bool, typer.Option(help="Write the HTML page at the end.")] = True,
+) -> None:
+    """Measure a suite, print the verdicts, write the page.
+
+    Examples: `bakeoff run` · `bakeoff run -c torch,jax -w resnet18` ·
+    `bakeoff run --suite full --budget 2h` · `bakeoff run --resume RUN`
+    """
+    console = Console()
+    if resume is not None:
+        given = {
+            "--suite": suite,
+            "--contenders": contenders,
+            "--workloads": workloads,
+            "--run-id": run_id,
+            "--precision": precision,
+        }
+        extra = [name for name, value in given.items() if value is not None]
+        if extra:
+            raise Wrong(f"--resume goes on with the run's own plan: leave out {', '.join(extra)}")
+        folder = folder_of(resume)
+        planned = plan.read(folder)
+        current = planned.settings["python"] == "current"
+        rows = inventory.contenders(planned.settings["device"], current)
+        plan.refuse_change(planned.fingerprint, plan.fingerprint(_versions(planned, rows)))
+        if budget is not None:
+            planned.budget_s = plan.seconds(budget)
+        return _measure(planned, folder, console, timeout, page)
+    if allocator not in ("tuned", "as-shipped"):
+        raise Wrong(f"--allocator {allocator}: expected tuned or as-shipped")
+    chosen = device_of(device)
+    current = is_current(python)
+    loaded = suites.load(suite or ("quick" if chosen == "cpu" else "full"))
+    comparisons = plan.select(loaded, workloads, precision)
+    rows = inventory.contenders(chosen, current)
+    asked = inventory.parse_list(contenders) if contenders else _everyone(loaded, rows)
+    able = {row["name"] for row in rows if row["available"]}
+    taking = [c for c in asked if _single(c.name) in able]
+    absent = [
+        {"name": row["name"], "reason": row["reason"]}
+        for row in rows
+        if not row["available"] and (not contenders or row["name"] in map(_plain, asked))
+    ]
+    if not taking:
+        reasons = "; ".join(f"{a['name']}: {a['reason']}" for a in absent)
+        raise Wrong(f"no contender can run here: {reasons}")
+    name = plan.check_run_name(_run_name(loaded.name) if run_id is None else run_id)
+    folder = RESULTS / name
+    if folder.exists():
+        raise Wrong(f"run '{name}' exists already; choose another --run-id, or --resume {name}")
+    count = machine.threads(threads)
+    settings = {
+        "device": chosen,
+        "python": "current" if current else "own",
+        "threads": count,
+        "cpus": sorted(machine.cpu_set(count)),
+        "allocator": allocator,
+        "warmup_limit_s": 3.0 if loaded.name in ("quick", "smoke") else 30.0,
+        "margin": 0.03,
+        "launches": launches,
+    }
+    versions = {row["adapter"]: row["version"] or "" for row in rows if row["name"] in able}
+    planned, estimates = plan.make(
+        run=name,
+        command=plan.command_line(),
+        suite=loaded,
+        comparisons=comparisons,
+        contenders=taking,
+        absent=absent,
+        device=chosen,
+        budget=plan.seconds(budget) if budget else None,
+        explicit=workloads is not None,
+        settings=settings,
+        versions={c.adapter: versions[c.adapter] for c in taking},
+    )
+    if dry_run:
+        _show_plan(planned, estimates, console)
+        return
+    for gone in absent:
+        console.print(f"[yellow]Absent:[/] {gone['name']}: {escape(gone['reason'])}")
+    folder.mkdir(parents=True)
+    plan.write(planned, folder)
+    _measure(planned, folder, console, timeout, page)
+
+
+@app.command()
+def setup(
+    adapters: Annotated[
+        list[str] | None, typer.Argument(metavar="[ADAPTER]...", help="Default: all.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda.")] = None,
+) -> None:
+    """Make the frameworks' environments, or what is missing of them.
+
+    Example: `bakeoff setup torch jax`
+    """
+    kind = device_of(device).partition(":")[0]
+    failed = environments.setup(adapters or [], kind)
+    raise typer.Exit(1 if failed else 0)
+
+
+# --- the parts of `run` -------------------------------------------------------------------
+
+
+def _measure(
+    planned: plan.Plan, folder: Path, console: Console, timeout: float, page: bool
+) -> None:
+    from harness.progress import Progress
+    from harness.runner import Runner
+    from reports import terminal, verdicts
+
+    console.print(f"Run [bold]{planned.run}[/]: {len(planned.comparisons)} comparisons")
+    labels = {c.name: c.summary for c in planned.contenders}
+    stopped = False
+    with Progress(console, planned.budget_s, labels) as progress:
+        try:
+            Runner(planned, folder, progress, timeout).run()
+        except KeyboardInterrupt:
+            stopped = True
+    run = records.read(folder)
+    terminal.render(verdicts.analyse(run), console)
+    if page:
+        _try_page(folder, console)
+    if stopped:
+        console.print(f"Interrupted. Go on with: bakeoff run --resume {planned.run}")
+        raise typer.Exit(130)
+
+
+def _try_page(folder: Path, console: Console) -> None:
+    """The page of what was just measured; where its libraries are absent, how to get it."""
+    try:
+        path = write_page(folder, None, None)
+    except Wrong as wrong:
+        console.print(f"[yellow]No page:[/] {escape(str(wrong))}")
+    else:
+        console.print(f"The page: {path}", soft_wrap=True)
+
+
+def _show_plan(planned: plan.Plan, estimates: dict[str, plan.Estimate], console: Console) -> None:
+    """--dry-run: a row a comparison, and the sum against the budget."""
+    total = plan.launching(len(planned.contenders))
+    rows = []
+    for comparison in planned.comparisons:
+        estimate = estimates[comparison.id]
+        total += estimate.total
+        parts = (estimate.cold, estimate.first, estimate.launch, estimate.total)
+        rows.append(
+            (comparison.id, str(len(comparison.contenders)), *(f"{p:.0f} s" for p in parts))
+        )
+    heads = ("comparison", "contenders", "cold", "first launch", "each later one", "six launches")
+    table(console, f"Would measure ({planned.suite['title']})", heads, rows)
+    for left in planned.left_out:
+        console.print(f"[yellow]Does not fit:[/] {left['comparison']}: {left['reason']}")
+    for gone in planned.absent:
+        console.print(f"[yellow]Absent:[/] {gone['name']}: {escape(gone['reason'])}")
+    console.print(
+        f"About {total / 60:.1f} minutes for six launches, by estimate; the budget is "
+        f"{planned.budget_s / 60:.1f}. What takes longer loses rounds, then launches."
+    )
+
+
+def _everyone(suite: suites.Suite, rows: list[dict[str, Any]]) -> list[inventory.Contender]:
+    """The suite's contenders, or all that can be ranked here."""
+    if suite.contenders:
+        return inventory.parse_list(",".join(suite.contenders))
+    ranked = [row["name"] for row in rows if row["available"] and row["computes"]]
+    return [inventory.parse(name) for name in ranked]
+
+
+def _versions(planned: plan.Plan, rows: list[dict[str, Any]]) -> dict[str, str]:
+    taking = {c.adapter for c in planned.contenders}
+    return {
+        r["adapter"]: r["version"] or "" for r in rows if r["adapter"] in taking and r["version"]
+    }
+
+
+def _single(name: str) -> str:
+    return name.partition("#")[0]
+
+
+def _plain(contender: inventory.Contender) -> str:
+    return _single(contender.name)
+
+
+def _run_name(suite: str) -> str:
+    return f"{datetime.now():%Y%m%d-%H%M%S}-{Path(suite).stem}"

@@ -1,0 +1,136 @@
+"""What there is, and what was found: list, show, report."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from harness import inventory, machine, records
+from harness import suite as suites
+from harness.commands.common import (
+    Device,
+    Json,
+    Python,
+    app,
+    device_of,
+    escape,
+    folder_of,
+    is_current,
+    print_json,
+    table,
+    write_page,
+)
+
+
+@app.command("list")
+def list_(json_: Json = False, device: Device = None, python: Python = "own") -> None:
+    """What can be measured here: contenders, workloads, suites, devices.
+
+    Example: `bakeoff list`
+    """
+    from suites import catalogue
+
+    chosen = device_of(device)
+    rows = inventory.contenders(chosen, is_current(python))
+    workloads = [w for w in catalogue.load().values() if w.kind not in ("check", "probe")]
+    chosen_suites = [suites.load(name) for name in suites.names()]
+    if json_:
+        print_json(
+            {
+                "contenders": rows,
+                "workloads": [
+                    {
+                        "name": w.name,
+                        "kind": w.kind,
+                        "input": list(w.input),
+                        "batch": w.batch,
+                        "summary": w.summary,
+                    }
+                    for w in workloads
+                ],
+                "suites": [
+                    {
+                        "name": s.name,
+                        "title": s.title,
+                        "summary": s.summary,
+                        "comparisons": len(s.comparisons),
+                        "budget": s.budget,
+                    }
+                    for s in chosen_suites
+                ],
+                "devices": machine.devices(),
+            }
+        )
+        return
+    console = Console()
+    table(
+        console,
+        f"Contenders on {chosen}",
+        ("name", "version", "", "what it is"),
+        [
+            (
+                row["name"],
+                row["version"] or "",
+                "[green]ready[/]" if row["available"] else "[yellow]absent[/]",
+                row["summary"] if row["available"] else escape(row["reason"]),
+            )
+            for row in rows
+        ],
+    )
+    table(
+        console,
+        "Suites",
+        ("name", "comparisons", "budget", "what for"),
+        [(s.name, str(len(s.comparisons)), s.budget, escape(s.summary)) for s in chosen_suites],
+    )
+    shown = [w for w in workloads if not w.name.startswith("deepbench_")]
+    table(
+        console,
+        "Workloads",
+        ("name", "kind", "input", "batch", "what it is"),
+        [
+            (w.name, w.kind, "x".join(map(str, w.input)), str(w.batch), escape(w.summary))
+            for w in shown
+        ],
+    )
+    console.print(f"and {len(workloads) - len(shown)} shapes of DeepBench (deepbench_*)")
+    console.print(f"Devices: {', '.join(machine.devices())}")
+
+
+@app.command()
+def show(
+    run: Annotated[str, typer.Argument(help="A run's name or folder; default: the latest.")] = "",
+    json_: Json = False,
+) -> None:
+    """The verdicts of a run, in the terminal.
+
+    Example: `bakeoff show` · `bakeoff show RUN --json`
+    """
+    from reports import terminal, verdicts
+
+    analysis = verdicts.analyse(records.read(folder_of(run)))
+    if json_:
+        print_json(asdict(analysis))
+    else:
+        terminal.render(analysis, Console())
+
+
+@app.command()
+def report(
+    run: Annotated[str, typer.Argument(help="A run's name or folder; default: the latest.")] = "",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Default: reports/html/RUN.html")
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+) -> None:
+    """Write the HTML page of a run: one file, no network needed.
+
+    Example: `bakeoff report --open`
+    """
+    path = write_page(folder_of(run), output, title)
+    print(path)
+    if open_:
+        typer.launch(str(path))

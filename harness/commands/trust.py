@@ -1,0 +1,166 @@
+"""Whether to trust it: doctor, calibrate, prove."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.commands.common import RESULTS, Device, Json, app, device_of, print_json
+from harness.plan import check_run_name
+
+STATES = {"ok": "green", "note": "cyan", "warn": "yellow"}
+
+
+@app.command()
+def doctor(json_: Json = False) -> None:
+    """What on this machine would spoil a measurement. Exit status 1 where something would.
+
+    Example: `bakeoff doctor`
+    """
+    from harness import doctor as examination
+
+    findings = examination.examine()
+    if json_:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        console = Console()
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for finding in findings:
+            advice = f"\n→ {finding.advice}" if finding.advice else ""
+            table.add_row(
+                Text(finding.state, style=STATES[finding.state]),
+                Text(finding.name),
+                Text(finding.what + advice),
+            )
+        console.print(table)
+    raise typer.Exit(1 if any(finding.state == "warn" for finding in findings) else 0)
+
+
+@app.command()
+def calibrate(
+    device: Device = None,
+    run_id: Annotated[str | None, typer.Option(help="The run's name. Default: the time.")] = None,
+    json_: Json = False,
+) -> None:
+    """What this machine can resolve: noise floor, smallest difference. About five minutes.
+
+    One contender is measured against itself, and against itself made 5% slower.
+
+    Example: `bakeoff calibrate`
+    """
+    from harness.proof import calibrate as calibration
+
+    console = Console(stderr=json_)
+    name = check_run_name(run_id or f"{datetime.now():%Y%m%d-%H%M%S}-calibrate")
+    found = _watched(
+        console,
+        lambda say: calibration.measure(RESULTS / name, say, device_of(device)),
+        f"bakeoff calibrate --run-id {name}",
+    )
+    if json_:
+        print_json({"run": name, **found})
+        return
+    console.print()
+    for sentence in calibration.sentences(found):
+        console.print(Text(sentence), soft_wrap=True)
+    console.print(Text(f"Run {name}; `bakeoff show {name}` has every comparison.", style="dim"))
+
+
+@app.command()
+def prove(
+    claims: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[CLAIM]...", help="By number or name. Default: all."),
+    ] = None,
+    short: Annotated[
+        bool, typer.Option("--short", help="A cut of minutes: fewer trials, few live launches.")
+    ] = False,
+    name: Annotated[
+        str, typer.Option("--run-id", help="The campaign's folder; one that is there goes on.")
+    ] = "prove",
+    page: Annotated[bool, typer.Option(help="Write the HTML page at the end.")] = True,
+    json_: Json = False,
+) -> None:
+    """Prove the method: every claim of docs/method.md, with figures. Hours for all of it.
+
+    Exit status 1 where a claim does not hold.
+
+    Examples: `bakeoff prove coverage drift` · `bakeoff prove 2` · `bakeoff prove --short`
+    """
+    from harness.proof import campaign
+
+    console = Console(stderr=json_)
+    parts = campaign.select(claims or [], short)
+    folder = RESULTS / check_run_name(name)
+    found = _watched(
+        console,
+        lambda say: campaign.run(folder, parts, short, say),
+        f"bakeoff prove --run-id {name}",
+    )
+    if page:
+        from reports import proof
+
+        console.print(f"The page: {proof.write(campaign.read(folder), name)}", soft_wrap=True)
+    if json_:
+        print_json(found)
+    raise typer.Exit(0 if all(finding["ok"] for finding in found) else 1)
+
+
+def _watched(console: Console, do: Callable[[Callable[..., None]], Any], again: str) -> Any:
+    """Runs it, with a line for whatever happens; interrupted, it says how to go on."""
+    try:
+        return do(_Teller(console))
+    except KeyboardInterrupt:
+        console.print(f"Interrupted. Go on with: {again}")
+        raise typer.Exit(130) from None
+
+
+class _Teller:
+    """What a campaign says: its parts and findings, and now and then where a run stands."""
+
+    def __init__(self, console: Console):
+        self.console = console
+
+    def __call__(self, what: str, **told: Any) -> None:
+        if what == "part":
+            part = told["part"]
+            self.console.print(Text(f"{part.claim:2d}  {part.title} ({part.how})", style="bold"))
+        elif what == "group":
+            text = f"    launch {told['launch']}, {len(told['comparisons'])} comparisons"
+            self.console.print(Text(text, style="dim"))
+        elif what == "finding":
+            self._finding(told["finding"])
+        elif what == "budget":
+            self.console.print(Text(f"    {told['reason']}", style="yellow"))
+
+    def _finding(self, finding: dict[str, Any]) -> None:
+        for figure in finding["figures"]:
+            text = Text(f"    {'holds' if figure['ok'] else 'FAILS'}  ")
+            text.stylize("green" if figure["ok"] else "bold red")
+            self.console.print(text + Text(in_words(figure)), soft_wrap=True)
+
+
+def in_words(figure: dict[str, Any]) -> str:
+    """A figure, its interval and its limit in a line."""
+
+    def number(value: float) -> str:
+        if figure["unit"] == "share":
+            return f"{100 * value:.2f}%"
+        return f"{value:.3f}{' µs' if figure['unit'] == 'us' else ''}"
+
+    text = f"{figure['name']}: {number(figure['value'])}"
+    if figure["low"] is not None:
+        text += f" ({number(figure['low'])} to {number(figure['high'])})"
+    limits = [
+        f"{word} {number(figure[key])}"
+        for key, word in (("most", "at most"), ("least", "at least"))
+        if figure[key] is not None
+    ]
+    if limits:
+        text += f"; {'a control, ' if figure['control'] else ''}{' and '.join(limits)} wanted"
+    return text

@@ -1,0 +1,285 @@
+"""The doctor: what on this machine would spoil a measurement, looked at beforehand.
+
+Every check looks at one thing and gives a finding: `ok`, `note` (it belongs to what is
+measured here, and cannot or need not be changed), or `warn` (it can be mended, and a
+measurement is worth more afterwards). What a machine does not tell is no finding.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness import environments, machine, statistics
+from harness.processes import ROOT
+
+SYS, CGROUP = Path("/sys"), Path("/sys/fs/cgroup")
+HOT = 85.0  # degrees Celsius, from which processors and GPUs begin to slow down
+LEAST_MEMORY = 6e9  # `quick` peaks at about 5 GB
+LEAST_DISK = 1e9
+SLOW_CLOCK = 1e-6  # seconds that one reading may take
+# What slows a GPU down for a cause that is not the work itself (nvml.h, nvmlClocksEventReasons).
+HARDWARE_SLOWDOWN, THERMAL_SOFT, THERMAL_HARD, POWER_BRAKE = 0x8, 0x20, 0x40, 0x80
+
+
+@dataclass(frozen=True)
+class Finding:
+    name: str
+    state: str  # ok, note, warn
+    what: str
+    advice: str = ""
+
+
+def examine() -> list[Finding]:
+    """Every finding, in the order of what spoils most. Takes about two seconds."""
+    checks: tuple[Callable[[], Iterator[Finding]], ...] = (
+        _load, _cores, _frequency, _heat, _memory, _virtual, _clock, _disk, _gpus, _environments,
+    )  # fmt: skip
+    return [finding for check in checks for finding in check()]
+
+
+def _load() -> Iterator[Finding]:
+    load = machine.busy_now()
+    reason = statistics.busy(load)
+    if reason:
+        yield Finding("load", "warn", reason, f"close other programs{_busiest()}")
+    else:
+        share = load["foreign_cpu_share"]
+        what = "idle" if share is None else f"others take {share:.0%} of the processors"
+        yield Finding("load", "ok", what)
+
+
+def _busiest() -> str:
+    """The program that takes most, by name: so that one knows what to close."""
+    import psutil
+
+    mine = {os.getpid(), *(c.pid for c in psutil.Process().children(recursive=True))}
+    others = [p for p in psutil.process_iter(["name", "pid"]) if p.pid not in mine]
+    for process in others:
+        machine.maybe(process.cpu_percent)
+    time.sleep(0.2)
+    shares = [(machine.maybe(p.cpu_percent) or 0.0, p.info["name"]) for p in others]
+    share, name = max(shares, default=(0.0, ""))
+    return f"; the busiest is {name} ({share:.0f}% of a core)" if share > 5 else ""
+
+
+def _cores() -> Iterator[Finding]:
+    usable, threads = len(os.sched_getaffinity(0)), machine.threads()
+    quota = _quota()
+    if quota is not None and quota < threads:
+        yield Finding(
+            "cores",
+            "warn",
+            f"a control group allows {quota:g} processors, and {threads} threads would be used",
+            f"measure with --threads {max(1, int(quota))}: else the kernel stops workers mid-call",
+        )
+        return
+    siblings = f", on {usable} logical processors" if usable != threads else ""
+    yield Finding("cores", "ok", f"{threads} threads, one for each physical core{siblings}")
+
+
+def _quota() -> float | None:
+    """Processors that a container may use: cgroup v2's cpu.max, "200000 100000" for two."""
+    text = machine.read_text(CGROUP / "cpu.max")
+    if text is None or text.startswith("max"):
+        return None
+    quota, _, period = text.partition(" ")
+    return machine.maybe(lambda: int(quota) / int(period))
+
+
+def _frequency() -> Iterator[Finding]:
+    told = machine.describe()
+    governor, turbo = told["governor"], told["turbo"]
+    if governor in ("powersave", "ondemand", "conservative"):
+        yield Finding(
+            "governor",
+            "warn",
+            f"the frequency governor is {governor}: clocks follow the load",
+            "`cpupower frequency-set -g performance`",
+        )
+    elif governor:
+        yield Finding("governor", "ok", f"the frequency governor is {governor}")
+    if turbo:
+        yield Finding(
+            "turbo",
+            "note",
+            "turbo is on: clocks depend on heat and on how many cores work",
+            "turns cancel it between contenders; switch it off to compare runs of two days",
+        )
+
+
+def _heat() -> Iterator[Finding]:
+    zones = sorted((SYS / "class/thermal").glob("thermal_zone*/temp"))
+    degrees = [
+        int(text) / 1000 for zone in zones if (text := machine.read_text(zone) or "").isdigit()
+    ]
+    if degrees and max(degrees) >= HOT:
+        yield Finding(
+            "heat", "warn", f"it is at {max(degrees):.0f} °C", "let it cool, and clear its vents"
+        )
+    elif degrees:
+        yield Finding("heat", "ok", f"at most {max(degrees):.0f} °C")
+
+
+def _memory() -> Iterator[Finding]:
+    import psutil
+
+    free, swap = psutil.virtual_memory().available, psutil.swap_memory()
+    if free < LEAST_MEMORY:
+        yield Finding(
+            "memory",
+            "warn",
+            f"{free / 1e9:.1f} GB of memory are free, `quick` takes about 5",
+            "close other programs, or measure fewer --contenders at a time",
+        )
+    else:
+        yield Finding("memory", "ok", f"{free / 1e9:.0f} GB are free")
+    if swap.used > 0.1e9:
+        yield Finding(
+            "swap",
+            "warn",
+            f"{swap.used / 1e9:.1f} GB lie in swap: pages may come back in a turn",
+            "`swapoff -a && swapon -a` once there is memory enough",
+        )
+
+
+def _virtual() -> Iterator[Finding]:
+    vendor = machine.describe()["hypervisor"]
+    if vendor:
+        yield Finding(
+            "virtual machine",
+            "note",
+            f"a virtual machine ({vendor}): its neighbours are not seen, but their noise is",
+            "`bakeoff calibrate` tells what can be resolved here",
+        )
+
+
+def _clock() -> Iterator[Finding]:
+    source = machine.read_text(SYS / "devices/system/clocksource/clocksource0/current_clocksource")
+    begin = time.perf_counter()
+    for _ in range(1000):
+        time.perf_counter_ns()
+    cost = (time.perf_counter() - begin) / 1000
+    what = f"reading the clock{f' ({source})' if source else ''} takes {cost * 1e9:.0f} ns"
+    if cost > SLOW_CLOCK:
+        advice = "boot with a faster clock source, such as tsc"
+        yield Finding("clock", "warn", what, advice)
+    else:
+        yield Finding("clock", "ok", what)
+
+
+def _disk() -> Iterator[Finding]:
+    free = machine.maybe(lambda: shutil.disk_usage(ROOT).free)
+    if free is not None and free < LEAST_DISK:
+        what = f"{free / 1e9:.1f} GB of disk are free where results are kept"
+        yield Finding("disk", "warn", what, "make room: a run stops when it is full")
+
+
+# --- GPUs ---------------------------------------------------------------------------------------
+
+
+def _gpus() -> Iterator[Finding]:
+    """Through the driver's library; nothing where there is none."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+    except Exception:
+        return
+    try:
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            yield from _gpu(pynvml, pynvml.nvmlDeviceGetHandleByIndex(index), f"gpu {index}")
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _gpu(nvml: Any, handle: Any, name: str) -> Iterator[Finding]:
+    def ask(question: str, *arguments: Any) -> Any:
+        return machine.maybe(lambda: getattr(nvml, question)(handle, *arguments))
+
+    found = []
+    others = ask("nvmlDeviceGetComputeRunningProcesses") or []
+    if others:
+        pids = ", ".join(str(p.pid) for p in others)
+        advice = "end them, or give the run another GPU with --device cuda:N"
+        found.append(Finding(name, "warn", f"other processes compute on it: {pids}", advice))
+    limit, default = (
+        ask("nvmlDeviceGetPowerManagementLimit"),
+        ask("nvmlDeviceGetPowerManagementDefaultLimit"),
+    )
+    if limit and default and limit < default:
+        what = f"its power is limited to {limit / 1000:.0f} W of {default / 1000:.0f} W"
+        found.append(Finding(name, "note", what, "figures hold for this limit alone"))
+    degrees = ask("nvmlDeviceGetTemperature", 0)
+    if degrees and degrees >= HOT:
+        found.append(Finding(name, "warn", f"it is at {degrees} °C", "let it cool"))
+    reasons = ask("nvmlDeviceGetCurrentClocksEventReasons")
+    if reasons is None:
+        reasons = ask("nvmlDeviceGetCurrentClocksThrottleReasons") or 0
+    slowed = {
+        HARDWARE_SLOWDOWN: "a hardware slowdown",
+        THERMAL_SOFT: "heat",
+        THERMAL_HARD: "heat (hardware)",
+        POWER_BRAKE: "a power brake",
+    }
+    causes = [cause for bit, cause in slowed.items() if reasons & bit]
+    if causes:
+        advice = "mend the cause: turns measured meanwhile are of a slower GPU"
+        found.append(Finding(name, "warn", f"it is slowed by {' and '.join(causes)}", advice))
+    if ask("nvmlDeviceGetComputeMode") == 2:  # NVML_COMPUTEMODE_PROHIBITED
+        found.append(
+            Finding(name, "warn", "its compute mode is prohibited", "`nvidia-smi -c DEFAULT`")
+        )
+    elif ask("nvmlDeviceGetComputeMode") == 3:  # exclusive: one process
+        advice = "`nvidia-smi -c DEFAULT`: contenders stay loaded side by side"
+        found.append(Finding(name, "warn", "its compute mode admits one process alone", advice))
+    label = ask("nvmlDeviceGetName") or "a GPU"
+    yield from found or [Finding(name, "ok", f"{label}: free, and not slowed down")]
+
+
+# --- environments ---------------------------------------------------------------------------------
+
+
+def _environments() -> Iterator[Finding]:
+    folder = ROOT / ".envs"
+    for path in sorted(folder.glob("*/bin/python")):
+        name = path.parent.parent.name
+        clashes = overwritten(path.parent.parent)
+        if clashes:
+            what = f"{len(clashes)} libraries were overwritten by another package: {clashes[0]}"
+            advice = f"remove .envs/{name} and run `make env`: one framework an environment"
+            yield Finding(f"environment {name}", "warn", what, advice)
+    device = environments.default_device()
+    from adapters.core import discovery
+
+    absent = [n for n in discovery.names() if not environments.python_of(n, device)]
+    made = len(discovery.names()) - len(absent)
+    if absent:
+        what = f"not ready: {', '.join(absent)}"
+        yield Finding("environments", "note", what, "`make env` makes what is missing")
+    else:
+        yield Finding("environments", "ok", f"{made} adapters are ready")
+
+
+def overwritten(environment: Path) -> list[str]:
+    """Shared libraries of an environment that are not what their package put there.
+
+    Two packages that hold the same file (CUDA's libraries come in several) are installed
+    without complaint; the later one wins, and the earlier one's framework runs with it.
+    Told by the size that each package's RECORD gives.
+    """
+    found = []
+    for record in sorted(environment.glob("lib/python*/site-packages/*.dist-info/RECORD")):
+        for line in (machine.read_text(record) or "").splitlines():
+            name, _, rest = line.partition(",")
+            size = rest.rpartition(",")[2]
+            if ".so" not in Path(name).name or not size.isdigit():
+                continue
+            there = record.parent.parent / name
+            if there.is_file() and there.stat().st_size != int(size):
+                package = record.parent.name.partition("-")[0]
+                found.append(f"{name} of {package}")
+    return found

@@ -1,0 +1,174 @@
+"""The campaign: every claim of docs/method.md, with the figures that hold it up or break it.
+
+    bakeoff prove                 all of it: hours on two cores
+    bakeoff prove coverage drift  two of its parts
+    bakeoff prove --short         a cut for continuous integration: minutes
+
+Each part leaves `PART.json` in the campaign's folder once it is done; a second call goes
+on with what is missing, and inside a live part with the launches that are missing.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from harness import machine
+from harness.errors import Wrong
+from harness.proof import live, simulated, traces
+from harness.proof.claims import Figure
+
+Say = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One proof of one claim. `measure(folder, say, short)` gives its figures."""
+
+    name: str
+    claim: int
+    title: str
+    how: str  # simulated, traces, or live
+    measure: Callable[[Path, Say, bool], list[Figure]]
+    in_short: bool = True
+
+
+def _trials(whole: int, short: int) -> Callable[[bool], int]:
+    return lambda is_short: short if is_short else whole
+
+
+MANY = _trials(10_000, 2_000)
+SOME = _trials(1_000, 100)
+
+PARTS = (
+    Part(
+        "identical-traces", 1, "Identical contenders are called different in at most 5%",
+        "traces", lambda folder, say, short: traces.identical(MANY(short)),
+    ),
+    Part(
+        "identical-live", 1, "Identical contenders, live, beside a load on every core",
+        "live",
+        lambda folder, say, short: live.identical(
+            folder, 1 if short else 10, 8 if short else 20, say, loaded=True
+        ),
+    ),
+    Part(
+        "power", 2, "A planted slowdown of 3% or 5% is found",
+        "simulated", lambda folder, say, short: simulated.power(MANY(short)),
+    ),
+    Part(
+        "planted-live", 2, "A planted slowdown is found, live",
+        "live", lambda folder, say, short: live.planted(folder, 5, 20, say), in_short=False,
+    ),
+    Part(
+        "coverage", 3, "Intervals cover at least 93%, the planning of launches included",
+        "simulated", lambda folder, say, short: simulated.coverage(MANY(short)),
+    ),
+    Part(
+        "drift", 4, "Drift moves no ratio by more than 0.5%",
+        "traces", lambda folder, say, short: traces.drift(),
+    ),
+    Part(
+        "offsets", 5, "A process's lasting offset gives at most 6% false alarms",
+        "simulated", lambda folder, say, short: simulated.lasting_offsets(MANY(short)),
+    ),
+    Part(
+        "overhead", 6, "At most 0.3 microseconds are added to a call",
+        "live", lambda folder, say, short: live.overhead(),
+    ),
+    Part(
+        "agreement", 7, "Means agree with torch.utils.benchmark and pytest-benchmark within 1%",
+        "live", lambda folder, say, short: live.agreement(folder), in_short=False,
+    ),
+    Part(
+        "ties", 8, "What is the same is called a tie; overlapping modes are called nothing",
+        "traces", lambda folder, say, short: traces.ties(MANY(short)),
+    ),
+    Part(
+        "sync", 9, "An adapter whose sync does not wait is rejected",
+        "live", lambda folder, say, short: live.hasty(),
+    ),
+    Part(
+        "shared", 10, "Means over workloads that share launches keep 5%",
+        "simulated", lambda folder, say, short: simulated.shared_effects(MANY(short)),
+    ),
+    Part(
+        "planning", 11, "Leaving early and planning by distance name no false winner, and save",
+        "simulated", lambda folder, say, short: simulated.planning(SOME(short)),
+    ),
+)  # fmt: skip
+
+
+def select(names: list[str], short: bool) -> list[Part]:
+    """Parts by name or by the number of their claim; none: all. Raises Wrong."""
+    if not names:
+        return [part for part in PARTS if part.in_short or not short]
+    chosen = []
+    for name in names:
+        found = [part for part in PARTS if name in (part.name, str(part.claim))]
+        if not found:
+            known = ", ".join(part.name for part in PARTS)
+            raise Wrong(f"claim '{name}': expected a number from 1 to 11, or one of: {known}")
+        chosen += [part for part in found if part not in chosen]
+    return chosen
+
+
+def run(folder: Path, parts: list[Part], short: bool, say: Say) -> list[dict[str, Any]]:
+    """Measures what is missing; returns every finding of `parts`, in their order."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for part in parts:
+        path = folder / f"{part.name}.json"
+        kept = _read(path)
+        if kept is None or kept["short"] != short:
+            say("part", part=part)
+            begin = time.monotonic()
+            figures = part.measure(folder / "runs", say, short)
+            kept = {
+                **finding(part, figures),
+                "seconds": time.monotonic() - begin,
+                "short": short,
+                "machine": machine.describe(),
+            }
+            _write(path, kept)
+        say("finding", finding=kept)
+        found.append(kept)
+    return found
+
+
+def finding(part: Part, figures: list[Figure]) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "name": part.name,
+        "claim": part.claim,
+        "title": part.title,
+        "how": part.how,
+        "command": f"bakeoff prove {part.name}",
+        "ok": all(figure.ok for figure in figures),
+        "figures": [{**asdict(figure), "ok": figure.ok} for figure in figures],
+    }
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """Every finding that a campaign's folder holds, by claim. Raises Wrong where there is none."""
+    found = [kept for part in PARTS if (kept := _read(folder / f"{part.name}.json"))]
+    if not found:
+        raise Wrong(f"{folder} holds no proof; `bakeoff prove` makes one")
+    return found
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        kept = json.loads(path.read_text())
+        return kept if kept["schema"] == 1 and "figures" in kept else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # missing or torn: it is measured again
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    temporary = path.with_suffix(".partial")
+    temporary.write_text(json.dumps(document, indent=1) + "\n")
+    os.replace(temporary, path)

@@ -1,0 +1,309 @@
+"""Claims that need this machine: fresh launches of real workers, by the runner itself.
+
+A run of many cheap workloads serves many comparisons with the same processes. So those
+comparisons are not independent: intervals of a rate are over runs, never over comparisons.
+"""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from scipy import stats
+
+from harness import environments, inventory, machine, plan, records, statistics, timing
+from harness.errors import Wrong
+from harness.processes import ROOT
+from harness.proof.claims import Figure
+from harness.proof.simulated import DIFFERENT, SLOWER
+from harness.runner import Runner
+from harness.suite import Comparison, Suite
+
+Say = Callable[..., None]
+
+# Twenty that take milliseconds: none of them compiles anything in numpy or eager PyTorch.
+WORKLOADS = (
+    ("relu_16x32x32", 8), ("relu_64x56x56", 2), ("conv1x1_64_256_56", 1), ("conv3x3_64_56", 1),
+    ("conv3x3_64_128_56_stride2", 1), ("depthwise3x3_144_56", 1), ("resnet_basic", 1),
+    ("lenet5", 8), ("lenet5", 32), ("resnet20", 1), ("resnet20", 4), ("threelayer", 4),
+    ("threelayer", 16), ("relu_16x32x32", 32), ("conv3x3_64_56", 2), ("relu_64x56x56", 8),
+    ("conv1x1_64_256_56", 2), ("depthwise3x3_144_56", 2), ("lenet5", 64), ("resnet20", 8),
+)  # fmt: skip
+
+
+def cheapest(device: str) -> str:
+    """The contender that starts quickest and is a framework; else any that can run."""
+    rows = [r for r in inventory.contenders(device) if r["available"] and r["computes"]]
+    for name in ("torch", "numpy"):
+        if any(row["name"] == name for row in rows):
+            return name
+    if not rows:
+        raise Wrong("no contender can run here; `make env` installs them")
+    return rows[0]["name"]
+
+
+def campaign(
+    folder: Path,
+    contender: str,
+    planted: tuple[float, ...],
+    copies: int,
+    launches: int,
+    workloads: int,
+    say: Say,
+    device: str = "cpu",
+) -> records.Run:
+    """A run of one contender against itself: `copies` of it, and one for each slowdown.
+
+    Goes on with what the folder holds already. Raises Wrong, KeyboardInterrupt.
+    """
+    if (folder / "plan.json").exists():
+        made = plan.read(folder)
+    else:
+        made = _plan(folder, contender, planted, copies, launches, workloads, device)
+        folder.mkdir(parents=True)
+        plan.write(made, folder)
+    Runner(made, folder, say, timeout=120.0).run()
+    return records.read(folder)
+
+
+def _plan(
+    folder: Path,
+    contender: str,
+    planted: tuple[float, ...],
+    copies: int,
+    launches: int,
+    workloads: int,
+    device: str,
+) -> plan.Plan:
+    asked = [Comparison(name, batch, device=device) for name, batch in WORKLOADS[:workloads]]
+    suite = Suite("itself", "One contender against itself", "", "6h", (), tuple(asked))
+    count = machine.threads()
+    made, _ = plan.make(
+        run=folder.name,
+        command=f"bakeoff {' '.join(sys.argv[1:])}",
+        suite=suite,
+        comparisons=asked,
+        contenders=inventory.parse_list(",".join([contender] * copies)),
+        absent=[],
+        device=device,
+        budget=6 * 3600.0,
+        explicit=True,
+        settings={
+            "device": device,
+            "python": "own",
+            "threads": count,
+            "cpus": sorted(machine.cpu_set(count)),
+            "allocator": "tuned",
+            "warmup_limit_s": 1.0,
+            "launches": launches,
+        },
+        versions={},
+    )
+    first = made.contenders[0]
+    made.contenders = [c for c in made.contenders if c.copy <= copies]  # no twin but those asked
+    made.noise_floor = None
+    for share in planted:
+        name = f"{contender}+{100 * share:g}%"
+        made.contenders.append(msgspec.structs.replace(first, name=name, planted=share))
+    for comparison in made.comparisons:
+        comparison.contenders[:] = [c.name for c in made.contenders]
+    return made
+
+
+def pairs(
+    run: records.Run, a: str, b: str, launches: int | None = None, skip: int = 0
+) -> dict[str, statistics.Comparison]:
+    """By comparison: a against b, from `launches` launches after the first `skip`."""
+    found = {}
+    for comparison in run.plan["comparisons"]:
+        name = comparison["id"]
+        by = statistics.ranked_by(comparison["direction"], comparison["batch"])[0]
+        logs = statistics.launch_log_ratios(run.groups, name, a, b, by)
+        values = np.array([logs[k] for k in sorted(logs)])[skip:][:launches]
+        if len(values) >= statistics.LEAST_LAUNCHES:
+            found[name] = statistics.compare(values)
+    return found
+
+
+def over_runs(
+    name: str,
+    rates: list[float],
+    most: float | None = None,
+    least: float | None = None,
+) -> Figure:
+    """A rate over runs, with a t-interval over them: the comparisons of one share launches."""
+    values = np.array(rates)
+    low = high = None
+    if len(values) > 1:
+        half = float(stats.t.ppf(0.975, len(values) - 1)) * stats.sem(values)
+        low, high = max(0.0, values.mean() - half), min(1.0, values.mean() + half)
+    return Figure(name, float(values.mean()), low, high, most, least)
+
+
+# --- claim 1 ----------------------------------------------------------------------------------
+
+
+def identical(folder: Path, runs: int, workloads: int, say: Say, loaded: bool) -> list[Figure]:
+    """Claim 1, live: a contender entered twice, with other programs on every core if `loaded`."""
+    different, material, total = [], [], 0
+    names = ["numpy", cheapest("cpu")]
+    for number in range(runs):
+        contender = names[number % len(names)]
+        with background_load() if loaded else _nothing():
+            run = campaign(folder / f"identical-{number}", contender, (), 2, 6, workloads, say)
+        verdicts = [p.verdict for p in pairs(run, contender, f"{contender}#2").values()]
+        total += len(verdicts)
+        different.append(sum(v in DIFFERENT for v in verdicts) / len(verdicts))
+        material.append(sum(v.startswith("materially") for v in verdicts) / len(verdicts))
+    beside = " beside a load on every core" if loaded else ""
+    return [
+        over_runs(f"{total} comparisons{beside}: called different", different, most=0.08),
+        over_runs(f"{total} comparisons{beside}: materially different", material, most=0.01),
+    ]
+
+
+@contextmanager
+def background_load() -> Iterator[None]:
+    """Another program on each core: it counts, and lets nobody rest."""
+    spin = "import itertools\nfor _ in itertools.count(): pass"
+    others = [
+        subprocess.Popen(
+            [sys.executable, "-c", spin],
+            preexec_fn=lambda cpu=cpu: os.sched_setaffinity(0, {cpu}),  # type: ignore[misc]
+        )
+        for cpu in sorted(os.sched_getaffinity(0))
+    ]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+# --- claim 2 ----------------------------------------------------------------------------------
+
+PLANTED = ((0.03, 10, 0.90), (0.05, 8, 0.98))  # slowdown, launches, to be found in so many
+
+
+def planted(folder: Path, runs: int, workloads: int, say: Say) -> list[Figure]:
+    """Claim 2, live: the same contender, slowed in proportion to its own time."""
+    seen: dict[float, list[float]] = {share: [] for share, *_ in PLANTED}
+    held: dict[float, list[float]] = {share: [] for share, *_ in PLANTED}
+    spreads = []
+    contender = cheapest("cpu")
+    for number in range(runs):
+        shares = tuple(share for share, *_ in PLANTED)
+        run = campaign(folder / f"planted-{number}", contender, shares, 1, 10, workloads, say)
+        for share, launches, _ in PLANTED:
+            found = pairs(run, f"{contender}+{100 * share:g}%", contender, launches)
+            truth = 1 + share
+            seen[share].append(_mean([p.verdict in SLOWER for p in found.values()]))
+            held[share].append(_mean([p.low <= truth <= p.high for p in found.values()]))
+            spreads += [_spread(p) for p in found.values()]
+    figures = [Figure("spread between launches, median", float(np.median(spreads)))]
+    for share, launches, least in PLANTED:
+        what = f"{share:.0%} slower, {launches} launches"
+        figures.append(over_runs(f"{what}: found", seen[share], least=least))
+        figures.append(over_runs(f"{what}: the interval holds the truth", held[share], least=0.93))
+    return figures
+
+
+def _mean(values: list[bool]) -> float:
+    return sum(values) / len(values)
+
+
+def _spread(pair: statistics.Comparison) -> float:
+    """Standard deviation of the launches' log ratios, back from the interval."""
+    half = (math.log(pair.high) - math.log(pair.low)) / 2
+    return half * math.sqrt(pair.launches) / statistics.quantile(0.975, pair.launches - 1)
+
+
+# --- claims 6, 7 --------------------------------------------------------------------------------
+
+
+def overhead(tries: int = 7, calls: int = 100_000) -> list[Figure]:
+    """Claim 6: empty calls through the timing loop, against a bare loop around the same."""
+
+    def step() -> Any:
+        pass
+
+    def sync(result: Any) -> None:
+        pass
+
+    def bare() -> float:
+        begin = time.perf_counter_ns()
+        for _ in range(calls):
+            sync(step())
+        return (time.perf_counter_ns() - begin) / calls
+
+    added = min(float(np.median(timing.synced(step, sync, calls))) - bare() for _ in range(tries))
+    return [Figure("added to a call", max(0.0, added) / 1000, most=0.3, unit="us")]
+
+
+def agreement(folder: Path) -> list[Figure]:
+    """Claim 7: our mean of five operations over torch.utils.benchmark's, interleaved."""
+    figures = _agreement("torch_agreement", "torch", folder, "torch.utils.benchmark")
+    return figures + _agreement("pytest_agreement", "numpy", folder, "pytest-benchmark")
+
+
+def _agreement(module: str, adapter: str, folder: Path, theirs: str) -> list[Figure]:
+    python = environments.python_of(adapter, "cpu")
+    if adapter == "numpy":
+        python = Path(sys.executable)  # which has pytest-benchmark
+    if python is None:
+        raise Wrong(f"{adapter} has no environment here; run `make env`")
+    count = machine.threads()
+    alike = machine.worker_environment("cpu", count, folder / "cache")
+    result = subprocess.run(
+        [python, "-m", f"tests.{module}", "cpu", str(count)],
+        cwd=ROOT,
+        env={**os.environ, **alike},
+        capture_output=True,
+        text=True,
+    )
+    if result.returncode:
+        last = (result.stderr.strip().splitlines() or ["no output"])[-1]
+        raise Wrong(f"agreement with {theirs} could not be measured: {last}")
+    ratios = json.loads(result.stdout.splitlines()[-1])
+    return [
+        Figure(f"{name}: ours over {theirs}", ratio, most=1.01, least=0.99, unit="ratio")
+        for name, ratio in ratios.items()
+    ]
+
+
+# --- claim 9 ------------------------------------------------------------------------------------
+
+
+def hasty() -> list[Figure]:
+    """Claim 9: an asynchronous device whose `sync` does nothing, and one whose sync waits."""
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as device:  # does one thing after the other, as a stream does
+
+        def step() -> Future[None]:
+            return device.submit(time.sleep, 0.004)
+
+        def fetch(result: Future[None]) -> None:
+            result.result()
+
+        lying = timing.unfinished(step, lambda result: None, fetch)
+        honest = timing.unfinished(step, fetch, fetch)
+    most = timing.MOST_UNFINISHED
+    return [
+        Figure("a sync that does nothing: work left after it", lying, least=most),
+        Figure("a sync that waits: work left after it", honest, most=most),
+    ]

@@ -1,0 +1,117 @@
+"""Claims held against recorded noise: timings of one convolution against itself.
+
+Three traces of a noisy two-core virtual machine, each of several workers in many launch
+groups (tests/data/traces/README.md). Every difference between two workers is noise, so
+the truth is known: there is none. Labels are swapped at random in each launch.
+"""
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from harness import statistics
+from harness.processes import ROOT
+from harness.proof.claims import Figure, rate
+from harness.proof.simulated import DIFFERENT
+
+FOLDER = ROOT / "tests" / "data" / "traces"
+ONE_MODE = ("conv-small", "conv-malloc-fixed")
+QUIET = ("conv-small",)  # launches differ by at most 2%
+LAUNCHES = 10
+
+
+def quartiles(name: str, folder: Path = FOLDER) -> np.ndarray:
+    """(launches, workers, rounds): log of the lower quartile of each turn's kept calls, in ns."""
+    calls = np.load(folder / f"{name}.npz")["call_ns"].astype(float)
+    dropped = max(1, min(5, calls.shape[-1] // 5))
+    return np.log(np.quantile(calls[..., dropped:], 0.25, axis=-1))
+
+
+def by_launch(name: str) -> np.ndarray:
+    """(launches, workers): trimmed means over rounds."""
+    return np.apply_along_axis(statistics.trimmed_mean, 2, quartiles(name))
+
+
+def _comparisons(name: str, trials: int, seed: int) -> list[statistics.Comparison]:
+    """Ten launches drawn without return, labels swapped at random: identical contenders."""
+    logs, rng = by_launch(name), np.random.default_rng(seed)
+    difference = logs[:, 0] - logs[:, 1]
+    found = []
+    for _ in range(trials):
+        drawn = rng.choice(len(difference), LAUNCHES, replace=False)
+        found.append(statistics.compare(difference[drawn] * rng.choice([-1, 1], LAUNCHES)))
+    return found
+
+
+def identical(trials: int) -> list[Figure]:
+    """Claim 1 on recorded noise."""
+    figures = []
+    for name in ONE_MODE:
+        verdicts = [found.verdict for found in _comparisons(name, trials, 1)]
+        different = sum(v in DIFFERENT for v in verdicts)
+        material = sum(v.startswith("materially") for v in verdicts)
+        figures.append(rate(f"{name}: called different", different, trials, most=0.05))
+        figures.append(rate(f"{name}: materially different", material, trials, most=0.01))
+    return figures
+
+
+def ties(trials: int) -> list[Figure]:
+    """Claim 8: what is the same is called so; what falls into modes is never called anything."""
+    figures = []
+    for name in QUIET:
+        logs = by_launch(name)
+        spread = float(np.std(logs[:, 0] - logs[:, 1], ddof=1))
+        tied = sum(found.verdict == "tie" for found in _comparisons(name, trials, 8))
+        figures.append(Figure(f"{name}: spread between launches", spread, most=0.02))
+        figures.append(rate(f"{name}: called a tie", tied, trials, least=0.90))
+    logs = by_launch("conv-two-modes")
+    rng, named = np.random.default_rng(8), 0
+    for _ in range(trials):
+        drawn = rng.choice(len(logs), LAUNCHES, replace=False)
+        a, b = logs[drawn, 0], logs[drawn, 1]
+        if len(statistics.modes(a)) == len(statistics.modes(b)) == 1:
+            continue  # these ten happened to lie in one mode each: nothing overlaps
+        modal = statistics.modes_overlap(a, b)
+        named += statistics.compare(a - b, modes=modal).verdict != "multimodal"
+    figures.append(rate("conv-two-modes: overlapping modes called anything", named, trials, most=0))
+    return figures
+
+
+def drift() -> list[Figure]:
+    """Claim 4: a 30% ramp, and a 2x step in the middle, laid over recorded rounds."""
+    figures = []
+    for name in ONE_MODE:
+        before = quartiles(name)
+        rounds = before.shape[2]
+        place = np.arange(rounds)
+        shapes = {
+            "ramp of 30%": np.log(np.linspace(1.0, 1.3, rounds)),
+            "step of 2x": np.log(np.where(place < rounds // 2, 1.0, 2.0)),
+        }
+        for shape, added in shapes.items():
+            after = before + added
+            moved = abs(_ratio(after) - _ratio(before))
+            figures.append(Figure(f"{name}, {shape}: ratio moved by", moved, most=0.005))
+            sequential = abs(_one_after_the_other(after) - _one_after_the_other(before))
+            figures.append(
+                Figure(
+                    f"{name}, {shape}: one contender after the other",
+                    sequential,
+                    least=0.05,
+                    control=True,
+                )
+            )
+    return figures
+
+
+def _ratio(rounds: np.ndarray) -> float:
+    """The mean over launches of the trimmed mean over rounds, as runs have it."""
+    pairs = rounds[:, 0] - rounds[:, 1]
+    return math.expm1(np.mean([statistics.trimmed_mean(launch) for launch in pairs]))
+
+
+def _one_after_the_other(rounds: np.ndarray) -> float:
+    half = rounds.shape[2] // 2
+    first, second = rounds[:, 0, :half].mean(), rounds[:, 1, half:].mean()
+    return math.expm1(float(first - second))

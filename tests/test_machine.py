@@ -16,7 +16,7 @@ SPIN = "import time\nend = time.time() + 30\nwhile time.time() < end: pass"
 def test_a_machine_that_hides_everything_is_still_described(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(machine, "_text", lambda path: None)
+    monkeypatch.setattr(machine, "read_text", lambda path: None)
     monkeypatch.setitem(sys.modules, "pynvml", None)
     described = machine.describe()
     assert described["gpu"] == [] and described["python"]
@@ -39,7 +39,7 @@ def test_threads_are_physical_cores_of_the_affinity_mask() -> None:
 def test_two_threads_of_one_core_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
     siblings = {"cpu0": "0,2", "cpu2": "0,2", "cpu1": "1,3", "cpu3": "1,3"}
-    monkeypatch.setattr(machine, "_text", lambda path: siblings[path.parent.parent.name])
+    monkeypatch.setattr(machine, "read_text", lambda path: siblings[path.parent.parent.name])
     assert machine.cpu_set() == {0, 1}
 
 

@@ -1,0 +1,108 @@
+"""What the commands share: the app, common options, how a run or a device is named.
+
+The commands lie beside it, one file for each thing that a person comes for:
+
+    measure   run, setup
+    read      list, show, report, compare
+    trust     doctor, calibrate, prove
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from harness import environments, machine, records
+from harness.errors import Wrong
+from harness.processes import ROOT
+
+RESULTS = Path(os.environ.get("BAKEOFF_RESULTS", ROOT / "results"))
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Which deep-learning framework for this? The same CNN work through each, measured "
+    "in turns.\n\n`bakeoff run` measures, `bakeoff show` prints the verdicts, "
+    "`bakeoff report` writes the page.",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Device = Annotated[
+    str | None, typer.Option(help="cpu, cuda or cuda:N. Default: cuda where there is a GPU.")
+]
+Python = Annotated[
+    str,
+    typer.Option(
+        help="'own': each framework's own environment; 'current': whatever this Python has."
+    ),
+]
+
+
+def folder_of(run: str) -> Path:
+    """A run by name (own or published) or by path; "" is the latest. Raises Wrong."""
+    if not run:
+        found = [path.parent for path in RESULTS.glob("*/plan.json")]
+        if not found:
+            raise Wrong("there is no run yet; `bakeoff run` makes one")
+        return max(found, key=lambda folder: (folder / "plan.json").stat().st_mtime)
+    for folder in (RESULTS / run, RESULTS / "published" / run, Path(run)):
+        if (folder / "plan.json").is_file():
+            return folder
+    known = ", ".join(sorted(path.parent.name for path in RESULTS.glob("*/plan.json"))[-5:])
+    raise Wrong(f"run '{run}' is not there" + (f"; the latest are: {known}" if known else ""))
+
+
+def device_of(text: str | None) -> str:
+    """Raises Wrong for a device that this machine does not have."""
+    if text is None:
+        return environments.default_device()
+    known = machine.devices()
+    if text == "cuda" and len(known) > 1:
+        return "cuda"
+    if text not in known:
+        raise Wrong(
+            f"device '{text}': expected one of {', '.join(known)}; this machine has no other"
+        )
+    return text
+
+
+def is_current(text: str) -> bool:
+    if text not in ("own", "current"):
+        raise Wrong(f"--python {text}: expected own or current")
+    return text == "current"
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, default=_plain_json, allow_nan=False))
+
+
+def _plain_json(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+def table(
+    console: Console, title: str, heads: tuple[str, ...], rows: list[tuple[str, ...]]
+) -> None:
+    shown = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
+    for place, head in enumerate(heads):
+        shown.add_column(head, no_wrap=place == 0)
+    for row in rows:
+        shown.add_row(*row)
+    console.print(shown, "")
+
+
+def escape(text: str | None) -> str:
+    from rich.markup import escape
+
+    return escape(text or "")
+
+
+def write_page(folder: Path, output: Path | None, title: str | None) -> Path:
+    from reports import page
+
+    return page.write(records.read(folder), output, title)

@@ -6,7 +6,7 @@ BIN := .venv/bin
 COMMA := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help controller env bench report test gpu-check clean
+.PHONY: help controller env bench report test prove gpu-check clean
 
 help: ## this list
 	@echo "make TARGET [SUITE=quick] [CONTENDERS=torch,jax] [DEVICE=cpu|cuda[:N]] [BUDGET=10m] [RUN=NAME]"
@@ -37,6 +37,9 @@ test: env ## lint, check types, run the tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not alone"
 	$(BIN)/python -m pytest -m alone
+
+prove: env ## prove the method's claims: hours; CLAIMS="coverage drift" for some, RUN=NAME to go on
+	@$(BIN)/bakeoff prove $(CLAIMS) $(if $(RUN),--run-id $(RUN))
 
 gpu-check: ## check and measure on a GPU with this Python's own frameworks; needs no network
 	@$(PYTHON) -m harness.gpu_check --device $(or $(DEVICE),cuda)

@@ -21,8 +21,6 @@ HOT = 85.0  # degrees Celsius, from which processors and GPUs begin to slow down
 LEAST_MEMORY = 6e9  # `quick` peaks at about 5 GB
 LEAST_DISK = 1e9
 SLOW_CLOCK = 1e-6  # seconds that one reading may take
-# What slows a GPU down for a cause that is not the work itself (nvml.h, nvmlClocksEventReasons).
-HARDWARE_SLOWDOWN, THERMAL_SOFT, THERMAL_HARD, POWER_BRAKE = 0x8, 0x20, 0x40, 0x80
 
 
 @dataclass(frozen=True)
@@ -191,12 +189,14 @@ def _gpus() -> Iterator[Finding]:
         return
     try:
         for index in range(pynvml.nvmlDeviceGetCount()):
-            yield from _gpu(pynvml, pynvml.nvmlDeviceGetHandleByIndex(index), f"gpu {index}")
+            yield from _gpu(pynvml, index)
     finally:
         pynvml.nvmlShutdown()
 
 
-def _gpu(nvml: Any, handle: Any, name: str) -> Iterator[Finding]:
+def _gpu(nvml: Any, index: int) -> Iterator[Finding]:
+    handle, name = nvml.nvmlDeviceGetHandleByIndex(index), f"gpu {index}"
+
     def ask(question: str, *arguments: Any) -> Any:
         return machine.maybe(lambda: getattr(nvml, question)(handle, *arguments))
 
@@ -216,19 +216,10 @@ def _gpu(nvml: Any, handle: Any, name: str) -> Iterator[Finding]:
     degrees = ask("nvmlDeviceGetTemperature", 0)
     if degrees and degrees >= HOT:
         found.append(Finding(name, "warn", f"it is at {degrees} °C", "let it cool"))
-    reasons = ask("nvmlDeviceGetCurrentClocksEventReasons")
-    if reasons is None:
-        reasons = ask("nvmlDeviceGetCurrentClocksThrottleReasons") or 0
-    slowed = {
-        HARDWARE_SLOWDOWN: "a hardware slowdown",
-        THERMAL_SOFT: "heat",
-        THERMAL_HARD: "heat (hardware)",
-        POWER_BRAKE: "a power brake",
-    }
-    causes = [cause for bit, cause in slowed.items() if reasons & bit]
-    if causes:
+    slowed = machine.gpu_slowdown(index)
+    if slowed:
         advice = "mend the cause: turns measured meanwhile are of a slower GPU"
-        found.append(Finding(name, "warn", f"it is slowed by {' and '.join(causes)}", advice))
+        found.append(Finding(name, "warn", f"it is slowed by {slowed}", advice))
     if ask("nvmlDeviceGetComputeMode") == 2:  # NVML_COMPUTEMODE_PROHIBITED
         found.append(
             Finding(name, "warn", "its compute mode is prohibited", "`nvidia-smi -c DEFAULT`")

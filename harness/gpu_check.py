@@ -95,14 +95,7 @@ def _backward(workload: Workload) -> str:
 def _answers(launcher: Launcher, comparisons: list[PlannedComparison]) -> dict[str, Path]:
     """The reference's answer to each, from one process."""
     worker = launcher.start_reference("reference")
-    worker.ask(
-        "open",
-        adapter="reference",
-        variant="",
-        device="cpu",
-        precision="float64",
-        threads=launcher.threads,
-    )
+    oracle.open_reference(worker, launcher.threads)
     answers = {}
     for number, comparison in enumerate(comparisons):
         asked = oracle.question(comparison)

@@ -171,6 +171,63 @@ class Load:
         return total, busy, steal, _our_seconds()
 
 
+def asleep() -> float:
+    """Seconds that this machine has been suspended since boot: clocks of ours stand still then."""
+    return maybe(lambda: time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()) or 0.0
+
+
+# What slows a GPU down for a cause other than the work itself (nvml.h, clocks event reasons).
+# A software power cap is not among them: the best-fed contender meets it most.
+SLOWDOWNS = {
+    0x8: "a hardware slowdown",
+    0x20: "heat",
+    0x40: "heat, in hardware",
+    0x80: "a power brake",
+}
+
+
+def gpu_slowdown(index: int) -> str | None:
+    """Why this GPU runs slower than it could, now; None where it does not, or does not say."""
+    return maybe(lambda: _slowdown(index))
+
+
+def _slowdown(index: int) -> str | None:
+    import pynvml
+
+    pynvml.nvmlInit()
+    try:
+        reasons = _clocks_event_reasons(pynvml, pynvml.nvmlDeviceGetHandleByIndex(index))
+    finally:
+        pynvml.nvmlShutdown()
+    return " and ".join(cause for bit, cause in SLOWDOWNS.items() if reasons & bit) or None
+
+
+def _clocks_event_reasons(nvml: Any, handle: Any) -> int:
+    """By its new name, or the one it had in older libraries."""
+    for name in ("nvmlDeviceGetCurrentClocksEventReasons",
+                 "nvmlDeviceGetCurrentClocksThrottleReasons"):  # fmt: skip
+        if hasattr(nvml, name):
+            return int(getattr(nvml, name)(handle))
+    return 0
+
+
+class Disturbances:
+    """Causes that have nothing to do with a contender, for which a turn is measured again."""
+
+    def __init__(self, device: str):
+        kind, _, number = device.partition(":")
+        self._gpu = int(number or 0) if kind == "cuda" else None
+        self._asleep = asleep()
+
+    def since(self) -> str | None:
+        """What disturbed the time since the last call, or None."""
+        before, self._asleep = self._asleep, asleep()
+        if self._asleep - before > 0.1:
+            return "the machine was suspended"
+        reason = None if self._gpu is None else gpu_slowdown(self._gpu)
+        return f"the GPU was slowed by {reason}" if reason else None
+
+
 def busy_now(seconds: float = 1.0) -> dict[str, float | None]:
     """Looks at the machine for `seconds` while we do nothing; as `Load.since`."""
     load = Load()

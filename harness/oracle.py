@@ -76,20 +76,25 @@ def answer(launcher: Launcher, comparison: PlannedComparison) -> Path:
     asked = question(comparison)
     worker = launcher.start_reference(f"reference-{comparison.id}")
     try:
-        worker.ask(
-            "open",
-            adapter="reference",
-            variant="",
-            device="cpu",
-            precision="float64",
-            threads=launcher.threads,
-        )
+        open_reference(worker, launcher.threads)
         load(worker, comparison, 600, batch=asked.batch, rows=asked.rows)
         worker.ask("first")
         worker.ask("answer", path=str(kept), rows=asked.rows, precision=comparison.precision)
     finally:
         launcher.close(worker)
     return kept
+
+
+def open_reference(worker: WorkerProcess, threads: int) -> None:
+    """The reference computes in float64 on the CPU, whatever is measured."""
+    worker.ask(
+        "open",
+        adapter="reference",
+        variant="",
+        device="cpu",
+        precision="float64",
+        threads=threads,
+    )
 
 
 def verify(

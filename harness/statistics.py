@@ -271,18 +271,8 @@ def compare(
         verdict = "screening"
     elif modes:
         verdict = "multimodal"
-    elif -margin < inner[0] and inner[1] < margin:
-        verdict = "tie"
-    elif high < -margin:
-        verdict = "materially_faster"
-    elif low > margin:
-        verdict = "materially_slower"
-    elif high < 0:
-        verdict = "faster"
-    elif low > 0:
-        verdict = "slower"
     else:
-        verdict = "inconclusive"
+        verdict = _verdict(low, high, *inner, margin)
     needed = None
     if verdict in ("inconclusive", "faster", "slower"):
         needed = launches_to_see(logs, max(abs(abs(mean) - margin), margin / 2))
@@ -297,6 +287,51 @@ def compare(
         needed,
         confidence,
     )
+
+
+def change(old: np.ndarray, new: np.ndarray, margin: float = MARGIN) -> Comparison:
+    """The verdict on new against old: log ratios over one contender, from two runs' launches.
+
+    Launches of two runs are no pairs. The interval is Welch's (Biometrika 34, 28, 1947),
+    with his degrees of freedom, rounded down; `launches` is the smaller number of the two.
+    """
+    count = min(len(old), len(new))
+    if count < 2:
+        return compare(np.array([]), margin=margin)
+    mean = float(np.mean(new) - np.mean(old))
+    parts = [float(np.var(values, ddof=1)) / len(values) for values in (old, new)]
+    error = math.sqrt(sum(parts))
+    below = sum(part**2 / (len(values) - 1) for part, values in zip(parts, (old, new), strict=True))
+    freedom = max(1, int(sum(parts) ** 2 / below)) if below else count - 1
+    half = quantile(0.975, freedom) * error
+    inner = quantile(0.95, freedom) * error
+    found = _verdict(mean - half, mean + half, mean - inner, mean + inner, margin)
+    if count < LEAST_LAUNCHES:
+        found = "screening"
+    p = float(2 * stats.t.sf(abs(mean) / error, freedom)) if error else float(mean == 0)
+    return Comparison(
+        math.exp(mean),
+        math.exp(mean - half),
+        math.exp(min(mean + half, 700.0)),
+        found,
+        p,
+        count,
+        math.expm1(min((quantile(0.975, freedom) + quantile(0.8, freedom)) * error, 20.0)),
+        None,
+    )
+
+
+def _verdict(low: float, high: float, inner_low: float, inner_high: float, margin: float) -> str:
+    """The first that holds, of an interval and a narrower one for two one-sided tests."""
+    if -margin < inner_low and inner_high < margin:
+        return "tie"
+    if high < -margin:
+        return "materially_faster"
+    if low > margin:
+        return "materially_slower"
+    if high < 0:
+        return "faster"
+    return "slower" if low > 0 else "inconclusive"
 
 
 def busy(load: dict[str, float | None]) -> str | None:

@@ -20,7 +20,7 @@ from harness import design, oracle, timing
 from harness.budget import Launch, Spent
 from harness.cold import blank, outcome
 from harness.launch import Launcher, attempt, two_at_a_time
-from harness.machine import Load
+from harness.machine import Disturbances, Load
 from harness.plan import PlannedComparison, PlannedContender
 from harness.processes import WorkerFailed, WorkerProcess
 
@@ -29,6 +29,7 @@ Key = tuple[str, str]  # comparison, contender
 # A cell that failed in one of these ways is not tried again; any other has a second try.
 FINAL = ("wrong", "unsupported")
 MOST_FAILURES = 2
+MOST_DISCARDED = 0.2  # of a comparison's turns in a launch; past that nothing is discarded
 
 
 class Frozen:
@@ -189,25 +190,41 @@ class LaunchGroup:
     ) -> dict[str, list[dict[str, Any]]]:
         """The timed part. A contender that dies here leaves the others their rounds."""
         turns: dict[str, list[dict[str, Any]]] = {}
-        queue = comparison.latency and comparison.device != "cpu"
+        again = math.ceil(MOST_DISCARDED * sum(len(row) for row in order))
         for number, row in enumerate(order, start=1):
             self.say("round", comparison=comparison.id, round=number, rounds=len(order))
             for name in row:
                 if name in statuses:
                     continue
-                worker = self.workers[name]
-                calls = self.frozen.calls[comparison.id, name]
-                answer, failed = attempt(
-                    lambda w=worker, n=calls: w.ask(  # type: ignore[misc]
-                        "turn", self.timeout, calls=n, latency=comparison.latency, queue=queue
-                    )
-                )
-                worker.stop()
+                turn, failed, repeated = self._turn(comparison, name, again)
+                again -= repeated
                 if failed is not None:
                     statuses[name] = failed
                 else:
-                    turns.setdefault(name, []).append(answer["turn"])
+                    turns.setdefault(name, []).append(turn)
         return turns
+
+    def _turn(
+        self, comparison: PlannedComparison, name: str, again: int
+    ) -> tuple[dict[str, Any], WorkerFailed | None, int]:
+        """One turn; measured again, at most `again` times, where something disturbed it."""
+        worker, calls = self.workers[name], self.frozen.calls[comparison.id, name]
+        queue = comparison.latency and comparison.device != "cpu"
+        disturbances = Disturbances(comparison.device)
+        for repeated in range(again + 1):
+            answer, failed = attempt(
+                lambda: worker.ask(
+                    "turn", self.timeout, calls=calls, latency=comparison.latency, queue=queue
+                )
+            )
+            worker.stop()
+            reason = disturbances.since()
+            if failed is not None or reason is None:
+                return answer.get("turn", {}), failed, repeated
+            kept = "kept: too many were discarded" if repeated == again else "measured again"
+            text = f"{comparison.id}, launch {self.number}: a turn of {name}: {reason}; {kept}"
+            self.write("event", what="disturbed", reason=text)
+        return answer.get("turn", {}), failed, again
 
 
 class Setting:

@@ -153,6 +153,8 @@ def _json(value: Any) -> Any:
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
+    for mark, shown in UNSEEN.items():  # as in the text: marks that turn what stands around them
+        text = text.replace(json.dumps(chr(mark))[1:-1], f"\\{shown}")
     return Markup(text)
 
 

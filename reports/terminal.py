@@ -8,6 +8,7 @@ from rich.text import Text
 
 from reports.analysis import Analysis, Cell, Comparison
 from reports.charts import label
+from reports.compare import Changes
 from reports.words import seconds, times
 
 CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), " ")
@@ -48,6 +49,54 @@ def render(analysis: Analysis, console: Console) -> None:
         _print(console, f"Warning: {text}", "yellow")
     for problem in analysis.problems:
         _print(console, f"Unreadable: {problem}", "yellow")
+
+
+CHANGES = {  # how a verdict on a change is marked
+    "materially_slower": ("slower", "bold red"),
+    "materially_faster": ("faster", "bold green"),
+    "slower": ("a little slower", "red"),
+    "faster": ("a little faster", "green"),
+    "tie": ("stayed", "dim"),
+    "inconclusive": ("open", "yellow"),
+    "screening": ("too few launches", "yellow"),
+}
+
+
+def render_changes(found: Changes, console: Console) -> None:
+    """Two runs: what is not alike beside what was measured, then every change."""
+    console.print()
+    console.rule(f"[bold]{escape(found.old)}[/] → [bold]{escape(found.new)}[/]", align="left")
+    _print(console, found.sentence, "bold")
+    for difference in found.differences:
+        _print(console, f"Not alike: {difference}", "yellow")
+    if found.changes:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        table.add_column("comparison", overflow="fold", min_width=20)
+        for head in ("contender", "new / old", "95% interval", "", "launches"):
+            table.add_column(head, no_wrap=True)
+        by_verdict = sorted(found.changes, key=lambda c: list(CHANGES).index(c.verdict))
+        for change in [*by_verdict, *found.overall]:
+            word, style = CHANGES[change.verdict]
+            table.add_row(
+                Text(_short(change.comparison).translate(CONTROLS)),
+                Text(change.contender.translate(CONTROLS)),
+                f"{change.ratio:.3f}",
+                f"{change.low:.3f} to {change.high:.3f}",
+                Text(word, style=style),
+                f"{change.launches[0]}, {change.launches[1]}",
+            )
+        console.print(table)
+    for where, names in (("first", found.only_old), ("second", found.only_new)):
+        if names:
+            _print(console, f"Only in the {where}: {', '.join(names)}", "dim")
+    if found.command:
+        _print(console, f"In turns, which is surer: {found.command}", "")
+
+
+def _short(comparison: str) -> str:
+    """`resnet18@112/b4/train/float32/cpu` -> `resnet18@112 b4 train`; "" is all of them."""
+    parts = [part for part in comparison.split("/") if part not in ("float32", "cpu")]
+    return " ".join(parts) or "all, geometric mean"
 
 
 def _print(console: Console, text: str, style: str) -> None:

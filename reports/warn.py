@@ -1,17 +1,30 @@
 """Warnings: what a reader should know before trusting a figure, and what to do about it."""
 
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from harness import statistics
 from harness.records import Run
 from reports.analysis import Comparison
 
 THREADS_OFF = 0.20
+FAULTS = 50.0  # minor page faults a call, from which memory that comes and goes costs time
+SWITCHES = 0.5  # involuntary switches a millisecond of a turn: somebody else wants the processor
 
 
 def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, str]]:
     """Each with `where`, `what` and `advice`."""
     return [
         *_events(run),
+        *_load(run),
         *_threads(run),
-        *_modes(comparisons),
+        *_too_many_threads(run),
+        *_page_faults(run),
+        *_switches(run),
+        *_not_steady(run),
+        *_modes(run, comparisons),
         *_disagreements(comparisons),
         *_past_the_roof(comparisons),
         *_one_compilation(comparisons),
@@ -25,7 +38,7 @@ def _warning(where: str, what: str, advice: str) -> dict[str, str]:
 ADVICE = {
     "busy": "close other programs, or use a machine of its own, and measure again",
     "budget": "give it a larger --budget, or fewer contenders or workloads",
-    "not_steady": "look at its launches; a longer warm-up comes with the full suite",
+    "disturbed": "mend the cause: let it cool, give it power, keep it from sleeping",
     "unverified": "read the reason; without an oracle its figures are only timings",
 }
 
@@ -55,18 +68,150 @@ def _threads(run: Run) -> list[dict[str, str]]:
     ]
 
 
-def _modes(comparisons: list[Comparison]) -> list[dict[str, str]]:
+def _load(run: Run) -> list[dict[str, str]]:
+    """Launches that were measured beside others, though not so many as to screen the run."""
+    loaded = [g for g in run.groups if statistics.busy({**NO_LOAD, **g["machine"]})]
+    if not loaded or 2 * len(loaded) > len(run.groups):
+        return []  # then the whole run is a screening, and says so
+    worst = max(loaded, key=lambda g: g["machine"].get("foreign_cpu_share") or 0.0)
+    why = statistics.busy({**NO_LOAD, **worst["machine"]})
+    return [
+        _warning(
+            "load",
+            f"{len(loaded)} of {len(run.groups)} comparisons in launches were measured on a busy "
+            f"machine (in {worst['comparison']}, launch {worst['launch']}, {why})",
+            "load hits contenders differently; close other programs and measure again",
+        )
+    ]
+
+
+NO_LOAD: dict[str, float | None] = {"foreign_cpu_share": None, "steal_share": None}
+
+
+def _cells(run: Run) -> Iterator[tuple[str, str, dict[int, list[dict[str, Any]]]]]:
+    """(comparison, contender, its turns by launch)."""
+    found: dict[tuple[str, str], dict[int, list[dict[str, Any]]]] = {}
+    for group in run.groups:
+        for name, turns in group["turns"].items():
+            found.setdefault((group["comparison"], name), {})[group["launch"]] = turns
+    for (comparison, name), launches in found.items():
+        yield comparison, name, launches
+
+
+def _per_call(turns: list[dict[str, Any]], what: str) -> float:
+    return sum(t.get(what, 0) for t in turns) / max(1, sum(len(t["calls"]) for t in turns))
+
+
+def _many(
+    found: list[tuple[str, str, float]], what: str, advice: str, unit: str
+) -> list[dict[str, str]]:
+    """One warning a contender, however many comparisons it was seen in: the worst is named."""
+    warned = []
+    for name in sorted({name for _, name, _ in found}):
+        mine = [(value, where) for where, who, value in found if who == name]
+        value, where = max(mine)
+        others = f", and in {len(mine) - 1} more" if len(mine) > 1 else ""
+        warned.append(_warning(name, f"{what}: {value:.3g} {unit} in {where}{others}", advice))
+    return warned
+
+
+def _too_many_threads(run: Run) -> list[dict[str, str]]:
+    """Processor time over wall time of its turns, past what it was given."""
+    asked = run.plan.get("settings", {}).get("threads")
+    if not asked or run.plan.get("settings", {}).get("device") != "cpu":
+        return []
+    found = []
+    for comparison, name, launches in _cells(run):
+        turns = [t for turns in launches.values() for t in turns if t.get("wall_ns")]
+        if turns:
+            busy = sum(t["cpu_ns"] for t in turns) / sum(t["wall_ns"] for t in turns)
+            if busy > (1 + THREADS_OFF) * asked:
+                found.append((comparison, name, busy))
+    what = f"it keeps more processors busy than the {asked} it was given"
+    return _many(found, what, "its thread setting does not take effect: it is not alike", "kept")
+
+
+def _page_faults(run: Run) -> list[dict[str, str]]:
+    found = []
+    for comparison, name, launches in _cells(run):
+        values = sorted(_per_call(turns, "minor_faults") for turns in launches.values())
+        if values and values[len(values) // 2] > FAULTS:
+            found.append((comparison, name, values[len(values) // 2]))
+    return _many(
+        found,
+        "its memory comes from the kernel anew at every call",
+        "compare with --allocator as-shipped; it is what a program of its own would pay",
+        "page faults a call",
+    )
+
+
+def _switches(run: Run) -> list[dict[str, str]]:
+    found = []
+    for comparison, name, launches in _cells(run):
+        turns = [t for turns in launches.values() for t in turns if t.get("wall_ns")]
+        milliseconds = sum(t["wall_ns"] for t in turns) / 1e6
+        rate = sum(t.get("involuntary_switches", 0) for t in turns) / milliseconds if turns else 0.0
+        if rate > SWITCHES:
+            found.append((comparison, name, rate))
+    return _many(
+        found,
+        "it was put off its processor",
+        "another program, or more threads than processors: `bakeoff doctor`",
+        "times a millisecond",
+    )
+
+
+def _not_steady(run: Run) -> list[dict[str, str]]:
+    unsteady = [
+        (c["comparison"], c["contender"], float(c["warmup"]["seconds"]))
+        for c in run.cells
+        if c.get("warmup") and not c["warmup"].get("steady", True)
+    ]
+    return _many(
+        unsteady,
+        "not steady: its calls went on changing until warm-up ended",
+        "look at its launches; the suite `full` warms up for 30 s",
+        "s",
+    )
+
+
+def _modes(run: Run, comparisons: list[Comparison]) -> list[dict[str, str]]:
+    turns = {(where, name): launches for where, name, launches in _cells(run)}
     return [
         _warning(
             f"{cell.contender}, {c.id}",
             f"its launches fall into {len(cell.modes)} modes: "
-            + ", ".join(f"{1e3 * mode:.3g} ms" for mode in cell.modes),
-            "identical processes differ for life: more launches, or find the cause",
+            + ", ".join(f"{1e3 * mode:.3g} ms" for mode in cell.modes)
+            + _cause(turns.get((c.id, cell.contender), {}), c.by),
+            "identical processes differ for life: more launches, or mend the cause",
         )
         for c in comparisons
         for cell in c.cells
         if cell.modes
     ]
+
+
+def _cause(launches: dict[int, list[dict[str, Any]]], by: str) -> str:
+    """What the slow launches have that the fast ones have not, as far as it was counted."""
+    statistic = statistics.STATISTICS[by]
+    rows = [
+        (
+            statistics.trimmed_mean(np.log([statistic(t) for t in turns])),
+            _per_call(turns, "minor_faults"),
+            _per_call(turns, "involuntary_switches"),
+        )
+        for turns in launches.values()
+        if turns
+    ]
+    slowest = statistics.modes(np.array([row[0] for row in rows]))[-1]
+    slow = [row for row in rows if row[0] >= slowest[0]]
+    fast = [row for row in rows if row[0] < slowest[0]]
+    for place, what in ((1, "page faults"), (2, "involuntary switches")):
+        ours, theirs = (float(np.median([row[place] for row in part])) if part else 0.0
+                        for part in (slow, fast))  # fmt: skip
+        if ours > 1 and ours > 5 * theirs:
+            return f" (the slow ones take {ours:.3g} {what} a call, the fast ones {theirs:.3g})"
+    return " (no cause was seen: neither page faults nor switches tell them apart)"
 
 
 def _disagreements(comparisons: list[Comparison]) -> list[dict[str, str]]:

@@ -115,6 +115,28 @@ def test_a_contender_that_takes_twice_its_time_is_found_and_loses(
         assert analysis.screening or comparison.winner == "numpy"
 
 
+def test_whoever_is_far_behind_leaves_early_and_loses_by_the_wider_interval(
+    bakeoff: Start, tmp_path: Path
+) -> None:
+    """`crawls` takes ten times as long: that is seen after three to five launches."""
+    suite = _suite(tmp_path, NET)
+    process = bakeoff(
+        *("run", "--suite", suite, "--contenders", "numpy,numpy,crawls", "--python", "current"),
+        *("--run-id", "r", "--no-page", "--budget", "60s"),
+    )
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    run = records.read(tmp_path / "r")
+    [event] = [e for e in run.events if e["what"] == "settled"]
+    assert event["contender"] == "crawls" and run.settled(event["comparison"], "crawls")
+    [comparison] = analyse(run).comparisons
+    assert comparison.launches >= 6  # the other two went on
+    assert comparison.cell("crawls").status == "ok"
+    pair = comparison.ratio("crawls", "numpy")
+    assert pair is not None and pair.confidence == 0.999 and 3 <= pair.launches <= 5
+    assert pair.low is not None and pair.low > 1.03
+
+
 def test_the_same_contender_entered_twice_wins_nothing(bakeoff: Start, tmp_path: Path) -> None:
     analysis = _run(bakeoff, tmp_path, _suite(tmp_path, RELU, NET), "numpy,numpy")
     assert [c["name"] for c in analysis.contenders] == ["numpy", "numpy#2"]
@@ -130,6 +152,7 @@ def test_the_same_contender_entered_twice_wins_nothing(bakeoff: Start, tmp_path:
         ("starved", "oom", "20.00 GiB"),
         ("shuts", "unsupported", "libshut.so.1"),
         ("hangs", "timeout", "limit"),
+        ("hasty", "wrong", "sync does not wait"),
     ],
 )
 def test_a_contender_that_fails_is_shown_with_its_reason_and_the_others_go_on(

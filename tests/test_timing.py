@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
@@ -100,3 +101,34 @@ def test_warm_up_gives_up_and_says_so() -> None:
 
     warmed = timing.warm_up(step, _nothing, limit=0.3)
     assert not warmed["steady"]
+
+
+def test_what_warm_up_needed_is_all_but_the_window_that_only_confirmed_it() -> None:
+    warmed = timing.warm_up(lambda: time.sleep(0.002), _nothing, limit=5)
+    assert warmed["steady"]
+    assert 0 < warmed["needed"] < warmed["calls"]
+
+
+def test_a_planted_slowdown_is_a_share_of_a_call_s_own_time() -> None:
+    def spin() -> None:
+        end = time.perf_counter() + 0.002
+        while time.perf_counter() < end:
+            pass
+
+    slow = timing.slowed(spin, _nothing, 0.5)
+    medians = [statistics.median(timing.synced(step, _nothing, 20)) for step in (spin, slow)]
+    assert medians[1] / medians[0] == pytest.approx(1.5, rel=0.05)
+
+
+def test_a_sync_that_does_not_wait_leaves_its_work_to_whoever_fetches_it() -> None:
+    """An asynchronous device does one thing after the other; METHOD, claim 9."""
+    with ThreadPoolExecutor(1) as device:
+
+        def step() -> Future[None]:
+            return device.submit(time.sleep, 0.004)
+
+        def wait(result: Future[None]) -> None:
+            result.result()
+
+        assert timing.unfinished(step, _nothing, wait) > timing.MOST_UNFINISHED
+        assert timing.unfinished(step, wait, wait) < 0.05

@@ -1,5 +1,7 @@
-"""What there is, and what was found: list, show, report."""
+"""What there is, and what was found: list, show, report, compare."""
 
+import math
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from harness import inventory, machine, records
+from harness import inventory, machine, records, statistics
 from harness import suite as suites
 from harness.commands.common import (
     Device,
@@ -22,6 +24,7 @@ from harness.commands.common import (
     table,
     write_page,
 )
+from harness.errors import Wrong
 
 
 @app.command("list")
@@ -134,3 +137,48 @@ def report(
     print(path)
     if open_:
         typer.launch(str(path))
+
+
+@app.command()
+def compare(
+    old: Annotated[str, typer.Argument(help="The earlier run, by name or folder.")],
+    new: Annotated[str, typer.Argument(help="The later run.")],
+    anchor: Annotated[
+        str | None,
+        typer.Option(help="The contender both are related to. Default: one whose version stayed."),
+    ] = None,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(help="'slower' or 'slower=5%': exit status 1 where a contender became so."),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """What became faster or slower between two runs, drift set aside.
+
+    Examples: `bakeoff compare OLD NEW` · `bakeoff compare OLD NEW --fail-on slower=5%`
+    """
+    from reports import compare as comparing
+    from reports import terminal
+
+    margin = _margin(fail_on)
+    runs = [records.read(folder_of(name)) for name in (old, new)]
+    try:
+        found = comparing.compare(runs[0], runs[1], anchor, margin)
+    except KeyError as error:
+        raise Wrong(f"--anchor {error.args[0]}") from None
+    if json_:
+        print_json(asdict(found))
+    else:
+        terminal.render_changes(found, Console())
+    slower = [c for c in found.changes if c.verdict == "materially_slower"]
+    raise typer.Exit(1 if fail_on and slower else 0)
+
+
+def _margin(fail_on: str | None) -> float:
+    """'slower=5%' -> ln 1.05. Raises Wrong."""
+    if fail_on is None:
+        return statistics.MARGIN
+    match = re.fullmatch(r"slower(?:=(\d+(?:\.\d+)?)%?)?", fail_on.strip())
+    if match is None:
+        raise Wrong(f"--fail-on {fail_on}: expected 'slower', or such as 'slower=5%'")
+    return math.log1p(float(match[1]) / 100) if match[1] else statistics.MARGIN

@@ -228,7 +228,7 @@ def _planning(
         spent += sum(run.launches)
         wrong += run.winner is not None and (not alone or run.winner not in best)
         right += alone and run.winner in best
-        fixed_right += alone and _fixed_winner(times) in best
+        fixed_right += alone and fixed_winner(times) in best
         for i, (low, high) in run.over_first.items():
             pairs += 1
             covered += low <= truth[i] - truth[0] <= high
@@ -245,7 +245,8 @@ def _planning(
     return figures
 
 
-def _fixed_winner(times: np.ndarray) -> int | None:
+def fixed_winner(times: np.ndarray) -> int | None:
+    """Who is named by every launch of every contender."""
     contenders = times.shape[1]
     leader = int(np.argmin(times.mean(axis=0)))
     verdicts = {

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from adapters.numpy import NumPy
@@ -82,15 +83,50 @@ class Shuts(NumPy):
 class Slow(NumPy):
     """Takes twice its own time: a difference that must be found."""
 
+    times = 2.0
+
     def infer(self, workload: Any) -> Any:
         call = super().infer(workload)
 
         def twice(params: Any, x: Any) -> Any:
             begin = time.perf_counter()
             result = call(params, x)
-            end = 2 * time.perf_counter() - begin
+            end = begin + self.times * (time.perf_counter() - begin)
             while time.perf_counter() < end:
                 pass
             return result
 
         return twice
+
+
+class Crawls(Slow):
+    """Far behind on any machine, however noisy."""
+
+    times = 10.0
+
+
+class Hasty(NumPy):
+    """Computes elsewhere, and its `sync` does not wait: fast on paper."""
+
+    def __init__(self, variant: str, device: str, precision: str, threads: int):
+        super().__init__(variant, device, precision, threads)
+        self.stream = ThreadPoolExecutor(1)
+
+    def infer(self, workload: Any) -> Any:
+        call = super().infer(workload)
+
+        def queue(params: Any, x: Any) -> Any:
+            return self.stream.submit(self._late, call, params, x)
+
+        return queue
+
+    def _late(self, call: Any, params: Any, x: Any) -> Any:
+        time.sleep(0.003)
+        return call(params, x)
+
+    def shape(self, x: Any) -> Any:
+        return super().shape(x.result() if isinstance(x, Future) else x)
+
+    def dump(self, handle: Any, role: str, groups: int = 1) -> Any:
+        value = handle.result() if isinstance(handle, Future) else handle
+        return super().dump(value, role, groups)

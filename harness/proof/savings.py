@@ -1,0 +1,94 @@
+"""What the rules of sampling.py save on a real suite, and whether they name the same winners.
+
+`quick` is measured with twenty launches of everything, once. Then the rules are played on
+its records, as if its launches had come one by one: who would have left, how many launches
+each of the others would have got, who would have been named.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from harness import records, sampling, statistics
+from harness.errors import Wrong
+from harness.processes import ROOT
+from harness.proof.claims import Figure
+from harness.proof.simulated import fixed_winner, planned_run
+
+NAME = "quick-20"
+
+
+def measure(folder: Path, say: Callable[..., None]) -> list[Figure]:
+    """Measures `quick` with 20 launches unless the folder holds it; half an hour on two cores."""
+    path = folder / NAME
+    there = (path / "plan.json").exists()
+    arguments = ["--resume", NAME] if there else ["--suite", "quick", "--run-id", NAME]
+    arguments += [] if there else ["--launches", str(sampling.MOST_LAUNCHES)]
+    if not there or _launches(records.read(path)) < sampling.MOST_LAUNCHES:
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "harness.cli", "run", *arguments]
+        result = subprocess.run(
+            [*command, "--budget", "3h", "--no-page"],
+            cwd=ROOT,
+            env={**os.environ, "BAKEOFF_RESULTS": str(folder)},
+            stdout=subprocess.DEVNULL,
+        )
+        if result.returncode:
+            raise Wrong(f"`quick` ended with exit status {result.returncode}; call again to go on")
+    return replay(records.read(path))
+
+
+def _launches(run: records.Run) -> int:
+    return max([g["launch"] for g in run.groups], default=0)
+
+
+def replay(run: records.Run) -> list[Figure]:
+    """The rules, comparison by comparison; the uses that a comparison speaks of are left out."""
+    same = comparisons = spent = fixed = 0
+    spent_seconds = fixed_seconds = 0.0
+    told = []
+    for comparison in run.plan["comparisons"]:
+        by = statistics.ranked_by(comparison["direction"], comparison["batch"])[0]
+        names, times = statistics.launch_log_times(run.groups, comparison["id"], by)
+        kept = [i for i, name in enumerate(names) if "#" not in name]
+        times = times[: sampling.MOST_LAUNCHES, kept]
+        times = times[np.isfinite(times).all(axis=1)]
+        if len(times) < sampling.MOST_LAUNCHES:
+            continue
+        played = planned_run(times)
+        winner = fixed_winner(times)
+        comparisons += 1
+        same += played.winner == winner
+        spent += sum(played.launches)
+        fixed += times.size
+        seconds = _turn_seconds(run, comparison["id"], [names[i] for i in kept])
+        spent_seconds += float(seconds @ np.array(played.launches))
+        fixed_seconds += float(seconds.sum() * len(times))
+        if played.winner != winner:
+            ours, theirs = (
+                "nobody" if w is None else names[kept[w]] for w in (played.winner, winner)
+            )
+            told.append(Figure(f"{comparison['id']}: {ours} instead of {theirs}", 1, unit="count"))
+    if not comparisons:
+        raise Wrong(f"{run.folder} has no comparison with {sampling.MOST_LAUNCHES} launches")
+    return [
+        Figure(f"the same winner, or none, in {comparisons} comparisons", same / comparisons),
+        Figure("launches of a contender in a comparison, of 20 for each", spent / fixed),
+        Figure("seconds of turns, of 20 launches for each", spent_seconds / fixed_seconds),
+        *told,
+    ]
+
+
+def _turn_seconds(run: records.Run, comparison: str, names: list[str]) -> np.ndarray:
+    """Mean wall seconds of a contender's turns in one launch."""
+    groups = [g for g in run.groups if g["comparison"] == comparison]
+    return np.array(
+        [
+            np.mean([sum(t["wall_ns"] for t in g["turns"][n]) for g in groups if n in g["turns"]])
+            for n in names
+        ]
+    ) * 1e-9  # fmt: skip

@@ -1,0 +1,151 @@
+"""Claims about the doctor: what would spoil a measurement is found, with what to do about it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness import doctor, machine
+from harness.processes import ROOT
+
+
+def _states(findings: Iterator[doctor.Finding]) -> list[tuple[str, str]]:
+    return [(finding.name, finding.state) for finding in findings]
+
+
+def test_a_busy_machine_is_a_warning_that_names_who(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy = {"load1": 2.0, "foreign_cpu_share": 0.6, "steal_share": 0.0}
+    monkeypatch.setattr(machine, "busy_now", lambda: busy)
+    [finding] = doctor._load()
+    assert finding.state == "warn" and "60%" in finding.what and "close" in finding.advice
+    monkeypatch.setattr(machine, "busy_now", lambda: {**busy, "foreign_cpu_share": 0.01})
+    assert _states(doctor._load()) == [("load", "ok")]
+
+
+def test_a_container_s_quota_below_the_threads_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(doctor, "CGROUP", tmp_path)
+    monkeypatch.setattr(machine, "threads", lambda: 8)
+    (tmp_path / "cpu.max").write_text("250000 100000\n")
+    [finding] = doctor._cores()
+    assert finding.state == "warn" and "--threads 2" in finding.advice
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert _states(doctor._cores()) == [("cores", "ok")]
+
+
+def test_a_governor_that_follows_the_load_and_heat_are_warnings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told = {"governor": "powersave", "turbo": True, "hypervisor": "KVM"}
+    monkeypatch.setattr(machine, "describe", lambda: told)
+    assert _states(doctor._frequency()) == [("governor", "warn"), ("turbo", "note")]
+    assert _states(doctor._virtual()) == [("virtual machine", "note")]
+    monkeypatch.setattr(doctor, "SYS", tmp_path)
+    zone = tmp_path / "class" / "thermal" / "thermal_zone0"
+    zone.mkdir(parents=True)
+    (zone / "temp").write_text("91000\n")
+    [finding] = doctor._heat()
+    assert finding.state == "warn" and "91 °C" in finding.what
+
+
+def test_a_library_that_another_package_overwrote_is_found(tmp_path: Path) -> None:
+    """Two packages hold the same file: the one that came first says another size."""
+    packages = tmp_path / "lib" / "python3.12" / "site-packages"
+    library = packages / "nvidia" / "cudnn" / "lib" / "libcudnn.so.9"
+    library.parent.mkdir(parents=True)
+    library.write_bytes(b"x" * 100)
+    for name, size in (("nvidia_cudnn_cu12", 80), ("nvidia_cudnn_cu13", 100)):
+        record = packages / f"{name}-9.0.dist-info" / "RECORD"
+        record.parent.mkdir()
+        record.write_text(f"nvidia/cudnn/lib/libcudnn.so.9,sha256=abc,{size}\nnvidia/a.py,,7\n")
+    found = doctor.overwritten(tmp_path)
+    assert found == ["nvidia/cudnn/lib/libcudnn.so.9 of nvidia_cudnn_cu12"]
+
+
+class FakeDriver:
+    """pynvml of a GPU that is hot, limited, shared, and slowed by its own heat."""
+
+    def __init__(self, **answers: Any):
+        self.answers = answers
+
+    def __getattr__(self, name: str) -> Any:
+        known = {
+            "nvmlInit": None,
+            "nvmlShutdown": None,
+            "nvmlDeviceGetCount": 1,
+            "nvmlDeviceGetHandleByIndex": "gpu",
+            "nvmlDeviceGetName": "Fake GPU",
+            "nvmlDeviceGetComputeRunningProcesses": [],
+            "nvmlDeviceGetPowerManagementLimit": 300_000,
+            "nvmlDeviceGetPowerManagementDefaultLimit": 300_000,
+            "nvmlDeviceGetTemperature": 40,
+            "nvmlDeviceGetComputeMode": 0,
+            "nvmlDeviceGetCurrentClocksEventReasons": 0x4,  # a power cap by software: no cause
+        } | self.answers
+        if name not in known:
+            raise AttributeError(name)
+        return lambda *_: known[name]
+
+
+def test_a_quiet_gpu_is_fine_and_a_software_power_cap_is_its_own_business(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", FakeDriver())
+    assert _states(doctor._gpus()) == [("gpu 0", "ok")]
+    assert machine.gpu_slowdown(0) is None
+
+
+def test_a_gpu_that_is_shared_hot_limited_or_slowed_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    driver = FakeDriver(
+        nvmlDeviceGetComputeRunningProcesses=[SimpleNamespace(pid=4711)],
+        nvmlDeviceGetPowerManagementLimit=200_000,
+        nvmlDeviceGetTemperature=92,
+        nvmlDeviceGetCurrentClocksEventReasons=0x40 | 0x80,
+        nvmlDeviceGetComputeMode=3,
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", driver)
+    findings = list(doctor._gpus())
+    text = " ".join(f"{f.what} {f.advice}" for f in findings)
+    for part in ("4711", "200 W of 300 W", "92 °C", "a power brake", "one process alone"):
+        assert part in text
+    assert {f.state for f in findings} == {"warn", "note"}
+
+
+def test_a_turn_is_disturbed_by_sleep_and_by_a_hot_gpu_and_by_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slept = [10.0, 10.0, 12.0, 12.0]
+    monkeypatch.setattr(machine, "asleep", lambda: slept.pop(0))
+    watched = machine.Disturbances("cpu")
+    assert watched.since() is None
+    assert watched.since() == "the machine was suspended"
+    assert watched.since() is None
+    monkeypatch.setattr(machine, "asleep", lambda: 0.0)
+    monkeypatch.setitem(
+        sys.modules, "pynvml", FakeDriver(nvmlDeviceGetCurrentClocksEventReasons=0x20)
+    )
+    assert machine.Disturbances("cuda:0").since() == "the GPU was slowed by heat"
+    assert machine.Disturbances("cpu").since() is None
+
+
+def test_the_command_says_it_in_json_and_in_its_exit_status(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "harness.cli", "doctor", "--json"],
+        cwd=ROOT,
+        env={**os.environ, "BAKEOFF_RESULTS": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    findings = json.loads(result.stdout)
+    assert {"load", "clock", "environments"} <= {finding["name"] for finding in findings}
+    warned = any(finding["state"] == "warn" for finding in findings)
+    assert result.returncode == (1 if warned else 0)

@@ -1,0 +1,111 @@
+"""The campaign's claims, those that need no long run: simulated, and on recorded traces.
+
+`bakeoff prove` runs all of them; what is live and long is left to it, but for a cut that is
+tested alone.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import records
+from harness.errors import Wrong
+from harness.proof import calibrate, campaign, live
+from harness.proof.claims import Figure, rate
+from reports import proof
+
+QUICK = [p for p in campaign.PARTS if p.how != "live" or p.name == "sync"]
+
+
+def _silent(what: str, **told: Any) -> None:
+    pass
+
+
+@pytest.mark.parametrize("part", QUICK, ids=lambda part: part.name)
+def test_the_claim_holds(part: campaign.Part, tmp_path: Path) -> None:
+    figures = part.measure(tmp_path, _silent, True)
+    broken = [figure for figure in figures if not figure.ok]
+    assert figures and not broken, "\n".join(
+        f"{f.name}: {f.value:.4f} ({f.low} to {f.high}), wanted {f.least} to {f.most}"
+        for f in broken
+    )
+
+
+def test_every_claim_of_the_method_has_a_proof_and_controls_beside_the_telling_ones() -> None:
+    assert {part.claim for part in campaign.PARTS} == set(range(1, 12))
+    for name in ("coverage", "drift", "offsets", "shared"):
+        [part] = campaign.select([name], True)
+        assert any(figure.control for figure in part.measure(Path(), _silent, True)), name
+
+
+@pytest.mark.alone
+def test_a_call_is_lengthened_by_less_than_a_third_of_a_microsecond() -> None:
+    assert all(figure.ok for figure in live.overhead(tries=5, calls=20_000))
+
+
+@pytest.mark.alone
+def test_a_planted_slowdown_is_found_live_and_the_same_twice_is_not_different(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some live comparisons of `calibrate`'s kind, resumed in the middle."""
+    share = 0.5  # so that it is found in six launches on any machine
+    arguments = (tmp_path / "itself", "numpy", (share,), 2)
+    first = live.campaign(*arguments, 2, 4, _silent)
+    assert {g["launch"] for g in first.groups} == {1, 2}
+    plan = json.loads((tmp_path / "itself" / "plan.json").read_text())
+    plan["settings"]["launches"] = 6
+    (tmp_path / "itself" / "plan.json").write_text(json.dumps(plan))
+    run = live.campaign(*arguments, 6, 4, _silent)
+    assert {g["launch"] for g in run.groups} == set(range(1, 7))
+    twins, slowed = live.pairs(run, "numpy#2", "numpy"), live.pairs(run, "numpy+50%", "numpy")
+    assert len(twins) == len(slowed) == 4
+    assert not any(pair.verdict.startswith("materially") for pair in twins.values())
+    assert sum(pair.verdict in live.SLOWER for pair in slowed.values()) >= 3
+    found = calibrate.summary("numpy", twins, slowed)
+    assert found["planted"]["found"] >= 3
+    assert found["smallest_difference"]["median"] > 0
+    assert any("Noise floor: numpy" in sentence for sentence in calibrate.sentences(found))
+    assert not records.read(tmp_path / "itself").problems
+
+
+def test_a_figure_past_its_limit_fails_and_says_so_on_the_page(tmp_path: Path) -> None:
+    part = campaign.select(["coverage"], True)[0]
+    figures = [rate("covered", 80, 100, least=0.93), Figure("<b>told</b>", 0.5)]
+    finding = {**campaign.finding(part, figures), "seconds": 1.0, "short": True, "machine": {}}
+    assert not finding["ok"]
+    text = proof.write([finding], "mine", tmp_path / "page.html").read_text()
+    assert "Does not hold" in text and "0 of 1 proofs hold" in text
+    assert "&lt;b&gt;told&lt;/b&gt;" in text and "<b>told</b>" not in text
+    assert "<script" not in text
+
+
+def test_a_campaign_goes_on_with_what_is_missing(tmp_path: Path) -> None:
+    measured = []
+
+    def measure(folder: Path, say: Any, short: bool) -> list[Figure]:
+        measured.append(folder)
+        return [Figure("one", 1.0)]
+
+    parts = [campaign.Part(name, 1, "title", "simulated", measure) for name in ("a", "b")]
+    campaign.run(tmp_path, parts[:1], True, _silent)
+    found = campaign.run(tmp_path, parts, True, _silent)
+    assert len(measured) == 2 and [f["name"] for f in found] == ["a", "b"]
+    (tmp_path / "a.json").write_text('{"schema": 1, "figu')  # torn
+    campaign.run(tmp_path, parts, True, _silent)
+    assert len(measured) == 3
+    campaign.run(tmp_path, parts[:1], False, _silent)  # the short form is not the whole
+    assert len(measured) == 4
+
+
+def test_an_unknown_claim_is_refused_with_those_there_are() -> None:
+    with pytest.raises(Wrong, match="expected a number from 1 to 11, or one of: identical-traces"):
+        campaign.select(["twelve"], False)
+    assert [part.name for part in campaign.select(["2"], False)] == ["power", "planted-live"]
+    assert len(campaign.select([], True)) < len(campaign.select([], False)) == len(campaign.PARTS)
+
+
+def test_a_folder_without_findings_is_no_proof(tmp_path: Path) -> None:
+    with pytest.raises(Wrong, match="holds no proof"):
+        campaign.read(tmp_path)

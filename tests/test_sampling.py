@@ -1,0 +1,80 @@
+"""Claims about planning: who leaves early, how many launches the others get, how many rounds."""
+
+import math
+
+import numpy as np
+import pytest
+
+from harness import sampling, statistics
+
+STAGE = np.array([0.01, -0.01, 0.005, -0.005, 0.02, -0.02])
+
+
+def test_far_behind_is_seen_at_three_launches_and_no_other_is() -> None:
+    assert sampling.far_behind(math.log(3) + np.array([0.01, -0.01, 0.0]))
+    assert not sampling.far_behind(math.log(3) + np.array([0.01, -0.01]))  # two tell nothing
+    assert not sampling.far_behind(-math.log(3) + np.array([0.01, -0.01, 0.0]))  # it is ahead
+    assert not sampling.far_behind(math.log(1.4) + np.zeros(3))  # alike by chance, and not far
+    assert not sampling.far_behind(math.log(3) + np.array([0.3, -0.3, 0.0]))  # too noisy
+    assert not sampling.far_behind(math.log(3) + np.zeros(6))  # the plan's business by then
+
+
+def test_the_width_that_is_wanted_grows_with_the_distance() -> None:
+    assert sampling.half_width(0.0) == sampling.half_width(0.05) == 0.02
+    assert sampling.half_width(math.log(3)) == pytest.approx((math.log(3) - math.log(1.03)) / 2)
+    assert sampling.half_width(-math.log(3)) == sampling.half_width(math.log(3))
+
+
+def test_who_is_far_off_gets_no_further_launch_and_who_is_near_does() -> None:
+    noisy = 3 * STAGE
+    assert sampling.launches_planned(math.log(2) + noisy) == 6
+    near = sampling.launches_planned(0.01 + noisy)
+    assert near == min(20, statistics.stein_launches(noisy, 0.02)) > 6
+    assert sampling.launches_planned(np.array([0.1, np.nan, 0.1])) == 3
+
+
+def test_the_best_number_of_rounds_by_hand() -> None:
+    """sqrt(8 / 2) x 0.10 / 0.05 = 4."""
+    assert sampling.best_rounds(8.0, 2.0, 0.10, 0.05) == pytest.approx(4.0)
+    assert sampling.best_rounds(8.0, 2.0, 0.10, 0.0) == math.inf  # launches are alike: stay in one
+    assert sampling.best_rounds(8.0, 2.0, 0.0, 0.05) == 1.0  # rounds are alike: one is enough
+    assert sampling.whole_squares(math.inf, 6) == 24
+    assert sampling.whole_squares(1.0, 6) == sampling.whole_squares(math.nan, 6) == 6
+    assert sampling.whole_squares(13.0, 6) == 12
+
+
+def test_spreads_between_rounds_and_between_launches_are_told_apart() -> None:
+    rng = np.random.default_rng(0)
+    offsets = rng.normal(0, 0.05, 400)
+    rounds = [offset + rng.normal(0, 0.10, 12) for offset in offsets]
+    within, between = sampling.spreads(rounds)
+    assert within == pytest.approx(0.10, rel=0.05)
+    assert between == pytest.approx(0.05, rel=0.15)
+    assert all(math.isnan(value) for value in sampling.spreads([np.zeros(5)]))
+
+
+def test_a_contender_that_left_early_keeps_the_interval_by_which_it_left() -> None:
+    logs = math.log(3) + np.array([0.01, -0.01, 0.0])
+    found = statistics.compare(logs, settled=True)
+    assert (found.verdict, found.confidence, found.launches) == ("materially_slower", 0.999, 3)
+    low, high = statistics.t_interval(logs, 0.999)
+    assert (math.log(found.low), math.log(found.high)) == pytest.approx((low, high))
+    assert statistics.compare(logs).verdict == "screening"  # nobody said that it left
+    assert statistics.compare(logs[:2], settled=True).verdict == "screening"
+
+
+def test_a_change_between_runs_is_welchs() -> None:
+    from scipy import stats
+
+    rng = np.random.default_rng(1)
+    old, new = rng.normal(0.0, 0.01, 6), rng.normal(0.2, 0.03, 8)
+    found = statistics.change(old, new)
+    assert found.verdict == "materially_slower"
+    assert found.ratio == pytest.approx(math.exp(new.mean() - old.mean()))
+    welch = stats.ttest_ind(new, old, equal_var=False)
+    interval = welch.confidence_interval(0.95)
+    # Degrees of freedom are rounded down: a little wider than with broken ones.
+    assert math.log(found.low) <= interval.low <= interval.high <= math.log(found.high)
+    assert math.log(found.high) == pytest.approx(interval.high, rel=0.02)
+    assert statistics.change(old[:5], new).verdict == "screening"
+    assert statistics.change(np.zeros(6), np.zeros(6)).verdict == "tie"

@@ -17,6 +17,7 @@ import hashlib
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -111,14 +112,39 @@ def environment_of(adapter: str, device: str, version: str | None = None) -> Env
     """The environment an adapter lives in, or None where it has none for that device.
 
     device is "cpu" or "cuda[:N]". Another version's environment is named with it, as
-    in `torch@2.12-cpu`.
+    in `torch@2.12-cpu`: made from a requirements file of that name where there is one, else
+    from the adapter's own with its framework's pin replaced.
     """
-    named = _home(adapter) + (f"@{version}" if version else "")
-    name = f"{named}-{device.partition(':')[0]}"
-    path = REQUIREMENTS / f"{name}.txt"
-    if not path.exists():
+    kind = device.partition(":")[0]
+    usual = REQUIREMENTS / f"{_home(adapter)}-{kind}.txt"
+    name = f"{_home(adapter)}@{version}-{kind}" if version else usual.stem
+    own = REQUIREMENTS / f"{name}.txt"
+    folder = ROOT / ".envs" / name
+    if own.exists():
+        return Environment(name, folder, own.read_text(), ("-r", str(own)))
+    if version is None or not usual.exists():
         return None
-    return Environment(name, ROOT / ".envs" / name, path.read_text(), ("-r", str(path)))
+    recipe = _pinned(usual.read_text(), adapter, version)
+    words = [word for line in recipe.splitlines() for word in shlex.split(line, comments=True)]
+    return Environment(name, folder, recipe, tuple(words))
+
+
+def _pinned(recipe: str, adapter: str, version: str) -> str:
+    """A recipe with its framework at another version, and the others where they then fit.
+
+    `2.12` means any release of it, `2.12.1` that one.
+    """
+    from adapters.core import discovery
+
+    frameworks = discovery.adapter_class(adapter).distributions
+    release = version if version.count(".") >= 2 else f"{version}.*"
+
+    def pin(match: re.Match[str]) -> str:
+        name, extras = match["name"], match["extras"] or ""
+        return f"{name}{extras}=={release}" if name in frameworks else f"{name}{extras}"
+
+    pattern = r"(?m)^(?P<name>[\w.-]+)(?P<extras>\[[^]]*\])?==\S+"
+    return re.sub(pattern, pin, recipe)
 
 
 def python_of(
@@ -131,9 +157,9 @@ def python_of(
     return environment.python if environment and environment.ready() else None
 
 
-def why_absent(adapter: str, device: str) -> str:
+def why_absent(adapter: str, device: str, version: str | None = None) -> str:
     """Why `python_of` has nothing to give, in a line for a person."""
-    environment = environment_of(adapter, device)
+    environment = environment_of(adapter, device, version)
     if environment is None:
         return f"there is no environment of {adapter} for {device.partition(':')[0]}"
     try:
@@ -141,7 +167,8 @@ def why_absent(adapter: str, device: str) -> str:
     except (OSError, IndexError):
         pass
     stale = environment.python.exists()
-    return f"{'installed, but not as it should be' if stale else 'not installed'}: run `make env`"
+    how = f"`bakeoff setup {adapter}@{version}`" if version else "`make env`"
+    return f"{'installed, but not as it should be' if stale else 'not installed'}: run {how}"
 
 
 def default_device() -> str:
@@ -154,21 +181,25 @@ def default_device() -> str:
 def setup(adapters: list[str], device: str, say: Say = print) -> list[str]:
     """Makes what is missing for these adapters (none: all). Returns the names that failed.
 
-    Raises Wrong for an adapter that does not exist.
+    An adapter may be named with a version, as in `torch@2.12`. Raises Wrong for one that
+    does not exist.
     """
     from adapters.core import discovery
 
     known = discovery.names()
     for adapter in adapters:
-        if adapter not in known:
+        if adapter.partition("@")[0] not in known:
             raise Wrong(f"unknown adapter '{adapter}'; there are: {', '.join(known)}")
+        if not re.fullmatch(r"[\w-]+(@[\w.+-]+)?", adapter):
+            raise Wrong(f"adapter '{adapter}': expected ADAPTER or ADAPTER@VERSION, as torch@2.12")
     wanted: dict[str, Environment] = {}
     for adapter in adapters or known:
-        environment = environment_of(adapter, device)
+        plain, _, version = adapter.partition("@")
+        environment = environment_of(plain, device, version or None)
         if environment is not None:
             wanted[environment.name] = environment
         elif adapter in adapters:
-            say(f"{adapter}: {why_absent(adapter, device)}")
+            say(f"{adapter}: {why_absent(plain, device)}")
     return make_all(list(wanted.values()), say)
 
 
@@ -241,7 +272,7 @@ def main(arguments: list[str] | None = None) -> int:
     if given.names == ["controller"]:
         environment = controller()
         return 1 if not environment.ready() and make_all([environment]) else 0
-    adapters = [re.split("[@:#]", name)[0] for name in given.names]
+    adapters = [re.split("[:#]", name)[0] for name in given.names]
     device = given.device or default_device()
     try:
         failed = setup(adapters, device)
@@ -250,7 +281,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     from adapters.core import discovery
 
-    usable = any(python_of(name, device) for name in adapters or discovery.names())
+    asked = [name.partition("@") for name in adapters or discovery.names()]
+    usable = any(python_of(name, device, version=version or None) for name, _, version in asked)
     return 1 if failed and not usable else 0
 
 

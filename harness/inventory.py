@@ -82,11 +82,6 @@ def parse(text: str) -> Contender:
     if variant and variant not in variants:
         known = ", ".join([adapter, *(f"{adapter}:{name}" for name in variants)])
         raise Wrong(f"unknown variant '{text}'{_nearest(variant, variants)}; there are: {known}")
-    if version and not list(environments.REQUIREMENTS.glob(f"{adapter}@{version}-*.txt")):
-        raise Wrong(
-            f"contender '{text}': there is no environment of {adapter} {version}; it would be made "
-            f"from adapters/requirements/{adapter}@{version}-cpu.txt"
-        )
     return Contender(adapter, version, variant, int(match["copy"] or 1))
 
 
@@ -103,42 +98,57 @@ def parse_list(text: str) -> list[Contender]:
     return found
 
 
-def contenders(device: str, current: bool = False) -> list[dict[str, Any]]:
+def contenders(
+    device: str, current: bool = False, versions: Iterable[Contender] = ()
+) -> list[dict[str, Any]]:
     """Every adapter in every variant, by name, whether or not it can run on `device`.
 
-    Each is name, adapter, variant, summary, version (None: not known), available,
-    reason (why not; else None), and computes (False: the null adapter, never ranked).
+    Each is name, adapter, home (the adapter, with its version if one was asked for), variant,
+    summary, version (None: not known), available, reason (why not; else None), and computes
+    (False: the null adapter, never ranked). `versions`: contenders that ask for a version of
+    their own are looked up besides. Raises Wrong for those where `current`.
     """
-    names = discovery.names()
-    pythons = {name: environments.python_of(name, device, current) for name in names}
+    others = {(c.adapter, c.version) for c in versions if c.version}
+    if current and others:
+        named = ", ".join(f"{adapter}@{version}" for adapter, version in sorted(others))
+        raise Wrong(f"{named}: this Python has one version of each; leave out --python current")
+    homes: list[tuple[str, str | None]] = [(name, None) for name in discovery.names()]
+    homes += sorted(others)
+    pythons = {home: environments.python_of(home[0], device, current, home[1]) for home in homes}
     looks: dict[Path, list[str]] = {}
-    for name, python in pythons.items():
+    for (name, _), python in pythons.items():
         if python is not None:
             looks.setdefault(python, []).append(name)
     with ThreadPoolExecutor(max_workers=4) as pool:
-        answers = pool.map(lambda look: _look(*look), looks.items())
-    found = {name: answer for each in answers for name, answer in each.items()}
-    return [row for name in names for row in _rows(name, device, found.get(name))]
+        answers = dict(zip(looks, pool.map(lambda look: _look(*look), looks.items()), strict=True))
+    return [
+        row
+        for home in homes
+        for row in _rows(*home, device, (answers.get(pythons[home]) or {}).get(home[0]))  # type: ignore[arg-type]
+    ]
 
 
-def _rows(name: str, device: str, seen: dict[str, Any] | None) -> Iterable[dict[str, Any]]:
+def _rows(
+    name: str, asked: str | None, device: str, seen: dict[str, Any] | None
+) -> Iterable[dict[str, Any]]:
     """One adapter's contenders; `seen` is what its environment's Python said, None without one."""
     try:
         kind = discovery.adapter_class(name)
     except Exception as error:
-        yield _row(name, "", "", True, None, f"adapters/{name}.py is broken: {_line(error)}")
+        yield _row(name, asked, "", "", True, None, f"adapters/{name}.py is broken: {_line(error)}")
         return
     for variant, entry in kind.variants.items():
         if seen is None:
-            version, reason = None, environments.why_absent(name, device)
+            version, reason = None, environments.why_absent(name, device, asked)
         else:
             version = seen.get("version")
             reason = seen.get("broken") or seen.get("missing", {}).get(variant)
-        yield _row(name, variant, entry.summary, kind.computes, version, reason)
+        yield _row(name, asked, variant, entry.summary, kind.computes, version, reason)
 
 
 def _row(
     adapter: str,
+    asked: str | None,
     variant: str,
     summary: str,
     computes: bool,
@@ -146,8 +156,9 @@ def _row(
     reason: str | None,
 ) -> dict[str, Any]:
     return {
-        "name": Contender(adapter, variant=variant).name,
+        "name": Contender(adapter, asked, variant).name,
         "adapter": adapter,
+        "home": Contender(adapter, asked).name,
         "variant": variant,
         "available": reason is None,
         "reason": reason,

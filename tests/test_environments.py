@@ -56,6 +56,27 @@ def test_one_that_cannot_be_installed_leaves_its_reason_and_stops_no_other(
     assert said[4:] == ["fine-cpu: ready"]
 
 
+def test_two_versions_of_one_framework_stand_side_by_side(
+    project: Path, put_adapter: Put, no_uv: None
+) -> None:
+    """The second from the first one's requirements, with the framework's own pin replaced."""
+    for version in ("1.0.0", "2.3.4"):
+        tiny_wheel(project, version)
+    put_adapter("fake", requirements=f"--no-index --find-links {project}\n# a note\ntiny==1.0.0\n")
+
+    assert environments.setup(["fake", "fake@2.3"], "cpu", lambda text: None) == []
+
+    found = {}
+    for version in (None, "2.3"):
+        python = environments.python_of("fake", "cpu", version=version)
+        assert python is not None
+        found[version] = subprocess.check_output([python, "-c", "import tiny; print(tiny.VERSION)"])
+    assert found == {None: b"1.0.0\n", "2.3": b"2.3.4\n"}
+    assert environments.why_absent("fake", "cpu", "9.9").endswith("run `bakeoff setup fake@9.9`")
+    with pytest.raises(Wrong, match="expected ADAPTER or ADAPTER@VERSION"):
+        environments.setup(["fake@../2"], "cpu")
+
+
 @pytest.fixture
 def pretend(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Installers that only leave a Python behind; their command lines are returned."""

@@ -6,7 +6,7 @@ import pytest
 
 from harness import environments, inventory
 from harness.errors import Wrong
-from harness.inventory import Contender, parse, parse_list
+from harness.inventory import Contender, contenders, parse, parse_list
 from tests.conftest import ADAPTER, Put
 
 
@@ -22,7 +22,6 @@ def test_a_name_is_read_and_written_alike(fakes: None, name: str) -> None:
 
 
 def test_a_name_has_four_parts(fakes: None) -> None:
-    (environments.REQUIREMENTS / "torch_like@2.12-cpu.txt").touch()
     assert parse("torch_like@2.12:fast#2") == Contender("torch_like", "2.12", "fast", 2)
 
 
@@ -39,12 +38,21 @@ def test_the_first_copy_is_not_numbered(fakes: None) -> None:
         ("torch_like#0", "expected ADAPTER"),
         ("", "expected ADAPTER"),
         ("../torch_like", "expected ADAPTER"),
-        ("torch_like@9.9", "no environment of torch_like 9.9"),
     ],
 )
 def test_a_wrong_name_is_refused_with_what_there_is(fakes: None, name: str, advice: str) -> None:
     with pytest.raises(Wrong, match=advice):
         parse(name)
+
+
+def test_another_version_is_looked_up_in_an_environment_of_its_own(fakes: None) -> None:
+    rows = contenders("cpu", versions=[parse("torch_like@2.12:fast")])
+    [row] = [r for r in rows if r["name"] == "torch_like@2.12:fast"]
+    assert (row["home"], row["available"]) == ("torch_like@2.12", False)
+    assert row["reason"] == "not installed: run `bakeoff setup torch_like@2.12`"
+    assert {r["home"] for r in rows} == {"jax_like", "torch_like", "torch_like@2.12"}
+    with pytest.raises(Wrong, match="this Python has one version of each"):
+        contenders("cpu", current=True, versions=[parse("torch_like@2.12")])
 
 
 def test_a_broken_adapter_cannot_be_named(fakes: None, put_adapter: Put) -> None:
@@ -97,5 +105,5 @@ def test_an_environment_that_does_not_start_is_said_to_be_broken(
     put_adapter: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_adapter("fake")
-    monkeypatch.setattr(environments, "python_of", lambda *_: Path("/bin/false"))
+    monkeypatch.setattr(environments, "python_of", lambda *_, **__: Path("/bin/false"))
     assert inventory.contenders("cpu")[0]["reason"] == "its environment is broken: run `make env`"

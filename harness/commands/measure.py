@@ -86,7 +86,8 @@ def run(
         folder = folder_of(resume)
         planned = plan.read(folder)
         current = planned.settings["python"] == "current"
-        rows = inventory.contenders(planned.settings["device"], current)
+        taking = [inventory.Contender(c.adapter, c.version) for c in planned.contenders]
+        rows = inventory.contenders(planned.settings["device"], current, taking)
         plan.refuse_change(planned.fingerprint, plan.fingerprint(_versions(planned, rows)))
         if budget is not None:
             planned.budget_s = plan.seconds(budget)
@@ -97,8 +98,9 @@ def run(
     current = is_current(python)
     loaded = suites.load(suite or ("quick" if chosen == "cpu" else "full"))
     comparisons = plan.select(loaded, workloads, precision)
-    rows = inventory.contenders(chosen, current)
-    asked = inventory.parse_list(contenders) if contenders else _everyone(loaded, rows)
+    named = inventory.parse_list(contenders or ",".join(loaded.contenders) or "numpy")
+    rows = inventory.contenders(chosen, current, named)
+    asked = named if contenders or loaded.contenders else _everyone(rows)
     able = {row["name"] for row in rows if row["available"]}
     taking = [c for c in asked if _single(c.name) in able]
     absent = [
@@ -124,7 +126,7 @@ def run(
         "margin": 0.03,
         "launches": launches,
     }
-    versions = {row["adapter"]: row["version"] or "" for row in rows if row["name"] in able}
+    versions = {row["home"]: row["version"] or "" for row in rows if row["name"] in able}
     planned, estimates = plan.make(
         run=name,
         command=plan.command_line(),
@@ -136,7 +138,7 @@ def run(
         budget=plan.seconds(budget) if budget else None,
         explicit=workloads is not None,
         settings=settings,
-        versions={c.adapter: versions[c.adapter] for c in taking},
+        versions={home: versions[home] for home in map(_home, taking)},
     )
     if dry_run:
         _show_plan(planned, estimates, console)
@@ -151,13 +153,13 @@ def run(
 @app.command()
 def setup(
     adapters: Annotated[
-        list[str] | None, typer.Argument(metavar="[ADAPTER]...", help="Default: all.")
+        list[str] | None, typer.Argument(metavar="[ADAPTER[@VERSION]]...", help="Default: all.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda.")] = None,
 ) -> None:
     """Make the frameworks' environments, or what is missing of them.
 
-    Example: `bakeoff setup torch jax`
+    Examples: `bakeoff setup torch jax` · `bakeoff setup torch@2.12` (side by side with the other)
     """
     kind = device_of(device).partition(":")[0]
     failed = environments.setup(adapters or [], kind)
@@ -224,19 +226,20 @@ def _show_plan(planned: plan.Plan, estimates: dict[str, plan.Estimate], console:
     )
 
 
-def _everyone(suite: suites.Suite, rows: list[dict[str, Any]]) -> list[inventory.Contender]:
-    """The suite's contenders, or all that can be ranked here."""
-    if suite.contenders:
-        return inventory.parse_list(",".join(suite.contenders))
+def _everyone(rows: list[dict[str, Any]]) -> list[inventory.Contender]:
+    """All that can be ranked here."""
     ranked = [row["name"] for row in rows if row["available"] and row["computes"]]
     return [inventory.parse(name) for name in ranked]
 
 
 def _versions(planned: plan.Plan, rows: list[dict[str, Any]]) -> dict[str, str]:
-    taking = {c.adapter for c in planned.contenders}
-    return {
-        r["adapter"]: r["version"] or "" for r in rows if r["adapter"] in taking and r["version"]
-    }
+    taking = {_home(c) for c in planned.contenders}
+    return {r["home"]: r["version"] or "" for r in rows if r["home"] in taking and r["version"]}
+
+
+def _home(contender: inventory.Contender | plan.PlannedContender) -> str:
+    """Whose environment it runs in: `torch`, or `torch@2.12`."""
+    return inventory.Contender(contender.adapter, contender.version).name
 
 
 def _single(name: str) -> str:

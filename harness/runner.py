@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from harness import budget, cold, machine, oracle, probe, records, sampling, statistics, uses
 from harness.launch import Launcher, attempt, two_at_a_time
@@ -263,30 +262,28 @@ class Runner:
         return all(self._behind(name, comparisons, by) for by in bys)
 
     def _behind(self, name: str, comparisons: list[PlannedComparison], by: str) -> bool:
+        twin = self.plan.noise_floor.twin if self.plan.noise_floor else None
         rivals = [
             other.name
             for other in self.plan.contenders
             if other.computes
-            and other.name != name
+            and other.name not in (name, twin)
             and all(
                 other.name in c.contenders and not self.frozen.given_up((c.id, other.name))
                 for c in comparisons
             )
         ]
-        logs = {
-            rival: statistics.shared_launches(
-                [
-                    statistics.launch_log_ratios(self.groups, c.id, name, rival, by)
-                    for c in comparisons
-                ]
-            )
-            for rival in rivals
-        }
-        logs = {rival: found for rival, found in logs.items() if len(found)}
-        if not logs:
-            return False
-        best = max(logs, key=lambda rival: float(np.mean(logs[rival])))
-        return sampling.far_behind(logs[best])
+        return sampling.leaves(
+            {
+                rival: statistics.shared_launches(
+                    [
+                        statistics.launch_log_ratios(self.groups, c.id, name, rival, by)
+                        for c in comparisons
+                    ]
+                )
+                for rival in rivals
+            }
+        )
 
     def _second_stage(self) -> None:
         """As many more as the first six ask for, planned once, while the budget lasts."""

@@ -16,6 +16,8 @@ purpose: a contender is never closed for being *near* the best.
 """
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +28,7 @@ FIRST_STAGE = statistics.LEAST_LAUNCHES
 MOST_LAUNCHES = 20
 LOOKS = (3, 4, 5)
 FAR = math.log(1.5)  # three launches can lie close together by chance: demand a distance as well
+NEAR = math.log(1.1)
 HALF_WIDTH = 0.02
 # Of what lies between the ratio and the margin: enough to stay clear of it, twice over.
 RELATIVE = 0.5
@@ -41,6 +44,21 @@ def far_behind(logs: np.ndarray) -> bool:
         return False
     low, _ = statistics.t_interval(logs, statistics.LOOK_CONFIDENCE)
     return bool(low > MARGIN and np.mean(logs) > FAR)
+
+
+def leaves(over: Mapping[Any, np.ndarray]) -> bool:
+    """Whether a contender takes leave; `over` holds its log ratios over each of its rivals.
+
+    It must be far behind the best of them, and clear of every other that may yet turn out
+    to be the best: within a tenth of it by now.
+    """
+    means = {rival: float(np.mean(logs)) for rival, logs in over.items() if len(logs)}
+    if not means:
+        return False
+    best = max(means, key=lambda rival: means[rival])
+    near = [rival for rival in means if means[rival] > means[best] - NEAR]
+    lows = [statistics.t_interval(over[r], statistics.LOOK_CONFIDENCE)[0] for r in near]
+    return far_behind(over[best]) and min(lows) > MARGIN
 
 
 def half_width(mean: float) -> float:

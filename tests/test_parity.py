@@ -7,6 +7,7 @@ this also shows that an adapter survives a hundred workloads in one process.
     pytest tests/test_parity.py -k torch
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,8 @@ from harness import environments, machine
 from harness.processes import WorkerFailed, WorkerProcess
 from suites import catalogue
 
-THREADS = machine.threads()
+# Two tests at a time that compute with all threads each take more than twice as long.
+THREADS = 1 if "PYTEST_XDIST_WORKER" in os.environ else machine.threads()
 # All convnets, at a small batch; the large ones on smaller images, where their first linear
 # layer shrinks as well (OverFeat's and VGG's weights are half a gigabyte else).
 CONVNETS = tuple(name for name, w in catalogue.load().items() if w.kind == "convnet")
@@ -156,11 +158,16 @@ def _skip_if_missing(contender: tuple[str, str, Path]) -> None:
 def test_every_operation_is_right(
     oracle: Oracle, contender: tuple[str, str, Path], precision: str, tmp_path: Path
 ) -> None:
-    """Output, loss, gradients, batch-norm state, update; float64 gradients to 1e-11."""
+    """Output, loss, gradients, batch-norm state, update; float64 gradients to 1e-11.
+
+    In float64 torch.compile has every third: it takes three seconds a cell, and its float32
+    has them all.
+    """
     _skip_if_missing(contender)
     cells = _cells("check", forward=precision == "float32" and not _compiles(contender))
     if precision == "float64":
         cells = [key for key in cells if key[1] != "infer"]
+        cells = cells[::3] if contender[1] == "compile" else cells
     wrong, _ = _wrong(oracle, contender, precision, cells, tmp_path)
     assert not wrong, "\n".join(wrong)
 

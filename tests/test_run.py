@@ -204,7 +204,7 @@ def _workers(folder: Path) -> list[int]:
 def test_an_ended_run_is_resumed_with_every_record_there_once(
     bakeoff: Start, tmp_path: Path, number: int
 ) -> None:
-    suite = _suite(tmp_path, RELU, NET, TRAIN)
+    suite = _suite(tmp_path, RELU, TRAIN)
     arguments = ["run", "--suite", suite, "--contenders", "numpy,slow", "--python", "current"]
     process = bakeoff(*arguments, "--run-id", "r", "--no-page", "--launches", "6")
     folder = tmp_path / "r"

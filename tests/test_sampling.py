@@ -19,6 +19,15 @@ def test_far_behind_is_seen_at_three_launches_and_no_other_is() -> None:
     assert not sampling.far_behind(math.log(3) + np.zeros(6))  # the plan's business by then
 
 
+def test_it_must_be_clear_of_whoever_may_yet_turn_out_to_be_the_best() -> None:
+    steady = math.log(3) + np.array([0.01, -0.01, 0.0])
+    unsure = math.log(2.9) + np.array([0.3, -0.3, 0.0])
+    assert sampling.leaves({"best": steady})
+    assert not sampling.leaves({"best": steady, "nearly": unsure})
+    assert sampling.leaves({"best": steady, "behind it": unsure - math.log(2)})
+    assert not sampling.leaves({}) and not sampling.leaves({"never met": np.array([])})
+
+
 def test_the_width_that_is_wanted_grows_with_the_distance() -> None:
     assert sampling.half_width(0.0) == sampling.half_width(0.05) == 0.02
     assert sampling.half_width(math.log(3)) == pytest.approx((math.log(3) - math.log(1.03)) / 2)

@@ -166,9 +166,8 @@ def planned_run(times: np.ndarray) -> PlannedRun:
     count = [sampling.FIRST_STAGE] * contenders
     taking = set(range(contenders))
     for look in sampling.LOOKS:
-        best = min(taking, key=lambda i: float(times[:look, i].mean()))
-        for i in sorted(taking - {best}):
-            if sampling.far_behind(times[:look, i] - times[:look, best]):
+        for i in sorted(taking):
+            if sampling.leaves({j: times[:look, i] - times[:look, j] for j in taking - {i}}):
                 count[i] = look
                 taking.discard(i)
     stage = times[: sampling.FIRST_STAGE]

@@ -24,6 +24,9 @@ import numpy as np
 from scipy import stats
 
 MARGIN = math.log(1.03)  # the smallest difference that matters in practice
+# A false material difference may happen in 1 of 100 comparisons, not in 5: where launches
+# spread by more than the margin, the margin alone is no guard (`bakeoff prove identical-live`).
+MATERIAL_P = 0.01
 LEAST_LAUNCHES = 6  # fewer are a screening, and name nothing,
 LEAST_SETTLED = 3  # but for contenders that were far behind: sampling.py, and these intervals
 LOOK_CONFIDENCE = 0.999
@@ -257,7 +260,8 @@ def compare(
 
     logs: m_k, one a launch. modes: whether either contender's launches fall into modes
     that overlap the other's. `tie` is two one-sided tests at 5%: the 90% interval lies
-    inside the margin; `materially_...`: the 95% interval lies beyond it. settled: one of
+    inside the margin; `materially_...`: the 95% interval lies beyond it, and p is below 1%
+    (on a noisy machine the first alone was false in 5% of comparisons). settled: one of
     the two left early, being far behind; with fewer than 6 launches both intervals are
     then the 99.9% one by which it left.
     """
@@ -272,7 +276,7 @@ def compare(
     elif modes:
         verdict = "multimodal"
     else:
-        verdict = _verdict(low, high, *inner, margin)
+        verdict = _verdict(low, high, *inner, margin, p_value(logs, first_stage))
     needed = None
     if verdict in ("inconclusive", "faster", "slower"):
         needed = launches_to_see(logs, max(abs(abs(mean) - margin), margin / 2))
@@ -305,10 +309,10 @@ def change(old: np.ndarray, new: np.ndarray, margin: float = MARGIN) -> Comparis
     freedom = max(1, int(sum(parts) ** 2 / below)) if below else count - 1
     half = quantile(0.975, freedom) * error
     inner = quantile(0.95, freedom) * error
-    found = _verdict(mean - half, mean + half, mean - inner, mean + inner, margin)
+    p = float(2 * stats.t.sf(abs(mean) / error, freedom)) if error else float(mean == 0)
+    found = _verdict(mean - half, mean + half, mean - inner, mean + inner, margin, p)
     if count < LEAST_LAUNCHES:
         found = "screening"
-    p = float(2 * stats.t.sf(abs(mean) / error, freedom)) if error else float(mean == 0)
     return Comparison(
         math.exp(mean),
         math.exp(mean - half),
@@ -321,13 +325,15 @@ def change(old: np.ndarray, new: np.ndarray, margin: float = MARGIN) -> Comparis
     )
 
 
-def _verdict(low: float, high: float, inner_low: float, inner_high: float, margin: float) -> str:
+def _verdict(
+    low: float, high: float, inner_low: float, inner_high: float, margin: float, p: float
+) -> str:
     """The first that holds, of an interval and a narrower one for two one-sided tests."""
     if -margin < inner_low and inner_high < margin:
         return "tie"
-    if high < -margin:
+    if high < -margin and p < MATERIAL_P:
         return "materially_faster"
-    if low > margin:
+    if low > margin and p < MATERIAL_P:
         return "materially_slower"
     if high < 0:
         return "faster"

@@ -77,6 +77,15 @@ def test_the_first_verdict_that_holds(
     assert found.ratio == pytest.approx(math.exp(mean))
 
 
+def test_a_material_difference_wants_one_in_a_hundred_however_noisy_the_machine() -> None:
+    """p is 0.02: beyond the margin by its 95% interval, and a chance of five in a hundred."""
+    wave = np.array([(-1.0) ** i for i in range(6)])
+    found = st.compare(-0.30 + 0.20 * wave)
+    assert found.high < 1 / 1.03 and 0.01 < found.p < 0.05
+    assert found.verdict == "faster"
+    assert st.compare(-0.30 + 0.10 * wave).verdict == "materially_faster"
+
+
 def test_what_is_open_says_how_many_launches_would_tell() -> None:
     found = st.compare(0.03 + 0.1 * np.array([1, -1, 1, -1, 1, -1.0]))
     assert found.verdict == "inconclusive"

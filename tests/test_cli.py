@@ -42,7 +42,7 @@ def _refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
     [
         (["--contenders", "toch"], ["'toch'", "did you mean 'torch'"]),
         (["--contenders", "torch:compiel"], ["did you mean 'compile'"]),
-        (["--contenders", "torch@1.0"], ["torch 1.0"]),
+        (["--contenders", "torch@1.0"], ["torch@1.0: not installed", "bakeoff setup torch@1.0"]),
         (["--contenders", ","], ["no contender is named"]),
         (["--suite", "quik"], ["unknown suite 'quik'", "quick"]),
         (["--suite", "nowhere.toml"], ["nowhere.toml", "cannot be read"]),

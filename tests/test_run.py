@@ -132,9 +132,10 @@ def test_whoever_is_far_behind_leaves_early_and_loses_by_the_wider_interval(
     [comparison] = analyse(run).comparisons
     assert comparison.launches >= 6  # the other two went on
     assert comparison.cell("crawls").status == "ok"
-    pair = comparison.ratio("crawls", "numpy")
-    assert pair is not None and pair.confidence == 0.999 and 3 <= pair.launches <= 5
-    assert pair.low is not None and pair.low > 1.03
+    pairs = [comparison.ratio("crawls", name) for name in ("numpy", "numpy#2")]
+    assert all(p is not None and p.confidence == 0.999 and 3 <= p.launches <= 5 for p in pairs)
+    # Clear of the one that was the best when it left; beside other tests the two may differ.
+    assert max((p.low or 0.0) for p in pairs if p is not None) > 1.03
 
 
 def test_the_same_contender_entered_twice_wins_nothing(bakeoff: Start, tmp_path: Path) -> None:

@@ -115,6 +115,7 @@ def test_a_contender_that_takes_twice_its_time_is_found_and_loses(
         assert analysis.screening or comparison.winner == "numpy"
 
 
+@pytest.mark.alone
 def test_whoever_is_far_behind_leaves_early_and_loses_by_the_wider_interval(
     bakeoff: Start, tmp_path: Path
 ) -> None:

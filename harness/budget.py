@@ -105,16 +105,19 @@ def launches_planned(
     return planned
 
 
-def best_rounds(last: Launch, groups: list[dict[str, Any]], comparison: str, before: int) -> int:
-    """Rounds of a comparison's next launch: R*, as whole squares of those there were."""
-    mine = [g for g in groups if g["comparison"] == comparison]
-    names, logs = statistics.launch_log_times(mine, comparison)
+def best_rounds(
+    last: Launch, groups: list[dict[str, Any]], comparison: PlannedComparison, before: int
+) -> int:
+    """Rounds of a comparison's next launch: R* of the two that lead, as whole squares."""
+    mine = [g for g in groups if g["comparison"] == comparison.id]
+    by = statistics.ranked_by(comparison.direction, comparison.batch)[0]
+    names, logs = statistics.launch_log_times(mine, comparison.id, by)
     if len(names) < 2:
         return before
     first, second = (names[i] for i in np.argsort(np.nanmean(logs, axis=0))[:2])
-    pairs = statistics.round_log_ratios(mine, comparison, first, second)
+    pairs = statistics.round_log_ratios(mine, comparison.id, first, second, by)
     within, between = sampling.spreads(list(pairs.values()))
-    spent = last.comparisons[comparison]
+    spent = last.comparisons[comparison.id]
     launch = spent.setup + last.overhead / len(last.comparisons)
     wanted = sampling.best_rounds(launch, spent.round, within, between)
     return sampling.whole_squares(wanted, whole_square(len(mine[-1]["order"][0])))

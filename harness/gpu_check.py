@@ -9,8 +9,7 @@ all of it is told at the end, and in the exit status.
 """
 
 import argparse
-import json
-import os
+import importlib.util
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from adapters.core.cost import declare
 from harness import environments, inventory, machine, oracle, plan
+from harness.agreement import ratios
 from harness.errors import Wrong
 from harness.launch import Launcher, attempt
 from harness.plan import PlannedComparison, PlannedContender
@@ -154,24 +154,16 @@ def _hold(
 
 def agreement(device: str) -> Failures:
     """Our clock against PyTorch's own, where there is PyTorch."""
+    if importlib.util.find_spec("torch") is None:
+        print("  not checked: there is no PyTorch here")
+        return []
     with tempfile.TemporaryDirectory(prefix="bakeoff-") as folder:
-        alike = machine.worker_environment(device, machine.threads(), Path(folder))
-        kind = device.partition(":")[0]
-        result = subprocess.run(
-            [sys.executable, "-m", "tests.torch_agreement", kind, str(machine.threads())],
-            cwd=ROOT,
-            env={**os.environ, **alike},
-            capture_output=True,
-            text=True,
-        )
-    if result.returncode:
-        last = (result.stderr.strip().splitlines() or ["no output"])[-1]
-        if "No module named 'torch'" in last:
-            print("  not checked: there is no PyTorch here")
-            return []
-        return [f"agreement with torch.utils.benchmark: {last}"]
+        try:
+            found = ratios("torch_agreement", sys.executable, device, Path(folder))
+        except Wrong as wrong:
+            return [str(wrong)]
     failures = []
-    for operation, ratio in json.loads(result.stdout.splitlines()[-1]).items():
+    for operation, ratio in found.items():
         print(f"  {operation:12} ours over theirs {ratio:.4f}")
         if abs(ratio - 1) > WITHIN:
             failures.append(f"{operation}: ours over torch.utils.benchmark is {ratio:.4f}")

@@ -22,7 +22,7 @@ from typing import Any
 
 import msgspec
 
-from harness import budget, cold, machine, oracle, probe, records, sampling, statistics, uses
+from harness import budget, cold, leaving, machine, oracle, probe, records, sampling, statistics
 from harness.launch import Launcher, attempt, two_at_a_time
 from harness.plan import Plan, PlannedComparison
 from harness.processes import WorkerFailed
@@ -229,61 +229,21 @@ class Runner:
         return [n for n in self._taking(comparison) if self.contenders[n].computes]
 
     def _settle(self) -> None:
-        """Who is far behind, in a comparison and in every use it speaks of, takes leave."""
-        floor = self.plan.noise_floor
-        paired = {floor.twin, floor.of} if floor else set()
-        grouped = [chosen for *_, chosen in uses.groups(self.plan.comparisons)]
-        for comparison in self._unsettled():
-            if self.counts[comparison.id] not in sampling.LOOKS:
-                continue
-            spoken_of = [chosen for chosen in grouped if comparison in chosen]
-            twinned = floor is not None and floor.twin in comparison.contenders
-            for name in self._taking(comparison):
-                if twinned and name in paired:
-                    continue  # the noise floor wants all its launches
-                if all(self._far_behind(name, chosen) for chosen in [[comparison], *spoken_of]):
-                    launches = self.counts[comparison.id]
-                    reason = f"{name} is far behind in {comparison.id} after {launches} launches"
-                    self.writer.write(
-                        "event",
-                        what="settled",
-                        comparison=comparison.id,
-                        contender=name,
-                        reason=reason,
-                    )
-                    self.settled.add((comparison.id, name))
-                    self.say("settled", reason=reason)
-
-    def _far_behind(self, name: str, comparisons: list[PlannedComparison]) -> bool:
-        """Over these comparisons together, by every statistic that they are ranked by."""
-        if any(self.frozen.given_up((c.id, name)) for c in comparisons):
-            return False
-        bys = {by for c in comparisons for by in statistics.ranked_by(c.direction, c.batch)}
-        return all(self._behind(name, comparisons, by) for by in bys)
-
-    def _behind(self, name: str, comparisons: list[PlannedComparison], by: str) -> bool:
-        twin = self.plan.noise_floor.twin if self.plan.noise_floor else None
-        rivals = [
-            other.name
-            for other in self.plan.contenders
-            if other.computes
-            and other.name not in (name, twin)
-            and all(
-                other.name in c.contenders and not self.frozen.given_up((c.id, other.name))
-                for c in comparisons
+        """Who is far behind takes leave, and it is written down."""
+        failed = {
+            (c.id, name)
+            for c in self.plan.comparisons
+            for name in c.contenders
+            if self.frozen.given_up((c.id, name))
+        }
+        for comparison, name in leaving.leaving(self.plan, self.groups, self.settled, failed):
+            launches = self.counts[comparison]
+            reason = f"{name} is far behind in {comparison} after {launches} launches"
+            self.writer.write(
+                "event", what="settled", comparison=comparison, contender=name, reason=reason
             )
-        ]
-        return sampling.leaves(
-            {
-                rival: statistics.shared_launches(
-                    [
-                        statistics.launch_log_ratios(self.groups, c.id, name, rival, by)
-                        for c in comparisons
-                    ]
-                )
-                for rival in rivals
-            }
-        )
+            self.settled.add((comparison, name))
+            self.say("settled", reason=reason)
 
     def _second_stage(self) -> None:
         """As many more as the first six ask for, planned once, while the budget lasts."""
@@ -305,18 +265,19 @@ class Runner:
                 for c in self.plan.comparisons
             }
             taking = {i: names for i, names in taking.items() if len(names) > 1}
-            rounds = {i: self._worthwhile(i) for i in taking}
+            rounds = {c.id: self._worthwhile(c) for c in self.plan.comparisons if c.id in taking}
             known = self.last is not None and self.last.covers(rounds)
             if not taking or (known and self.last.expected(rounds) > self.left):  # type: ignore[union-attr]
                 return
             self.rounds |= rounds
             self._launch_group(taking)
 
-    def _worthwhile(self, comparison: str) -> int:
+    def _worthwhile(self, comparison: PlannedComparison) -> int:
         """Rounds of a later launch: R* from what the first stage cost, and how it varied."""
-        if self.last is None or not self.last.covers({comparison: 1}):
-            return self.rounds[comparison]
-        return budget.best_rounds(self.last, self.groups, comparison, self.rounds[comparison])
+        before = self.rounds[comparison.id]
+        if self.last is None or not self.last.covers({comparison.id: 1}):
+            return before
+        return budget.best_rounds(self.last, self.groups, comparison, before)
 
     def _launch_group(self, taking: dict[str, list[str]]) -> None:
         """One launch of the comparisons in `taking`, by the contenders it names."""

@@ -28,7 +28,7 @@ FIRST_STAGE = statistics.LEAST_LAUNCHES
 MOST_LAUNCHES = 20
 LOOKS = (3, 4, 5)
 FAR = math.log(1.5)  # three launches can lie close together by chance: demand a distance as well
-NEAR = math.log(1.1)
+NEAR = math.log(1.1)  # of the best so far: it may yet turn out to be the best itself
 HALF_WIDTH = 0.02
 # Of what lies between the ratio and the margin: enough to stay clear of it, twice over.
 RELATIVE = 0.5
@@ -69,12 +69,26 @@ def half_width(mean: float) -> float:
     return max(HALF_WIDTH, RELATIVE * (abs(mean) - MARGIN))
 
 
+def stein_launches(first_stage: np.ndarray, half_width: float, confidence: float = 0.95) -> int:
+    """Launches in all for an interval of +- half_width: ceil((t s / h)^2), at least the stage's.
+
+    Stein's two stages: s and its degrees of freedom come from the first stage alone, so
+    the interval's coverage is exact for normal launches whatever the plan comes to.
+    """
+    freedom = len(first_stage) - 1
+    if freedom < 1:
+        return len(first_stage)
+    t = statistics.quantile((1 + confidence) / 2, freedom)
+    spread = float(np.std(first_stage, ddof=1))
+    return max(len(first_stage), math.ceil((t * spread / half_width) ** 2))
+
+
 def launches_planned(first_stage: np.ndarray) -> int:
     """Launches in all of a contender, from its log ratios over the best in the first stage."""
     if len(first_stage) < 2 or not np.isfinite(first_stage).all():
         return len(first_stage)
     wanted = half_width(float(np.mean(first_stage)))
-    return min(MOST_LAUNCHES, statistics.stein_launches(first_stage, wanted))
+    return min(MOST_LAUNCHES, stein_launches(first_stage, wanted))
 
 
 def best_rounds(

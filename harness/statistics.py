@@ -5,8 +5,8 @@ within rounds (drift cancels), averaged within a launch, and replicated over lau
 launches are the only independent replicates there are. All ratios are of times: below 1,
 the first is faster. Logs are natural.
 
-Sources: Student 1908 (t); C. Stein, Ann. Math. Statist. 16, 243, 1945 (two-stage
-sampling); D. J. Schuirmann, J. Pharmacokinet. Biopharm. 15, 657, 1987 (two one-sided
+Sources: Student 1908 (t); C. Stein, Ann. Math. Statist. 16, 243, 1945 (intervals after
+two stages); D. J. Schuirmann, J. Pharmacokinet. Biopharm. 15, 657, 1987 (two one-sided
 tests); S. Holm, Scand. J. Statist. 6, 65, 1979 (adjusted p-values); T. Kalibera and
 R. Jones, ISMM 2013 (replication at the highest level); R. L. Berger, Technometrics 24,
 295, 1982 (a claim that *all* of several hypotheses fail needs no adjustment), and
@@ -194,20 +194,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-# --- planning -----------------------------------------------------------------------------------
-
-
-def stein_launches(first_stage: np.ndarray, half_width: float, confidence: float = 0.95) -> int:
-    """Launches in all for an interval of +- half_width: ceil((t s / h)^2), at least the stage's.
-
-    Stein's two stages: s and its degrees of freedom come from the first stage alone, so
-    the interval's coverage is exact for normal launches whatever the plan comes to.
-    """
-    spread, freedom = _spread(first_stage)
-    if freedom < 1:
-        return len(first_stage)
-    t = quantile((1 + confidence) / 2, freedom)
-    return max(len(first_stage), math.ceil((t * spread / half_width) ** 2))
+# --- power ------------------------------------------------------------------------------------
 
 
 def detectable(values: np.ndarray, power: float = 0.8) -> float:
@@ -219,14 +206,15 @@ def detectable(values: np.ndarray, power: float = 0.8) -> float:
     return t * spread / math.sqrt(len(values))
 
 
-def launches_to_see(values: np.ndarray, difference: float, most: int = 1000) -> int | None:
-    """Launches for an interval of half that difference; None beyond `most`."""
-    spread, freedom = _spread(values)
-    if freedom < 1 or difference <= 0:
+def launches_to_see(spread: float, difference: float, most: int = 1000) -> int | None:
+    """Launches for an interval of half that difference; None beyond `most`.
+
+    spread: standard deviation of the launches' log ratios.
+    """
+    if not math.isfinite(spread) or difference <= 0:
         return None
     for count in range(2, most + 1):
-        half = quantile(0.975, count - 1) * spread / math.sqrt(count)
-        if half <= difference:
+        if quantile(0.975, count - 1) * spread / math.sqrt(count) <= difference:
             return count
     return None
 
@@ -247,6 +235,7 @@ class Comparison:
     detectable: float
     launches_needed: int | None
     confidence: float = 0.95  # of the interval
+    spread: float = math.nan  # standard deviation of the launches' log ratios
 
 
 def compare(
@@ -279,17 +268,18 @@ def compare(
         verdict = _verdict(low, high, *inner, margin, p_value(logs, first_stage))
     needed = None
     if verdict in ("inconclusive", "faster", "slower"):
-        needed = launches_to_see(logs, max(abs(abs(mean) - margin), margin / 2))
+        needed = launches_to_see(_spread(logs)[0], max(abs(abs(mean) - margin), margin / 2))
     return Comparison(
         math.exp(mean) if count else math.nan,
         math.exp(low),
-        math.exp(min(high, 700.0)),
+        _exp(high),
         verdict,
         p_value(logs, first_stage),
         count,
         math.expm1(min(detectable(logs), 20.0)),
         needed,
         confidence,
+        _spread(logs)[0],
     )
 
 
@@ -316,13 +306,18 @@ def change(old: np.ndarray, new: np.ndarray, margin: float = MARGIN) -> Comparis
     return Comparison(
         math.exp(mean),
         math.exp(mean - half),
-        math.exp(min(mean + half, 700.0)),
+        _exp(mean + half),
         found,
         p,
         count,
         math.expm1(min((quantile(0.975, freedom) + quantile(0.8, freedom)) * error, 20.0)),
         None,
     )
+
+
+def _exp(value: float) -> float:
+    """Infinite where there is no interval, or one that no float can hold."""
+    return math.exp(value) if value < 700 else math.inf
 
 
 def _verdict(

@@ -69,11 +69,10 @@ def compare(old: Run, new: Run, anchor: str | None, margin: float) -> Changes:
             found = [(c["id"], *(_logs(run, c, name, anchor) for run in (old, new))) for c in both]
             found = [(i, a, b) for i, a, b in found if a and b]
             for place, a, b in found:
-                changes.append(_change(place, name, before, after, a, b, margin))
+                changes += _change(place, name, before, after, a, b, margin)
             if len(found) > 1:
                 first, second = (_mean([each[k] for each in found]) for k in (1, 2))
-                if first and second:
-                    overall.append(_change("", name, before, after, first, second, margin))
+                overall += _change("", name, before, after, first, second, margin)
     return Changes(
         old=old.name,
         new=new.name,
@@ -135,20 +134,25 @@ def _change(
     old: dict[int, float],
     new: dict[int, float],
     margin: float,
-) -> Change:
+) -> list[Change]:
+    """One change; none where there is no interval, as after a single launch."""
     before_logs, after_logs = (np.array([m[k] for k in sorted(m)]) for m in (old, new))
     found = statistics.change(before_logs, after_logs, margin)
-    return Change(
-        place,
-        name,
-        before[name],
-        after[name],
-        found.ratio,
-        found.low,
-        found.high,
-        found.verdict,
-        (len(old), len(new)),
-    )
+    if not np.isfinite(found.high):
+        return []
+    return [
+        Change(
+            place,
+            name,
+            before[name],
+            after[name],
+            found.ratio,
+            found.low,
+            found.high,
+            found.verdict,
+            (len(old), len(new)),
+        )
+    ]
 
 
 def _differences(

@@ -52,7 +52,11 @@ def write(run: Run, output: Path | None = None, title: str | None = None) -> Pat
             f"`bakeoff report {run.folder.name}` there"
         )
     path = output or FOLDER / "html" / f"{run.plan['run']}.html"
-    text = render(analyse(run), title)
+    return save(path, render(analyse(run), title))
+
+
+def save(path: Path, text: str) -> Path:
+    """Writes a page, whatever is on it; returns where. Raises Wrong."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -8,9 +8,8 @@ from typing import Any
 
 from harness.errors import Wrong
 from reports import words
+from reports.page import FOLDER, TEMPLATES, save
 
-FOLDER = Path(__file__).resolve().parent
-TEMPLATES = FOLDER / "templates"
 WIDTH = 220  # of a strip, in pixels
 CHART = (460, 220)
 INK = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # Okabe and Ito's
@@ -18,14 +17,7 @@ INK = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # Okabe and Ito's
 
 def write(findings: list[dict[str, Any]], name: str, output: Path | None = None) -> Path:
     """Writes the page; returns where. Raises Wrong where it cannot."""
-    path = output or FOLDER / "html" / f"{name}.html"
-    text = render(findings, name)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise Wrong(f"the page cannot be written to {path}: {error.strerror}") from None
-    return path
+    return save(output or FOLDER / "html" / f"{name}.html", render(findings, name))
 
 
 def render(findings: list[dict[str, Any]], name: str) -> str:
@@ -42,7 +34,7 @@ def render(findings: list[dict[str, Any]], name: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, plain=words.plain)
+    environment.filters.update(number=words.figure, plain=words.plain)
     return environment.get_template("proof.html.j2").render(
         name=name,
         findings=findings,
@@ -53,14 +45,6 @@ def render(findings: list[dict[str, Any]], name: str) -> str:
         chart=CHART,
         style=(TEMPLATES / "style.css").read_text(),
     )
-
-
-def number(value: float | None, unit: str) -> str:
-    if value is None:
-        return ""
-    if unit == "share":
-        return f"{100 * value:.2f}%"
-    return f"{value:.3f}{' µs' if unit == 'us' else ''}"
 
 
 def strip(figure: dict[str, Any]) -> dict[str, float | None]:

@@ -1,5 +1,7 @@
 """The verdicts in a terminal: the same sentences and figures as the page."""
 
+from typing import Any
+
 from rich.console import Console
 from rich.markup import escape
 from rich.measure import Measurement
@@ -9,7 +11,7 @@ from rich.text import Text
 from reports.analysis import Analysis, Cell, Comparison
 from reports.charts import label
 from reports.compare import Changes
-from reports.words import seconds, times
+from reports.words import figure, seconds, times
 
 CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), " ")
 
@@ -91,6 +93,33 @@ def render_changes(found: Changes, console: Console) -> None:
             _print(console, f"Only in the {where}: {', '.join(names)}", "dim")
     if found.command:
         _print(console, f"In turns, which is surer: {found.command}", "")
+
+
+def render_finding(finding: dict[str, Any], console: Console) -> None:
+    """A claim's figures, a line each: whether it holds, its interval, what was wanted."""
+    for each in finding["figures"]:
+        mark = Text(
+            f"    {'holds' if each['ok'] else 'FAILS'}  ",
+            style="green" if each["ok"] else "bold red",
+        )
+        console.print(mark + Text(_in_words(each).translate(CONTROLS)), soft_wrap=True)
+
+
+def _in_words(each: dict[str, Any]) -> str:
+    def shown(key: str) -> str:
+        return figure(each[key], each["unit"])
+
+    text = f"{each['name']}: {shown('value')}"
+    if each["low"] is not None:
+        text += f" ({shown('low')} to {shown('high')})"
+    wanted = [
+        f"{word} {shown(key)}"
+        for key, word in (("most", "at most"), ("least", "at least"))
+        if each[key] is not None
+    ]
+    if wanted:
+        text += f"; {'a control, ' if each['control'] else ''}{' and '.join(wanted)} wanted"
+    return text
 
 
 def _short(comparison: str) -> str:

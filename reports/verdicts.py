@@ -249,7 +249,9 @@ def _why(
 
 
 def _command(run: Run, plan: dict[str, Any]) -> str:
-    """The command that measures this comparison again."""
+    """The command that measures this comparison again; the run's own, where no suite asks it."""
+    if any(c.get("planted") for c in run.plan["contenders"]):
+        return run.plan["command"]
     names = ",".join(c for c in plan["contenders"] if c in ranked(run))
     settings = run.plan.get("settings", {})
     suite = run.plan["suite"]["name"]

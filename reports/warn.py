@@ -1,6 +1,6 @@
 """Warnings: what a reader should know before trusting a figure, and what to do about it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -104,6 +104,18 @@ def _per_call(turns: list[dict[str, Any]], what: str) -> float:
     return sum(t.get(what, 0) for t in turns) / max(1, sum(len(t["calls"]) for t in turns))
 
 
+def _past(
+    run: Run, figure: Callable[[list[dict[str, Any]]], float], most: float
+) -> list[tuple[str, str, float]]:
+    """(comparison, contender, figure), where a figure of all its turns is past `most`."""
+    found = []
+    for comparison, name, launches in _cells(run):
+        turns = [turn for turns in launches.values() for turn in turns if turn.get("wall_ns")]
+        if turns and (value := figure(turns)) > most:
+            found.append((comparison, name, value))
+    return found
+
+
 def _many(
     found: list[tuple[str, str, float]], what: str, advice: str, unit: str
 ) -> list[dict[str, str]]:
@@ -122,44 +134,35 @@ def _too_many_threads(run: Run) -> list[dict[str, str]]:
     asked = run.plan.get("settings", {}).get("threads")
     if not asked or run.plan.get("settings", {}).get("device") != "cpu":
         return []
-    found = []
-    for comparison, name, launches in _cells(run):
-        turns = [t for turns in launches.values() for t in turns if t.get("wall_ns")]
-        if turns:
-            busy = sum(t["cpu_ns"] for t in turns) / sum(t["wall_ns"] for t in turns)
-            if busy > (1 + THREADS_OFF) * asked:
-                found.append((comparison, name, busy))
+
+    def busy(turns: list[dict[str, Any]]) -> float:
+        return sum(t["cpu_ns"] for t in turns) / sum(t["wall_ns"] for t in turns)
+
     what = f"it keeps more processors busy than the {asked} it was given"
-    return _many(found, what, "its thread setting does not take effect: it is not alike", "kept")
+    advice = "its thread setting does not take effect: it is not alike"
+    return _many(_past(run, busy, (1 + THREADS_OFF) * asked), what, advice, "kept")
 
 
 def _page_faults(run: Run) -> list[dict[str, str]]:
-    found = []
-    for comparison, name, launches in _cells(run):
-        turns = [turn for turns in launches.values() for turn in turns if turn.get("wall_ns")]
-        if turns:
-            faults = _per_call(turns, "minor_faults")
-            seconds = _per_call(turns, "wall_ns") * 1e-9
-            if faults * FAULT_SECONDS > FAULT_SHARE * seconds:
-                found.append((comparison, name, faults))
+    def share(turns: list[dict[str, Any]]) -> float:
+        seconds = sum(t["wall_ns"] for t in turns) * 1e-9
+        return FAULT_SECONDS * sum(t.get("minor_faults", 0) for t in turns) / seconds
+
     return _many(
-        found,
-        "its memory comes from the kernel anew at every call",
+        [(where, name, 100 * value) for where, name, value in _past(run, share, FAULT_SHARE)],
+        "its memory comes from the kernel anew at every call, which takes about",
         "compare with --allocator as-shipped; it is what a program of its own would pay",
-        "page faults a call",
+        "% of its time",
     )
 
 
 def _switches(run: Run) -> list[dict[str, str]]:
-    found = []
-    for comparison, name, launches in _cells(run):
-        turns = [t for turns in launches.values() for t in turns if t.get("wall_ns")]
+    def rate(turns: list[dict[str, Any]]) -> float:
         milliseconds = sum(t["wall_ns"] for t in turns) / 1e6
-        rate = sum(t.get("involuntary_switches", 0) for t in turns) / milliseconds if turns else 0.0
-        if rate > SWITCHES:
-            found.append((comparison, name, rate))
+        return sum(t.get("involuntary_switches", 0) for t in turns) / milliseconds
+
     return _many(
-        found,
+        _past(run, rate, SWITCHES),
         "it was put off its processor",
         "another program, or more threads than processors: `bakeoff doctor`",
         "times a millisecond",

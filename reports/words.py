@@ -63,3 +63,12 @@ def plain(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{k}: {plain(v)}" for k, v in value.items())
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def figure(value: float | None, unit: str) -> str:
+    """A figure of a proof: a share as percent, microseconds, or a bare number."""
+    if value is None:
+        return ""
+    if unit == "share":
+        return f"{100 * value:.2f}%"
+    return f"{value:.3f}{' µs' if unit == 'us' else ''}"

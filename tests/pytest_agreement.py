@@ -15,34 +15,21 @@ from typing import Any
 
 import pytest
 
-from adapters.core.cost import declare
 from adapters.core.discovery import adapter_class
 from harness import timing
-from harness.cell import inputs
-from suites.workload import Workload
+from tests.torch_agreement import placed
 
 PAIRS = 16
 CALLS = 30
 BATCH = 8
-OPERATIONS: dict[str, tuple[tuple[int, ...], Callable[[Any, Any], Any]]] = {
-    "relu": ((64, 56, 56), lambda net, x: net.relu(x)),
-    "conv3x3": ((64, 56, 56), lambda net, x: net.conv("c", x, 64, 3, 1, 1)),
-    "linear": ((2048,), lambda net, x: net.linear("c", x, 2048)),
-}
+OPERATIONS = ("relu", "conv3x3", "linear")  # of torch_agreement's
 
 ratios: dict[str, list[float]] = {name: [] for name in OPERATIONS}
 adapter: Any = None
 
 
 def _call(operation: str) -> Callable[[], Any]:
-    shape, function = OPERATIONS[operation]
-    batch = BATCH if len(shape) == 3 else 32 * BATCH
-    workload = Workload(operation, "micro", function, shape, batch, "")
-    params = {
-        name: adapter.place(each.initial(name, 0), each.role, each.groups)
-        for name, each in declare(workload).items()
-    }
-    x = adapter.place(inputs(workload, batch)[0], "image" if len(shape) == 3 else "matrix")
+    workload, params, x = placed(adapter, operation, BATCH)
     infer = adapter.infer(workload)
     return lambda: infer(params, x)
 

@@ -83,6 +83,13 @@ def test_a_few_launches_are_a_screening_and_fail_nothing(tmp_path: Path) -> None
     assert {c.verdict for c in _compare(old, new, anchor="torch").changes} == {"screening"}
 
 
+def test_after_a_single_launch_nothing_is_compared_and_json_holds(tmp_path: Path) -> None:
+    old, new = _pair(tmp_path, {"jax": 3.0})
+    edit_groups(new, lambda group: group["launch"] == 1)
+    found = _compare(old, new, anchor="torch")
+    assert found.changes == found.overall == []
+
+
 def test_what_only_one_run_holds_is_listed(tmp_path: Path) -> None:
     old, new = _pair(tmp_path, {})
     plan = json.loads((new / "plan.json").read_text())

@@ -12,9 +12,11 @@ import pytest
 
 from harness import records
 from harness.errors import Wrong
+from harness.plan import write as write_plan
 from harness.proof import calibrate, campaign, live
 from harness.proof.claims import Figure, rate
 from reports import proof
+from tests.synthetic import write_run
 
 QUICK = [p for p in campaign.PARTS if p.how != "live" or p.name == "sync"]
 
@@ -46,17 +48,18 @@ def test_a_call_is_lengthened_by_less_than_a_third_of_a_microsecond() -> None:
 
 @pytest.mark.alone
 def test_a_planted_slowdown_is_found_live_and_the_same_twice_is_not_different(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     """Some live comparisons of `calibrate`'s kind, resumed in the middle."""
-    share = 0.5  # so that it is found in six launches on any machine
-    arguments = (tmp_path / "itself", "numpy", (share,), 2)
-    first = live.campaign(*arguments, 2, 4, _silent)
+    folder = tmp_path / "itself"
+    # Half as slow again, so that it is found in six launches on any machine.
+    itself = live.Itself("numpy", (0.5,), copies=2, launches=2, workloads=4)
+    first = live.measure(folder, itself, _silent)
     assert {g["launch"] for g in first.groups} == {1, 2}
-    plan = json.loads((tmp_path / "itself" / "plan.json").read_text())
+    plan = json.loads((folder / "plan.json").read_text())
     plan["settings"]["launches"] = 6
-    (tmp_path / "itself" / "plan.json").write_text(json.dumps(plan))
-    run = live.campaign(*arguments, 6, 4, _silent)
+    (folder / "plan.json").write_text(json.dumps(plan))
+    run = live.measure(folder, itself, _silent)
     assert {g["launch"] for g in run.groups} == set(range(1, 7))
     twins, slowed = live.pairs(run, "numpy#2", "numpy"), live.pairs(run, "numpy+50%", "numpy")
     assert len(twins) == len(slowed) == 4
@@ -66,7 +69,29 @@ def test_a_planted_slowdown_is_found_live_and_the_same_twice_is_not_different(
     assert found["planted"]["found"] >= 3
     assert found["smallest_difference"]["median"] > 0
     assert any("Noise floor: numpy" in sentence for sentence in calibrate.sentences(found))
-    assert not records.read(tmp_path / "itself").problems
+    assert not records.read(folder).problems
+    started = len(list((folder / "logs").iterdir()))
+    assert live.measure(folder, itself, _silent).groups == run.groups  # a whole run is only read
+    assert len(list((folder / "logs").iterdir())) == started
+
+
+def test_a_folder_of_another_run_or_of_other_code_is_refused(tmp_path: Path) -> None:
+    itself = live.Itself("numpy", (), copies=2, launches=6, workloads=1)
+    write_run(tmp_path / "quick")
+    with pytest.raises(Wrong):
+        live.measure(tmp_path / "quick", itself, _silent)
+    with pytest.raises(Wrong, match="quick is a run, not a campaign"):
+        campaign.run(tmp_path / "quick", [], True, _silent)
+    begun = itself.plan("begun")
+    begun.fingerprint["code"] = "0123456789abcdef"
+    (tmp_path / "begun").mkdir()
+    write_plan(begun, tmp_path / "begun")
+    with pytest.raises(Wrong, match="cannot resume: code was 0123456789abcdef"):
+        live.measure(tmp_path / "begun", itself, _silent)
+    begun.suite["name"] = "quick"
+    write_plan(begun, tmp_path / "begun")
+    with pytest.raises(Wrong, match="begun is another run, of the suite quick"):
+        live.measure(tmp_path / "begun", itself, _silent)
 
 
 def test_a_figure_past_its_limit_fails_and_says_so_on_the_page(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from harness import sampling, statistics
 
@@ -38,8 +39,16 @@ def test_who_is_far_off_gets_no_further_launch_and_who_is_near_does() -> None:
     noisy = 3 * STAGE
     assert sampling.launches_planned(math.log(2) + noisy) == 6
     near = sampling.launches_planned(0.01 + noisy)
-    assert near == min(20, statistics.stein_launches(noisy, 0.02)) > 6
+    assert near == min(20, sampling.stein_launches(noisy, 0.02)) > 6
     assert sampling.launches_planned(np.array([0.1, np.nan, 0.1])) == 3
+
+
+def test_stein_plans_from_the_first_stage_alone() -> None:
+    first = np.array([0.0, 0.02, -0.02, 0.01, -0.01, 0.0])
+    t = stats.t.ppf(0.975, 5)
+    expected = math.ceil((t * first.std(ddof=1) / 0.01) ** 2)
+    assert sampling.stein_launches(first, 0.01) == expected > 6
+    assert sampling.stein_launches(np.zeros(6), 0.01) == 6
 
 
 def test_the_best_number_of_rounds_by_hand() -> None:
@@ -73,8 +82,6 @@ def test_a_contender_that_left_early_keeps_the_interval_by_which_it_left() -> No
 
 
 def test_a_change_between_runs_is_welchs() -> None:
-    from scipy import stats
-
     rng = np.random.default_rng(1)
     old, new = rng.normal(0.0, 0.01, 6), rng.normal(0.2, 0.03, 8)
     found = statistics.change(old, new)
@@ -86,4 +93,5 @@ def test_a_change_between_runs_is_welchs() -> None:
     assert math.log(found.low) <= interval.low <= interval.high <= math.log(found.high)
     assert math.log(found.high) == pytest.approx(interval.high, rel=0.02)
     assert statistics.change(old[:5], new).verdict == "screening"
+    assert statistics.change(old[:1], new).high == math.inf  # one launch has no interval
     assert statistics.change(np.zeros(6), np.zeros(6)).verdict == "tie"

@@ -21,6 +21,8 @@ def test_the_interval_is_students() -> None:
 def test_one_launch_has_no_interval() -> None:
     assert st.t_interval(np.array([0.1])) == (-math.inf, math.inf)
     assert st.p_value(np.array([0.1])) == 1.0
+    found = st.compare(np.array([0.1]))
+    assert (found.low, found.high, found.verdict) == (0.0, math.inf, "screening")
 
 
 def test_holm_steps_down() -> None:
@@ -34,14 +36,6 @@ def test_a_trimmed_mean_forgets_its_tails_from_ten_on() -> None:
     assert st.trimmed_mean(np.array([0.0] * 9)) == 0.0
     assert st.trimmed_mean(np.array([0.0] * 9 + [1000.0])) == 0.0
     assert st.trimmed_mean(np.array([0.0] * 8 + [9.0])) == 1.0
-
-
-def test_stein_plans_from_the_first_stage_alone() -> None:
-    first = np.array([0.0, 0.02, -0.02, 0.01, -0.01, 0.0])
-    t = stats.t.ppf(0.975, 5)
-    expected = math.ceil((t * first.std(ddof=1) / 0.01) ** 2)
-    assert st.stein_launches(first, 0.01) == expected > 6
-    assert st.stein_launches(np.zeros(6), 0.01) == 6
 
 
 def test_a_turn_s_two_statistics() -> None:

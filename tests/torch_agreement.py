@@ -36,6 +36,19 @@ PORTABLE: dict[str, tuple[tuple[int, ...], Callable[[Any, Any], Any]]] = {
 }
 
 
+def placed(adapter: Any, operation: str, batch: int) -> tuple[Workload, dict[str, Any], Any]:
+    """An operation as a workload, its weights, and `batch` images (or 16 times as many rows)."""
+    shape, function = PORTABLE[operation]
+    batch *= 1 if len(shape) == 3 else 16
+    workload = Workload(operation, "micro", function, shape, batch, "")
+    params = {
+        name: adapter.place(each.initial(name, 0), each.role, each.groups)
+        for name, each in declare(workload).items()
+    }
+    x = adapter.place(inputs(workload, batch)[0], "image" if len(shape) == 3 else "matrix")
+    return workload, params, x
+
+
 def bare(torch: Any, operation: str, params: dict[str, Any], x: Any) -> Callable[[], Any]:
     """The same operation as a user of PyTorch would write it."""
     function = torch.nn.functional
@@ -54,14 +67,7 @@ def ratio(adapter: Any, operation: str, threads: int) -> float:
     import torch
     from torch.utils.benchmark import Timer
 
-    shape, function = PORTABLE[operation]
-    batch = BATCH[adapter.device] * (1 if len(shape) == 3 else 16)
-    workload = Workload(operation, "micro", function, shape, batch, "")
-    params = {
-        name: adapter.place(each.initial(name, 0), each.role, each.groups)
-        for name, each in declare(workload).items()
-    }
-    x = adapter.place(inputs(workload, batch)[0], "image" if len(shape) == 3 else "matrix")
+    workload, params, x = placed(adapter, operation, BATCH[adapter.device])
     call = adapter.infer(workload)
     ours, sync = lambda: call(params, x), adapter.sync
     timed = timing.synced if adapter.device == "cpu" else timing.queued

@@ -134,33 +134,8 @@ class _Teller:
             text = f"    launch {told['launch']}, {len(told['comparisons'])} comparisons"
             self.console.print(Text(text, style="dim"))
         elif what == "finding":
-            self._finding(told["finding"])
+            from reports import terminal
+
+            terminal.render_finding(told["finding"], self.console)
         elif what == "budget":
             self.console.print(Text(f"    {told['reason']}", style="yellow"))
-
-    def _finding(self, finding: dict[str, Any]) -> None:
-        for figure in finding["figures"]:
-            text = Text(f"    {'holds' if figure['ok'] else 'FAILS'}  ")
-            text.stylize("green" if figure["ok"] else "bold red")
-            self.console.print(text + Text(in_words(figure)), soft_wrap=True)
-
-
-def in_words(figure: dict[str, Any]) -> str:
-    """A figure, its interval and its limit in a line."""
-
-    def number(value: float) -> str:
-        if figure["unit"] == "share":
-            return f"{100 * value:.2f}%"
-        return f"{value:.3f}{' µs' if figure['unit'] == 'us' else ''}"
-
-    text = f"{figure['name']}: {number(figure['value'])}"
-    if figure["low"] is not None:
-        text += f" ({number(figure['low'])} to {number(figure['high'])})"
-    limits = [
-        f"{word} {number(figure[key])}"
-        for key, word in (("most", "at most"), ("least", "at least"))
-        if figure[key] is not None
-    ]
-    if limits:
-        text += f"; {'a control, ' if figure['control'] else ''}{' and '.join(limits)} wanted"
-    return text

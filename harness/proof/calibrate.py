@@ -12,18 +12,25 @@ from typing import Any
 import numpy as np
 
 from harness import sampling, statistics
+from harness.errors import Wrong
 from harness.proof import live
 
 WORKLOADS, LAUNCHES, PLANTED = 10, 8, 0.05
-SMALL_ENOUGH = 0.03  # the margin: a machine that resolves it can name any winner there is
+PAST_COUNTING = 1000  # launches
 
 
 def measure(folder: Path, say: Callable[..., None], device: str = "cpu") -> dict[str, Any]:
     """Measures (or goes on with) the campaign in `folder`, and says what it found."""
-    contender = live.cheapest(device)
-    run = live.campaign(folder, contender, (PLANTED,), 2, LAUNCHES, WORKLOADS, say, device)
+    contender = live.quick_to_start(device)
+    itself = live.Itself(contender, (PLANTED,), 2, LAUNCHES, WORKLOADS, device)
+    run = live.measure(folder, itself, say)
     twins = live.pairs(run, f"{contender}#2", contender)
-    slowed = live.pairs(run, f"{contender}+{100 * PLANTED:g}%", contender)
+    slowed = live.pairs(run, itself.slowed[0], contender)
+    if not twins or not slowed:
+        raise Wrong(
+            f"{contender} could not be measured {statistics.LEAST_LAUNCHES} times against itself; "
+            f"`bakeoff show {folder.name}` says why"
+        )
     return summary(contender, twins, slowed)
 
 
@@ -35,7 +42,10 @@ def summary(
     """As plain data: the noise floor, the smallest difference, the planted slowdown."""
     apart = [abs(math.log(pair.ratio)) for pair in twins.values()]
     smallest = [pair.detectable for pair in twins.values()]
-    launches = [_launches_for(pair, statistics.MARGIN) for pair in twins.values()]
+    launches = [
+        statistics.launches_to_see(pair.spread, statistics.MARGIN) or PAST_COUNTING
+        for pair in twins.values()
+    ]
     different = [name for name, pair in twins.items() if pair.verdict in live.DIFFERENT]
     found = [name for name, pair in slowed.items() if pair.verdict in live.SLOWER]
     return {
@@ -75,18 +85,6 @@ def summary(
             for name in twins
         ],
     }
-
-
-def _launches_for(pair: statistics.Comparison, difference: float) -> int:
-    """Launches for an interval of half that width, from this pair's spread."""
-    if not math.isfinite(pair.high) or pair.low <= 0:
-        return 1000
-    half = (math.log(pair.high) - math.log(pair.low)) / 2
-    spread = half * math.sqrt(pair.launches) / statistics.quantile(0.975, pair.launches - 1)
-    for count in range(2, 1000):
-        if statistics.quantile(0.975, count - 1) * spread / math.sqrt(count) <= difference:
-            return count
-    return 1000
 
 
 def sentences(found: dict[str, Any]) -> list[str]:

@@ -81,7 +81,7 @@ PARTS = (
     ),
     Part(
         "agreement", 7, "Means agree with torch.utils.benchmark and pytest-benchmark within 1%",
-        "live", lambda folder, say, short: live.agreement(folder), in_short=False,
+        "live", lambda folder, say, short: live.agreeing(folder), in_short=False,
     ),
     Part(
         "ties", 8, "What is the same is called a tie; overlapping modes are called nothing",
@@ -121,7 +121,12 @@ def select(names: list[str], short: bool) -> list[Part]:
 
 
 def run(folder: Path, parts: list[Part], short: bool, say: Say) -> list[dict[str, Any]]:
-    """Measures what is missing; returns every finding of `parts`, in their order."""
+    """Measures what is missing; returns every finding of `parts`, in their order.
+
+    Raises Wrong where the folder is a run's.
+    """
+    if (folder / "plan.json").exists():
+        raise Wrong(f"{folder.name} is a run, not a campaign: choose another --run-id")
     folder.mkdir(parents=True, exist_ok=True)
     found = []
     for part in parts:
@@ -130,10 +135,11 @@ def run(folder: Path, parts: list[Part], short: bool, say: Say) -> list[dict[str
         if kept is None or kept["short"] != short:
             say("part", part=part)
             begin = time.monotonic()
-            figures = part.measure(folder / "runs", say, short)
+            # The short form's runs are smaller: the whole one cannot go on with them.
+            figures = part.measure(folder / ("runs-short" if short else "runs"), say, short)
             kept = {
                 **finding(part, figures),
-                "seconds": time.monotonic() - begin,
+                "seconds": time.monotonic() - begin,  # of this call: runs may be older
                 "short": short,
                 "machine": machine.describe(),
             }

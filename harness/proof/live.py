@@ -4,14 +4,14 @@ A run of many cheap workloads serves many comparisons with the same processes. S
 comparisons are not independent: intervals of a rate are over runs, never over comparisons.
 """
 
-import json
-import math
 import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,24 @@ import msgspec
 import numpy as np
 from scipy import stats
 
-from harness import environments, inventory, machine, plan, records, statistics, timing
+from harness import (
+    agreement,
+    environments,
+    inventory,
+    machine,
+    plan,
+    records,
+    statistics,
+    timing,
+)
 from harness.errors import Wrong
-from harness.processes import ROOT
 from harness.proof.claims import Figure
 from harness.proof.simulated import DIFFERENT, SLOWER
 from harness.runner import Runner
 from harness.suite import Comparison, Suite
 
 Say = Callable[..., None]
+SUITE = "itself"  # no file: these runs are made by nothing but this one
 
 # Twenty that take milliseconds: none of them compiles anything in numpy or eager PyTorch.
 WORKLOADS = (
@@ -39,8 +48,8 @@ WORKLOADS = (
 )  # fmt: skip
 
 
-def cheapest(device: str) -> str:
-    """The contender that starts quickest and is a framework; else any that can run."""
+def quick_to_start(device: str) -> str:
+    """PyTorch, eager, where it can run; else NumPy, which starts quicker still; else another."""
     rows = [r for r in inventory.contenders(device) if r["available"] and r["computes"]]
     for name in ("torch", "numpy"):
         if any(row["name"] == name for row in rows):
@@ -50,84 +59,99 @@ def cheapest(device: str) -> str:
     return rows[0]["name"]
 
 
-def campaign(
-    folder: Path,
-    contender: str,
-    planted: tuple[float, ...],
-    copies: int,
-    launches: int,
-    workloads: int,
-    say: Say,
-    device: str = "cpu",
-) -> records.Run:
-    """A run of one contender against itself: `copies` of it, and one for each slowdown.
+@dataclass(frozen=True)
+class Itself:
+    """One contender against itself: so many copies of it, and one for each planted slowdown."""
 
-    Goes on with what the folder holds already. Raises Wrong, KeyboardInterrupt.
+    contender: str
+    planted: tuple[float, ...]  # slowdowns, as shares of each call's own time
+    copies: int
+    launches: int
+    workloads: int  # the first so many of WORKLOADS
+    device: str = "cpu"
+
+    @property
+    def slowed(self) -> list[str]:
+        """The names of those that are made slower, as in `torch+5%`."""
+        return [f"{self.contender}+{100 * share:g}%" for share in self.planted]
+
+    def plan(self, name: str) -> plan.Plan:
+        asked = [
+            Comparison(workload, batch, device=self.device)
+            for workload, batch in WORKLOADS[: self.workloads]
+        ]
+        count = machine.threads()
+        made, _ = plan.make(
+            run=name,
+            command=plan.command_line(),
+            suite=Suite(SUITE, "One contender against itself", "", "6h", (), tuple(asked)),
+            comparisons=asked,
+            contenders=inventory.parse_list(",".join([self.contender] * self.copies)),
+            absent=[],
+            device=self.device,
+            budget=6 * 3600.0,
+            explicit=True,
+            settings={
+                "device": self.device,
+                "python": "own",
+                "threads": count,
+                "cpus": sorted(machine.cpu_set(count)),
+                "allocator": "tuned",
+                "warmup_limit_s": 1.0,
+                "launches": self.launches,
+            },
+            versions={},
+        )
+        first = made.contenders[0]
+        made.contenders = [c for c in made.contenders if c.copy <= self.copies]  # no other twin
+        made.noise_floor = None
+        for slowed, share in zip(self.slowed, self.planted, strict=True):
+            made.contenders.append(msgspec.structs.replace(first, name=slowed, planted=share))
+        for comparison in made.comparisons:
+            comparison.contenders[:] = [c.name for c in made.contenders]
+        return made
+
+
+def measure(folder: Path, itself: Itself, say: Say) -> records.Run:
+    """The run in `folder`, measured as far as it is not: a whole one is only read.
+
+    Raises Wrong where the folder holds another run, or one that was begun by other code.
     """
+    made = itself.plan(folder.name)
     if (folder / "plan.json").exists():
-        made = plan.read(folder)
+        begun = plan.read(folder)
+        if begun.suite["name"] != SUITE:
+            raise Wrong(
+                f"{folder.name} is another run, of the suite {begun.suite['name']}: "
+                "choose another --run-id"
+            )
+        run = records.read(folder) if (folder / "environment.json").exists() else None
+        if run and _whole(run, begun):
+            return run
+        plan.refuse_change(begun.fingerprint, made.fingerprint)
+        made = begun
     else:
-        made = _plan(folder, contender, planted, copies, launches, workloads, device)
         folder.mkdir(parents=True)
         plan.write(made, folder)
     Runner(made, folder, say, timeout=120.0).run()
     return records.read(folder)
 
 
-def _plan(
-    folder: Path,
-    contender: str,
-    planted: tuple[float, ...],
-    copies: int,
-    launches: int,
-    workloads: int,
-    device: str,
-) -> plan.Plan:
-    asked = [Comparison(name, batch, device=device) for name, batch in WORKLOADS[:workloads]]
-    suite = Suite("itself", "One contender against itself", "", "6h", (), tuple(asked))
-    count = machine.threads()
-    made, _ = plan.make(
-        run=folder.name,
-        command=f"bakeoff {' '.join(sys.argv[1:])}",
-        suite=suite,
-        comparisons=asked,
-        contenders=inventory.parse_list(",".join([contender] * copies)),
-        absent=[],
-        device=device,
-        budget=6 * 3600.0,
-        explicit=True,
-        settings={
-            "device": device,
-            "python": "own",
-            "threads": count,
-            "cpus": sorted(machine.cpu_set(count)),
-            "allocator": "tuned",
-            "warmup_limit_s": 1.0,
-            "launches": launches,
-        },
-        versions={},
-    )
-    first = made.contenders[0]
-    made.contenders = [c for c in made.contenders if c.copy <= copies]  # no twin but those asked
-    made.noise_floor = None
-    for share in planted:
-        name = f"{contender}+{100 * share:g}%"
-        made.contenders.append(msgspec.structs.replace(first, name=name, planted=share))
-    for comparison in made.comparisons:
-        comparison.contenders[:] = [c.name for c in made.contenders]
-    return made
+def _whole(run: records.Run, planned: plan.Plan) -> bool:
+    counts = Counter(g["comparison"] for g in run.groups)
+    return all(counts[c.id] >= planned.settings["launches"] for c in planned.comparisons)
 
 
 def pairs(
-    run: records.Run, a: str, b: str, launches: int | None = None, skip: int = 0
+    run: records.Run, a: str, b: str, launches: int | None = None
 ) -> dict[str, statistics.Comparison]:
-    """By comparison: a against b, from `launches` launches after the first `skip`."""
+    """By comparison: a against b, from the first `launches` launches, where there are enough."""
     found = {}
     for comparison in run.plan["comparisons"]:
         name = comparison["id"]
         by = statistics.ranked_by(comparison["direction"], comparison["batch"])[0]
         logs = statistics.launch_log_ratios(run.groups, name, a, b, by)
-        values = np.array([logs[k] for k in sorted(logs)])[skip:][:launches]
+        values = np.array([logs[k] for k in sorted(logs)])[:launches]
         if len(values) >= statistics.LEAST_LAUNCHES:
             found[name] = statistics.compare(values)
     return found
@@ -154,11 +178,12 @@ def over_runs(
 def identical(folder: Path, runs: int, workloads: int, say: Say, loaded: bool) -> list[Figure]:
     """Claim 1, live: a contender entered twice, with other programs on every core if `loaded`."""
     different, material, total = [], [], 0
-    names = ["numpy", cheapest("cpu")]
+    names = ["numpy", quick_to_start("cpu")]
     for number in range(runs):
         contender = names[number % len(names)]
         with background_load() if loaded else _nothing():
-            run = campaign(folder / f"identical-{number}", contender, (), 2, 6, workloads, say)
+            itself = Itself(contender, (), copies=2, launches=6, workloads=workloads)
+            run = measure(folder / f"identical-{number}", itself, say)
         verdicts = [p.verdict for p in pairs(run, contender, f"{contender}#2").values()]
         total += len(verdicts)
         different.append(sum(v in DIFFERENT for v in verdicts) / len(verdicts))
@@ -208,16 +233,17 @@ def planted(folder: Path, runs: int, workloads: int, say: Say) -> list[Figure]:
     seen: dict[float, list[float]] = {share: [] for share, *_ in PLANTED}
     held: dict[float, list[float]] = {share: [] for share, *_ in PLANTED}
     spreads = []
-    contender = cheapest("cpu")
+    contender = quick_to_start("cpu")
     for number in range(runs):
         shares = tuple(share for share, *_ in PLANTED)
-        run = campaign(folder / f"planted-{number}", contender, shares, 1, 10, workloads, say)
-        for share, launches, _ in PLANTED:
-            found = pairs(run, f"{contender}+{100 * share:g}%", contender, launches)
+        itself = Itself(contender, shares, copies=1, launches=10, workloads=workloads)
+        run = measure(folder / f"planted-{number}", itself, say)
+        for (share, launches, _), slowed in zip(PLANTED, itself.slowed, strict=True):
+            found = pairs(run, slowed, contender, launches)
             truth = 1 + share
             seen[share].append(_mean([p.verdict in SLOWER for p in found.values()]))
             held[share].append(_mean([p.low <= truth <= p.high for p in found.values()]))
-            spreads += [_spread(p) for p in found.values()]
+            spreads += [p.spread for p in found.values()]
     figures = [Figure("spread between launches, median", float(np.median(spreads)))]
     for share, launches, least in PLANTED:
         what = f"{share:.0%} slower, {launches} launches"
@@ -228,12 +254,6 @@ def planted(folder: Path, runs: int, workloads: int, say: Say) -> list[Figure]:
 
 def _mean(values: list[bool]) -> float:
     return sum(values) / len(values)
-
-
-def _spread(pair: statistics.Comparison) -> float:
-    """Standard deviation of the launches' log ratios, back from the interval."""
-    half = (math.log(pair.high) - math.log(pair.low)) / 2
-    return half * math.sqrt(pair.launches) / statistics.quantile(0.975, pair.launches - 1)
 
 
 # --- claims 6, 7 --------------------------------------------------------------------------------
@@ -258,34 +278,19 @@ def overhead(tries: int = 7, calls: int = 100_000) -> list[Figure]:
     return [Figure("added to a call", max(0.0, added) / 1000, most=0.3, unit="us")]
 
 
-def agreement(folder: Path) -> list[Figure]:
-    """Claim 7: our mean of five operations over torch.utils.benchmark's, interleaved."""
-    figures = _agreement("torch_agreement", "torch", folder, "torch.utils.benchmark")
-    return figures + _agreement("pytest_agreement", "numpy", folder, "pytest-benchmark")
-
-
-def _agreement(module: str, adapter: str, folder: Path, theirs: str) -> list[Figure]:
-    python = environments.python_of(adapter, "cpu")
-    if adapter == "numpy":
-        python = Path(sys.executable)  # which has pytest-benchmark
-    if python is None:
-        raise Wrong(f"{adapter} has no environment here; run `make env`")
-    count = machine.threads()
-    alike = machine.worker_environment("cpu", count, folder / "cache")
-    result = subprocess.run(
-        [python, "-m", f"tests.{module}", "cpu", str(count)],
-        cwd=ROOT,
-        env={**os.environ, **alike},
-        capture_output=True,
-        text=True,
-    )
-    if result.returncode:
-        last = (result.stderr.strip().splitlines() or ["no output"])[-1]
-        raise Wrong(f"agreement with {theirs} could not be measured: {last}")
-    ratios = json.loads(result.stdout.splitlines()[-1])
+def agreeing(folder: Path) -> list[Figure]:
+    """Claim 7: our mean of an operation over that of two well-known timers, interleaved."""
+    torch = environments.python_of("torch", "cpu")
+    if torch is None:
+        raise Wrong("torch has no environment here; run `make env`")
+    ours = Path(sys.executable)  # which has pytest-benchmark
     return [
         Figure(f"{name}: ours over {theirs}", ratio, most=1.01, least=0.99, unit="ratio")
-        for name, ratio in ratios.items()
+        for module, python, theirs in (
+            ("torch_agreement", torch, "torch.utils.benchmark"),
+            ("pytest_agreement", ours, "pytest-benchmark"),
+        )
+        for name, ratio in agreement.ratios(module, python, "cpu", folder / "cache").items()
     ]
 
 

@@ -35,7 +35,7 @@ def measure(folder: Path, say: Callable[..., None]) -> list[Figure]:
             [*command, "--budget", "3h", "--no-page"],
             cwd=ROOT,
             env={**os.environ, "BAKEOFF_RESULTS": str(folder)},
-            stdout=subprocess.DEVNULL,
+            stdout=sys.stderr,  # half an hour should show that it goes on
         )
         if result.returncode:
             raise Wrong(f"`quick` ended with exit status {result.returncode}; call again to go on")

@@ -1,0 +1,29 @@
+"""Our clock against other people's, in a process of its own; see tests/*_agreement.py."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from harness import machine
+from harness.errors import Wrong
+from harness.processes import ROOT
+
+
+def ratios(module: str, python: Path | str, device: str, cache: Path) -> dict[str, float]:
+    """Our mean time over theirs, by operation, as `tests.MODULE` prints it as its last line.
+
+    device is "cpu" or "cuda[:N]". Raises Wrong with the last line of what went wrong.
+    """
+    count = machine.threads()
+    result = subprocess.run(
+        [python, "-m", f"tests.{module}", device.partition(":")[0], str(count)],
+        cwd=ROOT,
+        env={**os.environ, **machine.worker_environment(device, count, cache)},
+        capture_output=True,
+        text=True,
+    )
+    if result.returncode:
+        last = (result.stderr.strip().splitlines() or ["no output"])[-1]
+        raise Wrong(f"tests.{module} ended with exit status {result.returncode}: {last}")
+    return json.loads(result.stdout.splitlines()[-1])

@@ -1,0 +1,78 @@
+"""Who takes leave of which comparison: the rule of sampling.py, on what was measured so far.
+
+A contender leaves a comparison where it is far behind in it *and* in every use that the
+comparison speaks of: a recommendation wants all its comparisons from the same launches. It
+must be so by every statistic that they are ranked by.
+"""
+
+from typing import Any
+
+from harness import sampling, statistics, uses
+from harness.plan import Plan, PlannedComparison
+
+Key = tuple[str, str]  # comparison, contender
+
+
+def leaving(
+    plan: Plan, groups: list[dict[str, Any]], left: set[Key], failed: set[Key]
+) -> list[Key]:
+    """Whoever leaves now; `left` and `failed` are who did so before.
+
+    The noise floor's pair stays where it is a pair, since the floor wants all its launches.
+    """
+    used = [chosen for *_, chosen in uses.groups(plan.comparisons)]
+    found = []
+    for comparison in plan.comparisons:
+        launches = {g["launch"] for g in groups if g["comparison"] == comparison.id}
+        if len(launches) not in sampling.LOOKS:
+            continue
+        asked = [[comparison], *(chosen for chosen in used if comparison in chosen)]
+        for name in comparison.contenders:
+            if (comparison.id, name) in left or name in _paired(plan, comparison):
+                continue
+            if all(_far_behind(plan, groups, failed, name, chosen) for chosen in asked):
+                found.append((comparison.id, name))
+    return found
+
+
+def _paired(plan: Plan, comparison: PlannedComparison) -> set[str]:
+    floor = plan.noise_floor
+    if floor is None or floor.twin not in comparison.contenders:
+        return set()
+    return {floor.twin, floor.of}
+
+
+def _far_behind(
+    plan: Plan,
+    groups: list[dict[str, Any]],
+    failed: set[Key],
+    name: str,
+    comparisons: list[PlannedComparison],
+) -> bool:
+    """Over these comparisons together, launch by launch; False where it failed in one."""
+    if any((c.id, name) in failed for c in comparisons):
+        return False
+    twin = plan.noise_floor.twin if plan.noise_floor else None
+    rivals = [
+        other.name
+        for other in plan.contenders
+        if other.computes
+        and other.name not in (name, twin)
+        and all(other.name in c.contenders for c in comparisons)
+        and not any((c.id, other.name) in failed for c in comparisons)
+    ]
+    bys = {by for c in comparisons for by in statistics.ranked_by(c.direction, c.batch)}
+    return all(
+        sampling.leaves(
+            {
+                rival: statistics.shared_launches(
+                    [
+                        statistics.launch_log_ratios(groups, c.id, name, rival, by)
+                        for c in comparisons
+                    ]
+                )
+                for rival in rivals
+            }
+        )
+        for by in bys
+    )

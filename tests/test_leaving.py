@@ -1,0 +1,96 @@
+"""Claims about who leaves a comparison early, on runs whose truth is known."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from harness import records
+from harness.leaving import Key, leaving
+from harness.plan import Plan
+from tests.synthetic import edit_groups, write_run
+
+SPEEDS = {"torch": 1.0, "jax": 1.1, "numpy": 9.0}
+RELU = "relu/b32/infer/float32/cpu"
+TWO_NETS = (
+    ("relu", "micro", 32, None, "infer", False),
+    ("resnet20", "convnet", 32, None, "infer", False),
+    ("resnet_basic", "block", 8, None, "infer", False),
+)
+
+
+def _made(folder: Path, launches: int = 3, **options: Any) -> tuple[Plan, list[dict[str, Any]]]:
+    """A synthetic run's plan, as the runner has it, and its groups."""
+    run = records.read(write_run(folder / "run", SPEEDS, launches=launches, **options))
+    plan = json.loads((run.folder / "plan.json").read_text())
+    for comparison in plan["comparisons"]:
+        comparison["cost"] |= {"layers": 1, "reduction": 1}
+    return msgspec.convert(plan, Plan), run.groups
+
+
+def _all(name: str, plan: Plan) -> list[Key]:
+    return [(c.id, name) for c in plan.comparisons]
+
+
+def test_who_is_far_behind_everywhere_leaves_everywhere(tmp_path: Path) -> None:
+    plan, groups = _made(tmp_path)
+    assert leaving(plan, groups, set(), set()) == _all("numpy", plan)
+
+
+@pytest.mark.parametrize("launches", [1, 2, 6])
+def test_nobody_leaves_before_the_third_launch_or_after_the_fifth(
+    tmp_path: Path, launches: int
+) -> None:
+    assert leaving(*_made(tmp_path, launches), set(), set()) == []
+
+
+def _as_fast_as_torch(folder: Path, comparison: str) -> list[dict[str, Any]]:
+    """numpy takes torch's turns in one comparison: it is far behind in the others alone."""
+
+    def even(group: dict[str, Any]) -> bool:
+        if group["comparison"] == comparison:
+            group["turns"]["numpy"] = group["turns"]["torch"]
+        return True
+
+    edit_groups(folder / "run", even)
+    return records.read(folder / "run").groups
+
+
+def test_who_is_far_behind_in_a_comparison_but_not_in_its_use_stays(tmp_path: Path) -> None:
+    """A recommendation wants all its comparisons from the same launches.
+
+    Nine times as long in one of two and as long in the other is three times over both: so it
+    stays only as long as three launches cannot tell that.
+    """
+    plan, _ = _made(tmp_path, workloads=TWO_NETS)
+    block = plan.comparisons[2].id
+    groups = _as_fast_as_torch(tmp_path, block)
+    left = leaving(plan, groups, set(), set())
+    assert (block, "numpy") not in left and (RELU, "numpy") in left
+
+    def restless(group: dict[str, Any]) -> bool:
+        if group["comparison"] == block and group["launch"] == 2:
+            for turn in group["turns"]["numpy"]:
+                turn["calls"] = [40 * ns for ns in turn["calls"]]
+                turn["total_ns"] *= 40
+        return True
+
+    edit_groups(tmp_path / "run", restless)
+    left = leaving(plan, records.read(tmp_path / "run").groups, set(), set())
+    assert left == [(RELU, "numpy")]  # a use of its own it has none
+
+
+def test_the_noise_floors_pair_stays_however_slow(tmp_path: Path) -> None:
+    plan, groups = _made(tmp_path)
+    assert plan.noise_floor is not None
+    plan.noise_floor.of = "numpy"
+    assert leaving(plan, groups, set(), set()) == []
+
+
+def test_who_left_or_failed_is_not_asked_again(tmp_path: Path) -> None:
+    plan, groups = _made(tmp_path)
+    everywhere = set(_all("numpy", plan))
+    assert leaving(plan, groups, everywhere, set()) == []
+    assert leaving(plan, groups, set(), everywhere) == []

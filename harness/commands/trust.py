@@ -47,7 +47,7 @@ def calibrate(
     run_id: Annotated[str | None, typer.Option(help="The run's name. Default: the time.")] = None,
     json_: Json = False,
 ) -> None:
-    """What this machine can resolve: noise floor, smallest difference. About five minutes.
+    """What this machine can resolve: noise floor, smallest difference. A few minutes.
 
     One contender is measured against itself, and against itself made 5% slower.
 

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness import statistics
 from harness.records import Run
 
 
@@ -122,3 +123,11 @@ def ranked(run: Run) -> list[str]:
 def finite(value: float) -> float | None:
     """For JSON and the page: what is not finite is not there."""
     return float(value) if math.isfinite(value) else None
+
+
+def nearness(pair: Ratio | statistics.Comparison) -> tuple[bool, float]:
+    """The smallest is the runner-up: by the lower bound of its time over the leader's.
+
+    Whoever left early comes last: its wider interval (99.9%) makes it no nearer.
+    """
+    return pair.confidence > 0.95, pair.low or pair.ratio

@@ -13,7 +13,7 @@ import numpy as np
 
 from harness import statistics, uses
 from harness.records import Run
-from reports.analysis import Comparison, finite, ranked
+from reports.analysis import Comparison, finite, nearness, ranked
 from reports.words import interval, launches, times
 
 
@@ -73,7 +73,7 @@ def _for_use(use: str, run: Run, comparisons: list[Comparison], busy: bool) -> R
     others = order[1:]
     verdicts = {(a, b): found.verdict for (a, b), found in pairs.items()}
     choice = statistics.winner(verdicts, complete)
-    runner_up = min(others, key=lambda b: _low(pairs[b, leader]), default=None)
+    runner_up = min(others, key=lambda b: nearness(pairs[b, leader]), default=None)
     best = pairs[leader, runner_up] if leader and runner_up else None
     tied = [b for b in others if verdicts[leader, b] == "tie"] if leader else []
     return Recommendation(
@@ -132,10 +132,6 @@ def _pair(
     settled = any(run.settled(c.id, name) for c in comparisons for name in (a, b))
     found = statistics.compare(statistics.shared_launches(logs), modal, settled=settled)
     return statistics.Comparison(**{**found.__dict__, "verdict": "screening"}) if busy else found
-
-
-def _low(pair: statistics.Comparison) -> float:
-    return pair.low if pair.low > 0 else pair.ratio
 
 
 def _sentence(

@@ -14,7 +14,7 @@ from harness import statistics
 from harness.records import Run
 from reports import cells as cells_of
 from reports import recommend, warn
-from reports.analysis import Analysis, Comparison, Ratio, finite, ranked
+from reports.analysis import Analysis, Comparison, Ratio, finite, nearness, ranked
 from reports.words import interval, launches, percent, times
 
 
@@ -202,7 +202,7 @@ def _winner(ratios: list[Ratio], able: list[str]) -> tuple[str | None, str | Non
     winner = statistics.winner({(r.a, r.b): r.verdict for r in ratios}, able)
     leader = winner or (able[0] if able else None)
     others = [r for r in ratios if r.b == leader]
-    nearest = min(others, key=lambda r: r.low if r.low is not None else r.ratio, default=None)
+    nearest = min(others, key=nearness, default=None)
     return winner, nearest.a if nearest else None
 
 

@@ -143,3 +143,32 @@ def test_contenders_that_never_met_in_a_launch_have_no_ratio(tmp_path: Path) -> 
     assert all(not c.ratios and c.winner is None for c in analysis.comparisons)
     assert all(r.choice is None for r in analysis.recommendations)
     assert all(len(r.incomplete) == 1 for r in analysis.recommendations)
+
+
+def test_who_left_early_is_no_runner_up_for_its_wide_interval(tmp_path: Path) -> None:
+    """jax leaves after three launches that spread widely: numpy, which stayed, is nearer."""
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 8.0, "numpy": 1.5})
+    net = "resnet20/b32/infer/float32/cpu"
+
+    def leave(group: dict[str, Any]) -> bool:
+        if group["launch"] > 3:
+            del group["turns"]["jax"]
+        else:
+            for turn in group["turns"]["jax"]:
+                turn["calls"] = [ns * group["launch"] for ns in turn["calls"]]
+                turn["total_ns"] *= group["launch"]
+        return True
+
+    edit_groups(folder, leave)
+    writer = records.Writer(folder)
+    for comparison in records.read(folder).plan["comparisons"]:
+        told = {"comparison": comparison["id"], "contender": "jax", "reason": "far behind"}
+        writer.write("event", what="settled", **told)
+    analysis = analyse(records.read(folder))
+    found = next(c for c in analysis.comparisons if c.id == net)
+    jax, numpy = found.ratio("jax", "torch"), found.ratio("numpy", "torch")
+    assert jax is not None and numpy is not None and jax.low is not None and numpy.low is not None
+    assert jax.confidence == 0.999 and jax.low < numpy.low
+    assert found.runner_up == "numpy"
+    assert all(r.runner_up == "numpy" for r in analysis.recommendations)
+    assert not analysis.screening  # the comparison has its six launches

@@ -38,7 +38,7 @@ test: env ## lint, check types, run the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not alone"
 	$(BIN)/python -m pytest -m alone
 
-prove: env ## prove the method's claims: hours; CLAIMS="coverage drift" for some, RUN=NAME to go on
+prove: env ## prove the method's claims: over an hour; CLAIMS="coverage drift" for some, RUN=NAME to go on
 	@$(BIN)/bakeoff prove $(CLAIMS) $(if $(RUN),--run-id $(RUN))
 
 gpu-check: ## check and measure on a GPU with this Python's own frameworks; needs no network

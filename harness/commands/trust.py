@@ -86,7 +86,7 @@ def prove(
     page: Annotated[bool, typer.Option(help="Write the HTML page at the end.")] = True,
     json_: Json = False,
 ) -> None:
-    """Prove the method: every claim of docs/method.md, with figures. Hours for all of it.
+    """Prove the method: every claim of docs/method.md, with figures. Over an hour for all of it.
 
     Exit status 1 where a claim does not hold.
 

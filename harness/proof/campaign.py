@@ -1,6 +1,6 @@
 """The campaign: every claim of docs/method.md, with the figures that hold it up or break it.
 
-    bakeoff prove                 all of it: hours on two cores
+    bakeoff prove                 all of it: over an hour on two cores
     bakeoff prove coverage drift  two of its parts
     bakeoff prove --short         a cut for continuous integration: minutes
 

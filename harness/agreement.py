@@ -10,8 +10,10 @@ from harness.errors import Wrong
 from harness.processes import ROOT
 
 
-def ratios(module: str, python: Path | str, device: str, cache: Path) -> dict[str, float]:
-    """Our mean time over theirs, by operation, as `tests.MODULE` prints it as its last line.
+def ratios(
+    module: str, python: Path | str, device: str, cache: Path
+) -> dict[str, dict[str, float]]:
+    """`clock`: our mean time over theirs, by operation; and what else `tests.MODULE` compares.
 
     device is "cpu" or "cuda[:N]". Raises Wrong with the last line of what went wrong.
     """

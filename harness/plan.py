@@ -194,7 +194,7 @@ def make(
     `explicit`: the user named the workloads, so nothing is left out for want of time.
     Raises Wrong for a workload whose sizes are impossible.
     """
-    planned = [_contender(c) for c in contenders]
+    planned = [planned_contender(c) for c in contenders]
     measured = [_comparison(c, device, planned) for c in comparisons]
     if budget is None:
         share = len(measured) * len(planned) / (len(suite.comparisons) * 6)
@@ -222,7 +222,7 @@ def make(
     return plan, estimates
 
 
-def _contender(contender: Contender) -> PlannedContender:
+def planned_contender(contender: Contender) -> PlannedContender:
     kind = adapter_class(contender.adapter)
     summary = kind.variants[contender.variant].summary
     return PlannedContender(

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from adapters.core.base import Adapter, Unsupported
-from harness import timing, verify
+from harness import roundtrips, timing, verify
 from harness.cell import Cell
 from suites import catalogue
 
@@ -139,6 +139,18 @@ class Worker:
         begin = time.perf_counter()
         timing.synced(self.cell.step, self.cell.sync, calls)
         return {"calls": calls, "seconds": time.perf_counter() - begin, "steady": True}
+
+    def again(self, calls: int) -> dict[str, Any]:
+        """So many further steps of a training; the last one's result is kept for `verify`."""
+        for _ in range(calls):
+            self.result = self.cell.step()
+        self.cell.sync(self.result)
+        return {}
+
+    def round_trips(self) -> dict[str, Any]:
+        """Whether what is placed comes back as it was."""
+        reason = roundtrips.mistake(self.adapter)
+        return {"failed": "wrong", "reason": reason} if reason else {}
 
     def turn(self, calls: int, latency: bool, queue: bool) -> dict[str, Any]:
         """One turn, from the start state; a training's loss must still be finite after it."""

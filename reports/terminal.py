@@ -98,10 +98,9 @@ def render_changes(found: Changes, console: Console) -> None:
 def render_finding(finding: dict[str, Any], console: Console) -> None:
     """A claim's figures, a line each: whether it holds, its interval, what was wanted."""
     for each in finding["figures"]:
-        mark = Text(
-            f"    {'holds' if each['ok'] else 'FAILS'}  ",
-            style="green" if each["ok"] else "bold red",
-        )
+        told = each["most"] is None and each["least"] is None  # a figure without a bound
+        word = "" if told else "holds" if each["ok"] else "FAILS"
+        mark = Text(f"    {word:5}  ", style="green" if each["ok"] else "bold red")
         console.print(mark + Text(_in_words(each).translate(CONTROLS)), soft_wrap=True)
 
 

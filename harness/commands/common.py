@@ -5,6 +5,7 @@ The commands lie beside it, one file for each thing that a person comes for:
     measure   run, setup
     read      list, show, report, compare
     trust     doctor, calibrate, prove
+    adapt     new-adapter, check
 """
 
 import json

@@ -1,0 +1,374 @@
+"""Is an adapter right? From the smallest thing up, and in words that say what to mend.
+
+    bakeoff check NAME
+
+Everything happens in the adapter's own environment, in a real worker, by the verbs that a
+run uses; so an adapter that passes is ready to be measured. It stops at the first thing
+wrong: what comes later rests on it.
+"""
+
+import json
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adapters.core import discovery
+from adapters.core.cost import cost, declare, output_shape
+from harness import environments, machine, timing
+from harness.inventory import Contender
+from harness.launch import Launcher
+from harness.plan import planned_contender
+from harness.processes import ROOT, WorkerFailed, WorkerProcess, python_path
+from suites import catalogue
+from suites.workload import Workload
+
+PATIENCE = 300.0
+LINES = 8  # of what it printed, that are shown
+STEPS = 3  # of a training that is followed; one cannot tell the momentum's coefficient
+MOST_CORES = 1.3  # that one thread may keep busy: frameworks have threads that wait and tidy
+BUSY = "conv3x3_64_56"  # milliseconds of work that every framework spreads over its threads
+BUSY_BATCH = 16
+
+# Runs in the adapter's environment: which modules its file brings in by being imported.
+EARLY = """
+import json, sys
+from adapters.core.discovery import adapter_class
+requires = adapter_class(sys.argv[1]).requires
+print(json.dumps([name for name in requires if name != "numpy" and name in sys.modules]))
+"""
+
+# The usual cause, by what was checked and what is off: the first pattern that is found.
+CAUSES = (
+    (r"NotImplementedError", "that operation or verb is still to be written"),
+    (r"third step", "v' = momentum * v + g, then p' = p - lr * v': and the new batch-norm state "
+     "must be in the state that is returned"),
+    (r"after a restore", "`copy` and `start` must make fresh arrays: the step wrote into its "
+     "snapshot"),
+    (r"times the reference's", "every gradient is too long or too short by one factor: the loss is "
+     "a mean, not a sum, and is scaled by nothing"),
+    (r"updated value", "p' = p - lr * v', with v' = momentum * v + g, no dampening, no Nesterov"),
+    (r"relu_of_the_input", "relu overwrote its argument though `consume` was False; or the "
+     "gradient at 0 is not 0"),
+    (r"relu", "max(x, 0), with no slope below 0, and gradient 0 at 0"),
+    (r"flatten.*(output|gradient)", "flatten must go by (C, H, W), channel slowest, whatever the "
+     "layout in memory: with NHWC, transpose first"),
+    (r"linear.*(output|shape)", "the weight is (out, in): x @ weight.T + bias, and the bias may be "
+     "None"),
+    (r"conv.*(groups|depthwise)", "group g maps input channels [g*C/groups, ...) to output "
+     "channels [g*O/groups, ...); the kernel is (O, C / groups, KH, KW)"),
+    (r"conv.*stride.*shape|conv.*shape", "output extents are floor((in + 2p - k) / s) + 1: pads "
+     "and strides are pairs (height, width)"),
+    (r"conv.*stride", "padding is p above and p below; what is called SAME pads a strided "
+     "convolution more below and on the right: pad explicitly"),
+    (r"conv.*unequal|5x20", "kernel, stride and padding are (height, width): they may be swapped"),
+    (r"conv.*bias", "the bias is (O,), one for each output channel, or None"),
+    (r"conv.*output", "convolution here is cross-correlation, the kernel not flipped; and its "
+     "layout in `place` must be what the framework expects"),
+    (r"max_pool.*padded|max_pool_unequal", "max pooling pads with minus infinity, not with zeros"),
+    (r"avg_pool.*padded", "padding counts in the mean: the divisor is always KH * KW"),
+    (r"batch_norm_of_four.*var|state.*var", "the new variance is the unbiased one, times "
+     "n / (n - 1), and new = (1 - momentum) * old + momentum * batch's"),
+    (r"state.*mean", "new mean = (1 - momentum) * old + momentum * batch's; momentum is the new "
+     "value's share (some frameworks call 1 - momentum so)"),
+    (r"batch_norm|bn", "inference uses the running statistics, training the batch's own with the "
+     "biased variance; eps goes under the root"),
+    (r"cross_entropy|the loss", "the loss is the mean over the batch of -log softmax[label]"),
+    (r"gradient of input", "the backward pass stops at the input: it is wanted here"),
+    (r"sync", "`sync` must wait until the device has finished, not until the call returned"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The first thing wrong: what was checked, what was found, what to look at."""
+
+    case: str
+    what: str
+    evidence: str | None = None
+    cause: str | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to be checked; `run` gives None where it is right."""
+
+    stage: str
+    name: str
+    run: Callable[[], Finding | None]
+
+
+class Refused(Exception):
+    """The contender cannot be checked here; the message says why."""
+
+
+class Check:
+    """One contender's conformance on one device. Use it in a `with`, for its processes."""
+
+    def __init__(self, contender: Contender, device: str, precision: str, current: bool):
+        self.contender, self.precision, self.current = contender, precision, current
+        self.device = "cuda:0" if device == "cuda" else device
+        self.kind = discovery.adapter_class(contender.adapter)
+        self.answers: dict[tuple[str, str, int], Path] = {}
+
+    def __enter__(self) -> "Check":
+        self._folder = tempfile.TemporaryDirectory(prefix="bakeoff-check-")
+        self.folder = Path(self._folder.name)
+        count = machine.threads()
+        cpus = sorted(machine.cpu_set(count))
+        self.launcher = Launcher(self.folder, self.device, self.current, count, cpus, False)
+        self.reference = self.launcher.start_reference("reference")
+        self.reference.ask(
+            "open", adapter="reference", variant="", device="cpu", precision="float64",
+            threads=count,
+        )  # fmt: skip
+        self._worker: WorkerProcess | None = None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.launcher.kill_all()
+        self._folder.cleanup()
+
+    @property
+    def worker(self) -> WorkerProcess:
+        """The one that answers for most steps; a new one where the last has died."""
+        if self._worker is None or self._worker.dead is not None:
+            self._worker = self._open(self.launcher)
+        return self._worker
+
+    def _open(self, launcher: Launcher) -> WorkerProcess:
+        """Raises WorkerFailed."""
+        planned = planned_contender(self.contender)
+        worker = launcher.start(planned, self.contender.name, self.contender.name)
+        launcher.open(worker, planned, self.precision)
+        return worker
+
+    def printed(self) -> list[str]:
+        """The last lines of what the adapter printed: a traceback, where it raised."""
+        logs = [log for log in (self.folder / "logs").glob("*.txt") if log.stem != "reference"]
+        text = "\n".join(log.read_text(errors="replace") for log in logs)
+        return [line.rstrip() for line in text.splitlines() if line.strip()][-LINES:]
+
+    # --- the steps, from the smallest up --------------------------------------------------------
+
+    def steps(self) -> Iterator[Step]:
+        """In the order in which they should be mended."""
+        yield Step("the file", "imports no framework", self._not_early)
+        yield Step("the file", "opens", self._opens)
+        yield Step("arrays", "place, dump, copy", self._round_trips)
+        operations = [w for w in catalogue.load().values() if w.kind == "check"]
+        for workload in operations:
+            yield self._operation("operations", workload, "infer")
+        if self.kind.trains:
+            for workload in operations:
+                yield self._operation("gradients", workload, "fwd_bwd")
+            for workload in operations:
+                if _trains(workload):
+                    yield self._operation("training", workload, "train")
+            last = next(w for w in reversed(operations) if w.name.endswith("residual_down"))
+            yield Step("training", "three steps", lambda: self._three_steps(last))
+        for workload in catalogue.load().values():
+            if workload.kind == "block":
+                direction = "train" if self.kind.trains else "infer"
+                yield self._operation("blocks", workload, direction)
+        yield Step("clock", "sync waits", self._waits)
+        if self.device == "cpu":
+            yield Step("clock", "one thread is one thread", self._one_thread)
+
+    def _operation(self, stage: str, workload: Workload, direction: str) -> Step:
+        name = f"{workload.name.removeprefix('check_')}, {direction}"
+        return Step(stage, name, lambda: self._right(workload, direction))
+
+    def _not_early(self) -> Finding | None:
+        """Importing the file must not import the framework: `bakeoff list` reads all files."""
+        python = environments.python_of(
+            self.contender.adapter, self.device, self.current, self.contender.version
+        )
+        if python is None:
+            raise Refused(environments.why_absent(self.contender.adapter, self.device))
+        done = subprocess.run(
+            [python, "-c", EARLY, self.contender.adapter],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": python_path()},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        said = done.stderr if done.returncode else done.stdout
+        last = (said.strip().splitlines() or ["it said nothing"])[-1]
+        if done.returncode:
+            return Finding("import of its file", last, None, "the file itself does not import")
+        if last == "[]":
+            return None
+        what = f"importing its file imports {', '.join(json.loads(last))}"
+        return Finding("import of its file", what, None, "import the framework in __init__")
+
+    def _opens(self) -> Finding | None:
+        try:
+            self.worker.ask("memory")
+        except WorkerFailed as failed:
+            if failed.status == "unsupported":
+                raise Refused(failed.reason) from None
+            return self._finding("__init__ and manifest", failed)
+        return None
+
+    def _round_trips(self) -> Finding | None:
+        return self._tried("place, dump and copy", lambda: self.worker.ask("round_trips"))
+
+    def _right(self, workload: Workload, direction: str) -> Finding | None:
+        def run() -> None:
+            self._load(self.worker, workload, direction)
+            self.worker.ask("first", PATIENCE)
+            self._verify(workload, direction, 1)
+            self.worker.ask("unload")
+
+        return self._tried(_described(workload, direction), run, workload, direction)
+
+    def _three_steps(self, workload: Workload) -> Finding | None:
+        """Three steps, then the first again from the restored state."""
+
+        def follow() -> None:
+            self._load(self.worker, workload, "train")
+            self.worker.ask("first", PATIENCE)
+            self.worker.ask("again", PATIENCE, calls=STEPS - 1)
+            self._verify(workload, "train", STEPS)
+
+        def restored() -> None:
+            self.worker.ask("warm", PATIENCE, calls=0)
+            self.worker.ask("first", PATIENCE)
+            self._verify(workload, "train", 1)
+            self.worker.ask("unload")
+
+        described = _described(workload, "train")
+        return self._tried(f"the third step of {described}", follow) or self._tried(
+            f"the first step after a restore of {described}", restored
+        )
+
+    def _waits(self) -> Finding | None:
+        def run() -> None:
+            self.worker.ask("load", workload=BUSY, batch=2, direction="infer")
+            self.worker.ask("first", PATIENCE)
+            self.worker.ask("waits", PATIENCE)
+            self.worker.ask("unload")
+
+        return self._tried("sync", run)
+
+    def _one_thread(self) -> Finding | None:
+        """A worker that was told one thread, free to use every core, must keep one busy."""
+        alone = Launcher(self.folder, self.device, self.current, 1, self.launcher.cpus, False)
+
+        def run() -> None:
+            worker = self._open(alone)
+            worker.ask("load", workload=BUSY, batch=BUSY_BATCH, direction="infer")
+            worker.ask("first", PATIENCE)
+            call = worker.ask("warm", PATIENCE, limit=1.0)["call"]
+            calls = timing.calls_for(call, 0.3)
+            turn = worker.ask("turn", PATIENCE, calls=calls, latency=True, queue=False)["turn"]
+            cores = turn["cpu_ns"] / turn["wall_ns"]
+            if cores > MOST_CORES:
+                raise WorkerFailed("wrong", f"with threads=1 it keeps {cores:.1f} cores busy")
+
+        try:
+            found = self._tried("the number of threads", run)
+        finally:
+            alone.kill_all()
+        if found is None or found.cause:
+            return found
+        why = "settle the threads in __init__ from `threads`, before the framework starts its own"
+        return Finding(found.case, found.what, None, why)
+
+    # --- asking and holding ---------------------------------------------------------------------
+
+    def _load(self, worker: WorkerProcess, workload: Workload, direction: str) -> None:
+        batch = min(workload.batch, 3)
+        worker.ask("load", PATIENCE, workload=workload.name, batch=batch, direction=direction)
+
+    def _answer(self, workload: Workload, direction: str, steps: int) -> Path:
+        """The reference's, after so many steps; past the first, what one step alone defines
+        (an update by the gradient) is left out."""
+        key = (workload.name, direction, steps)
+        if key not in self.answers:
+            path = self.folder / f"answer-{len(self.answers)}.npz"
+            self._load(self.reference, workload, direction)
+            self.reference.ask("first", PATIENCE)
+            if steps > 1:
+                self.reference.ask("again", PATIENCE, calls=steps - 1)
+            self.reference.ask("answer", path=str(path), rows=None, precision="float64")
+            if steps > 1:
+                with np.load(path) as arrays:
+                    kept = {n: arrays[n] for n in arrays.files if not n.startswith("params:")}
+                np.savez(path, allow_pickle=False, **kept)
+            self.answers[key] = path
+        return self.answers[key]
+
+    def _verify(self, workload: Workload, direction: str, steps: int) -> None:
+        """Raises WorkerFailed: `wrong`, with the worst element in words behind the reason."""
+        answer = self._answer(workload, direction, steps)
+        found = self.worker.ask("verify", PATIENCE, oracle=str(answer), rows=None)
+        if not found["ok"]:
+            raise WorkerFailed("wrong", found["reason"])
+
+    def _tried(
+        self,
+        case: str,
+        run: Callable[[], Any],
+        workload: Workload | None = None,
+        direction: str = "infer",
+    ) -> Finding | None:
+        try:
+            run()
+        except WorkerFailed as failed:
+            evidence = None
+            if failed.status == "wrong" and workload is not None:
+                evidence = self._worst(workload, direction)
+            return self._finding(case, failed, evidence)
+        return None
+
+    def _finding(self, case: str, failed: WorkerFailed, evidence: str | None = None) -> Finding:
+        reason = failed.reason if failed.status == "wrong" else f"{failed.status}: {failed.reason}"
+        text = f"{case.partition(':')[0]}: {reason}"
+        cause = next((words for pattern, words in CAUSES if re.search(pattern, text)), None)
+        return Finding(case, reason, evidence, cause)
+
+    def _worst(self, workload: Workload, direction: str) -> str | None:
+        """The element that is furthest off: what was expected there, and what was got."""
+        path = self.folder / "got.npz"
+        try:
+            self.worker.ask("answer", path=str(path), rows=None, precision="float64")
+        except WorkerFailed:
+            return None
+        with np.load(path) as got, np.load(self._answer(workload, direction, 1)) as expected:
+            worst: tuple[float, str] = (0.0, "")
+            for name in expected.files:
+                if name not in got or got[name].shape != expected[name].shape:
+                    continue
+                off = np.abs(np.nan_to_num(got[name] - expected[name], nan=np.inf))
+                size = float(np.abs(expected[name]).max(initial=0.0)) or 1.0
+                if off.size and float(off.max()) / size > worst[0]:
+                    place = np.unravel_index(int(off.argmax()), off.shape)
+                    where = f"{name}[{', '.join(str(int(i)) for i in place)}]"
+                    wanted, found = expected[name][place], got[name][place]
+                    words = f"{where}: expected {wanted:.6g}, got {found:.6g}"
+                    worst = (float(off.max()) / size, words)
+        return worst[1] or None
+
+
+def _trains(workload: Workload) -> bool:
+    return any(p.trained for p in declare(workload).values())
+
+
+def _described(workload: Workload, direction: str) -> str:
+    """A case for a person: the shapes it has, and whether it is forward or backward."""
+    batch = min(workload.batch, 3)
+    parts = [f"input {(batch, *workload.input)}"]
+    parts += [f"{name} {each.shape}" for name, each in declare(workload).items() if each.trained]
+    parts.append(f"output {output_shape(workload, batch)}")
+    names = [op.name for op in cost(workload, batch, "infer").operations]
+    what = f" ({names[0]})" if len(set(names)) == 1 and names[0] not in workload.name else ""
+    return f"{workload.name.removeprefix('check_')}{what}, {direction}: {'; '.join(parts)}"

@@ -1,0 +1,42 @@
+"""Whether an adapter gives back what it was given: `place`, then `dump`, for every role."""
+
+from typing import Any
+
+import numpy as np
+
+# Every extent differs, so that swapped axes show; groups, where the layout depends on them.
+SHAPES: tuple[tuple[str, tuple[int, ...], int], ...] = (
+    ("image", (2, 3, 5, 4), 1),
+    ("kernel", (6, 4, 3, 5), 1),
+    ("kernel", (6, 2, 3, 5), 2),  # two groups
+    ("kernel", (4, 1, 3, 2), 4),  # depthwise
+    ("kernel", (8, 1, 3, 2), 4),  # depthwise, two outputs a channel
+    ("matrix", (5, 7), 1),
+    ("bias", (6,), 1),
+)
+
+
+def mistake(adapter: Any) -> str | None:
+    """The first thing wrong, in words; None where all is right."""
+    rng = np.random.default_rng(0)
+    for role, shape, groups in SHAPES:
+        given = rng.standard_normal(shape, dtype=np.float32)
+        kept = given.copy()
+        handle = adapter.place(given, role, groups)
+        what = f"{role} {shape}" + (f" with {groups} groups" if groups > 1 else "")
+        given[...] = 0
+        got = np.asarray(adapter.dump(handle, role, groups))
+        if not np.any(got) and got.shape == shape:
+            return f"place({what}) keeps the caller's own memory: it must copy"
+        if got.shape != shape:
+            return f"dump(place({what})) has shape {got.shape}, expected {shape}"
+        if not np.array_equal(got.astype(np.float32), kept):
+            return f"dump(place({what})) holds other values or another order than were placed"
+        copied = adapter.copy(handle)
+        if not np.array_equal(adapter.dump(copied, role, groups), got):
+            return f"copy of {what} is not what was copied"
+    labels = np.array([3, 0, 2, 1])
+    back = adapter.dump(adapter.place(labels, "labels"), "labels")
+    if not np.array_equal(np.asarray(back).reshape(-1), labels):
+        return f"dump(place(labels {labels.tolist()})) gives {np.asarray(back).tolist()}"
+    return None

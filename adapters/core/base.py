@@ -106,7 +106,8 @@ class Adapter:
     def dump(self, handle: Array, role: str, groups: int = 1) -> np.ndarray:
         """The inverse of `place`: a canonical NumPy array that shares no memory.
 
-        Activations of four dimensions are `image`, all others (logits, losses) `matrix`.
+        Activations of four dimensions are `image`, all others (logits, losses) `matrix`;
+        `labels` come back as they were placed.
         """
         raise NotImplementedError
 

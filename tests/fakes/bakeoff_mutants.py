@@ -1,0 +1,106 @@
+"""The numpy adapter with one mistake each, of the kind that newcomers make: `bakeoff check`
+must catch and name them all. Found by entry points, as bakeoff_fakes is."""
+
+import threading
+import wave  # stands for a framework that is imported too early
+from typing import Any
+
+import numpy as np
+
+from adapters.core.algebra import Pair
+from adapters.core.tape import Node
+from adapters.numpy import NumPy
+
+assert wave
+
+
+class Early(NumPy):
+    requires = ("wave",)
+
+
+class Leaky(NumPy):
+    def relu(self, x: Node, consume: bool) -> Node:
+        slope = np.where(x.value > 0, 1, 0.01).astype(x.value.dtype)
+        return self.tape.record(x.value * slope, [x], lambda dy: [dy * slope])
+
+
+class OneSided(NumPy):
+    """Pads a strided convolution more below and on the right, as SAME does."""
+
+    def conv2d(
+        self, x: Node, weight: Node, bias: Any, stride: Pair, padding: Pair, groups: int
+    ) -> Node:
+        if max(stride) == 1 or padding == (0, 0):
+            return super().conv2d(x, weight, bias, stride, padding, groups)
+        (top, left), (height, width) = [max(p - 1, 0) for p in padding], x.value.shape[1:3]
+        edges = [(0, 0), (top, 2 * padding[0] - top), (left, 2 * padding[1] - left), (0, 0)]
+        inside = np.s_[:, top : top + height, left : left + width]
+        padded = self.tape.record(np.pad(x.value, edges), [x], lambda dy: [dy[inside]])
+        return super().conv2d(padded, weight, bias, stride, (0, 0), groups)
+
+
+class Biased(NumPy):
+    """Its running variance moves by the biased one."""
+
+    def batch_norm_train(
+        self, x: Node, scale: Node, shift: Node, mean: Node, var: Node, momentum: float, eps: float
+    ) -> Any:
+        y, new_mean, new_var = super().batch_norm_train(x, scale, shift, mean, var, momentum, eps)
+        n = x.value.size // x.value.shape[3]
+        old = (1 - momentum) * var.value
+        return y, new_mean, Node(old + (new_var.value - old) * (n - 1) / n)
+
+
+class Swapped(NumPy):
+    """Flattens in the order of its memory."""
+
+    def flatten(self, x: Node) -> Node:
+        shape = x.value.shape
+        flat = x.value.reshape(shape[0], -1)
+        return self.tape.record(flat, [x], lambda dy: [dy.reshape(shape)])
+
+
+class Longer(NumPy):
+    """Its gradients are 1% too long."""
+
+    def _differentiate(self, *arguments: Any) -> Any:
+        loss, grads, stats = super()._differentiate(*arguments)
+        return loss, {n: Node(g.value * g.value.dtype.type(1.01)) for n, g in grads.items()}, stats
+
+
+class Sluggish(NumPy):
+    """Another momentum: the first step, from zero momentum, cannot tell."""
+
+    def train(self, workload: Any, lr: float, momentum: float) -> Any:
+        return super().train(workload, lr, 0.8)
+
+
+class Sharing(NumPy):
+    """Its copies are the same arrays, which a training then writes into."""
+
+    def copy(self, tree: Any) -> Any:
+        return tree
+
+
+class Greedy(NumPy):
+    """Computes with two threads, whatever it was told."""
+
+    def infer(self, workload: Any) -> Any:
+        call = super().infer(workload)
+
+        def both(params: Any, x: Any) -> Any:
+            other = threading.Thread(target=call, args=(params, x))
+            other.start()
+            result = call(params, x)
+            other.join()
+            return result
+
+        return both
+
+
+class Transposed(NumPy):
+    """Swaps height and width where it hands an image out."""
+
+    def dump(self, handle: Any, role: str, groups: int = 1) -> np.ndarray:
+        value = super().dump(handle, role, groups)
+        return value.swapaxes(2, 3).copy() if role == "image" else value

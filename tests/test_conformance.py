@@ -1,0 +1,209 @@
+"""`bakeoff check` catches what newcomers do wrong, and names it; a new adapter is one file."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.core import skeleton
+from adapters.core.base import Adapter
+from harness.processes import ROOT
+
+FAKES = ROOT / "tests" / "fakes"
+
+
+def _bakeoff(*arguments: str, root: Path = ROOT, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "harness.cli", *arguments],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(FAKES), **more},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def _check(name: str, status: int, **more: Any) -> dict[str, Any]:
+    done = _bakeoff("check", name, "--python", "current", "--device", "cpu", "--json", **more)
+    assert done.returncode == status, done.stdout + done.stderr
+    return json.loads(done.stdout)[0]
+
+
+@pytest.mark.parametrize(
+    ("mutant", "stage", "case", "what", "cause"),
+    [
+        ("early", "the file", "import", "imports wave", "__init__"),
+        ("transposed", "arrays", "place, dump", "has shape", None),
+        ("swapped", "operations", "flatten,", "the output is off", "channel slowest"),
+        ("leaky", "operations", "relu_of_the_input", "the output is off", "consume"),
+        ("onesided", "operations", "conv3x3_stride2_even", "the output is off", "SAME"),
+        ("longer", "gradients", "flatten", "1.0100 times", "one factor"),
+        ("biased", "training", "batch_norm,", "batch-norm state bn.var", "unbiased"),
+        ("sluggish", "training", "the third step of residual_down", "is off", "momentum * v"),
+        ("sharing", "training", "after a restore", "is off", "fresh arrays"),
+        ("hasty", "clock", "sync", "does not wait", "must wait"),
+    ],
+)
+def test_a_mistake_is_caught_where_it_first_shows_and_named(
+    mutant: str, stage: str, case: str, what: str, cause: str | None
+) -> None:
+    result = _check(mutant, status=1)
+    finding = result["finding"]
+    assert not result["ok"]
+    assert finding["stage"] == stage, finding
+    assert case in finding["case"], finding
+    assert what in finding["what"], finding
+    assert cause is None or cause in finding["cause"], finding
+
+
+@pytest.mark.alone
+def test_an_adapter_that_takes_more_threads_than_it_was_told_is_caught() -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("one core: nobody can keep two busy")
+    finding = _check("greedy", status=1)["finding"]
+    assert finding["stage"] == "clock"
+    assert "cores busy" in finding["what"]
+
+
+def test_the_worst_element_is_shown_with_what_was_expected() -> None:
+    evidence = _check("swapped", status=1)["finding"]["evidence"]
+    assert re.fullmatch(r"output\[\d+, \d+\]: expected -?[\d.e-]+, got -?[\d.e-]+", evidence)
+
+
+def test_what_is_right_passes_every_stage() -> None:
+    result = _check("numpy", status=0)
+    assert result["ok"]
+    assert list(result["done"]) == [
+        "the file", "arrays", "operations", "gradients", "training", "blocks", "clock"
+    ]  # fmt: skip
+    assert min(result["done"][stage] for stage in ("operations", "gradients", "training")) > 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        (("check",), "or give --all"),
+        (("check", "nowhere"), "unknown contender"),
+        (("check", "numpy", "--precision", "float8"), "expected one of"),
+        (("check", "numpy", "--device", "cuda:7"), "expected one of"),
+        (("new-adapter", "Not-A-Name"), "expected small letters"),
+        (("new-adapter", "numpy"), "is there already"),
+    ],
+)
+def test_wrong_input_is_one_line_and_status_two(arguments: tuple[str, ...], advice: str) -> None:
+    done = _bakeoff(*arguments)
+    assert done.returncode == 2
+    assert advice in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+# --- from a skeleton to a ranked place ----------------------------------------------------------
+
+# What a newcomer writes: an inference engine in plain NumPy, images as they come.
+BODIES = {
+    "shape": "return x.shape",
+    "linear": "return x @ weight.T + (0 if bias is None else bias)",
+    "batch_norm": """def c(v):
+            return v[:, None, None]
+        return (x - c(mean)) / np.sqrt(c(var) + np.float32(eps)) * c(scale) + c(shift)""",
+    "relu": "return np.maximum(x, 0)",
+    "add": "return a + b",
+    "conv2d": """windows = self._windows(x, weight.shape[2:], stride, padding, 0)
+        n, c, h, w = windows.shape[:4]
+        windows = windows.reshape(n, groups, c // groups, h, w, *windows.shape[4:])
+        kernel = weight.reshape(groups, -1, *weight.shape[1:])
+        y = np.einsum("ngchwij,gocij->ngohw", windows, kernel, optimize=True)
+        y = y.reshape(n, -1, h, w)
+        return y if bias is None else y + bias[:, None, None]""",
+    "max_pool": "return self._windows(x, kernel, stride, padding, -np.inf).max((4, 5))",
+    "avg_pool": "return self._windows(x, kernel, stride, padding, 0).mean((4, 5))",
+    "global_avg_pool": "return x.mean((2, 3))",
+    "concat": "return np.concatenate(xs, 1)",
+    "flatten": "return x.reshape(len(x), -1)",
+    "place": "return np.array(value, dtype=None if role == 'labels' else self.precision)",
+    "dump": "return np.array(handle)",
+    "copy": "return handle.copy()",
+    "infer": "return lambda params, x: Network(self, params).run(workload, x)",
+}
+WINDOWS = """
+    def _windows(self, x, kernel, stride, padding, value):
+        (p, q), (s, t) = padding, stride
+        x = np.pad(x, [(0, 0), (0, 0), (p, p), (q, q)], constant_values=value)
+        return np.lib.stride_tricks.sliding_window_view(x, kernel, (2, 3))[:, :, ::s, ::t]
+"""
+
+
+def _written(text: str, operations: list[str]) -> str:
+    """The skeleton with these bodies filled in."""
+    for name in operations:
+        body = BODIES[name].replace("handle.copy()", "tree.copy()")
+        text = text.replace(f'raise NotImplementedError("{name}")', body)
+    return text
+
+
+def test_a_skeleton_has_every_operation_and_verb_and_says_which_comes_next() -> None:
+    text = skeleton.source("my_framework")
+    compile(text, "my_framework.py", "exec")
+    assert "class MyFramework(Adapter):" in text
+    for name in (*BODIES, "gradients", "train", "start", "cross_entropy", "batch_norm_train"):
+        assert f'raise NotImplementedError("{name}")' in text
+        assert inspectable(name) in text
+
+
+def inspectable(name: str) -> str:
+    """The first words of an operation's own docstring."""
+    from adapters.core.algebra import Operations
+
+    doc = getattr(Operations, name, None) or getattr(Adapter, name)
+    return (doc.__doc__ or "").strip().splitlines()[0][:40]
+
+
+def test_a_new_framework_goes_from_skeleton_to_a_ranked_place_in_one_file(tmp_path: Path) -> None:
+    for folder in ("adapters", "harness", "suites", "reports"):
+        skip = shutil.ignore_patterns("__pycache__", "raw", "html")
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=skip)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    done = _bakeoff("new-adapter", "toy", root=tmp_path)
+    assert done.returncode == 0, done.stderr
+    file = tmp_path / "adapters" / "toy.py"
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*.py") if p != file}
+
+    def check() -> dict[str, Any]:
+        arguments = ("check", "toy", "--python", "current", "--device", "cpu", "--json")
+        done = _bakeoff(*arguments, root=tmp_path)
+        return json.loads(done.stdout)[0]
+
+    empty = file.read_text().replace("trains = True", "trains = False")
+    file.write_text(empty)
+    assert "NotImplementedError: place" in check()["finding"]["what"]
+
+    usual = [name for name in BODIES if name != "max_pool"]
+    file.write_text(_written(empty, usual) + WINDOWS)
+    missing = check()["finding"]
+    assert "max_pool2, infer" in missing["case"]
+    assert "NotImplementedError: max_pool" in missing["what"]
+    assert "still to be written" in missing["cause"]
+
+    file.write_text(_written(empty, [*BODIES]) + WINDOWS)
+    result = check()
+    assert result["ok"], result
+    assert len(file.read_text().splitlines()) < 250
+
+    done = _bakeoff(
+        "run", "-c", "toy,numpy", "-w", "lenet5", "--python", "current", "--device", "cpu",
+        "--launches", "6", "--run-id", "toys", root=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown = json.loads(_bakeoff("show", "toys", "--json", root=tmp_path).stdout)
+    comparison = next(c for c in shown["comparisons"] if c["direction"] == "infer")
+    cells = {cell["contender"]: cell["status"] for cell in comparison["cells"]}
+    assert cells["toy"] == "ok"
+    assert any({ratio["a"], ratio["b"]} == {"toy", "numpy"} for ratio in comparison["ratios"])
+    assert "toy" in (tmp_path / "reports" / "html" / "toys.html").read_text()
+    assert all(p.read_bytes() == old for p, old in before.items())

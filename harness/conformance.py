@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from adapters.core import discovery
-from adapters.core.cost import cost, declare, output_shape
-from harness import environments, machine, timing
+from adapters.core.cost import declare, output_shape
+from harness import environments, machine, oracle, timing
 from harness.inventory import Contender
 from harness.launch import Launcher
 from harness.plan import planned_contender
@@ -93,6 +93,7 @@ class Finding:
     what: str
     evidence: str | None = None
     cause: str | None = None
+    unsupported: bool = False  # said by the adapter itself: no mistake
 
 
 @dataclass(frozen=True)
@@ -124,10 +125,7 @@ class Check:
         cpus = sorted(machine.cpu_set(count))
         self.launcher = Launcher(self.folder, self.device, self.current, count, cpus, False)
         self.reference = self.launcher.start_reference("reference")
-        self.reference.ask(
-            "open", adapter="reference", variant="", device="cpu", precision="float64",
-            threads=count,
-        )  # fmt: skip
+        oracle.open_reference(self.reference, count)
         self._worker: WorkerProcess | None = None
         return self
 
@@ -278,7 +276,7 @@ class Check:
             found = self._tried("the number of threads", run)
         finally:
             alone.kill_all()
-        if found is None or found.cause:
+        if found is None or found.unsupported or found.cause:
             return found
         why = "settle the threads in __init__ from `threads`, before the framework starts its own"
         return Finding(found.case, found.what, None, why)
@@ -331,6 +329,8 @@ class Check:
         return None
 
     def _finding(self, case: str, failed: WorkerFailed, evidence: str | None = None) -> Finding:
+        if failed.status == "unsupported":
+            return Finding(case, failed.reason, unsupported=True)
         reason = failed.reason if failed.status == "wrong" else f"{failed.status}: {failed.reason}"
         text = f"{case.partition(':')[0]}: {reason}"
         cause = next((words for pattern, words in CAUSES if re.search(pattern, text)), None)
@@ -369,6 +369,4 @@ def _described(workload: Workload, direction: str) -> str:
     parts = [f"input {(batch, *workload.input)}"]
     parts += [f"{name} {each.shape}" for name, each in declare(workload).items() if each.trained]
     parts.append(f"output {output_shape(workload, batch)}")
-    names = [op.name for op in cost(workload, batch, "infer").operations]
-    what = f" ({names[0]})" if len(set(names)) == 1 and names[0] not in workload.name else ""
-    return f"{workload.name.removeprefix('check_')}{what}, {direction}: {'; '.join(parts)}"
+    return f"{workload.name.removeprefix('check_')}, {direction}: {'; '.join(parts)}"

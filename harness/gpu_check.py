@@ -16,19 +16,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from adapters.core.cost import declare
-from harness import environments, inventory, machine, oracle, plan
+from harness import conformance, environments, inventory, machine
 from harness.agreement import ratios
 from harness.errors import Wrong
-from harness.launch import Launcher, attempt
-from harness.plan import PlannedComparison, PlannedContender
 from harness.processes import ROOT
-from harness.suite import Comparison, Suite
-from suites import catalogue
-from suites.workload import Workload
 
 WITHIN = 0.02  # of torch.utils.benchmark
-PATIENCE = 300.0
 RUN = "gpu-check"
 BUDGET = "5m"
 
@@ -36,118 +29,45 @@ Failures = list[str]
 
 
 def parity(device: str) -> Failures:
-    """Every check workload and block, inference and training, in float32, on each framework.
+    """Everything of `bakeoff check`, in float32, on each framework; one failure stops nothing.
 
     Each adapter in its default variant: compiling everything twice would take the hour.
     """
-    with tempfile.TemporaryDirectory(prefix="bakeoff-") as folder:
-        planned = _plan(device)
-        count = machine.threads()
-        cpus = sorted(machine.cpu_set(count))
-        launcher = Launcher(Path(folder), device, True, count, cpus, as_shipped=False)
-        try:
-            answers = _answers(launcher, planned.comparisons)
-            return [
-                failure
-                for contender in planned.contenders
-                if contender.variant == "" and contender.computes and contender.copy == 1
-                for failure in _hold(launcher, contender, planned.comparisons, answers)
-            ]
-        finally:
-            launcher.kill_all()
-
-
-def _plan(device: str) -> plan.Plan:
     rows = inventory.contenders(device, current=True)
     for row in rows:
         state = row["version"] or "here" if row["available"] else f"absent: {row['reason']}"
         print(f"  {row['name']:18} {state}")
-    usable = [inventory.parse(row["name"]) for row in rows if row["available"] and row["computes"]]
+    usable = [row["name"] for row in rows if row["available"] and row["computes"]]
     if not usable:
         raise Wrong("this Python has no framework that Bakeoff knows; PYTHON= names another")
-    asked = [
-        Comparison(workload.name, min(workload.batch, 4), direction=direction)
-        for workload in catalogue.load().values()
-        if workload.kind in ("check", "block")
-        for direction in ("infer", _backward(workload))
-    ]
-    suite = Suite("parity", "Parity", "", "10m", (), tuple(asked))
-    return plan.make(
-        run="parity",
-        command="",
-        suite=suite,
-        comparisons=asked,
-        contenders=usable,
-        absent=[],
-        device=device,
-        budget=600.0,
-        explicit=True,
-        settings={},
-        versions={},
-    )[0]
+    defaults = [inventory.parse(name) for name in usable]
+    return [f for each in defaults if not each.variant for f in _hold(each, device)]
 
 
-def _backward(workload: Workload) -> str:
-    """A training step, whose momentum is the gradient; where nothing is trained, the gradient."""
-    return "train" if any(p.trained for p in declare(workload).values()) else "fwd_bwd"
-
-
-def _answers(launcher: Launcher, comparisons: list[PlannedComparison]) -> dict[str, Path]:
-    """The reference's answer to each, from one process."""
-    worker = launcher.start_reference("reference")
-    oracle.open_reference(worker, launcher.threads)
-    answers = {}
-    for number, comparison in enumerate(comparisons):
-        asked = oracle.question(comparison)
-        path = launcher.folder / f"answer-{number}.npz"
-        oracle.load(worker, comparison, PATIENCE, batch=asked.batch, rows=asked.rows)
-        worker.ask("first", PATIENCE)
-        worker.ask("answer", path=str(path), rows=asked.rows, precision="float32")
-        answers[comparison.id] = path
-    launcher.close(worker)
-    return answers
-
-
-def _hold(
-    launcher: Launcher,
-    contender: PlannedContender,
-    comparisons: list[PlannedComparison],
-    answers: dict[str, Path],
-) -> Failures:
-    """One framework against the answers; what it does not support is said, and no failure."""
+def _hold(contender: inventory.Contender, device: str) -> Failures:
+    """One framework through every step; what it does not support is said, and no failure."""
     begin = time.monotonic()
-    worker = launcher.start(contender, contender.name, contender.name)
-    _, failure = attempt(lambda: launcher.open(worker, contender, "float32"))
-    if failure is not None:
-        launcher.close(worker)
-        if failure.status == "unsupported":
-            print(f"  {contender.name}: unsupported: {failure}")
-            return []
-        return [f"{contender.name}: {failure.status}: {failure}"]
     failures, right, unsupported = [], 0, 0
-    for comparison in comparisons:
-
-        def check(comparison: PlannedComparison = comparison) -> dict[str, object]:
-            oracle.load(worker, comparison, PATIENCE)
-            worker.ask("first", PATIENCE)
-            found = oracle.verify(worker, comparison, answers[comparison.id], PATIENCE)
-            worker.ask("unload", PATIENCE)
-            return found
-
-        _, failure = attempt(check)
-        if failure is None:
-            right += 1
-        elif failure.status == "unsupported":
-            unsupported += 1
-        else:
-            failures.append(f"{contender.name}, {comparison.id}: {failure.status}: {failure}")
-            if worker.dead is not None:
-                break
-    launcher.close(worker)
+    with conformance.Check(contender, device, "float32", current=True) as check:
+        for step in check.steps():
+            try:
+                finding = step.run()
+            except conformance.Refused as refused:
+                print(f"  {contender.name}: unsupported: {refused}")
+                return []
+            if finding is None:
+                right += 1
+            elif finding.unsupported:
+                unsupported += 1
+            else:
+                failures.append(f"{contender.name}, {finding.case}: {finding.what}")
+                if step.stage == "the file":  # it does not even open: nothing else can be right
+                    break
     took = time.monotonic() - begin
     print(
-        f"  {contender.name}: {right} of {len(comparisons)} right, {len(failures)} not, "
-        f"{unsupported} unsupported, in {took:.0f} s"
+        f"  {contender.name}: {right} right, {len(failures)} not, "
+        f"{unsupported} unsupported, in {took:.0f} s",
+        flush=True,
     )
     return failures
 

@@ -88,7 +88,7 @@ def _checked(
     console.print(f"{contender.name} on {device}, {precision}", style="bold")
     done: dict[str, int] = {}
     result: dict[str, Any] = {"contender": contender.name, "ok": True, "done": done}
-    result["finding"] = None
+    result |= {"unsupported": [], "finding": None}
     with conformance.Check(contender, device, precision, current) as conformity:
         with console.status("") as status:
             for step in conformity.steps():
@@ -97,15 +97,24 @@ def _checked(
                     finding = step.run()
                 except conformance.Refused as refused:
                     raise Wrong(f"{contender.name} cannot be checked here: {refused}") from None
-                if finding is not None:
+                if finding is not None and finding.unsupported:
+                    result["unsupported"].append(asdict(finding))
+                    finding = None
+                elif finding is not None:
                     result.update(ok=False, finding={"stage": step.stage, **asdict(finding)})
                     break
-                done[step.stage] = done.get(step.stage, 0) + 1
+                else:
+                    done[step.stage] = done.get(step.stage, 0) + 1
         printed = conformity.printed() if finding is not None else []
     for stage, count in done.items():
         console.print(f"  [green]right[/green]  {stage}: {count}")
+    for each in result["unsupported"]:
+        case = escape(each["case"].partition(":")[0])
+        console.print(f"  [yellow]unsupported[/yellow]  {case}: {escape(each['what'])}")
     if finding is not None:
-        console.print(f"  [bold red]WRONG[/bold red]  {step.stage}: {escape(finding.case)}")
+        console.print(
+            f"  [bold red]WRONG[/bold red]  {step.stage}: {escape(finding.case)}", soft_wrap=True
+        )
         console.print(f"         {escape(finding.what)}", soft_wrap=True)
         if finding.evidence:
             console.print(f"         {escape(finding.evidence)}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""JAX: everything under one `jit`, channels last.
+"""JAX: everything under one `jit`, channels last unless `nchw`.
 
 NHWC is XLA's better layout on a CPU (NCHW took 1.31 times as long in inference). A
 training step donates its state, as JAX's users do, so that updates need no second copy.
@@ -16,15 +16,16 @@ from adapters.core.algebra import Tensor as T
 from adapters.core.base import Adapter, State, Unsupported, Variant
 from adapters.core.network import Network
 
-LAYOUT = ("NHWC", "HWIO", "NHWC")
-
 
 class Jax(Adapter):
-    """Images lie NHWC, kernels HWIO."""
+    """Images lie NHWC, kernels HWIO; in the variant `nchw`, as the algebra has them."""
 
     requires = ("jax", "jaxlib")
     distributions = ("jax",)
-    variants = {"": Variant("jit, channels last", {}, compile_seconds=0.1)}
+    variants = {
+        "": Variant("jit, channels last", {"layout": "NHWC"}, compile_seconds=0.1),
+        "nchw": Variant("jit, NCHW", {"layout": "NCHW"}, compile_seconds=0.1, named_only=True),
+    }
 
     def __init__(self, variant: str, device: str, precision: str, threads: int):
         super().__init__(variant, device, precision, threads)
@@ -46,6 +47,12 @@ class Jax(Adapter):
             reason = f"jax {jax.__version__} finds no {device} device: {error}"
             raise Unsupported(reason) from None
         self.dtype = jnp.dtype(precision)
+        self.layout = self.options["layout"]
+        last = self.layout == "NHWC"
+        self.channel, self.space = (3, (1, 2)) if last else (1, (2, 3))
+        self.dimensions = (self.layout, "HWIO" if last else "OIHW", self.layout)
+        # From the algebra's order of axes to that in memory; `dump` goes back.
+        self.orders = {"image": (0, 2, 3, 1), "kernel": (2, 3, 1, 0)} if last else {}
         self._jitted: list[Any] = []
         self._compiled_before = 0  # by those that `reset` forgot
 
@@ -53,7 +60,17 @@ class Jax(Adapter):
 
     def shape(self, x: T) -> tuple[int, ...]:
         dims = tuple(x.shape)
-        return (dims[0], dims[3], dims[1], dims[2]) if len(dims) == 4 else dims
+        if len(dims) != 4:
+            return dims
+        return (dims[0], dims[self.channel], *(dims[axis] for axis in self.space))
+
+    def _wide(self, vector: T) -> T:
+        """(C,) -> what is added to an image along its channels."""
+        return vector if self.channel == 3 else vector[:, None, None]
+
+    def _each(self, pair: Any, other: Any) -> tuple[Any, ...]:
+        """What holds for height and width, put in their places among an image's axes."""
+        return (other, *pair, other) if self.channel == 3 else (other, other, *pair)
 
     def conv2d(self, x: T, weight: T, bias: T, stride: Pair, padding: Pair, groups: int) -> T:
         y = self.lax.conv_general_dilated(
@@ -61,10 +78,10 @@ class Jax(Adapter):
             weight,
             stride,
             [(p, p) for p in padding],
-            dimension_numbers=LAYOUT,
+            dimension_numbers=self.dimensions,
             feature_group_count=groups,
         )
-        return y if bias is None else y + bias
+        return y if bias is None else y + self._wide(bias)
 
     def linear(self, x: T, weight: T, bias: T) -> T:
         # XLA's product of one row with a transposed matrix took 20 times as long on a CPU.
@@ -72,18 +89,19 @@ class Jax(Adapter):
         return y if bias is None else y + bias
 
     def batch_norm(self, x: T, scale: T, shift: T, mean: T, var: T, eps: float) -> T:
-        return (x - mean) * (scale * self.lax.rsqrt(var + eps)) + shift
+        factor = scale * self.lax.rsqrt(var + eps)
+        return (x - self._wide(mean)) * self._wide(factor) + self._wide(shift)
 
     def batch_norm_train(
         self, x: T, scale: T, shift: T, mean: T, var: T, momentum: float, eps: float
     ) -> tuple[T, T, T]:
-        count = x.size // x.shape[3]
-        batch_mean = x.mean((0, 1, 2))
-        centred = x - batch_mean
-        batch_var = (centred * centred).mean((0, 1, 2))
-        y = centred * (scale * self.lax.rsqrt(batch_var + eps)) + shift
+        count, over = x.size // x.shape[self.channel], (0, *self.space)
+        batch_mean = x.mean(over)
+        centred = x - self._wide(batch_mean)
+        batch_var = (centred * centred).mean(over)
+        factor = scale * self.lax.rsqrt(batch_var + eps)
         return (
-            y,
+            centred * self._wide(factor) + self._wide(shift),
             (1 - momentum) * mean + momentum * batch_mean,
             (1 - momentum) * var + momentum * count / (count - 1) * batch_var,
         )
@@ -102,17 +120,19 @@ class Jax(Adapter):
         return total / (kernel[0] * kernel[1])
 
     def _pool(self, x: T, start: float, fold: Any, kernel: Pair, stride: Pair, padding: Pair) -> T:
-        edges = [(0, 0), *((p, p) for p in padding), (0, 0)]
-        return self.lax.reduce_window(x, start, fold, (1, *kernel, 1), (1, *stride, 1), edges)
+        edges = self._each([(p, p) for p in padding], (0, 0))
+        window, steps = self._each(kernel, 1), self._each(stride, 1)
+        return self.lax.reduce_window(x, start, fold, window, steps, edges)
 
     def global_avg_pool(self, x: T) -> T:
-        return x.mean((1, 2))
+        return x.mean(self.space)
 
     def concat(self, xs: list[T]) -> T:
-        return self.jnp.concatenate(xs, 3)
+        return self.jnp.concatenate(xs, self.channel)
 
     def flatten(self, x: T) -> T:
-        return x.transpose(0, 3, 1, 2).reshape(x.shape[0], -1)
+        x = x.transpose(0, 3, 1, 2) if self.channel == 3 else x
+        return x.reshape(x.shape[0], -1)
 
     def cross_entropy(self, logits: T, labels: T) -> T:
         logs = self.jax.nn.log_softmax(logits)
@@ -121,15 +141,15 @@ class Jax(Adapter):
     # --- arrays ---------------------------------------------------------------------------
 
     def place(self, value: np.ndarray, role: str, groups: int = 1) -> T:
-        order = {"image": (0, 2, 3, 1), "kernel": (2, 3, 1, 0)}.get(role)
-        value = value.transpose(order) if order else value
+        value = value.transpose(self.orders[role]) if role in self.orders else value
         dtype = np.int32 if role == "labels" else self.dtype
         return self.jax.device_put(np.array(value, dtype, order="C"), self._device)
 
     def dump(self, handle: T, role: str, groups: int = 1) -> np.ndarray:
-        order = {"image": (0, 3, 1, 2), "kernel": (3, 2, 0, 1)}.get(role)
         value = np.asarray(handle)
-        return np.array(value.transpose(order) if order else value)
+        if role in self.orders:
+            value = value.transpose(np.argsort(self.orders[role]))
+        return np.array(value)
 
     def copy(self, tree: Any) -> Any:
         return self.jax.tree.map(self.jnp.copy, tree)
@@ -198,7 +218,7 @@ class Jax(Adapter):
         return {
             "framework": "jax",
             "version": self.jax.__version__,
-            "layout": "NHWC",
+            "layout": self.layout,
             "mode": "jit (XLA)",
             "conv_precision": precision,  # one setting serves both
             "matmul_precision": precision,

@@ -1,4 +1,4 @@
-"""TensorFlow: tf.function graphs, and the same through XLA; channels last.
+"""TensorFlow: tf.function graphs, the same through XLA, and eager; channels last.
 
 NHWC is what TensorFlow's CPU kernels have. Its pitfalls, each with a measured price:
 explicit padding in a convolution (1.3 times as long: SAME or VALID where they mean the
@@ -30,6 +30,7 @@ class TensorFlow(Adapter):
             {"xla": True},
             compile_seconds=0.1,
         ),
+        "eager": Variant("eager, channels last", {"xla": False, "eager": True}, named_only=True),
     }
 
     def __init__(self, variant: str, device: str, precision: str, threads: int):
@@ -38,6 +39,7 @@ class TensorFlow(Adapter):
         import tensorflow as tf
 
         self.tf, self.xla = tf, bool(self.options["xla"])
+        self.eager = "eager" in self.options
         self.dtype = tf.as_dtype(precision)
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         # A convnet is mostly one operation after another: branches that ran side by side
@@ -182,6 +184,8 @@ class TensorFlow(Adapter):
     # --- what is timed ----------------------------------------------------------------------
 
     def _function(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if self.eager:
+            return function
         made = self.tf.function(function, jit_compile=self.xla or None, autograph=False)
         self._functions.append(made)
         return made
@@ -246,7 +250,7 @@ class TensorFlow(Adapter):
             "framework": "tensorflow",
             "version": tf.__version__,
             "layout": "NHWC",
-            "mode": "tf.function, XLA" if self.xla else "tf.function, graph",
+            "mode": "eager" if self.eager else f"tf.function, {'XLA' if self.xla else 'graph'}",
             "conv_precision": self.precision,
             "matmul_precision": self.precision,
             "tf32_conv": tf32,

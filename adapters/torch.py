@@ -1,4 +1,4 @@
-"""PyTorch: eager, and through torch.compile; channels last.
+"""PyTorch: eager, and through torch.compile; channels last unless `contiguous`.
 
 Channels last is the better layout on a CPU by far for 1x1 convolutions (half of NCHW's
 time went into reorders), and what tensor cores want on a GPU. What its own users write
@@ -29,15 +29,17 @@ _USED = {"cpu": ("mkldnn.conv", "mkldnn.matmul"), "cuda": ("cudnn.conv", "cuda.m
 
 
 class Torch(Adapter):
-    """Tensors are logical NCHW, as torch has them; in memory images and kernels are NHWC."""
+    """Tensors are logical NCHW, as torch has them; in memory images and kernels are NHWC, or,
+    in the variant `contiguous`, as PyTorch lays them out when nobody asks."""
 
     requires = ("torch",)
     distributions = ("torch",)
     variants = {
-        "": Variant("eager, channels last", {"compile": False}),
+        "": Variant("eager, channels last", {}),
         "compile": Variant(
             "torch.compile with inductor, channels last", {"compile": True}, compile_seconds=0.7
         ),
+        "contiguous": Variant("eager, contiguous (NCHW)", {"contiguous": True}, named_only=True),
     }
 
     def __init__(self, variant: str, device: str, precision: str, threads: int):
@@ -46,7 +48,9 @@ class Torch(Adapter):
         import torch
 
         self.torch, self.F = torch, torch.nn.functional
-        self.compiled = bool(self.options["compile"])
+        self.compiled = "compile" in self.options
+        contiguous = "contiguous" in self.options
+        self.memory_format = torch.contiguous_format if contiguous else torch.channels_last
         self.dtype = getattr(torch, precision)
         if device == "cuda" and not torch.cuda.is_available():
             built = "its build has none" if torch.version.cuda is None else "none is visible"
@@ -61,7 +65,7 @@ class Torch(Adapter):
     @classmethod
     def missing(cls, variant: str) -> str | None:
         reason = super().missing(variant)
-        if reason is None and cls.variants[variant].options["compile"]:
+        if reason is None and "compile" in cls.variants[variant].options:
             compiler = os.environ.get("CXX", "g++")
             if shutil.which(compiler) is None:
                 return f"torch.compile needs a C++ compiler ({compiler}): install g++"
@@ -119,7 +123,7 @@ class Torch(Adapter):
         dtype = self.torch.int64 if role == "labels" else self.dtype
         tensor = self.torch.tensor(value, dtype=dtype, device=self.device)
         if role in ("image", "kernel"):
-            return tensor.contiguous(memory_format=self.torch.channels_last)
+            return tensor.contiguous(memory_format=self.memory_format)
         return tensor
 
     def dump(self, handle: T, role: str, groups: int = 1) -> np.ndarray:
@@ -205,7 +209,7 @@ class Torch(Adapter):
         return {
             "framework": "torch",
             "version": torch.__version__,
-            "layout": "NHWC",
+            "layout": "NHWC" if self.memory_format is torch.channels_last else "NCHW",
             "mode": "torch.compile, inductor" if self.compiled else "eager",
             "conv_precision": self.precision if conv == "ieee" else conv,
             "matmul_precision": self.precision if matmul == "ieee" else matmul,

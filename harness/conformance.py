@@ -54,8 +54,8 @@ CAUSES = (
     (r"times the reference's", "every gradient is too long or too short by one factor: the loss is "
      "a mean, not a sum, and is scaled by nothing"),
     (r"updated value", "p' = p - lr * v', with v' = momentum * v + g, no dampening, no Nesterov"),
-    (r"relu_of_the_input", "relu overwrote its argument though `consume` was False; or the "
-     "gradient at 0 is not 0"),
+    (r"relu_of_the_input", "a slope below 0; or relu overwrote its argument though `consume` "
+     "was False; or the gradient at 0 is not 0"),
     (r"relu", "max(x, 0), with no slope below 0, and gradient 0 at 0"),
     (r"flatten.*(output|gradient)", "flatten must go by (C, H, W), channel slowest, whatever the "
      "layout in memory: with NHWC, transpose first"),

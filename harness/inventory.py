@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.core import discovery
+from adapters.core.base import Variant
 from harness import environments
 from harness.errors import Wrong
 from harness.processes import ROOT, python_path
@@ -104,9 +105,10 @@ def contenders(
     """Every adapter in every variant, by name, whether or not it can run on `device`.
 
     Each is name, adapter, home (the adapter, with its version if one was asked for), variant,
-    summary, version (None: not known), available, reason (why not; else None), and computes
-    (False: the null adapter, never ranked). `versions`: contenders that ask for a version of
-    their own are looked up besides. Raises Wrong for those where `current`.
+    summary, version (None: not known), available, reason (why not; else None), computes
+    (False: the null adapter, never ranked), and named_only (left out where nobody is named).
+    `versions`: contenders that ask for a version of their own are looked up besides. Raises
+    Wrong for those where `current`.
     """
     others = {(c.adapter, c.version) for c in versions if c.version}
     if current and others:
@@ -135,7 +137,8 @@ def _rows(
     try:
         kind = discovery.adapter_class(name)
     except Exception as error:
-        yield _row(name, asked, "", "", True, None, f"adapters/{name}.py is broken: {_line(error)}")
+        reason = f"adapters/{name}.py is broken: {_line(error)}"
+        yield _row(Contender(name, asked), Variant("", {}), True, None, reason)
         return
     for variant, entry in kind.variants.items():
         if seen is None:
@@ -143,28 +146,23 @@ def _rows(
         else:
             version = seen.get("version")
             reason = seen.get("broken") or seen.get("missing", {}).get(variant)
-        yield _row(name, asked, variant, entry.summary, kind.computes, version, reason)
+        yield _row(Contender(name, asked, variant), entry, kind.computes, version, reason)
 
 
 def _row(
-    adapter: str,
-    asked: str | None,
-    variant: str,
-    summary: str,
-    computes: bool,
-    version: str | None,
-    reason: str | None,
+    contender: Contender, variant: Variant, computes: bool, version: str | None, reason: str | None
 ) -> dict[str, Any]:
     return {
-        "name": Contender(adapter, asked, variant).name,
-        "adapter": adapter,
-        "home": Contender(adapter, asked).name,
-        "variant": variant,
+        "name": contender.name,
+        "adapter": contender.adapter,
+        "home": replace(contender, variant="").name,
+        "variant": contender.variant,
         "available": reason is None,
         "reason": reason,
         "version": version,
-        "summary": summary,
+        "summary": variant.summary,
         "computes": computes,
+        "named_only": variant.named_only,
     }
 
 

@@ -163,7 +163,8 @@ def _contenders() -> list[Contender]:
         except Exception:  # `bakeoff list` shows why; the others are measured
             continue
         if kind.computes:
-            found += [Contender(name, variant=v) for v in kind.variants if not kind.missing(v)]
+            usual = [v for v, entry in kind.variants.items() if not entry.named_only]
+            found += [Contender(name, variant=v) for v in usual if not kind.missing(v)]
     return found
 
 

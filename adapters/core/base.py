@@ -34,11 +34,13 @@ class Variant:
 
     `compile_seconds` is a rough cost, per convolution or linear layer of a workload, of
     the first call beyond running it; it serves time estimates and nothing else.
+    `named_only`: it takes part where somebody names it; a run of everyone leaves it out.
     """
 
     summary: str
     options: dict[str, Any]
     compile_seconds: float = 0.0
+    named_only: bool = False
 
 
 class State(NamedTuple):

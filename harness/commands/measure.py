@@ -106,7 +106,8 @@ def run(
     absent = [
         {"name": row["name"], "reason": row["reason"]}
         for row in rows
-        if not row["available"] and (not contenders or row["name"] in map(_plain, asked))
+        if not row["available"]
+        and (row["name"] in map(_plain, asked) if contenders else not row["named_only"])
     ]
     if not taking:
         reasons = "; ".join(f"{a['name']}: {a['reason']}" for a in absent)
@@ -227,9 +228,9 @@ def _show_plan(planned: plan.Plan, estimates: dict[str, plan.Estimate], console:
 
 
 def _everyone(rows: list[dict[str, Any]]) -> list[inventory.Contender]:
-    """All that can be ranked here."""
-    ranked = [row["name"] for row in rows if row["available"] and row["computes"]]
-    return [inventory.parse(name) for name in ranked]
+    """All that can be ranked here, but for the variants that run only where they are named."""
+    able = [row for row in rows if row["available"] and row["computes"]]
+    return [inventory.parse(row["name"]) for row in able if not row["named_only"]]
 
 
 def _versions(planned: plan.Plan, rows: list[dict[str, Any]]) -> dict[str, str]:

@@ -77,7 +77,9 @@ def list_(json_: Json = False, device: Device = None, python: Python = "own") ->
                 row["name"],
                 row["version"] or "",
                 "[green]ready[/]" if row["available"] else "[yellow]absent[/]",
-                row["summary"] if row["available"] else escape(row["reason"]),
+                (row["summary"] + " (only when named)" * row["named_only"])
+                if row["available"]
+                else escape(row["reason"]),
             )
             for row in rows
         ],

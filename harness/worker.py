@@ -7,7 +7,8 @@ each with one line. It needs the standard library, NumPy and its framework. What
 framework prints goes to standard output and error, which nobody parses.
 
 A request names a method below (`do`) and its arguments. An answer is the method's
-result, or {"failed": STATUS, "reason": ONE LINE}; the traceback goes to the log.
+result, or {"failed": STATUS, "reason": ONE LINE}; the traceback goes to the log. The whole
+protocol, for workers in other languages: docs/worker.md.
 
     open -> (load -> first -> verify? -> warm -> turn* -> unload)* -> close
 """
@@ -31,6 +32,8 @@ from adapters.core.base import Adapter, Unsupported
 from harness import roundtrips, timing, verify
 from harness.cell import Cell
 from suites import catalogue
+
+PROTOCOL = 1  # docs/worker.md; rises when an old worker would be misunderstood
 
 
 class Worker:
@@ -64,6 +67,7 @@ class Worker:
         self.adapter = kind(variant, device, precision, threads)
         seconds = time.perf_counter() - begin
         return {
+            "protocol": PROTOCOL,
             "import": seconds,
             "rss_bytes": _resident("VmRSS"),
             "manifest": self.adapter.manifest(),

@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 from harness import records
-from reports import page
+from harness.processes import ROOT
+from harness.proof import campaign
+from reports import page, proof
 from tests.synthetic import EVERYONE, edit_groups, write_run
 from tests.test_page import HOSTILE
 
@@ -78,17 +80,22 @@ def uncertain(group: dict[str, Any]) -> bool:
 @pytest.fixture
 def open_page(browser: Any, pages: dict[str, Path]) -> Open:
     def go(name: str = "whole", width: int = DESK, scheme: str = "light") -> Any:
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        wish = [{"name": "prefers-color-scheme", "value": scheme}]
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": wish, "media": ""})
-        for log in ("browser", "performance"):
-            browser.get_log(log)
+        emulate(browser, width, scheme)
         browser.get(pages[name].as_uri())
         await_(lambda: browser.execute_script("return document.documentElement.dataset.ready"))
         return browser
 
     return go
+
+
+def emulate(browser: Any, width: int, scheme: str) -> None:
+    """A screen of that width, in that colour scheme, and nothing logged yet."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    wish = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": wish, "media": ""})
+    for log in ("browser", "performance"):
+        browser.get_log(log)
 
 
 def await_(condition: Callable[[], Any], limit: float = 30) -> None:
@@ -219,33 +226,60 @@ def test_paper_is_white_whatever_the_screen_was(open_page: Open) -> None:
     assert max(text) < 64
 
 
+# Every text whose contrast to the ground that lies under it is below 4.5 to 1.
+POOR = """
+const parts = (c) => c.match(/[\\d.]+/g).map(Number);
+const light = (c) => {
+  const [r, g, b] = parts(c).map(v => v / 255)
+    .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const ground = (e) => {
+  for (; e; e = e.parentElement) {
+    const c = getComputedStyle(e).backgroundColor;
+    if (parts(c)[3] !== 0) return c;
+  }
+};
+const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+const found = new Set();
+for (let node; node = walk.nextNode();) {
+  const e = node.parentElement;
+  if (!node.data.trim() || e.closest("svg, script") || !e.offsetParent) continue;
+  const pair = [getComputedStyle(e).color, ground(e)].map(light).sort((a, b) => b - a);
+  const ratio = (pair[0] + 0.05) / (pair[1] + 0.05);
+  if (ratio < 4.5) found.add(`${node.data.trim().slice(0, 40)}: ${ratio.toFixed(2)}`);
+}
+return [...found];
+"""
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_its_ground(open_page: Open, scheme: str) -> None:
     """4.5 to 1, as WCAG 2.2 (1.4.3) asks: every text on the ground that lies under it."""
     browser = open_page("hostile", scheme=scheme)
     browser.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true })")
-    poor = browser.execute_script("""
-        const parts = (c) => c.match(/[\\d.]+/g).map(Number);
-        const light = (c) => {
-          const [r, g, b] = parts(c).map(v => v / 255)
-            .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-          return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-        };
-        const ground = (e) => {
-          for (; e; e = e.parentElement) {
-            const c = getComputedStyle(e).backgroundColor;
-            if (parts(c)[3] !== 0) return c;
-          }
-        };
-        const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-        const found = new Set();
-        for (let node; node = walk.nextNode();) {
-          const e = node.parentElement;
-          if (!node.data.trim() || e.closest("svg, script") || !e.offsetParent) continue;
-          const pair = [getComputedStyle(e).color, ground(e)].map(light).sort((a, b) => b - a);
-          const ratio = (pair[0] + 0.05) / (pair[1] + 0.05);
-          if (ratio < 4.5) found.add(`${node.data.trim().slice(0, 40)}: ${ratio.toFixed(2)}`);
-        }
-        return [...found];
-    """)
-    assert poor == []
+    assert browser.execute_script(POOR) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_the_page_of_the_proofs_fits_is_legible_and_asks_for_nothing(
+    browser: Any, tmp_path: Path, width: int, scheme: str
+) -> None:
+    """The published findings, those that do not hold among them."""
+    findings = campaign.read(ROOT / "results" / "published" / "proofs-2core")
+    written = proof.write(findings, "proofs-2core", tmp_path / "proofs.html")
+    emulate(browser, width, scheme)
+    browser.get(written.as_uri())
+    asked = {url for url in requests(browser) if not url.startswith("data:")}
+    assert asked == {written.as_uri()}
+    assert browser.get_log("browser") == []
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    assert browser.execute_script(POOR) == []
+    drawn = "return document.querySelectorAll('svg.strip circle.value').length"
+    assert browser.execute_script(drawn) == sum(
+        figure["series"] is None for finding in findings for figure in finding["figures"]
+    )
+    failing = sum(not finding["ok"] for finding in findings)
+    text = browser.execute_script("return document.body.innerText")
+    assert text.count("Does not hold") == failing > 0

@@ -48,9 +48,12 @@ class Launch:
         """Whether it has seen all of these comparisons."""
         return rounds.keys() <= self.comparisons.keys()
 
+    def setup(self, comparison: str) -> float:
+        """Seconds that setting up a comparison should take in the next launch."""
+        return (LATER_SETUP if self.first else 1.0) * self.comparisons[comparison].setup
+
     def _setups(self, rounds: dict[str, int]) -> float:
-        factor = LATER_SETUP if self.first else 1.0
-        return self.overhead + factor * sum(self.comparisons[i].setup for i in rounds)
+        return self.overhead + sum(self.setup(i) for i in rounds)
 
     def fit(self, rounds: dict[str, int], share: float) -> dict[str, int]:
         """The rounds that fit into `share` seconds: the costliest comparisons give way first.
@@ -75,9 +78,9 @@ class Launch:
         }
 
 
-def whole_square(contenders: int) -> int:
-    """Rounds of one Williams design."""
-    return len(design.williams(contenders))
+def least_rounds(contenders: int) -> int:
+    """Rounds of a first launch: the fewest whole Williams designs that a trimmed mean can use."""
+    return sampling.whole_squares(0.0, len(design.williams(contenders)))
 
 
 def launches_planned(
@@ -117,7 +120,7 @@ def best_rounds(
     first, second = (names[i] for i in np.argsort(np.nanmean(logs, axis=0))[:2])
     pairs = statistics.round_log_ratios(mine, comparison.id, first, second, by)
     within, between = sampling.spreads(list(pairs.values()))
-    spent = last.comparisons[comparison.id]
-    launch = spent.setup + last.overhead / len(last.comparisons)
-    wanted = sampling.best_rounds(launch, spent.round, within, between)
-    return sampling.whole_squares(wanted, whole_square(len(mine[-1]["order"][0])))
+    launch = last.setup(comparison.id) + last.overhead / len(last.comparisons)
+    a_round = last.comparisons[comparison.id].round
+    wanted = sampling.best_rounds(launch, a_round, within, between)
+    return sampling.whole_squares(wanted, len(design.williams(len(mine[-1]["order"][0]))))

@@ -192,13 +192,13 @@ class Runner:
     def _first_stage(self) -> None:
         """Six launch groups, or what was asked for, with as many rounds as the budget bears."""
         missing = self.wanted - min((self.counts[c.id] for c in self._unsettled()), default=0)
-        self.rounds = {c.id: budget.whole_square(len(c.contenders)) for c in self.plan.comparisons}
+        self.rounds = {c.id: budget.least_rounds(len(c.contenders)) for c in self.plan.comparisons}
         for done in range(missing):
             taking = {c.id: self._taking(c) for c in self._unsettled()}
             if not taking:
                 return
             if self.last is not None:
-                rounds = {i: self.rounds[i] for i in taking}
+                rounds = {c.id: self._worthwhile(c) for c in self.plan.comparisons if c.id in taking}
                 fitting = self.last.fit(rounds, self.left / (missing - done))
                 self.rounds |= fitting
                 need = self.last.expected(fitting)
@@ -273,7 +273,7 @@ class Runner:
             self._launch_group(taking)
 
     def _worthwhile(self, comparison: PlannedComparison) -> int:
-        """Rounds of a later launch: R* from what the first stage cost, and how it varied."""
+        """Rounds of a later launch: R* from what the last one cost, and how much all varied."""
         before = self.rounds[comparison.id]
         if self.last is None or not self.last.covers({comparison.id: 1}):
             return before

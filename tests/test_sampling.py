@@ -54,11 +54,15 @@ def test_stein_plans_from_the_first_stage_alone() -> None:
 def test_the_best_number_of_rounds_by_hand() -> None:
     """sqrt(8 / 2) x 0.10 / 0.05 = 4."""
     assert sampling.best_rounds(8.0, 2.0, 0.10, 0.05) == pytest.approx(4.0)
-    assert sampling.best_rounds(8.0, 2.0, 0.10, 0.0) == math.inf  # launches are alike: stay in one
+    # Launches that look alike count as 1% apart: 2 x 0.10 / 0.01.
+    assert sampling.best_rounds(8.0, 2.0, 0.10, 0.0) == pytest.approx(20.0)
+    assert sampling.best_rounds(8.0, 0.0, 0.10, 0.05) == math.inf  # rounds that cost nothing
     assert sampling.best_rounds(8.0, 2.0, 0.0, 0.05) == 1.0  # rounds are alike: one is enough
     assert sampling.whole_squares(math.inf, 6) == 24
     assert sampling.whole_squares(1.0, 6) == sampling.whole_squares(math.nan, 6) == 6
     assert sampling.whole_squares(13.0, 6) == 12
+    assert sampling.whole_squares(math.inf, 14) == 28  # whole designs, of about 24 rounds
+    assert sampling.whole_squares(1.0, 2) == 6  # what a trimmed mean needs
 
 
 def test_spreads_between_rounds_and_between_launches_are_told_apart() -> None:
@@ -68,7 +72,9 @@ def test_spreads_between_rounds_and_between_launches_are_told_apart() -> None:
     within, between = sampling.spreads(rounds)
     assert within == pytest.approx(0.10, rel=0.05)
     assert between == pytest.approx(0.05, rel=0.15)
-    assert all(math.isnan(value) for value in sampling.spreads([np.zeros(5)]))
+    within, between = sampling.spreads(rounds[:1])  # of one launch: what is known by then
+    assert 0.05 < within < 0.15 and between == 0.0
+    assert all(math.isnan(value) for value in sampling.spreads([np.zeros(1)]))
 
 
 def test_a_contender_that_left_early_keeps_the_interval_by_which_it_left() -> None:

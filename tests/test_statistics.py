@@ -32,10 +32,11 @@ def test_holm_steps_down() -> None:
     assert st.holm([0.9, 0.8]) == [1.0, 1.0]
 
 
-def test_a_trimmed_mean_forgets_its_tails_from_ten_on() -> None:
+def test_a_trimmed_mean_forgets_its_tails_from_five_on() -> None:
     assert st.trimmed_mean(np.array([0.0] * 9)) == 0.0
     assert st.trimmed_mean(np.array([0.0] * 9 + [1000.0])) == 0.0
-    assert st.trimmed_mean(np.array([0.0] * 8 + [9.0])) == 1.0
+    assert st.trimmed_mean(np.array([0.0] * 4 + [9.0])) == 0.0
+    assert st.trimmed_mean(np.array([0.0] * 3 + [8.0])) == 2.0  # of four none can be left out
 
 
 def test_a_turn_s_two_statistics() -> None:

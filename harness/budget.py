@@ -21,13 +21,14 @@ LATER_SETUP = 0.4
 
 @dataclass(frozen=True)
 class Spent:
-    """Measured seconds of one comparison in one launch: setting up, and a round."""
+    """Measured seconds of one comparison in one launch: setting up, a round, its blocks."""
 
     setup: float
     round: float
+    blocks: float = 0.0
 
     def total(self, rounds: int) -> float:
-        return self.setup + self.round * rounds
+        return self.setup + self.round * rounds + self.blocks
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,9 @@ class Launch:
         return rounds.keys() <= self.comparisons.keys()
 
     def setup(self, comparison: str) -> float:
-        """Seconds that setting up a comparison should take in the next launch."""
-        return (LATER_SETUP if self.first else 1.0) * self.comparisons[comparison].setup
+        """Seconds that a comparison should take in the next launch beside its rounds."""
+        spent = self.comparisons[comparison]
+        return (LATER_SETUP if self.first else 1.0) * spent.setup + spent.blocks
 
     def _setups(self, rounds: dict[str, int]) -> float:
         return self.overhead + sum(self.setup(i) for i in rounds)
@@ -93,7 +95,7 @@ def launches_planned(
     first = sorted({g["launch"] for g in groups if g["comparison"] == comparison.id})
     stage = [g for g in groups if g["launch"] in first[: sampling.FIRST_STAGE]]
     planned: dict[str, int] = {}
-    for by in statistics.ranked_by(comparison.direction, comparison.batch):
+    for by in comparison.ranked_by:
         found, logs = statistics.launch_log_times(stage, comparison.id, by)
         means = {n: float(np.mean(logs[:, found.index(n)])) for n in names if n in found}
         means = {n: mean for n, mean in means.items() if math.isfinite(mean)}
@@ -113,13 +115,14 @@ def best_rounds(
 ) -> int:
     """Rounds of a comparison's next launch: R* of the two that lead, as whole squares."""
     mine = [g for g in groups if g["comparison"] == comparison.id]
-    by = statistics.ranked_by(comparison.direction, comparison.batch)[0]
+    by = comparison.ranked_by[0]
     names, logs = statistics.launch_log_times(mine, comparison.id, by)
     if len(names) < 2:
         return before
     first, second = (names[i] for i in np.argsort(np.nanmean(logs, axis=0))[:2])
     pairs = statistics.round_log_ratios(mine, comparison.id, first, second, by)
-    within, between = sampling.spreads(list(pairs.values()))
+    within, seen = sampling.spreads(list(pairs.values()))
+    between = sampling.expected_spread(seen, len(pairs))
     launch = last.setup(comparison.id) + last.overhead / len(last.comparisons)
     a_round = last.comparisons[comparison.id].round
     wanted = sampling.best_rounds(launch, a_round, within, between)

@@ -9,7 +9,7 @@ is that first result verified.
 from pathlib import Path
 from typing import Any
 
-from harness import oracle
+from harness import machine, oracle
 from harness.launch import Launcher, attempt
 from harness.plan import PlannedComparison, PlannedContender
 from harness.processes import WorkerFailed, WorkerProcess
@@ -64,6 +64,9 @@ def _fill(
         "import_rss_bytes": opened["rss_bytes"],
         **first["memory"],
     }
+    gpu = machine.gpu_number(launcher.device)
+    if gpu is not None:
+        record["memory"]["device"] = machine.gpu_memory(gpu, worker.pid)
     record["manifest"] = first["manifest"]
     if answer is not None and contender.computes:
         try:

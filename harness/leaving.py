@@ -61,7 +61,7 @@ def _far_behind(
         and all(other.name in c.contenders for c in comparisons)
         and not any((c.id, other.name) in failed for c in comparisons)
     ]
-    bys = {by for c in comparisons for by in statistics.ranked_by(c.direction, c.batch)}
+    bys = {by for c in comparisons for by in c.ranked_by}
     return all(
         sampling.leaves(
             {

@@ -202,6 +202,26 @@ def _slowdown(index: int) -> str | None:
     return " and ".join(cause for bit, cause in SLOWDOWNS.items() if reasons & bit) or None
 
 
+def gpu_memory(index: int, pid: int) -> int | None:
+    """Bytes of a GPU that the driver has given to a process: its context and all it holds.
+
+    None where the driver does not say, as in a container that numbers processes anew.
+    """
+    return maybe(lambda: _gpu_memory(index, pid))
+
+
+def _gpu_memory(index: int, pid: int) -> int | None:
+    import pynvml
+
+    pynvml.nvmlInit()
+    try:
+        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+        held = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+        return next((process.usedGpuMemory for process in held if process.pid == pid), None)
+    finally:
+        pynvml.nvmlShutdown()
+
+
 def _clocks_event_reasons(nvml: Any, handle: Any) -> int:
     """By its new name, or the one it had in older libraries."""
     for name in ("nvmlDeviceGetCurrentClocksEventReasons",
@@ -211,12 +231,17 @@ def _clocks_event_reasons(nvml: Any, handle: Any) -> int:
     return 0
 
 
+def gpu_number(device: str) -> int | None:
+    """0 of "cuda" and "cuda:0"; None of "cpu"."""
+    kind, _, number = device.partition(":")
+    return int(number or 0) if kind == "cuda" else None
+
+
 class Disturbances:
     """Causes that have nothing to do with a contender, for which a turn is measured again."""
 
     def __init__(self, device: str):
-        kind, _, number = device.partition(":")
-        self._gpu = int(number or 0) if kind == "cuda" else None
+        self._gpu = gpu_number(device)
         self._asleep = asleep()
 
     def since(self) -> str | None:

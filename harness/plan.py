@@ -19,7 +19,7 @@ import msgspec
 
 from adapters.core import cost as cost_model
 from adapters.core.discovery import adapter_class
-from harness import estimate
+from harness import estimate, statistics
 from harness.errors import Wrong
 from harness.inventory import Contender
 from harness.processes import ROOT
@@ -71,6 +71,7 @@ class PlannedComparison(msgspec.Struct):
     headline: bool
     contenders: list[str]
     cost: Cost
+    sustained_s: float = 0.0  # seconds of a block of training without a pause; 0: none
 
     @property
     def work(self) -> estimate.Work:
@@ -82,6 +83,10 @@ class PlannedComparison(msgspec.Struct):
     def latency(self) -> bool:
         """Whether each call is waited for; training is timed by the block."""
         return self.direction == "infer"
+
+    @property
+    def ranked_by(self) -> list[str]:
+        return statistics.ranked_by(self.direction, self.batch, self.sustained_s > 0)
 
 
 class NoiseFloor(msgspec.Struct):
@@ -199,6 +204,8 @@ def make(
     if budget is None:
         share = len(measured) * len(planned) / (len(suite.comparisons) * 6)
         budget = max(LEAST_BUDGET, min(1.0, share) * seconds(suite.budget))
+    if suite.sustained:
+        _sustain(measured, seconds(suite.sustained), budget)
     floor = _noise_floor(planned, measured)
     estimates = {c.id: _estimate(c, planned) for c in measured}
     left_out: list[dict[str, str]] = []
@@ -270,6 +277,14 @@ def _comparison(
     )
 
 
+def _sustain(comparisons: list[PlannedComparison], block: float, budget: float) -> None:
+    """Headline trainings on a GPU get blocks, where all of those take half the budget at most."""
+    chosen = [c for c in comparisons if c.headline and c.direction == "train" and c.device != "cpu"]
+    if FIRST_STAGE * sum(block * len(c.contenders) for c in chosen) <= budget / 2:
+        for comparison in chosen:
+            comparison.sustained_s = block
+
+
 def _noise_floor(
     contenders: list[PlannedContender], comparisons: list[PlannedComparison]
 ) -> tuple[NoiseFloor | None, list[PlannedContender]]:
@@ -299,6 +314,7 @@ def _estimate(comparison: PlannedComparison, contenders: list[PlannedContender])
     work = comparison.work
     per_layer = [adapter_class(c.adapter).variants[c.variant].compile_seconds for c in contenders]
     turns = len(comparison.contenders) ** 2 * estimate.turn(work)
+    turns += len(comparison.contenders) * comparison.sustained_s
     return Estimate(
         cold=sum(estimate.cold(work, p) for p in per_layer) if comparison.headline else 0.0,
         first=sum(estimate.first_launch(work, p) for p in per_layer) + turns,

@@ -62,6 +62,10 @@ class WorkerProcess:
         self._ask, self._answer = ask_write, answer_read
         self._buffer = b""
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def ask(self, do: str, timeout: float = 600.0, **arguments: Any) -> dict[str, Any]:
         """Sends one request, returns its answer. Raises WorkerFailed.
 

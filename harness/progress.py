@@ -112,6 +112,9 @@ class Progress:
     def _round(self, comparison: str, round: int, rounds: int) -> str:
         return f"{self._place()} {comparison}: round {round} of {rounds}"
 
+    def _block(self, comparison: str, contender: str) -> str:
+        return f"{self._place()} {comparison}: {contender} trains without a pause"
+
     def _place(self) -> str:
         return f"launch {self.group['launch']}, {self.visited}/{self.group['of']}"
 

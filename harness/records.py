@@ -36,6 +36,16 @@ class Turn(msgspec.Struct):
     involuntary_switches: int = 0
 
 
+class Block(msgspec.Struct):
+    """One contender's training without a pause, on a device (timing.sustained)."""
+
+    calls: int  # counted: those after the settling
+    total_ns: int  # wall time of the counted calls
+    turns: int = 0
+    settle_s: float = 0.0
+    wall_s: float = 0.0
+
+
 class Outcome(msgspec.Struct):
     status: Status
     reason: str | None = None
@@ -55,6 +65,8 @@ class Group(msgspec.Struct, tag_field="kind", tag="group"):
     turns: dict[str, list[Turn]]
     statuses: dict[str, Outcome]
     machine: dict[str, Any]
+    sustained: dict[str, Block] = {}
+    compilations: dict[str, int] = {}  # by contender: which of its compiler caches it used
 
 
 class Cell(msgspec.Struct, tag_field="kind", tag="cell"):

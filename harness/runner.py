@@ -26,7 +26,7 @@ from harness import budget, cold, leaving, machine, oracle, probe, records, samp
 from harness.launch import Launcher, attempt, two_at_a_time
 from harness.plan import Plan, PlannedComparison
 from harness.processes import WorkerFailed
-from harness.steady import Frozen, LaunchGroup
+from harness.steady import Frozen, LaunchGroup, cache_of
 
 Say = Callable[..., None]
 
@@ -63,6 +63,7 @@ class Runner:
             if e["what"] == "settled"
         }
         self.wanted = plan.settings.get("launches") or sampling.FIRST_STAGE
+        self.autotuned = _autotuned(self.done.environment["contenders"]) if self.done else set()
         self.launches = max([g["launch"] for g in self.groups], default=0)
 
     def run(self) -> None:
@@ -118,6 +119,7 @@ class Runner:
         for worker in workers.values():
             self.launcher.close(worker)
         if self.done is None:
+            self.autotuned = _autotuned(seen)
             environment = {"machine": machine.describe(self.launcher.threads), "contenders": seen}
             _write_document(self.folder / "environment.json", environment)
 
@@ -185,7 +187,7 @@ class Runner:
                         self.frozen.failed((comparison.id, name), record["status"])
                         break
                     self.frozen.verified.add((comparison.id, name))
-                self.launcher.keep_cache(cache, f"steady-{name}")
+                self.launcher.keep_cache(cache, cache_of(name))
 
     # --- the steady pass ---------------------------------------------------------------
 
@@ -198,7 +200,9 @@ class Runner:
             if not taking:
                 return
             if self.last is not None:
-                rounds = {c.id: self._worthwhile(c) for c in self.plan.comparisons if c.id in taking}
+                rounds = {
+                    c.id: self._worthwhile(c) for c in self.plan.comparisons if c.id in taking
+                }
                 fitting = self.last.fit(rounds, self.left / (missing - done))
                 self.rounds |= fitting
                 need = self.last.expected(fitting)
@@ -296,6 +300,7 @@ class Runner:
             frozen=self.frozen,
             warmup_limit=self.plan.settings["warmup_limit_s"],
             timeout=self.timeout,
+            autotuned=self.autotuned,
             rng=random.Random(zlib.crc32(f"{self.plan.run} {self.launches}".encode())),
             write=self._write,
             say=self.say,
@@ -308,6 +313,11 @@ class Runner:
             self.groups.append(fields)
             self.counts[fields["comparison"]] += 1
             self.say("record", record=fields)
+
+
+def _autotuned(contenders: dict[str, Any]) -> set[str]:
+    """Who said of itself that it chooses among kernels by trying them."""
+    return {name for name, seen in contenders.items() if seen["manifest"].get("autotune")}
 
 
 def _thaw(done: records.Run | None) -> Frozen:

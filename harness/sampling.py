@@ -32,10 +32,10 @@ NEAR = math.log(1.1)  # of the best so far: it may yet turn out to be the best i
 HALF_WIDTH = 0.02
 # Of what lies between the ratio and the margin: enough to stay clear of it, twice over.
 RELATIVE = 0.5
-LEAST_ROUNDS, MOST_ROUNDS = 6, 24
-# Launches differ by at least so much, as a standard deviation of a log ratio, whatever a few of
-# them look like: identical processes differ for life.
-LEAST_SPREAD = 0.01
+LEAST_ROUNDS, MOST_ROUNDS = 10, 24  # from 10 on, a trimmed mean leaves out two at each end
+# What launches are taken to differ by, as a standard deviation of a log ratio, before any was
+# seen; it counts as much as four launches, since a few may look alike, or apart, by chance.
+USUAL_SPREAD, USUAL_WEIGHT = 0.01, 4
 
 
 def far_behind(logs: np.ndarray) -> bool:
@@ -101,38 +101,44 @@ def best_rounds(
 
     launch_seconds: what a launch costs beside its rounds. The spreads are standard
     deviations of log ratios: between rounds of a launch, and between launches beside
-    that (a few launches may look alike by chance: it counts as 1% at least). inf where
-    rounds cost nothing. (Kalibera and Jones, ISMM 2013, section 6.)
+    that. inf where launches do not differ. (Kalibera and Jones, ISMM 2013, section 6.)
     """
     if round_spread == 0:
         return 1.0
-    if round_seconds == 0:
+    if launch_spread == 0 or round_seconds == 0:
         return math.inf
-    return math.sqrt(launch_seconds / round_seconds) * round_spread / max(
-        launch_spread, LEAST_SPREAD
-    )
+    return math.sqrt(launch_seconds / round_seconds) * round_spread / launch_spread
+
+
+def expected_spread(seen: float, launches: int) -> float:
+    """What launches may be taken to differ by, from what so many of them did."""
+    usual, weight = USUAL_SPREAD, USUAL_WEIGHT
+    return math.sqrt((weight * usual**2 + launches * seen**2) / (weight + launches))
 
 
 def spreads(rounds: list[np.ndarray]) -> tuple[float, float]:
     """Standard deviations between rounds, and between launches, of one pair's log ratios.
 
-    `rounds` holds a launch's log ratios, round by round, for each launch. The second is
-    the launch means' variance less what the rounds bring into it; at least 0, and 0 where
-    there is one launch.
+    `rounds` holds a launch's log ratios, round by round, for each launch. Both are as the
+    trimmed mean sees them: one disturbed turn in ten would make rounds look three times
+    as noisy as they are to it. The first is from the winsorised variance (J. W. Tukey and
+    D. H. McLaughlin, Sankhya A 25, 331, 1963); the second is the launches' variance less
+    what the rounds bring into it: at least 0, and 0 where there is one launch.
     """
     kept = [values for values in rounds if len(values) > 1]
     if not kept:
         return math.nan, math.nan
-    within = float(np.mean([np.var(values, ddof=1) for values in kept]))
+    of_a_round = [statistics.winsorised_variance(values) for values in kept]
+    within = math.sqrt(float(np.mean(of_a_round)))
     if len(kept) == 1:
-        return math.sqrt(within), 0.0
-    brought = float(np.mean([np.var(values, ddof=1) / len(values) for values in kept]))
-    between = float(np.var([np.mean(values) for values in kept], ddof=1)) - brought
-    return math.sqrt(within), math.sqrt(max(between, 0.0))
+        return within, 0.0
+    brought = float(np.mean([v / len(values) for v, values in zip(of_a_round, kept, strict=True)]))
+    between = float(np.var([statistics.trimmed_mean(values) for values in kept], ddof=1)) - brought
+    return within, math.sqrt(max(between, 0.0))
 
 
 def whole_squares(rounds: float, square: int) -> int:
-    """Rounds as whole Williams squares of `square` rounds: about 6 to 24, at least one square."""
+    """Rounds as whole Williams squares of `square` rounds: about 10 to 24, at least one square."""
     if math.isnan(rounds):
         rounds = LEAST_ROUNDS
     squares = round(min(rounds, MOST_ROUNDS) / square)

@@ -71,19 +71,47 @@ def per_call(turn: dict[str, Any]) -> float:
     return total / kept * 1e-9
 
 
-STATISTICS = {"latency": latency, "throughput": per_call}
+def sustained(block: dict[str, Any]) -> float:
+    """Seconds of a call in a block of training without a pause."""
+    return float(block["total_ns"] / block["calls"] * 1e-9)
 
 
-def ranked_by(direction: str, batch: int) -> list[str]:
-    """Latency for one image, the turn's duration in training, else both: throughput first."""
+STATISTICS = {"latency": latency, "throughput": per_call, "sustained": sustained}
+
+
+def ranked_by(direction: str, batch: int, sustained: bool = False) -> list[str]:
+    """Latency for one image, the turn's duration in training, else both: throughput first.
+
+    sustained: training was also measured in blocks, and those are how people train.
+    """
+    if sustained:
+        return ["sustained"]
     if direction != "infer":
         return ["throughput"]
     return ["latency"] if batch == 1 else ["throughput", "latency"]
 
 
+def rank_of(comparison: dict[str, Any]) -> list[str]:
+    """`ranked_by` of a comparison as plan.json holds it."""
+    sustained = bool(comparison.get("sustained_s"))
+    return ranked_by(comparison["direction"], comparison["batch"], sustained)
+
+
 def trimmed_mean(values: np.ndarray) -> float:
     """20% trimmed mean: of 5 to 9 values it leaves out one at each end, below 5 none."""
     return float(stats.trim_mean(values, TRIM))
+
+
+def winsorised_variance(values: np.ndarray) -> float:
+    """n times the variance of `trimmed_mean`, estimated from n values; at least two of them.
+
+    The variance of the values with the trimmed ones moved to the nearest that is kept, over
+    the square of the share that is kept.
+    """
+    cut = int(TRIM * len(values))
+    ordered = np.sort(values)
+    held = np.clip(values, ordered[cut], ordered[len(values) - 1 - cut])
+    return float(np.var(held, ddof=1)) / (1 - 2 * cut / len(values)) ** 2
 
 
 def launch_log_ratios(
@@ -101,9 +129,10 @@ def round_log_ratios(
     statistic = STATISTICS[by]
     found = {}
     for group in groups:
-        if group["comparison"] != comparison or not {a, b} <= group["turns"].keys():
+        samples = _samples(group, by)
+        if group["comparison"] != comparison or not {a, b} <= samples.keys():
             continue
-        pairs = zip(group["turns"][a], group["turns"][b], strict=True)
+        pairs = zip(samples[a], samples[b], strict=True)
         logs = [math.log(statistic(x) / statistic(y)) for x, y in pairs]
         if logs:
             found[group["launch"]] = np.array(logs)
@@ -116,14 +145,21 @@ def launch_log_times(
     """Contenders, and the log of their seconds: (launches, contenders), NaN where missing."""
     statistic = STATISTICS[by]
     mine = [g for g in groups if g["comparison"] == comparison]
-    names = sorted({name for g in mine for name in g["turns"]})
+    names = sorted({name for g in mine for name in _samples(g, by)})
     logs = np.full((len(mine), len(names)), np.nan)
     for row, group in enumerate(mine):
-        for name, turns in group["turns"].items():
+        for name, turns in _samples(group, by).items():
             if turns:
                 values = np.log([statistic(turn) for turn in turns])
                 logs[row, names.index(name)] = trimmed_mean(values)
     return names, logs
+
+
+def _samples(group: dict[str, Any], by: str) -> dict[str, list[dict[str, Any]]]:
+    """By contender, what a launch gives of it: its turns, or its one block."""
+    if by == "sustained":
+        return {name: [block] for name, block in (group.get("sustained") or {}).items()}
+    return group["turns"]
 
 
 # --- intervals --------------------------------------------------------------------------------

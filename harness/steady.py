@@ -29,6 +29,8 @@ Key = tuple[str, str]  # comparison, contender
 # A cell that failed in one of these ways is not tried again; any other has a second try.
 FINAL = ("wrong", "unsupported")
 MOST_FAILURES = 2
+# How often an autotuner chooses anew: launches that share one choice are no replicates of it.
+DRAWS = 3
 MOST_DISCARDED = 0.2  # of a comparison's turns in a launch; past that nothing is discarded
 
 
@@ -59,6 +61,11 @@ class Frozen:
         return key in self._given_up
 
 
+def cache_of(contender: str, draw: int = 0) -> str:
+    """The name of a compiler cache in the steady pass; the first is what the cold pass left."""
+    return f"steady-{contender}-{draw}"
+
+
 @dataclass
 class LaunchGroup:
     """One launch group being measured."""
@@ -70,6 +77,7 @@ class LaunchGroup:
     frozen: Frozen
     warmup_limit: float
     timeout: float
+    autotuned: set[str]  # contenders that choose by trying
     rng: random.Random
     write: Callable[..., None]
     say: Callable[..., None]
@@ -110,7 +118,8 @@ class LaunchGroup:
             if name in self.workers:
                 self.launcher.close(self.workers.pop(name))
             log = f"launch{self.number}-{name}-{time.monotonic_ns() % 10**6}"
-            self.workers[name] = self.launcher.start(self.contenders[name], f"steady-{name}", log)
+            cache = cache_of(name, self._draw(name))
+            self.workers[name] = self.launcher.start(self.contenders[name], cache, log)
 
         def open_one(name: str) -> WorkerFailed | None:
             worker = self.workers[name]
@@ -121,6 +130,11 @@ class LaunchGroup:
 
         failures = two_at_a_time(open_one, names)
         return {name: failed for name, failed in zip(names, failures, strict=True) if failed}
+
+    def _draw(self, name: str) -> int:
+        """Which compiler cache a contender uses in this launch: one, or three in turn."""
+        single = name.partition("#")[0]
+        return (self.number - 1) % DRAWS if single in self.autotuned else 0
 
     def _visit(self, comparison: PlannedComparison, rounds: int) -> Spent:
         """One comparison: set up, rounds, record, unload."""
@@ -139,6 +153,8 @@ class LaunchGroup:
         load = Load()
         turns = self._turns(comparison, order, statuses)
         seconds = time.monotonic() - begin - setup
+        blocks = self._blocks(comparison, ready, statuses)
+        sustaining = time.monotonic() - begin - setup - seconds
         machine = load.since()
         for name, failed in statuses.items():
             self.frozen.failed((comparison.id, name), failed.status)
@@ -156,11 +172,13 @@ class LaunchGroup:
             turns={name: turns[name] for name in ready if name not in statuses},
             statuses={name: outcome(failed) for name, failed in statuses.items()},
             machine=machine,
+            compilations={name: self._draw(name) for name in ready},
+            **({"sustained": blocks} if blocks else {}),
         )
         two_at_a_time(lambda n: attempt(lambda: self.workers[n].ask("unload", self.timeout)), ready)
         for name in ready:
             self.workers[name].stop()
-        return Spent(setup, seconds / max(1, len(order)))
+        return Spent(setup, seconds / max(1, len(order)), sustaining)
 
     def _set_up(self, comparison: PlannedComparison, names: list[str]) -> dict[str, WorkerFailed]:
         """Every contender loaded, verified and warm; who failed, and how.
@@ -225,6 +243,34 @@ class LaunchGroup:
             text = f"{comparison.id}, launch {self.number}: a turn of {name}: {reason}; {kept}"
             self.write("event", what="disturbed", reason=text)
         return answer.get("turn", {}), failed, again
+
+    def _blocks(
+        self, comparison: PlannedComparison, names: list[str], statuses: dict[str, WorkerFailed]
+    ) -> dict[str, dict[str, Any]]:
+        """One block of training without a pause for each, in the design's row of this launch."""
+        if not comparison.sustained_s:
+            return {}
+        square = design.williams(len(names)) if names else [[]]
+        blocks: dict[str, dict[str, Any]] = {}
+        for name in (sorted(names)[place] for place in square[(self.number - 1) % len(square)]):
+            if name in statuses:
+                continue
+            self.say("block", comparison=comparison.id, contender=name)
+            worker, key = self.workers[name], (comparison.id, name)
+            answer, failed = attempt(
+                lambda worker=worker, key=key: worker.ask(  # type: ignore[misc]
+                    "block",
+                    self.timeout + comparison.sustained_s,
+                    calls=self.frozen.calls[key],
+                    seconds=comparison.sustained_s,
+                )
+            )
+            worker.stop()
+            if failed is not None:
+                statuses[name] = failed
+            else:
+                blocks[name] = answer["block"]
+        return blocks
 
 
 class Setting:

@@ -3,6 +3,7 @@
     title = "Quick"
     summary = "Ten comparisons in under ten minutes"
     budget = "10m"
+    sustained = "30s"                # on a GPU: headline trainings also in blocks so long
 
     [[compare]]
     workload = "resnet18"            # a name, or a glob
@@ -60,6 +61,7 @@ class Suite(msgspec.Struct, frozen=True):
     budget: str
     contenders: tuple[str, ...]
     comparisons: tuple[Comparison, ...]
+    sustained: str = ""
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True):
@@ -76,6 +78,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     title: str = ""
     summary: str = ""
     budget: str = "10m"
+    sustained: str = ""
     contenders: list[str] = []
 
 
@@ -113,6 +116,7 @@ def load(name: str) -> Suite:
         budget=file.budget,
         contenders=tuple(file.contenders),
         comparisons=tuple(comparisons.values()),
+        sustained=file.sustained,
     )
 
 

@@ -20,6 +20,7 @@ Sync = Callable[[Any], None]
 MOST_CALLS = 200
 WINDOW = 0.1  # seconds of warm-up that are looked at together
 MOST_DROPPED = 5
+MOST_SETTLING = 10.0  # seconds at a sustained block's start
 MOST_UNFINISHED = 0.3  # of queued calls' time after their sync: see `unfinished`
 
 
@@ -94,6 +95,41 @@ def turn(step: Step, sync: Sync, calls: int, latency: bool, queue: bool) -> dict
     }
 
 
+def sustained(
+    step: Step, sync: Sync, restore: Callable[[], None], calls: int, seconds: float
+) -> dict[str, Any]:
+    """A block: turns of `calls` queued calls with no pause between, for about `seconds`.
+
+    A turn of 40 ms runs at clocks at which nobody trains. So what falls into the first
+    quarter of a block, while the device heats up, is not used (5 to 10 of 20 to 40 s).
+    Between turns the start state comes back, and one call is waited for: neither is timed,
+    and neither lets the device rest. Returns a record's Block.
+    """
+    clock = time.perf_counter
+    begin, settle = clock(), min(MOST_SETTLING, seconds / 4)
+    counted = total = turns = 0
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        while clock() - begin < seconds or not counted:
+            restore()
+            synced(step, sync, 1)
+            settled = clock() - begin >= settle
+            took = sum(queued(step, sync, calls))
+            if settled:
+                counted, total, turns = counted + calls, total + took, turns + 1
+    finally:
+        if collecting:
+            gc.enable()
+    return {
+        "calls": counted,
+        "total_ns": total,
+        "turns": turns,
+        "settle_s": settle,
+        "wall_s": clock() - begin,
+    }
+
+
 def warm_up(step: Step, sync: Sync, limit: float) -> dict[str, Any]:
     """Calls until two windows agree, for at most `limit` seconds.
 
@@ -153,20 +189,28 @@ def unfinished(step: Step, sync: Sync, fetch: Callable[[Any], None], tries: int 
 
 
 def slowed(step: Step, sync: Sync, share: float) -> Step:
-    """The same call, made slower by a share of its own time: a difference of known size."""
+    """The same call, made slower by a share of its own time: a difference of known size.
+
+    What this function itself takes, of the order of a microsecond, counts towards the share.
+    """
     clock = time.perf_counter
 
-    def slow() -> Any:
+    def slow(share: float, step: Step, own: float) -> Any:
         begin = clock()
         result = step()
         sync(result)
         end = clock()
-        end += share * (end - begin)
+        end += share * (end - begin) - own
         while clock() < end:
             pass
         return result
 
-    return slow
+    def empty() -> None:
+        pass
+
+    own = statistics.median(synced(lambda: slow(0.0, empty, 0.0), sync, 200))
+    own = (own - statistics.median(synced(empty, sync, 200))) * 1e-9
+    return lambda: slow(share, step, own)
 
 
 class _Window:

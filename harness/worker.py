@@ -10,7 +10,7 @@ A request names a method below (`do`) and its arguments. An answer is the method
 result, or {"failed": STATUS, "reason": ONE LINE}; the traceback goes to the log. The whole
 protocol, for workers in other languages: docs/worker.md.
 
-    open -> (load -> first -> verify? -> warm -> turn* -> unload)* -> close
+    open -> (load -> first -> verify? -> warm -> turn* -> block? -> unload)* -> close
 """
 
 import ctypes
@@ -34,6 +34,7 @@ from harness.cell import Cell
 from suites import catalogue
 
 PROTOCOL = 1  # docs/worker.md; rises when an old worker would be misunderstood
+NOT_FINITE = {"failed": "wrong", "reason": "the loss is no longer finite after one turn"}
 
 
 class Worker:
@@ -160,9 +161,13 @@ class Worker:
         """One turn, from the start state; a training's loss must still be finite after it."""
         self.cell.restore()
         turn = timing.turn(self.cell.step, self.cell.sync, calls, latency, queue)
-        if not self.cell.finite():
-            return {"failed": "wrong", "reason": "the loss is no longer finite after one turn"}
-        return {"turn": turn}
+        return {"turn": turn} if self.cell.finite() else NOT_FINITE
+
+    def block(self, calls: int, seconds: float) -> dict[str, Any]:
+        """Training without a pause, for about `seconds`; its loss must still be finite."""
+        cell = self.cell
+        block = timing.sustained(cell.step, cell.sync, cell.restore, calls, seconds)
+        return {"block": block} if cell.finite() else NOT_FINITE
 
     def waits(self) -> dict[str, Any]:
         """Whether this adapter's `sync` waits for the work: else every figure is a lie."""

@@ -30,9 +30,15 @@ class Cell:
     memory: dict[str, int | None] | None = None
     oracle: dict[str, Any] | None = None
     manifest: dict[str, Any] = field(default_factory=dict)
+    compilations: int = 0  # how many its launches drew, where it keeps what it compiled
     log: str | None = None
     modes: list[float] = field(default_factory=list)
     launch_seconds: list[float] = field(default_factory=list)
+
+    @property
+    def one_compilation(self) -> bool:
+        """Whether its figures hold for one choice of an autotuner, which another may not make."""
+        return bool(self.manifest.get("autotune")) and self.compilations <= 1
 
 
 @dataclass(frozen=True)

@@ -194,7 +194,7 @@ def _deciders(comparisons: list[Comparison], names: list[str]) -> str:
 
 
 def _conditions(comparisons: list[Comparison], names: list[str]) -> list[str]:
-    autotuned = [n for n in names if any(c.cell(n).manifest.get("autotune") for c in comparisons)]
+    autotuned = [n for n in names if any(c.cell(n).one_compilation for c in comparisons)]
     if not autotuned:
         return []
     return [f"conditional on one compilation: {', '.join(autotuned)} autotunes"]

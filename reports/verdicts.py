@@ -81,7 +81,7 @@ def _comparison(
 ) -> Comparison:
     name = plan["id"]
     groups = [g for g in run.groups if g["comparison"] == name]
-    bys = statistics.ranked_by(plan["direction"], plan["batch"])
+    bys = statistics.rank_of(plan)
     by = bys[0]
     contenders, logs = statistics.launch_log_times(groups, name, by)
     columns = {c: logs[:, i] for i, c in enumerate(contenders)}

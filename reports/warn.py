@@ -28,6 +28,7 @@ def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, str]]:
         *_not_steady(run),
         *_modes(run, comparisons),
         *_disagreements(comparisons),
+        *_boosted(run, comparisons),
         *_past_the_roof(comparisons),
         *_one_compilation(comparisons),
     ]
@@ -190,7 +191,10 @@ def _modes(run: Run, comparisons: list[Comparison]) -> list[dict[str, str]]:
             f"{cell.contender}, {c.id}",
             f"its launches fall into {len(cell.modes)} modes: "
             + ", ".join(f"{1e3 * mode:.3g} ms" for mode in cell.modes)
-            + _cause(turns.get((c.id, cell.contender), {}), c.by),
+            + _cause(
+                turns.get((c.id, cell.contender), {}),
+                "latency" if c.by == "latency" else "throughput",
+            ),
             "identical processes differ for life: more launches, or mend the cause",
         )
         for c in comparisons
@@ -230,6 +234,36 @@ def _disagreements(comparisons: list[Comparison]) -> list[dict[str, str]]:
     ]
 
 
+def _boosted(run: Run, comparisons: list[Comparison]) -> list[dict[str, str]]:
+    """Training on a GPU in turns of 40 ms runs at clocks at which nobody trains."""
+    trained = [c for c in comparisons if c.direction == "train" and c.device != "cpu" and c.leader]
+    short = [c.id for c in trained if c.by != "sustained"]
+    found = []
+    if short:
+        found.append(
+            _warning(
+                ", ".join(short),
+                "timed in short turns, at clocks that a GPU does not keep when it trains for long",
+                "a suite with `sustained`, as `full` has, also trains in blocks of half a minute",
+            )
+        )
+    for comparison in trained:
+        names, logs = statistics.launch_log_times(run.groups, comparison.id, "throughput")
+        ranked = [name for name in names if comparison.cell(name).relative]
+        means = {name: float(np.nanmean(logs[:, names.index(name)])) for name in ranked}
+        first = min(means, key=lambda name: means[name], default=comparison.leader)
+        if comparison.by == "sustained" and first != comparison.leader:
+            found.append(
+                _warning(
+                    comparison.id,
+                    f"{comparison.leader} leads in training without a pause, "
+                    f"{first} in short turns",
+                    "the first is how people train, and is what is ranked; the other is its boost",
+                )
+            )
+    return found
+
+
 def _past_the_roof(comparisons: list[Comparison]) -> list[dict[str, str]]:
     """Faster than the measured roof: caches and Winograd can do it, four times at the most."""
     return [
@@ -251,7 +285,7 @@ def _one_compilation(comparisons: list[Comparison]) -> list[dict[str, str]]:
             cell.contender
             for c in comparisons
             for cell in c.cells
-            if cell.status == "ok" and cell.manifest.get("autotune")
+            if cell.status == "ok" and cell.one_compilation
         }
     )
     if not autotuned:
@@ -259,7 +293,7 @@ def _one_compilation(comparisons: list[Comparison]) -> list[dict[str, str]]:
     return [
         _warning(
             ", ".join(autotuned),
-            "it autotunes, and all launches share the choice of the first",
-            "its figures are conditional on one compilation: run again, and compare",
+            "it autotunes, and all its launches share one choice",
+            "its figures are conditional on one compilation: three launches draw three",
         )
     ]

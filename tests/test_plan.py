@@ -103,5 +103,5 @@ def test_rounds_that_fit_are_left_alone_and_two_always_stay() -> None:
     assert launch.fit({"a": 6, "b": 6}, share=0.1) == {"a": 2, "b": 2}
 
 
-def test_a_first_launch_has_whole_designs_of_at_least_six_rounds() -> None:
-    assert [budget.least_rounds(n) for n in (1, 2, 3, 4, 6, 7)] == [6, 6, 6, 8, 6, 14]
+def test_a_first_launch_has_whole_designs_of_at_least_ten_rounds() -> None:
+    assert [budget.least_rounds(n) for n in (1, 2, 3, 4, 6, 7)] == [10, 10, 12, 12, 12, 14]

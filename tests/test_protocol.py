@@ -80,6 +80,7 @@ def test_every_request_of_the_page_is_answered_with_the_fields_it_names(
         ("warm", {"limit": 0.2}),
         ("waits", {}),
         ("turn", {"calls": 5, "latency": False, "queue": True}),
+        ("block", {"calls": 2, "seconds": 0.1}),
         ("memory", {}),
         ("unload", {}),
         ("close", {}),
@@ -91,6 +92,9 @@ def test_every_request_of_the_page_is_answered_with_the_fields_it_names(
         assert "failed" not in got, got
         for field in got:
             assert f"`{field}`" in rows[do], f"the answer to {do} has '{field}': not on the page"
+        if do == "block":
+            assert got["block"]["calls"] > 0
+            assert all(f"`{field}`" in rows[do] for field in got["block"])
         if do == "turn":
             turn = got["turn"]
             assert len(turn["calls"]) == 5

@@ -172,6 +172,48 @@ def test_a_contender_that_fails_is_shown_with_its_reason_and_the_others_go_on(
     assert analysis.comparisons[0].winner != fake
 
 
+def test_on_a_gpu_calls_are_queued_too_training_goes_on_without_a_pause_and_memory_is_the_devices(
+    bakeoff: Start, tmp_path: Path
+) -> None:
+    suite = _suite(tmp_path, RELU, f"{NET}\nheadline = true", f"{TRAIN}\nheadline = true")
+    text = Path(suite).read_text().replace('"5m"', '"5m"\nsustained = "1s"')
+    Path(suite).write_text(text)
+    gpu = os.pathsep.join([str(FAKES / "gpu"), str(FAKES)])
+    arguments = ["run", "--suite", suite, "--contenders", "streamed,streamed,numpy"]
+    arguments += ["--python", "current", "--device", "cuda", "--run-id", "r", "--no-page"]
+    process = bakeoff(*arguments, "--launches", "6", PYTHONPATH=gpu)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+
+    run = records.read(tmp_path / "r")
+    analysis = analyse(run)
+    assert analysis.machine["gpu"][0]["name"] == "Imaginary GPU"
+    assert _statuses(analysis, "numpy") == {"unsupported"}  # it computes on the CPU alone
+    assert _statuses(analysis, "streamed") == {"ok"}
+    for group in run.groups:
+        turns = [turn for row in group["turns"].values() for turn in row]
+        assert all((turn["queued_ns"] is not None) == (group["direction"] == "infer")
+                   for turn in turns)  # fmt: skip
+        blocks = group.get("sustained", {})
+        assert (blocks.keys() == group["turns"].keys()) == (group["direction"] == "train")
+        assert all(block["wall_s"] >= 1.0 and block["calls"] > 0 for block in blocks.values())
+        assert all(block["total_ns"] < 1e9 * block["wall_s"] for block in blocks.values())
+    by = {c.direction: c.by for c in analysis.comparisons}
+    assert by == {"infer": "throughput", "train": "sustained"}
+    trained = next(c for c in analysis.comparisons if c.direction == "train")
+    assert trained.ratio("streamed", "streamed#2").launches == 6  # type: ignore[union-attr]
+    memory = trained.cell("streamed").memory
+    assert memory is not None
+    assert [memory[key] for key in ("allocated", "reserved", "device")] == [
+        1 << 20,
+        2 << 20,
+        3 << 20,
+    ]
+    # It autotunes, and its launches share three choices, not one.
+    assert trained.cell("streamed").compilations == 3
+    assert not any("one compilation" in warning["advice"] for warning in analysis.warnings)
+
+
 def test_a_loud_contender_is_measured_and_its_words_are_kept(
     bakeoff: Start, tmp_path: Path
 ) -> None:

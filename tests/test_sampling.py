@@ -54,15 +54,20 @@ def test_stein_plans_from_the_first_stage_alone() -> None:
 def test_the_best_number_of_rounds_by_hand() -> None:
     """sqrt(8 / 2) x 0.10 / 0.05 = 4."""
     assert sampling.best_rounds(8.0, 2.0, 0.10, 0.05) == pytest.approx(4.0)
-    # Launches that look alike count as 1% apart: 2 x 0.10 / 0.01.
-    assert sampling.best_rounds(8.0, 2.0, 0.10, 0.0) == pytest.approx(20.0)
+    assert sampling.best_rounds(8.0, 2.0, 0.10, 0.0) == math.inf  # launches are alike: stay in one
     assert sampling.best_rounds(8.0, 0.0, 0.10, 0.05) == math.inf  # rounds that cost nothing
     assert sampling.best_rounds(8.0, 2.0, 0.0, 0.05) == 1.0  # rounds are alike: one is enough
     assert sampling.whole_squares(math.inf, 6) == 24
-    assert sampling.whole_squares(1.0, 6) == sampling.whole_squares(math.nan, 6) == 6
+    assert sampling.whole_squares(1.0, 6) == sampling.whole_squares(math.nan, 6) == 12
     assert sampling.whole_squares(13.0, 6) == 12
     assert sampling.whole_squares(math.inf, 14) == 28  # whole designs, of about 24 rounds
-    assert sampling.whole_squares(1.0, 2) == 6  # what a trimmed mean needs
+    assert sampling.whole_squares(1.0, 2) == 10  # what a trimmed mean needs
+
+
+def test_a_few_launches_that_look_alike_or_apart_by_chance_are_believed_by_halves() -> None:
+    assert sampling.expected_spread(0.0, 4) == pytest.approx(0.01 / math.sqrt(2))
+    assert sampling.expected_spread(0.05, 4) == pytest.approx(0.05 / math.sqrt(2), rel=0.03)
+    assert sampling.expected_spread(0.05, 400) == pytest.approx(0.05, rel=0.01)
 
 
 def test_spreads_between_rounds_and_between_launches_are_told_apart() -> None:
@@ -70,7 +75,8 @@ def test_spreads_between_rounds_and_between_launches_are_told_apart() -> None:
     offsets = rng.normal(0, 0.05, 400)
     rounds = [offset + rng.normal(0, 0.10, 12) for offset in offsets]
     within, between = sampling.spreads(rounds)
-    assert within == pytest.approx(0.10, rel=0.05)
+    # A trimmed mean of Gaussian rounds has 1.15 times a plain mean's variance, or a little more.
+    assert within == pytest.approx(0.10 * math.sqrt(1.15), rel=0.07)
     assert between == pytest.approx(0.05, rel=0.15)
     within, between = sampling.spreads(rounds[:1])  # of one launch: what is known by then
     assert 0.05 < within < 0.15 and between == 0.0
@@ -101,3 +107,12 @@ def test_a_change_between_runs_is_welchs() -> None:
     assert statistics.change(old[:5], new).verdict == "screening"
     assert statistics.change(old[:1], new).high == math.inf  # one launch has no interval
     assert statistics.change(np.zeros(6), np.zeros(6)).verdict == "tie"
+
+
+def test_a_disturbed_turn_in_ten_does_not_make_rounds_look_noisy() -> None:
+    rng = np.random.default_rng(0)
+    quiet = [offset + rng.normal(0, 0.02, 12) for offset in rng.normal(0, 0.01, 200)]
+    disturbed = [values + 0.5 * rng.permutation(np.eye(12)[0]) for values in quiet]
+    (calm, launches), (shaken, apart) = sampling.spreads(quiet), sampling.spreads(disturbed)
+    assert shaken < 2 * calm and apart < 3 * launches
+    assert np.mean([np.std(values, ddof=1) for values in disturbed]) > 4 * calm

@@ -38,6 +38,7 @@ def _group(written: list[str]) -> LaunchGroup:
         frozen=frozen,
         warmup_limit=1.0,
         timeout=1.0,
+        autotuned={"torch"},
         rng=random.Random(0),
         write=lambda kind, **fields: written.append(fields["reason"]),
         say=lambda what, **told: None,
@@ -89,3 +90,12 @@ def test_a_comparison_discards_at_most_a_fifth_of_its_turns(
     turns = group._turns(COMPARISON, [["torch"]] * 10, {})
     assert len(turns["torch"]) == 10
     assert group.workers["torch"].turns == 12  # type: ignore[attr-defined]
+
+
+def test_an_autotuner_chooses_anew_in_three_launches_and_who_does_not_tune_compiles_once() -> None:
+    group = _group([])
+    drawn = {}
+    for group.number in range(1, 8):
+        drawn[group.number] = (group._draw("torch"), group._draw("torch#2"), group._draw("jax"))
+    assert [draw for draw, *_ in drawn.values()] == [0, 1, 2, 0, 1, 2, 0]
+    assert all(first == twin and never == 0 for first, twin, never in drawn.values())

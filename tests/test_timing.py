@@ -77,6 +77,26 @@ def test_a_queued_block_is_the_sum_of_its_calls() -> None:
     assert 10 * 1_000_000 <= sum(times) <= wall
 
 
+def test_a_block_of_training_leaves_out_what_ran_before_the_device_was_hot() -> None:
+    """Quick for a fifth of a second, then half as fast: what counts is how it goes on."""
+    begin = time.perf_counter()
+    restored = []
+
+    def step() -> None:
+        time.sleep(0.001 if time.perf_counter() - begin < 0.2 else 0.002)
+
+    block = timing.sustained(step, _nothing, lambda: restored.append(0), calls=10, seconds=1.0)
+    assert block["settle_s"] == 0.25 and block["wall_s"] >= 1.0
+    assert block["total_ns"] / block["calls"] >= 2e6
+    assert block["total_ns"] <= 0.8e9
+    assert block["calls"] == 10 * block["turns"] < 10 * len(restored)
+
+
+def test_a_block_shorter_than_a_turn_still_counts_one() -> None:
+    block = timing.sustained(_sleeper(0.01), _nothing, lambda: None, calls=5, seconds=0.02)
+    assert block["turns"] == 1 and block["calls"] == 5
+
+
 def test_warm_up_goes_on_until_two_windows_agree() -> None:
     calls = 0
 

@@ -150,7 +150,7 @@ def pairs(
     found = {}
     for comparison in run.plan["comparisons"]:
         name = comparison["id"]
-        by = statistics.ranked_by(comparison["direction"], comparison["batch"])[0]
+        by = statistics.rank_of(comparison)[0]
         logs = statistics.launch_log_ratios(run.groups, name, a, b, by)
         values = np.array([logs[k] for k in sorted(logs)])[:launches]
         if len(values) >= statistics.LEAST_LAUNCHES:

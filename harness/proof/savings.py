@@ -52,7 +52,7 @@ def replay(run: records.Run) -> list[Figure]:
     spent_seconds = fixed_seconds = 0.0
     told = []
     for comparison in run.plan["comparisons"]:
-        by = statistics.ranked_by(comparison["direction"], comparison["batch"])[0]
+        by = statistics.rank_of(comparison)[0]
         names, times = statistics.launch_log_times(run.groups, comparison["id"], by)
         kept = [i for i, name in enumerate(names) if "#" not in name]
         times = times[: sampling.MOST_LAUNCHES, kept]

@@ -105,23 +105,19 @@ class Crawls(Slow):
     times = 10.0
 
 
-class Hasty(NumPy):
-    """Computes elsewhere, and its `sync` does not wait: fast on paper."""
+class Streamed(NumPy):
+    """Stands in for a GPU: an inference is queued, and a stream of its own computes it."""
 
     def __init__(self, variant: str, device: str, precision: str, threads: int):
-        super().__init__(variant, device, precision, threads)
+        super().__init__(variant, "cpu", precision, threads)
+        self.device = device
         self.stream = ThreadPoolExecutor(1)
 
     def infer(self, workload: Any) -> Any:
         call = super().infer(workload)
+        return lambda params, x: self.stream.submit(self.late, call, params, x)
 
-        def queue(params: Any, x: Any) -> Any:
-            return self.stream.submit(self._late, call, params, x)
-
-        return queue
-
-    def _late(self, call: Any, params: Any, x: Any) -> Any:
-        time.sleep(0.003)
+    def late(self, call: Any, params: Any, x: Any) -> Any:
         return call(params, x)
 
     def shape(self, x: Any) -> Any:
@@ -130,3 +126,24 @@ class Hasty(NumPy):
     def dump(self, handle: Any, role: str, groups: int = 1) -> Any:
         value = handle.result() if isinstance(handle, Future) else handle
         return super().dump(value, role, groups)
+
+    def sync(self, result: Any) -> None:
+        if isinstance(result, Future):
+            result.result()
+
+    def memory(self) -> dict[str, int]:
+        return {"allocated": 1 << 20, "reserved": 2 << 20}
+
+    def manifest(self) -> dict[str, Any]:
+        return {**super().manifest(), "autotune": self.device == "cuda"}
+
+
+class Hasty(Streamed):
+    """Its `sync` does not wait: fast on paper."""
+
+    def late(self, call: Any, params: Any, x: Any) -> Any:
+        time.sleep(0.003)
+        return call(params, x)
+
+    def sync(self, result: Any) -> None:
+        pass

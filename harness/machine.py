@@ -171,6 +171,11 @@ class Load:
         return total, busy, steal, _our_seconds()
 
 
+def stolen() -> float:
+    """Seconds that the hypervisor has taken from our CPUs since boot, in ticks of 10 ms or so."""
+    return _processor_seconds()[2]
+
+
 def asleep() -> float:
     """Seconds that this machine has been suspended since boot: clocks of ours stand still then."""
     return maybe(lambda: time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()) or 0.0

@@ -34,6 +34,7 @@ class Turn(msgspec.Struct):
     wall_ns: int = 0
     minor_faults: int = 0
     involuntary_switches: int = 0
+    stolen_s: float = 0.0  # what the hypervisor took of all our processors meanwhile
 
 
 class Block(msgspec.Struct):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.core.discovery import adapter_class
-from harness import design, oracle, timing
+from harness import design, machine, oracle, timing
 from harness.budget import Launch, Spent
 from harness.cold import blank, outcome
 from harness.launch import Launcher, attempt, two_at_a_time
@@ -155,7 +155,7 @@ class LaunchGroup:
         seconds = time.monotonic() - begin - setup
         blocks = self._blocks(comparison, ready, statuses)
         sustaining = time.monotonic() - begin - setup - seconds
-        machine = load.since()
+        beside = load.since()
         for name, failed in statuses.items():
             self.frozen.failed((comparison.id, name), failed.status)
         self.write(
@@ -171,7 +171,7 @@ class LaunchGroup:
             order=order,
             turns={name: turns[name] for name in ready if name not in statuses},
             statuses={name: outcome(failed) for name, failed in statuses.items()},
-            machine=machine,
+            machine=beside,
             compilations={name: self._draw(name) for name in ready},
             **({"sustained": blocks} if blocks else {}),
         )
@@ -230,6 +230,7 @@ class LaunchGroup:
         queue = comparison.latency and comparison.device != "cpu"
         disturbances = Disturbances(comparison.device)
         for repeated in range(again + 1):
+            stolen = machine.stolen()
             answer, failed = attempt(
                 lambda: worker.ask(
                     "turn", self.timeout, calls=calls, latency=comparison.latency, queue=queue
@@ -237,12 +238,15 @@ class LaunchGroup:
             )
             worker.stop()
             reason = disturbances.since()
+            turn = answer.get("turn", {})
+            if turn:
+                turn["stolen_s"] = round(machine.stolen() - stolen, 3)
             if failed is not None or reason is None:
-                return answer.get("turn", {}), failed, repeated
+                return turn, failed, repeated
             kept = "kept: too many were discarded" if repeated == again else "measured again"
             text = f"{comparison.id}, launch {self.number}: a turn of {name}: {reason}; {kept}"
             self.write("event", what="disturbed", reason=text)
-        return answer.get("turn", {}), failed, again
+        return turn, failed, again
 
     def _blocks(
         self, comparison: PlannedComparison, names: list[str], statuses: dict[str, WorkerFailed]

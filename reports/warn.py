@@ -25,6 +25,7 @@ def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, str]]:
         *_too_many_threads(run),
         *_page_faults(run),
         *_switches(run),
+        *_stolen(run),
         *_not_steady(run),
         *_modes(run, comparisons),
         *_disagreements(comparisons),
@@ -167,6 +168,23 @@ def _switches(run: Run) -> list[dict[str, str]]:
         "it was put off its processor",
         "another program, or more threads than processors: `bakeoff doctor`",
         "times a millisecond",
+    )
+
+
+def _stolen(run: Run) -> list[dict[str, str]]:
+    def share(turns: list[dict[str, Any]]) -> float:
+        seconds = sum(t["wall_ns"] for t in turns) * 1e-9
+        processors = len(run.plan.get("settings", {}).get("cpus", [])) or 1
+        return sum(t.get("stolen_s", 0.0) for t in turns) / seconds / processors
+
+    return _many(
+        [
+            (where, name, 100 * value)
+            for where, name, value in _past(run, share, statistics.BUSY_STOLEN)
+        ],
+        "the hypervisor took the processors from its turns for",
+        "neighbours on the same host are busy: measure again at another hour, or elsewhere",
+        "% of their time",
     )
 
 

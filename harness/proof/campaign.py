@@ -56,6 +56,10 @@ PARTS = (
         ),
     ),
     Part(
+        "guard", 1, "A machine that others use is seen to be busy",
+        "live", lambda folder, say, short: live.guarded(folder, say),
+    ),
+    Part(
         "power", 2, "A planted slowdown of 3% or 5% is found",
         "simulated", lambda folder, say, short: simulated.power(MANY),
     ),

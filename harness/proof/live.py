@@ -5,6 +5,7 @@ comparisons are not independent: intervals of a rate are over runs, never over c
 """
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -36,6 +37,18 @@ from harness.runner import Runner
 from harness.suite import Comparison, Suite
 
 Say = Callable[..., None]
+# Its child goes on alone, and holds nothing of ours open; it ends after half an hour all the
+# same, since nobody may be left with a program that spins.
+ORPHAN = """
+pid = os.fork()
+if pid:
+    print(pid, flush=True)
+    os._exit(0)
+os.setsid()
+os.close(1)
+import signal
+signal.alarm(1800)
+"""
 SUITE = "itself"  # no file: these runs are made by nothing but this one
 
 # Twenty that take up to milliseconds: none compiles anything in numpy or eager PyTorch. Those
@@ -196,26 +209,42 @@ def identical(folder: Path, runs: int, workloads: int, say: Say, loaded: bool) -
     ]
 
 
+def guarded(folder: Path, say: Say) -> list[Figure]:
+    """The guard itself: beside somebody else's programs nothing is claimed, and it is told why."""
+    itself = Itself("numpy", (), copies=2, launches=6, workloads=4)
+    with background_load(ours=False):
+        run = measure(folder / "guarded", itself, say)
+    loads = [statistics.busy(group["machine"]) is not None for group in run.groups]
+    name = "beside a foreign load on every core: launches of a comparison seen as busy"
+    return [Figure(name, _mean(loads), least=0.95)]
+
+
 @contextmanager
-def background_load() -> Iterator[None]:
+def background_load(ours: bool = True) -> Iterator[None]:
     """Another program on each core: it counts, and lets nobody rest.
 
-    These are our own children, so a run does not take them for somebody else's: verdicts are
-    judged as they would be without the guard that makes a busy machine a screening.
+    ours: as our own children, so that a run does not take them for somebody else's: verdicts
+    are judged as they would be without the guard that makes a busy machine a screening. Else
+    they belong to nobody: their parent has ended.
     """
-    spin = "import itertools\nfor _ in itertools.count(): pass"
+    spin = "import itertools, os\n" + ("" if ours else ORPHAN) + "for _ in itertools.count(): pass"
     others = [
         subprocess.Popen(
             [sys.executable, "-c", spin],
             preexec_fn=lambda cpu=cpu: os.sched_setaffinity(0, {cpu}),  # type: ignore[misc]
+            stdout=None if ours else subprocess.PIPE,
         )
         for cpu in sorted(os.sched_getaffinity(0))
     ]
+    pids = [other.pid for other in others]
+    if not ours:
+        pids = [int(other.communicate()[0]) for other in others]
     try:
         yield
     finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
         for other in others:
-            other.kill()
             other.wait()
 
 
@@ -227,6 +256,10 @@ def _nothing() -> Iterator[None]:
 # --- claim 2 ----------------------------------------------------------------------------------
 
 PLANTED = ((0.03, 10, 0.90), (0.05, 8, 0.98))  # slowdown, launches, to be found in so many
+# Waiting disturbs the call that comes after it: 3% planted alone, in one process and in turns
+# with the call itself, came to 3.1 to 3.25%, 5% to 5.2 to 5.3% (60 turns of each, a noisy 2-core
+# machine), where intervals can be as narrow as 0.3%. So the truth is known to so much.
+KNOWN_TO = 0.002
 
 
 def planted(folder: Path, runs: int, workloads: int, say: Say) -> list[Figure]:
@@ -243,7 +276,9 @@ def planted(folder: Path, runs: int, workloads: int, say: Say) -> list[Figure]:
             found = pairs(run, slowed, contender, launches)
             truth = 1 + share
             seen[share].append(_mean([p.verdict in SLOWER for p in found.values()]))
-            held[share].append(_mean([p.low <= truth <= p.high for p in found.values()]))
+            held[share].append(
+                _mean([p.low - KNOWN_TO <= truth <= p.high + KNOWN_TO for p in found.values()])
+            )
             spreads += [p.spread for p in found.values()]
     figures = [Figure("spread between launches, median", float(np.median(spreads)))]
     for share, launches, least in PLANTED:

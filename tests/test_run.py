@@ -175,13 +175,13 @@ def test_a_contender_that_fails_is_shown_with_its_reason_and_the_others_go_on(
 def test_on_a_gpu_calls_are_queued_too_training_goes_on_without_a_pause_and_memory_is_the_devices(
     bakeoff: Start, tmp_path: Path
 ) -> None:
-    suite = _suite(tmp_path, RELU, f"{NET}\nheadline = true", f"{TRAIN}\nheadline = true")
-    text = Path(suite).read_text().replace('"5m"', '"5m"\nsustained = "1s"')
+    suite = _suite(tmp_path, NET, f"{TRAIN}\nheadline = true")
+    text = Path(suite).read_text().replace('"5m"', '"30m"\nsustained = "1s"')
     Path(suite).write_text(text)
     gpu = os.pathsep.join([str(FAKES / "gpu"), str(FAKES)])
     arguments = ["run", "--suite", suite, "--contenders", "streamed,streamed,numpy"]
     arguments += ["--python", "current", "--device", "cuda", "--run-id", "r", "--no-page"]
-    process = bakeoff(*arguments, "--launches", "6", PYTHONPATH=gpu)
+    process = bakeoff(*arguments, "--launches", "3", PYTHONPATH=gpu)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
 
@@ -201,7 +201,7 @@ def test_on_a_gpu_calls_are_queued_too_training_goes_on_without_a_pause_and_memo
     by = {c.direction: c.by for c in analysis.comparisons}
     assert by == {"infer": "throughput", "train": "sustained"}
     trained = next(c for c in analysis.comparisons if c.direction == "train")
-    assert trained.ratio("streamed", "streamed#2").launches == 6  # type: ignore[union-attr]
+    assert trained.ratio("streamed", "streamed#2").launches == 3  # type: ignore[union-attr]
     memory = trained.cell("streamed").memory
     assert memory is not None
     assert [memory[key] for key in ("allocated", "reserved", "device")] == [

@@ -19,7 +19,9 @@ PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 class OnnxRuntime(OnnxEngine):
     requires = ("onnxruntime", "onnx")
     distributions = ("onnxruntime", "onnxruntime-gpu")
-    variants = {"": Variant("ONNX model, all graph optimisations", {}, compile_seconds=0.01)}
+    variants = {
+        "": Variant("inference alone: a session with all optimisations", {}, compile_seconds=0.01)
+    }
 
     def __init__(self, variant: str, device: str, precision: str, threads: int):
         super().__init__(variant, device, precision, threads)

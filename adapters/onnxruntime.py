@@ -20,7 +20,12 @@ class OnnxRuntime(OnnxEngine):
     requires = ("onnxruntime", "onnx")
     distributions = ("onnxruntime", "onnxruntime-gpu")
     variants = {
-        "": Variant("inference alone: a session with all optimisations", {}, compile_seconds=0.01)
+        "": Variant(
+            "inference alone: a session with all optimisations",
+            {},
+            compile_seconds=0.03,
+            named_only=True,
+        )
     }
 
     def __init__(self, variant: str, device: str, precision: str, threads: int):

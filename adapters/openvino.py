@@ -17,7 +17,11 @@ from adapters.core.onnx_graph import OPSET, OnnxEngine, Run
 class OpenVino(OnnxEngine):
     requires = ("openvino", "onnx")
     distributions = ("openvino",)
-    variants = {"": Variant("inference alone: hint LATENCY, one request", {}, compile_seconds=0.02)}
+    variants = {
+        "": Variant(
+            "inference alone: hint LATENCY, one request", {}, compile_seconds=0.04, named_only=True
+        )
+    }
 
     def __init__(self, variant: str, device: str, precision: str, threads: int):
         super().__init__(variant, device, precision, threads)

@@ -70,8 +70,9 @@ def _compiles(contender: tuple[str, str, Path]) -> bool:
 
 
 def _named_only(contender: tuple[str, str, Path]) -> bool:
+    """Another layout or mode of what is held in full under its plain name."""
     adapter, variant, _ = contender
-    return discovery.adapter_class(adapter).variants[variant].named_only
+    return bool(variant) and discovery.adapter_class(adapter).variants[variant].named_only
 
 
 def _able(contender: tuple[str, str, Path], cells: list[Key]) -> list[Key]:

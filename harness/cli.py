@@ -11,11 +11,11 @@ from typing import Any, NoReturn
 
 import typer
 
-from harness.commands import adapt, measure, read, trust
+from harness.commands import adapt, export, measure, read, trust
 from harness.commands.common import app
 from harness.errors import Wrong
 
-__all__ = ["adapt", "main", "measure", "read", "trust"]
+__all__ = ["adapt", "export", "main", "measure", "read", "trust"]
 
 # typer brings its own copy of click, or needs the package, by version: this name is in both.
 UsageError: Any = typer.BadParameter.__mro__[1]

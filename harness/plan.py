@@ -54,6 +54,7 @@ class PlannedContender(msgspec.Struct):
     copy: int
     summary: str
     computes: bool = True
+    trains: bool = True  # False: an inference engine, which takes part in inference alone
     planted: float = 0.0  # a slowdown that is to be found, as a share of each call's own time
 
 
@@ -201,6 +202,22 @@ def make(
     """
     planned = [planned_contender(c) for c in contenders]
     measured = [_comparison(c, device, planned) for c in comparisons]
+    left_out = [
+        {
+            "comparison": c.id,
+            "reason": "nobody takes part who trains",
+        }
+        for c in measured
+        if not c.contenders
+    ]
+    measured = [c for c in measured if c.contenders]
+    if not measured:
+        names = ", ".join(c.name for c in planned)
+        raise Wrong(f"{names} cannot train, and nothing else is asked for; name one that trains")
+    taking = {name for c in measured for name in c.contenders}
+    idle = [c.name for c in planned if c.name not in taking]
+    absent = absent + [{"name": n, "reason": "it does not train: nothing to do here"} for n in idle]
+    planned = [c for c in planned if c.name in taking]
     if budget is None:
         share = len(measured) * len(planned) / (len(suite.comparisons) * 6)
         budget = max(LEAST_BUDGET, min(1.0, share) * seconds(suite.budget))
@@ -208,9 +225,9 @@ def make(
         _sustain(measured, seconds(suite.sustained), budget)
     floor = _noise_floor(planned, measured)
     estimates = {c.id: _estimate(c, planned) for c in measured}
-    left_out: list[dict[str, str]] = []
     if not explicit:
-        measured, left_out = _fit(measured, estimates, budget, len(planned))
+        measured, unfit = _fit(measured, estimates, budget, len(planned))
+        left_out += unfit
     plan = Plan(
         schema=SCHEMA,
         run=run,
@@ -240,6 +257,7 @@ def planned_contender(contender: Contender) -> PlannedContender:
         contender.copy,
         summary,
         kind.computes,
+        kind.trains,
     )
 
 
@@ -265,7 +283,7 @@ def _comparison(
         precision=asked.precision,
         device=device,
         headline=asked.headline,
-        contenders=[c.name for c in contenders],
+        contenders=[c.name for c in contenders if c.trains or asked.direction == "infer"],
         cost=Cost(
             cost.flops,
             cost.bytes,
@@ -304,7 +322,8 @@ def _noise_floor(
     of = min((c for c in contenders if c.computes), key=price)
     twin = msgspec.structs.replace(of, name=f"{of.name}#2", copy=2)
     # A pair wants a third contender's rounds least: those comparisons come first.
-    cheapest = sorted(comparisons, key=lambda c: estimate.call(c.work))
+    entered = [c for c in comparisons if of.name in c.contenders]
+    cheapest = sorted(entered, key=lambda c: estimate.call(c.work))
     for comparison in cheapest[: max(1, len(comparisons) // 4)]:
         comparison.contenders.append(twin.name)
     return NoiseFloor(twin.name, of.name), [twin]
@@ -312,7 +331,8 @@ def _noise_floor(
 
 def _estimate(comparison: PlannedComparison, contenders: list[PlannedContender]) -> Estimate:
     work = comparison.work
-    per_layer = [adapter_class(c.adapter).variants[c.variant].compile_seconds for c in contenders]
+    taking = [c for c in contenders if c.name in comparison.contenders]
+    per_layer = [adapter_class(c.adapter).variants[c.variant].compile_seconds for c in taking]
     turns = len(comparison.contenders) ** 2 * estimate.turn(work)
     turns += len(comparison.contenders) * comparison.sustained_s
     return Estimate(

@@ -20,6 +20,7 @@ FIXED = {
     "numpy": "#00936B",
     "keras": "#9A7D0A",
     "onnxruntime": "#4FA3B8",
+    "openvino": "#7F49F2",
 }
 SPARE = ("#9A7D0A", "#4FA3B8", "#8A8F98", "#8F5B3E")
 SHAPES = ("circle", "diamond", "square", "triangle-up", "cross")

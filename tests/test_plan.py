@@ -51,6 +51,31 @@ def test_the_null_adapter_is_planned_as_what_does_no_work() -> None:
     assert not made.contender("null").computes
 
 
+def test_an_inference_engine_is_planned_into_inference_alone() -> None:
+    made, _ = _plan(suite.load("smoke"), ["torch", "onnxruntime"])
+    taking = {c.direction: "onnxruntime" in c.contenders for c in made.comparisons}
+    assert taking == {"infer": True, "train": False}
+    assert not made.contender("onnxruntime").trains and not made.absent
+
+
+def test_an_inference_engine_that_has_nothing_to_do_is_said_to_be_absent() -> None:
+    few = [c for c in suite.load("smoke").comparisons if c.direction == "train"]
+    made, _ = _plan(suite.load("smoke"), ["torch", "onnxruntime"], few=few)
+    assert [c.name for c in made.contenders if c.copy == 1] == ["torch"]
+    assert [gone["name"] for gone in made.absent] == ["onnxruntime"]
+    with pytest.raises(Wrong, match="onnxruntime cannot train"):
+        _plan(suite.load("smoke"), ["onnxruntime"], few=few)
+
+
+def test_a_training_that_no_contender_does_is_left_out_with_its_reason() -> None:
+    made, estimates = _plan(suite.load("smoke"), ["onnxruntime"], explicit=True)
+    assert {c.direction for c in made.comparisons} == {"infer"}
+    assert [left["comparison"].split("/")[2] for left in made.left_out] == ["train"]
+    floor = made.noise_floor
+    assert floor is not None and floor.of == "onnxruntime"
+    assert all(estimates[c.id].total > 0 for c in made.comparisons)
+
+
 def test_what_cannot_fit_is_left_out_with_its_reason_and_the_first_never_is() -> None:
     made, _ = _plan(suite.load("full"), budget=1.0)
     assert len(made.comparisons) == 1

@@ -6,6 +6,7 @@ The commands lie beside it, one file for each thing that a person comes for:
     read      list, show, report, compare
     trust     doctor, calibrate, prove
     adapt     new-adapter, check
+    export    export
 """
 
 import json

@@ -218,7 +218,7 @@ def _show_plan(planned: plan.Plan, estimates: dict[str, plan.Estimate], console:
     heads = ("comparison", "contenders", "cold", "first launch", "each later one", "six launches")
     table(console, f"Would measure ({planned.suite['title']})", heads, rows)
     for left in planned.left_out:
-        console.print(f"[yellow]Does not fit:[/] {left['comparison']}: {left['reason']}")
+        console.print(f"[yellow]Left out:[/] {left['comparison']}: {left['reason']}")
     for gone in planned.absent:
         console.print(f"[yellow]Absent:[/] {gone['name']}: {escape(gone['reason'])}")
     console.print(

@@ -1,0 +1,101 @@
+"""ONNX Runtime: an inference engine. A workload becomes an ONNX model, and that a session.
+
+Run as its own users would: all graph optimisations, which fold batch norm into convolutions
+and lay those out in blocks; one operator at a time on all threads; input and output bound
+where it computes, so that no copy lies within a call. The result is the bound output: the
+next call writes over it.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from adapters.core.base import Unsupported, Variant
+from adapters.core.onnx_graph import OPSET, OnnxEngine, Run
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+class OnnxRuntime(OnnxEngine):
+    requires = ("onnxruntime", "onnx")
+    distributions = ("onnxruntime", "onnxruntime-gpu")
+    variants = {
+        "": Variant(
+            "inference alone: a session with all optimisations",
+            {},
+            compile_seconds=0.03,
+            named_only=True,
+        )
+    }
+
+    def __init__(self, variant: str, device: str, precision: str, threads: int):
+        super().__init__(variant, device, precision, threads)
+        if device == "cpu" and precision != "float32":
+            raise Unsupported(f"ONNX Runtime has no convolution in {precision} on a CPU")
+        import onnx
+        import onnxruntime
+
+        self.onnx, self.ort = onnx, onnxruntime
+        if device == "cuda":
+            onnxruntime.preload_dlls()  # CUDA and cuDNN from the wheels beside it
+        self.provider = PROVIDERS[device]
+        if self.provider not in onnxruntime.get_available_providers():
+            raise Unsupported(f"onnxruntime {onnxruntime.__version__} has no {self.provider}")
+        self.session: Any = None
+
+    def dump(self, handle: Any, role: str, groups: int = 1) -> np.ndarray:
+        return np.array(handle if isinstance(handle, np.ndarray) else handle.numpy())
+
+    def shape(self, x: Any) -> tuple[int, ...]:
+        return tuple(x.shape if isinstance(x, np.ndarray) else x.shape())
+
+    def compiles(self, model: bytes, x: np.ndarray) -> Run:
+        options = self.ort.SessionOptions()
+        options.graph_optimization_level = self.ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.execution_mode = self.ort.ExecutionMode.ORT_SEQUENTIAL
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        # Unset, TF32 is on; and cuDNN's algorithms are chosen by trying, as elsewhere.
+        chosen = {"use_tf32": "0", "cudnn_conv_algo_search": "EXHAUSTIVE"}
+        provider = (self.provider, chosen if self.device == "cuda" else {})
+        session = self.ort.InferenceSession(model, options, providers=[provider])
+        if session.get_providers()[0] != self.provider:  # it would fall back in silence
+            raise Unsupported(f"the session runs on {session.get_providers()[0]}")
+        binding = session.io_binding()
+        binding.bind_ortvalue_input("input", self._value(x))
+        shape = session.get_outputs()[0].shape
+        output = self._value(np.empty(shape, x.dtype))
+        binding.bind_ortvalue_output("output", output)
+        self.session, run = session, session.run_with_iobinding
+
+        def call() -> Any:
+            run(binding)
+            return output
+
+        return call
+
+    def _value(self, array: np.ndarray) -> Any:
+        return self.ort.OrtValue.ortvalue_from_numpy(array, self.device, 0)
+
+    # A call returns when it is done, on a GPU too: a session's run ends by waiting for it.
+
+    def manifest(self) -> dict[str, Any]:
+        cuda = self.device == "cuda"
+        return {
+            "framework": "onnxruntime",
+            "version": self.ort.__version__,
+            "layout": "NCHW" if cuda else "NCHW, in blocks of channels where it convolves",
+            "mode": f"ONNX opset {OPSET}, session with all graph optimisations, outputs bound",
+            "conv_precision": self.precision,
+            "matmul_precision": self.precision,
+            "tf32_conv": False,
+            "tf32_matmul": False,
+            "autotune": cuda,
+            "threads": self.threads,
+            "provider": self.session.get_providers()[0] if self.session else self.provider,
+            "weights": "constants of the model",
+            "onnx": self.onnx.__version__,
+        }
+
+    def reset(self) -> None:
+        self.session = None

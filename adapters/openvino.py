@@ -1,0 +1,90 @@
+"""OpenVINO: an inference engine for CPUs. A workload becomes an ONNX model, which it compiles.
+
+Run as its own users would where one answer at a time is wanted: the hint LATENCY, one
+request, used again and again, its input bound. Float32 is pinned: a processor with bfloat16
+would compute in that, and nobody would be told. The result is the request's own output: the
+next call writes over it.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from adapters.core.base import Unsupported, Variant
+from adapters.core.onnx_graph import OPSET, OnnxEngine, Run
+
+
+class OpenVino(OnnxEngine):
+    requires = ("openvino", "onnx")
+    distributions = ("openvino",)
+    variants = {
+        "": Variant(
+            "inference alone: hint LATENCY, one request", {}, compile_seconds=0.04, named_only=True
+        )
+    }
+
+    def __init__(self, variant: str, device: str, precision: str, threads: int):
+        super().__init__(variant, device, precision, threads)
+        if device != "cpu":
+            raise Unsupported("OpenVINO has no CUDA: it computes on a CPU here")
+        if precision != "float32":
+            raise Unsupported(f"OpenVINO would compute {precision} in float32 on a CPU")
+        import onnx
+        import openvino
+
+        self.onnx, self.ov = onnx, openvino
+        self.core = openvino.Core()
+        self.compiled: Any = None
+
+    def dump(self, handle: Any, role: str, groups: int = 1) -> np.ndarray:
+        return np.array(handle if isinstance(handle, np.ndarray) else handle.data)
+
+    def compiles(self, model: bytes, x: np.ndarray) -> Run:
+        read = self.core.read_model(model=model)
+        asked = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": self.threads,
+            "INFERENCE_PRECISION_HINT": "f32",
+        }
+        self.compiled = self.core.compile_model(read, "CPU", asked)
+        request = self.compiled.create_infer_request()
+        request.set_input_tensor(self.ov.Tensor(x, shared_memory=True))
+        output = request.get_output_tensor()
+
+        def call() -> Any:
+            request.start_async()
+            request.wait()
+            return output
+
+        return call
+
+    def manifest(self) -> dict[str, Any]:
+        found = {key: self._property(key) for key in ("INFERENCE_PRECISION_HINT", "NUM_STREAMS")}
+        real = found["INFERENCE_PRECISION_HINT"] or "float32"
+        precision = "float32" if "float32" in real or real == "f32" else real
+        return {
+            "framework": "openvino",
+            "version": self.ov.__version__,
+            "layout": "NCHW at its borders; oneDNN's blocks of channels within",
+            "mode": f"ONNX opset {OPSET}, compiled, hint LATENCY, input bound",
+            "conv_precision": precision,
+            "matmul_precision": precision,
+            "tf32_conv": False,
+            "tf32_matmul": False,
+            "autotune": False,
+            "threads": self._property("INFERENCE_NUM_THREADS") or self.threads,
+            "streams": found["NUM_STREAMS"],
+            "cpu_pinning": self._property("ENABLE_CPU_PINNING"),
+            "weights": "constants of the model",
+            "onnx": self.onnx.__version__,
+        }
+
+    def _property(self, name: str) -> Any:
+        """As the compiled model has it; None before there is one."""
+        if self.compiled is None:
+            return None
+        value = self.compiled.get_property(name)
+        return value if isinstance(value, int | bool) else str(value)
+
+    def reset(self) -> None:
+        self.compiled = None

@@ -163,14 +163,18 @@ def reason(lines: list[str], status: int) -> str:
     missing = re.search(
         r"requirement (?P<pip>\S+)[^(]*\(from versions: (?P<versions>[^)]*)\)"
         r"|there (?:is|are) no versions? of (?P<uv>[^\s,]+)"
+        r"|only .{1,400} available and you require (?P<wanted>[^\s,]+)"
         r"|Because (?P<unknown>[\w.\[\]-]+) was not found",
         text,
     )
     if missing:
-        name = missing["pip"] or missing["uv"] or missing["unknown"]
+        name = next(missing[key] for key in ("pip", "uv", "wanted", "unknown") if missing[key])
         known = [v for v in (missing["versions"] or "").split(", ") if v not in ("", "none")]
         there = f"; the latest are {', '.join(known[-4:])}" if known else ""
         return f"there is no {name} for this Python and machine, where it was looked for{there}"
+    unfit = re.search(r"No solution found.*?(Because .*)", text)
+    if unfit:
+        return f"no versions fit together: {unfit[1]}"
     errors = [line for line in lines if re.match(r"(?i)error", line)]
     return (errors or lines or [f"exit status {status}"])[-1]
 

@@ -7,13 +7,14 @@ measurement is worth more afterwards). What a machine does not tell is no findin
 
 import os
 import shutil
+import site
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import environments, machine, statistics
+from harness import clashes, environments, machine, statistics
 from harness.processes import ROOT
 
 SYS, CGROUP = Path("/sys"), Path("/sys/fs/cgroup")
@@ -235,14 +236,18 @@ def _gpu(nvml: Any, index: int) -> Iterator[Finding]:
 
 
 def _environments() -> Iterator[Finding]:
-    folder = ROOT / ".envs"
-    for path in sorted(folder.glob("*/bin/python")):
-        name = path.parent.parent.name
-        clashes = overwritten(path.parent.parent)
-        if clashes:
-            what = f"{len(clashes)} libraries were overwritten by another package: {clashes[0]}"
-            advice = f"remove .envs/{name} and run `make env`: one framework an environment"
-            yield Finding(f"environment {name}", "warn", what, advice)
+    for path in sorted((ROOT / ".envs").glob("*/bin/python")):
+        folder = path.parent.parent
+        yield from _environment(
+            f"environment {folder.name}",
+            list(folder.glob("lib/python*/site-packages")),
+            f"remove .envs/{folder.name} and run `make env`: one framework an environment",
+        )
+    yield from _environment(
+        "this Python",
+        [Path(folder) for folder in site.getsitepackages()],
+        "--python current measures with them as they are: use the frameworks' own environments",
+    )
     device = environments.default_device()
     from adapters.core import discovery
 
@@ -255,22 +260,7 @@ def _environments() -> Iterator[Finding]:
         yield Finding("environments", "ok", f"{made} adapters are ready")
 
 
-def overwritten(environment: Path) -> list[str]:
-    """Shared libraries of an environment that are not what their package put there.
-
-    Two packages that hold the same file (CUDA's libraries come in several) are installed
-    without complaint; the later one wins, and the earlier one's framework runs with it.
-    Told by the size that each package's RECORD gives.
-    """
-    found = []
-    for record in sorted(environment.glob("lib/python*/site-packages/*.dist-info/RECORD")):
-        for line in (machine.read_text(record) or "").splitlines():
-            name, _, rest = line.partition(",")
-            size = rest.rpartition(",")[2]
-            if ".so" not in Path(name).name or not size.isdigit():
-                continue
-            there = record.parent.parent / name
-            if there.is_file() and there.stat().st_size != int(size):
-                package = record.parent.name.partition("-")[0]
-                found.append(f"{name} of {package}")
-    return found
+def _environment(name: str, folders: list[Path], advice: str) -> Iterator[Finding]:
+    for folder in folders:
+        for clash in clashes.find(folder):
+            yield Finding(name, "warn", str(clash), advice)

@@ -2,10 +2,12 @@
 
 CUDA wheels of two frameworks install side by side without complaint and overwrite each
 other's libcudnn; so each framework has an environment of its own under `.envs/`, made
-from `adapters/requirements/<environment>-<device>.txt`, and the controller, which never
-imports a framework, has `.venv`. An environment is made whole or not at all: a stamp is
-written last, so what was interrupted is made again and what fits is left alone. One that
-cannot be made leaves the reason in `<name>.failed` and stops no other.
+from `adapters/requirements/<environment>-<device>.txt` (or from what an adapter of another
+package asks for), and the controller, which never imports a framework, has `.venv`. An
+environment is made whole or not at all: a stamp is written last, so what was interrupted is
+made again and what fits is left alone. One that cannot be made leaves the reason in
+`<name>.failed` and stops no other. Beside the stamp lies what was made: the lock, and how
+large it is and how long it took.
 
     python3 -m harness.environments controller      # the bare system Python is enough
     .venv/bin/python -m harness.environments --device cpu torch jax
@@ -14,32 +16,41 @@ cannot be made leaves the reason in `<name>.failed` and stops no other.
 import argparse
 import fcntl
 import hashlib
-import importlib.util
-import os
+import json
 import re
-import shlex
 import shutil
-import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from harness import installers, lock
 from harness.errors import Wrong
+from harness.installers import CannotInstall
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "adapters" / "requirements"
 AT_A_TIME = 2  # one downloads while the other unpacks
-TAIL_LINES = 20
 
-Say = Callable[[str], None]
+# Called with an environment's name, a state (`ready`, `installing`, `step`, `installed`,
+# `failed`) and a detail; each environment ends in ready, installed or failed.
+Say = Callable[[str, str, str], None]
 
 
-class CannotInstall(Exception):
-    """The first line of the message is the reason; the rest is what the installer said."""
+def say_lines(name: str, state: str, detail: str) -> None:
+    """A line for each thing that begins or ends: for logs, and where there is no rich."""
+    if state != "step":
+        print(f"{name}: {sentence(state, detail)}", flush=True)
+
+
+def sentence(state: str, detail: str) -> str:
+    """A state and its detail, for a person."""
+    words = {"installing": "installing ...", "failed": "cannot be installed:"}
+    return f"{words.get(state, state)} {detail}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -49,7 +60,7 @@ class Environment:
     name: str
     folder: Path
     recipe: str  # the text that, changed, asks for a new environment
-    arguments: tuple[str, ...]
+    arguments: tuple[str, ...] = ()  # none: the recipe, written down as a requirements file
 
     @property
     def python(self) -> Path:
@@ -74,31 +85,56 @@ class Environment:
         except OSError:
             return False
 
-    def make(self) -> None:
-        """From nothing, every time. Raises CannotInstall."""
+    def make(self, wheels: Path | None = None, watch: installers.Watch = lambda line: None) -> None:
+        """From nothing, every time. Raises CannotInstall.
+
+        `wheels`: a folder from which alone to install. `watch` is given the installer's lines.
+        """
         if Path(sys.prefix) == self.folder:
             raise CannotInstall(
                 f"{self.name} must be made anew, and this Python lives in it: deactivate it first"
             )
+        begin = time.monotonic()
+        self._stamp.unlink(missing_ok=True)  # first: half a removal must not look whole
+        if self.folder.is_symlink():
+            self.folder.unlink()  # what it leads to is somebody else's
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        uv = shutil.which("uv")
-        if uv:
-            _call([uv, "venv", "--quiet", "--python", sys.executable, str(self.folder)])
-            links = os.environ.get("PIP_FIND_LINKS", "").split()
-            found = [word for link in links for word in ("--find-links", link)]
-            python = ["--python", str(self.python)]
-            _call([uv, "pip", "install", "--quiet", *python, *found, *self.arguments])
-        else:
-            if importlib.util.find_spec("ensurepip") is None:
-                raise CannotInstall(
-                    "this Python cannot make environments (no ensurepip): "
-                    "on Debian and Ubuntu, `apt-get install python3-venv`; or install uv"
-                )
-            _call([sys.executable, "-m", "venv", str(self.folder)])
-            quiet = ["--quiet", "--no-input", "--disable-pip-version-check"]
-            _call([str(self.python), "-m", "pip", "install", *quiet, *self.arguments])
+        installer, cache = installers.install(
+            self.folder, self.arguments or ("-r", str(self._written())), wheels, watch
+        )
+        seconds = time.monotonic() - begin
+        held = lock.look(self.python)
+        if held is not None:
+            (self.folder / "bakeoff-lock.txt").write_text(held.text)
+        made = {
+            "lock": held and held.sha256,
+            "installed_bytes": held and held.installed_bytes,
+            "install_seconds": seconds,
+            "installer": installer,
+            "cache": cache,
+        }
+        self._made.write_text(json.dumps(made))
         self._stamp.write_text(self._fingerprint())
+
+    @property
+    def _made(self) -> Path:
+        return self.folder / "bakeoff-made.json"
+
+    def made(self) -> dict[str, Any]:
+        """How it was made: lock (its hash), installed_bytes, install_seconds, installer, cache.
+
+        Empty for one made before these were kept.
+        """
+        try:
+            return json.loads(self._made.read_text())
+        except (OSError, ValueError):
+            return {}
+
+    def _written(self) -> Path:
+        path = self.folder.parent / f"{self.name}.txt"
+        path.write_text(self.recipe)
+        return path
 
 
 def controller() -> Environment:
@@ -122,11 +158,21 @@ def environment_of(adapter: str, device: str, version: str | None = None) -> Env
     folder = ROOT / ".envs" / name
     if own.exists():
         return Environment(name, folder, own.read_text(), ("-r", str(own)))
-    if version is None or not usual.exists():
+    recipe = usual.read_text() if usual.exists() else _asked_for(adapter, kind)
+    if recipe is None:
         return None
-    recipe = _pinned(usual.read_text(), adapter, version)
-    words = [word for line in recipe.splitlines() for word in shlex.split(line, comments=True)]
-    return Environment(name, folder, recipe, tuple(words))
+    return Environment(name, folder, _pinned(recipe, adapter, version) if version else recipe)
+
+
+def _asked_for(adapter: str, kind: str) -> str | None:
+    """What an adapter without a file of ours asks for. A broken one asks for nothing."""
+    from adapters.core import discovery
+
+    try:
+        lines = discovery.adapter_class(adapter).requirements(kind)
+    except Exception:
+        return None
+    return None if lines is None else "".join(f"{line}\n" for line in lines)
 
 
 def _pinned(recipe: str, adapter: str, version: str) -> str:
@@ -178,11 +224,39 @@ def default_device() -> str:
     return "cuda" if len(machine.devices()) > 1 else "cpu"
 
 
-def setup(adapters: list[str], device: str, say: Say = print) -> list[str]:
-    """Makes what is missing for these adapters (none: all). Returns the names that failed.
+def described(
+    adapter: str, device: str, current: bool = False, version: str | None = None
+) -> dict[str, Any]:
+    """What a record says of the environment that an adapter runs in: name, how it was made,
+    and its lock as it is now, whole (`packages`) and as a hash (`lock`)."""
+    environment = None if current else environment_of(adapter, device, version)
+    python = python_of(adapter, device, current, version)
+    held = lock.look(python, isolated=not current) if python else None
+    return {
+        "name": environment.name if environment else "current",
+        **(environment.made() if environment else {}),
+        "lock": held and held.sha256,
+        "packages": list(held.lines) if held else None,
+    }
 
-    An adapter may be named with a version, as in `torch@2.12`. Raises Wrong for one that
-    does not exist.
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the making of one environment ended; none, where there is nothing to make."""
+
+    name: str
+    state: str  # ready, installed, failed
+    environment: Environment | None
+    reason: str | None = None
+
+
+def setup(
+    adapters: list[str], device: str, say: Say = say_lines, wheels: Path | None = None
+) -> list[Outcome]:
+    """Makes what is missing for these adapters (none: all).
+
+    An adapter may be named with a version, as in `torch@2.12`. `wheels`: a folder from which
+    alone to install. Raises Wrong for what does not exist.
     """
     from adapters.core import discovery
 
@@ -192,47 +266,61 @@ def setup(adapters: list[str], device: str, say: Say = print) -> list[str]:
             raise Wrong(f"unknown adapter '{adapter}'; there are: {', '.join(known)}")
         if not re.fullmatch(r"[\w-]+(@[\w.+-]+)?", adapter):
             raise Wrong(f"adapter '{adapter}': expected ADAPTER or ADAPTER@VERSION, as torch@2.12")
+    if wheels is not None:
+        wheels = wheels.resolve()
+        if not any(wheels.glob("*.whl")):
+            raise Wrong(
+                f"--wheels {wheels}: expected a folder with wheels in it; `pip download -r "
+                f"adapters/requirements/NAME-{device}.txt -d FOLDER` fills one"
+            )
     wanted: dict[str, Environment] = {}
+    nothing = []
     for adapter in adapters or known:
         plain, _, version = adapter.partition("@")
         environment = environment_of(plain, device, version or None)
         if environment is not None:
             wanted[environment.name] = environment
         elif adapter in adapters:
-            say(f"{adapter}: {why_absent(plain, device)}")
-    return make_all(list(wanted.values()), say)
+            nothing.append(Outcome(adapter, "failed", None, why_absent(plain, device)))
+            say(adapter, "failed", why_absent(plain, device))
+    return nothing + make_all(wanted.values(), say, wheels)
 
 
-def make_all(environments: list[Environment], say: Say = print) -> list[str]:
-    """Makes what is not ready, a line for each. Returns the names that failed."""
+def make_all(
+    environments: Iterable[Environment], say: Say = say_lines, wheels: Path | None = None
+) -> list[Outcome]:
+    """Makes what is not ready, two at a time."""
     (ROOT / ".envs").mkdir(exist_ok=True)
-    with (ROOT / ".envs" / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # a second `make env` waits for the first
+    with (ROOT / ".envs" / ".lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # a second `make env` waits for the first
         pool = ThreadPoolExecutor(AT_A_TIME)
         try:
-            done = list(pool.map(lambda environment: _make(environment, say), environments))
+            return list(pool.map(lambda each: _make(each, say, wheels), environments))
         finally:
             pool.shutdown(cancel_futures=True)
-    return [
-        environment.name for environment, fine in zip(environments, done, strict=True) if not fine
-    ]
 
 
-def _make(environment: Environment, say: Say) -> bool:
+def failures(outcomes: list[Outcome]) -> list[str]:
+    """The names of what could not be made."""
+    return [each.name for each in outcomes if each.state == "failed"]
+
+
+def _make(environment: Environment, say: Say, wheels: Path | None) -> Outcome:
+    name = environment.name
     if environment.ready():
-        say(f"{environment.name}: ready")
-        return True
-    say(f"{environment.name}: installing ...")
-    begin = time.monotonic()
+        say(name, "ready", "")
+        return Outcome(name, "ready", environment)
+    say(name, "installing", "")
     try:
-        environment.make()
+        environment.make(wheels, lambda line: say(name, "step", line))
     except (CannotInstall, OSError) as error:
         environment.failed.write_text(f"{error}\n")
-        say(f"{environment.name}: cannot be installed: {error}")
-        return False
+        say(name, "failed", str(error))
+        return Outcome(name, "failed", environment, str(error).splitlines()[0])
     environment.failed.unlink(missing_ok=True)
-    say(f"{environment.name}: installed in {time.monotonic() - begin:.0f} s")
-    return True
+    made = environment.made()
+    say(name, "installed", f"in {made['install_seconds']:.0f} s by {made['installer']}")
+    return Outcome(name, "installed", environment)
 
 
 def _home(adapter: str) -> str:
@@ -243,20 +331,6 @@ def _home(adapter: str) -> str:
         return discovery.adapter_class(adapter).environment or adapter
     except Exception:
         return adapter
-
-
-def _call(command: list[str]) -> None:
-    """Runs an installer. Raises CannotInstall with its own words: the error, then the tail."""
-    result = subprocess.run(
-        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, errors="replace",
-    )  # fmt: skip
-    if result.returncode == 0:
-        return
-    lines = [line.strip() for line in result.stdout.splitlines() if line.strip()]
-    errors = [line for line in lines if re.match(r"(?i)error|.*no space left", line)]
-    reason = (errors or lines or [f"exit status {result.returncode}"])[-1]
-    raise CannotInstall("\n".join([reason, *lines[-TAIL_LINES:]]))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -271,11 +345,14 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.names == ["controller"]:
         environment = controller()
-        return 1 if not environment.ready() and make_all([environment]) else 0
+        return 0 if environment.ready() or not failures(make_all([environment])) else 1
     adapters = [re.split("[:#]", name)[0] for name in given.names]
     device = given.device or default_device()
+    from harness.installing import Installing  # needs rich: the bare Python has made .venv by now
+
     try:
-        failed = setup(adapters, device)
+        with Installing() as say:
+            failed = failures(setup(adapters, device, say))
     except Wrong as wrong:
         print(wrong, file=sys.stderr)
         return 2

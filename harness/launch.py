@@ -38,12 +38,14 @@ class Launcher:
 
         Main thread only (see processes.py). Raises Wrong where there is no environment.
         """
-        python = environments.python_of(
-            contender.adapter, self.kind, self.current, contender.version
-        )
+        python = self.python_of(contender)
         if python is None:
             raise Wrong(f"{contender.name} has no environment here; run `make env`")
         return self._start(python, cache, log)
+
+    def python_of(self, contender: PlannedContender) -> Path | None:
+        """Whose Python it runs in."""
+        return environments.python_of(contender.adapter, self.kind, self.current, contender.version)
 
     def start_reference(self, log: str) -> WorkerProcess:
         """The reference needs NumPy alone, which the runner has."""

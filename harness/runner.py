@@ -22,7 +22,18 @@ from typing import Any
 
 import msgspec
 
-from harness import budget, cold, leaving, machine, oracle, probe, records, sampling, statistics
+from harness import (
+    budget,
+    cold,
+    environments,
+    leaving,
+    machine,
+    oracle,
+    probe,
+    records,
+    sampling,
+    statistics,
+)
 from harness.launch import Launcher, attempt, two_at_a_time
 from harness.plan import Plan, PlannedComparison
 from harness.processes import WorkerFailed
@@ -120,8 +131,21 @@ class Runner:
             self.launcher.close(worker)
         if self.done is None:
             self.autotuned = _autotuned(seen)
+            self._look_into_environments(seen)
             environment = {"machine": machine.describe(self.launcher.threads), "contenders": seen}
             _write_document(self.folder / "environment.json", environment)
+
+    def _look_into_environments(self, seen: dict[str, Any]) -> None:
+        """Adds to each contender what its environment holds, and how that was made."""
+        known: dict[Any, dict[str, Any]] = {}
+        for name, entry in seen.items():
+            contender = self.contenders[name]
+            python = self.launcher.python_of(contender)
+            if python not in known:
+                known[python] = environments.described(
+                    contender.adapter, self.launcher.kind, self.launcher.current, contender.version
+                )
+            entry["environment"] = known[python]
 
     def _probed(self, name: str) -> bool:
         return self.done is not None and any(p["contender"] == name for p in self.done.probes)

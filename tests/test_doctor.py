@@ -55,18 +55,24 @@ def test_a_governor_that_follows_the_load_and_heat_are_warnings(
     assert finding.state == "warn" and "91 °C" in finding.what
 
 
-def test_a_library_that_another_package_overwrote_is_found(tmp_path: Path) -> None:
-    """Two packages hold the same file: the one that came first says another size."""
-    packages = tmp_path / "lib" / "python3.12" / "site-packages"
+def test_an_environment_whose_libraries_were_overwritten_is_a_warning_that_says_whose(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    packages = tmp_path / ".envs" / "both-cuda" / "lib" / "python3.12" / "site-packages"
+    (packages.parents[2] / "bin").mkdir(parents=True)
+    (packages.parents[2] / "bin" / "python").touch()
     library = packages / "nvidia" / "cudnn" / "lib" / "libcudnn.so.9"
     library.parent.mkdir(parents=True)
     library.write_bytes(b"x" * 100)
     for name, size in (("nvidia_cudnn_cu12", 80), ("nvidia_cudnn_cu13", 100)):
         record = packages / f"{name}-9.0.dist-info" / "RECORD"
         record.parent.mkdir()
-        record.write_text(f"nvidia/cudnn/lib/libcudnn.so.9,sha256=abc,{size}\nnvidia/a.py,,7\n")
-    found = doctor.overwritten(tmp_path)
-    assert found == ["nvidia/cudnn/lib/libcudnn.so.9 of nvidia_cudnn_cu12"]
+        record.write_text(f"nvidia/cudnn/lib/libcudnn.so.9,sha256=abc{size},{size}\n")
+    monkeypatch.setattr(doctor, "ROOT", tmp_path)
+    finding = next(doctor._environments())
+    assert (finding.name, finding.state) == ("environment both-cuda", "warn")
+    assert "nvidia-cudnn-cu12 9.0 was overwritten by nvidia-cudnn-cu13 9.0" in finding.what
+    assert "remove .envs/both-cuda" in finding.advice
 
 
 class FakeDriver:

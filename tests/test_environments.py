@@ -1,39 +1,48 @@
 """Environments are made whole or not at all, once, and one that fails stops no other."""
 
 import importlib.util
+import json
 import subprocess
 import sys
 import tomllib
-import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
-from harness import environments
+from harness import environments, installers, lock
+from harness.commands import measure
 from harness.environments import ROOT, CannotInstall, Environment
 from harness.errors import Wrong
-from tests.conftest import Put
+from tests.conftest import Put, make_wheel
 
 
 def tiny_wheel(folder: Path, version: str = "1") -> Path:
-    """A package of one line, so that a test installs something and needs no network."""
-    path = folder / f"tiny-{version}-py3-none-any.whl"
-    about = f"tiny-{version}.dist-info"
-    with zipfile.ZipFile(path, "w") as wheel:
-        wheel.writestr("tiny.py", f"VERSION = '{version}'\n")
-        wheel.writestr(
-            f"{about}/METADATA", f"Metadata-Version: 2.1\nName: tiny\nVersion: {version}\n"
-        )
-        wheel.writestr(
-            f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        wheel.writestr(f"{about}/RECORD", "")
-    return path
+    return make_wheel(folder, "tiny", version, {"tiny.py": f"VERSION = '{version}'\n"})
+
+
+class Heard(list[tuple[str, str, str]]):
+    """A `say` that keeps what it was told, the installer's own lines apart."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+
+    def __call__(self, name: str, state: str, detail: str) -> None:
+        if state == "step":
+            self.steps.append(detail)
+        else:
+            self.append((name, state, detail))
+
+
+def setup(adapters: list[str], **options: Any) -> list[str]:
+    """The names of what could not be made on a CPU."""
+    return environments.failures(environments.setup(adapters, "cpu", **options))
 
 
 @pytest.fixture
 def no_uv(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environments.shutil, "which", lambda name: None)
+    monkeypatch.setattr(installers.shutil, "which", lambda name: None)
 
 
 def test_one_that_cannot_be_installed_leaves_its_reason_and_stops_no_other(
@@ -41,19 +50,23 @@ def test_one_that_cannot_be_installed_leaves_its_reason_and_stops_no_other(
 ) -> None:
     put_adapter("broken", requirements=f"{project}/nowhere-1-py3-none-any.whl")
     put_adapter("fine", requirements=str(tiny_wheel(project)))
-    said: list[str] = []
+    said = Heard()
 
-    assert environments.setup([], "cpu", said.append) == ["broken-cpu"]
+    assert setup([], say=said) == ["broken-cpu"]
 
     assert environments.python_of("broken", "cpu") is None
     assert "nowhere-1" in environments.why_absent("broken", "cpu")
     python = environments.python_of("fine", "cpu")
     assert python is not None
     assert subprocess.check_output([python, "-c", "import tiny; print(tiny.VERSION)"]) == b"1\n"
-    assert len(said) == 4  # each says that it begins, and how it ended
+    assert {(name, state) for name, state, _ in said} == {
+        ("broken-cpu", "installing"), ("broken-cpu", "failed"),
+        ("fine-cpu", "installing"), ("fine-cpu", "installed"),
+    }  # fmt: skip
+    assert any("tiny" in step for step in said.steps), "what is installed meanwhile is told"
 
-    assert environments.setup(["fine"], "cpu", said.append) == []
-    assert said[4:] == ["fine-cpu: ready"]
+    assert setup(["fine"], say=said) == []
+    assert said[4:] == [("fine-cpu", "ready", "")]
 
 
 def test_two_versions_of_one_framework_stand_side_by_side(
@@ -64,7 +77,7 @@ def test_two_versions_of_one_framework_stand_side_by_side(
         tiny_wheel(project, version)
     put_adapter("fake", requirements=f"--no-index --find-links {project}\n# a note\ntiny==1.0.0\n")
 
-    assert environments.setup(["fake", "fake@2.3"], "cpu", lambda text: None) == []
+    assert setup(["fake", "fake@2.3"]) == []
 
     found = {}
     for version in (None, "2.3"):
@@ -77,19 +90,96 @@ def test_two_versions_of_one_framework_stand_side_by_side(
         environments.setup(["fake@../2"], "cpu")
 
 
+def test_what_was_made_is_told_lock_size_seconds_and_installer(
+    project: Path, put_adapter: Put, no_uv: None
+) -> None:
+    wheel = tiny_wheel(project)
+    put_adapter("fake", requirements=str(wheel))
+    [outcome] = environments.setup(["fake"], "cpu")
+    assert outcome.environment is not None
+    folder = outcome.environment.folder
+
+    made = outcome.environment.made()
+    held = lock.look(outcome.environment.python)
+    assert held is not None
+    assert made["lock"] == held.sha256
+    assert "tiny==1" in held.lines and not any(line.startswith("pip==") for line in held.lines)
+    assert (folder / "bakeoff-lock.txt").read_text() == held.text
+    assert made["installer"].startswith("pip ") and made["install_seconds"] > 0
+    assert made["installed_bytes"] >= sum(f.stat().st_size for f in folder.rglob("tiny*.py"))
+
+    told = environments.described("fake", "cpu")
+    assert told == {"name": "fake-cpu", **made, "packages": list(held.lines)}
+    # A package that is installed later changes the lock that a run records.
+    tiny_wheel(project, "2")
+    pip = [sys.executable, "-m", "pip", "--python", outcome.environment.python, "install"]
+    subprocess.run([*pip, "--quiet", "--no-index", project / "tiny-2-py3-none-any.whl"], check=True)
+    later = environments.described("fake", "cpu")
+    assert later["lock"] != told["lock"] and "tiny==2" in later["packages"]
+
+
+def test_a_folder_of_wheels_is_enough(
+    project: Path, put_adapter: Put, no_uv: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheels = project / "wheels"
+    wheels.mkdir()
+    put_adapter("fake", requirements="tiny==1")
+    with pytest.raises(Wrong, match=r"pip download -r adapters/requirements/NAME-cpu.txt"):
+        setup(["fake"], wheels=wheels)
+    tiny_wheel(wheels, "2")
+    for variable in ("PIP_INDEX_URL", "PIP_FIND_LINKS"):  # not even looked at
+        monkeypatch.setenv(variable, "http://127.0.0.1:9/")
+
+    assert setup(["fake"], wheels=wheels) == ["fake-cpu"]
+    reason = environments.why_absent("fake", "cpu")
+    assert f"from {wheels} alone: there is no tiny==1 for this Python" in reason
+    assert reason.endswith("the latest are 2")
+
+    tiny_wheel(wheels, "1")
+    assert setup(["fake"], wheels=wheels) == []
+
+
+FOREIGN = """
+from adapters.core.base import Adapter
+
+class Fake(Adapter):
+    distributions = ("tiny",)
+
+    @classmethod
+    def requirements(cls, device):
+        lines = ["# ours", "--no-index", "--find-links FOLDER", "tiny==1"]
+        return lines if device == "cpu" else None
+"""
+
+
+def test_an_adapter_of_another_package_names_its_own_requirements(
+    project: Path, put_adapter: Put, no_uv: None
+) -> None:
+    for version in ("1", "3.0"):
+        tiny_wheel(project, version)
+    put_adapter("fake", FOREIGN.replace("FOLDER", str(project)), requirements=None)
+
+    assert setup(["fake", "fake@3.0"]) == []
+
+    assert "tiny==1" in environments.described("fake", "cpu")["packages"]
+    assert "tiny==3.0" in environments.described("fake", "cpu", version="3.0")["packages"]
+    assert environments.environment_of("fake", "cuda:0") is None
+    assert environments.environment_of("fake", "cuda:0", "3.0") is None
+
+
 @pytest.fixture
 def pretend(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Installers that only leave a Python behind; their command lines are returned."""
     commands: list[list[str]] = []
 
-    def call(command: list[str]) -> None:
+    def call(command: list[str], *_: Any) -> None:
         commands.append(command)
         if "venv" in command:
             python = Path(command[-1]) / "bin" / "python"
             python.parent.mkdir(parents=True)
             python.touch()
 
-    monkeypatch.setattr(environments, "_call", call)
+    monkeypatch.setattr(installers, "_call", call)
     return commands
 
 
@@ -105,17 +195,33 @@ def test_an_interrupted_install_is_made_again_from_nothing(
     environment.python.touch()
     assert environments.python_of("fake", "cpu") is None
 
-    assert environments.setup(["fake"], "cpu", print) == []
+    assert setup(["fake"]) == []
 
     assert environments.python_of("fake", "cpu") == environment.python
     assert not leftover.exists()
+
+
+def test_what_a_link_leads_to_is_left_alone(
+    project: Path, put_adapter: Put, pretend: list[list[str]]
+) -> None:
+    """An environment that is shared by a link and does not fit is made beside, not over."""
+    put_adapter("fake")
+    shared = project / "shared"
+    (shared / "bin").mkdir(parents=True)
+    (project / ".envs").mkdir()
+    (project / ".envs" / "fake-cpu").symlink_to(shared)
+
+    assert setup(["fake"]) == []
+
+    assert environments.python_of("fake", "cpu") is not None
+    assert list(shared.iterdir()) == [shared / "bin"] and not list((shared / "bin").iterdir())
 
 
 def test_a_changed_pin_asks_for_a_new_environment(
     project: Path, put_adapter: Put, pretend: list[list[str]]
 ) -> None:
     put_adapter("fake", requirements="tiny==1")
-    environments.setup([], "cpu")
+    setup([])
     put_adapter("fake", requirements="tiny==2")
     assert environments.python_of("fake", "cpu") is None
     assert "make env" in environments.why_absent("fake", "cpu")
@@ -124,10 +230,10 @@ def test_a_changed_pin_asks_for_a_new_environment(
 def test_uv_is_used_where_it_is_and_told_where_wheels_lie(
     project: Path, put_adapter: Put, pretend: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(environments.shutil, "which", lambda name: f"/opt/{name}")
+    monkeypatch.setattr(installers.shutil, "which", lambda name: f"/opt/{name}")
     monkeypatch.setenv("PIP_FIND_LINKS", "/wheels /more")
     put_adapter("fake", requirements="tiny==1")
-    environments.setup([], "cpu")
+    setup([])
     make, install = pretend
     assert make[:2] == ["/opt/uv", "venv"]
     assert install[:3] == ["/opt/uv", "pip", "install"]
@@ -146,12 +252,12 @@ def test_a_python_without_ensurepip_is_told_which_package_to_install(
 def test_a_full_disk_is_a_reason_like_any_other(
     project: Path, put_adapter: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(command: list[str]) -> None:
+    def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(environments, "_call", full)
+    monkeypatch.setattr(installers, "_call", full)
     put_adapter("fake")
-    assert environments.setup([], "cpu", print) == ["fake-cpu"]
+    assert setup([]) == ["fake-cpu"]
     assert "No space left" in environments.why_absent("fake", "cpu")
 
 
@@ -176,6 +282,19 @@ def test_an_unknown_adapter_is_refused_by_name(
         environments.setup(["tooch"], "cpu")
     assert environments.main(["--device", "cpu", "tooch"]) == 2
     assert "tooch" in capsys.readouterr().err
+
+
+def test_the_command_tells_scripts_what_was_made_and_where(
+    project: Path, put_adapter: Put, pretend: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_adapter("fake", requirements="tiny==1")
+    with pytest.raises(typer.Exit) as left:
+        measure.setup(["fake"], "cpu", None, True)
+    assert left.value.exit_code == 0
+    [row] = json.loads(capsys.readouterr().out)
+    assert (row["environment"], row["state"], row["reason"]) == ("fake-cpu", "installed", None)
+    assert row["python"] == str(environments.python_of("fake", "cpu"))
+    assert row["install_seconds"] >= 0
 
 
 def pins(lines: list[str]) -> set[str]:

@@ -4,6 +4,7 @@ The contenders are the numpy adapter and the misbehaving ones of tests/fakes, so
 takes seconds; they are real workers in real processes all the same.
 """
 
+import hashlib
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness import records
@@ -91,6 +93,10 @@ def test_a_run_measures_every_cell_in_six_launches_and_verifies_it(
     analysis = _run(bakeoff, tmp_path, suite, "numpy,slow")
     run = records.read(tmp_path / "r")
     assert not run.problems
+    for seen in run.environment["contenders"].values():
+        packages = "".join(f"{line}\n" for line in seen["environment"]["packages"])
+        assert f"numpy=={np.__version__}\n" in packages
+        assert seen["environment"]["lock"] == hashlib.sha256(packages.encode()).hexdigest()
     for comparison in analysis.comparisons:
         assert comparison.launches >= 6
         for cell in comparison.cells:

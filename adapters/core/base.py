@@ -94,6 +94,15 @@ class Adapter:
                 continue
         return None
 
+    @classmethod
+    def requirements(cls, device: str) -> list[str] | None:
+        """What its environment is made from on "cpu" or "cuda", as lines that pip reads.
+
+        For an adapter of another package, which names itself, NumPy and its framework,
+        pinned. None: what lies in `adapters/requirements/` holds, or there is no environment.
+        """
+        return None
+
     # --- arrays -----------------------------------------------------------------
 
     def place(self, value: np.ndarray, role: str, groups: int = 1) -> Array:

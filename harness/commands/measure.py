@@ -12,12 +12,14 @@ from harness import suite as suites
 from harness.commands.common import (
     RESULTS,
     Device,
+    Json,
     Python,
     app,
     device_of,
     escape,
     folder_of,
     is_current,
+    print_json,
     table,
     write_page,
 )
@@ -157,14 +159,37 @@ def setup(
         list[str] | None, typer.Argument(metavar="[ADAPTER[@VERSION]]...", help="Default: all.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda.")] = None,
+    wheels: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Install from these wheels alone, with no network."),
+    ] = None,
+    json_: Json = False,
 ) -> None:
-    """Make the frameworks' environments, or what is missing of them.
+    """Make the frameworks' environments, or what is missing of them. Exit status 1 where one fails.
 
-    Examples: `bakeoff setup torch jax` · `bakeoff setup torch@2.12` (side by side with the other)
+    Examples: `bakeoff setup torch jax` · `bakeoff setup torch@2.12` (side by side with the other) ·
+    `bakeoff setup --wheels FOLDER`
     """
+    from harness.installing import Installing
+
     kind = device_of(device).partition(":")[0]
-    failed = environments.setup(adapters or [], kind)
-    raise typer.Exit(1 if failed else 0)
+    with Installing(Console(stderr=json_)) as say:
+        outcomes = environments.setup(adapters or [], kind, say, wheels)
+    if json_:
+        print_json([_outcome(each) for each in outcomes])
+    raise typer.Exit(1 if environments.failures(outcomes) else 0)
+
+
+def _outcome(outcome: environments.Outcome) -> dict[str, Any]:
+    """For scripts: where it is, and how it was made."""
+    made = outcome.environment if outcome.state != "failed" else None
+    return {
+        "environment": outcome.name,
+        "state": outcome.state,
+        "reason": outcome.reason,
+        "python": str(made.python) if made else None,
+        **(made.made() if made else {}),
+    }
 
 
 # --- the parts of `run` -------------------------------------------------------------------

@@ -231,7 +231,7 @@ def background_load(ours: bool = True) -> Iterator[None]:
     others = [
         subprocess.Popen(
             [sys.executable, "-c", spin],
-            preexec_fn=lambda cpu=cpu: os.sched_setaffinity(0, {cpu}),  # type: ignore[misc]
+            preexec_fn=lambda cpu=cpu: os.sched_setaffinity(0, {cpu}),
             stdout=None if ours else subprocess.PIPE,
         )
         for cpu in sorted(os.sched_getaffinity(0))

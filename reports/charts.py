@@ -286,7 +286,7 @@ def breakeven(analysis: Analysis, found: BreakEven) -> dict[str, Any]:
     reach = max(1.0, *starts, *(value for value in others if value > 0)) * 1.3
     what = "steps" if found.direction == "train" else "calls"
     tens = [10.0**k for k in range(10)]
-    size = [10.0**k for k in range(-1, 10) if 10.0**k <= reach]
+    size = [10.0**k for k in range(10) if 10.0**k <= reach]
     size = size[:: max(1, math.ceil(len(size) / 4))]
     x = alt.X(
         "calls:Q",

@@ -26,7 +26,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from harness import statistics
-from reports.analysis import nearness
 
 ONCE = 0  # the key, instead of a launch, of what was seen once
 Pair = tuple[str, str]
@@ -141,17 +140,23 @@ def among(
     )
 
 
-def _rival(pair: statistics.Comparison) -> tuple[bool, bool, float]:
-    """The smallest is the runner-up: whoever is not surely beaten, then who comes nearest."""
-    return pair.verdict == "materially_slower", *nearness(pair)
+def _rival(pair: statistics.Comparison) -> float:
+    """The smallest is the runner-up: by the lower bound of its score over the leader's.
+
+    Whoever left early has a wider interval (99.9%), which makes it no nearer; but it left
+    for its times, and may be near by what else is wanted: so its ratio itself counts.
+    """
+    return pair.ratio if pair.confidence > 0.95 else pair.low or pair.ratio
 
 
 def ranking(aspects: Sequence[Aspect], names: Iterable[str]) -> list[str]:
-    """By the mean score against all others; whoever is dominated comes after who is not."""
+    """By the mean score against all others; the first is dominated by nobody."""
     names = sorted(names)
     means = {(a, b): _mean(aspects, a, b) for a in names for b in names if a != b}
+    order = sorted(names, key=lambda a: sum(means[a, b] for b in names if b != a))
     beaten = {b for b in names if any(dominates(aspects, a, b) for a in names if a != b)}
-    return sorted(names, key=lambda a: (a in beaten, sum(means[a, b] for b in names if b != a)))
+    first = next((name for name in order if name not in beaten), None)
+    return sorted(order, key=lambda name: name != first)
 
 
 def dominates(aspects: Sequence[Aspect], a: str, b: str) -> bool:

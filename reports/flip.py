@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 
 from reports.decide import Aspect, Decision, aligned, among, ranking
 
-
 LEAST = 1e-4  # a weight that nobody would write down: who is equal there crosses by rounding
 
 

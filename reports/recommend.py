@@ -198,7 +198,7 @@ class _Case:
             return []
         found = [
             f"{other} leads once {_named(weight)} weighs "
-            f"{'less' if side == 'below' else 'more'} than {100 * at:.2g}%"
+            f"{'less' if side == 'below' else 'more'} than {_share(at)}"
             + f" (now {percent(weight.now)})"
             for weight in weights
             for side, at, other in weight.flips()
@@ -304,7 +304,7 @@ class _Case:
                 self.aspects, [a for a in [*self.aspects, *extras] if _limited(a)], decision
             ),
             weights=weights,
-            unknown=[*self._beware(ids), *self.unknown],
+            unknown=[*self._beware(), *self.unknown],
             confidence=best.confidence if best else 0.95,
             once=once,
             device=self.comparisons[0].device,
@@ -359,6 +359,14 @@ class _Case:
         more = ""
         if best.launches_needed:
             more = f" {launches(best.launches_needed).capitalize()} would tell."
+        if best.verdict == "materially_faster":
+            open_ = [
+                name
+                for name in self.decision.order[1:]
+                if self.decision.pairs[leader or "", name].verdict != "materially_faster"
+            ]
+            doubt = f"{leader} leads, not proved against {', '.join(open_)}"
+            return f"{doubt}: {fact} ({sure}), over {over}."
         if best.verdict == "multimodal":
             more = " Launches fall into modes that overlap."
         return f"No winner by the margin of 3%: {leader} leads, {fact} ({sure}), over {over}.{more}"
@@ -389,7 +397,7 @@ class _Case:
                 return f" What then decides: {measure.title}, seen once: {told}."
         return ""
 
-    def _beware(self, ids: list[str]) -> list[str]:
+    def _beware(self) -> list[str]:
         """What limits every word of it."""
         seen = [each for each in self.aspects if each.once and each.weight and each.allowance]
         found = [
@@ -397,7 +405,7 @@ class _Case:
             f"{math.expm1(each.allowance or 0.0):.0%}, and the interval is wider by that"
             for each in seen
         ]
-        return [*found, f"any workload but {', '.join(ids)}, and any other machine"]
+        return [*found, "any other workload, and any other machine"]
 
     def _steady(self, weights: list[Weight]) -> str:
         words = {"without": "leaving a workload out", "on": "one workload alone"}
@@ -405,6 +413,11 @@ class _Case:
         tried = [words[word] for word in words if word in self.tried]
         tried = [*(["every weight"] if weights else []), *tried]
         return ", ".join(tried)
+
+
+def _share(at: float) -> str:
+    """A weight, to two figures: 0.71%, 28%, 99.7%."""
+    return f"{100 * at:.2g}%" if at < 0.995 else f"{100 * at:.4g}%"
 
 
 def _limited(aspect: Aspect) -> bool:

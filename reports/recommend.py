@@ -160,7 +160,7 @@ class _Case:
 
     def _extras(self) -> list[Aspect]:
         """What nobody asked for and everybody may want to limit: as objectives of no weight."""
-        there = {each.measure for each in self.aspects}
+        there = {each.measure for each in self.profile.objectives}
         wanted = [m for m in EXTRAS if m not in there]
         if self.evidence.price and "cost" not in there:
             wanted.append("cost")

@@ -278,6 +278,7 @@ def compare(
     first_stage: int | None = None,
     margin: float = MARGIN,
     settled: bool = False,
+    allowance: float = 0.0,
 ) -> Comparison:
     """The verdict on a pair: the first that holds.
 
@@ -286,7 +287,9 @@ def compare(
     inside the margin; `materially_...`: the 95% interval lies beyond it, and p is below 1%
     (on a noisy machine the first alone was false in 5% of comparisons). settled: one of
     the two left early, being far behind; with fewer than 6 launches both intervals are
-    then the 99.9% one by which it left.
+    then the 99.9% one by which it left. allowance: by how much the mean may be wrong for a
+    cause that launches do not show (something was seen once): intervals grow by it on both
+    sides, and p is that of a mean so much nearer to 0.
     """
     count = len(logs)
     mean = float(np.mean(logs)) if count else math.nan
@@ -294,21 +297,27 @@ def compare(
     confidence = LOOK_CONFIDENCE if early else 0.95
     low, high = t_interval(logs, confidence, first_stage)
     inner = (low, high) if early else t_interval(logs, 0.90, first_stage)
+    low, high = low - allowance, high + allowance
+    inner = inner[0] - allowance, inner[1] + allowance
+    p = p_value(logs - math.copysign(min(abs(mean), allowance), mean), first_stage)
     if count < LEAST_LAUNCHES and not early:
         verdict = "screening"
     elif modes:
         verdict = "multimodal"
     else:
-        verdict = _verdict(low, high, *inner, margin, p_value(logs, first_stage))
+        verdict = _verdict(low, high, *inner, margin, p)
     needed = None
     if verdict in ("inconclusive", "faster", "slower"):
-        needed = launches_to_see(_spread(logs)[0], max(abs(abs(mean) - margin), margin / 2))
+        # Launches do not make an allowance smaller: what lies within it, none of them tell.
+        least = 0.0 if allowance else margin / 2
+        room = max(abs(abs(mean) - margin) - allowance, least)
+        needed = launches_to_see(_spread(logs)[0], room)
     return Comparison(
         math.exp(mean) if count else math.nan,
         math.exp(low),
         _exp(high),
         verdict,
-        p_value(logs, first_stage),
+        p,
         count,
         math.expm1(min(detectable(logs), 20.0)),
         needed,

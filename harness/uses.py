@@ -1,7 +1,8 @@
 """What people choose a framework for: which comparisons speak of which use.
 
-A recommendation is made for a use, over all its comparisons together; so a contender is
-measured until it is settled there, too.
+Recommendations are made for profiles (`reports/profiles.py`), whose objectives each speak of
+a use, over all its comparisons together; so a contender is measured until it is settled
+there, too.
 """
 
 from typing import Any

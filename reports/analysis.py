@@ -107,13 +107,18 @@ class Analysis:
     absent: list[dict[str, str]]
     screening: list[str]
     comparisons: list[Comparison]
-    recommendations: list[Any]
+    recommendations: list[Any]  # recommend.Recommendation
+    breakeven: list[Any]  # breakeven.BreakEven
+    price: float | None  # an hour, as it was given
     noise_floor: dict[str, Any] | None
     roof: dict[str, float] | None
     warnings: list[dict[str, str]]
     failures: list[dict[str, str | None]]
     left_out: list[dict[str, str]]
     problems: list[str]
+
+    def comparison(self, name: str) -> Comparison:
+        return next(c for c in self.comparisons if c.id == name)
 
 
 def ranked(run: Run) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from reports.analysis import Analysis, Cell, Comparison
+from reports.breakeven import MOST, BreakEven
 
 FIXED = {
     "torch": "#D55E00",
@@ -32,6 +33,7 @@ PHASES = {
 }
 MEMORY = {"import": "#9AA0A6", "the call": "#52789B"}
 DEVICE_MEMORY = {"allocated": "#52789B", "reserved beyond it": "#9AA0A6"}
+POINTS, SYMLOG = 80, 0.3  # of a line of break-even; seconds about which its axis is linear
 PITCH, BAR, GAP = 11, 22, 14  # pixels: of a dot's row, of a bar, between groups
 RATIO_TICKS = (0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 NEAR_ONE = (0.9, 0.92, 0.94, 0.96, 0.98, 1, 1.02, 1.04, 1.06, 1.08, 1.1)
@@ -78,6 +80,8 @@ def specs(analysis: Analysis) -> dict[str, dict[str, Any]]:
     for number, comparison in enumerate(started(analysis)):
         made[f"start-{number}"] = start(analysis, comparison)
         made[f"memory-{number}"] = memory(analysis, comparison)
+    for number, found in enumerate(analysis.breakeven):
+        made[f"breakeven-{number}"] = breakeven(analysis, found)
     return {name: spec for name, spec in made.items() if spec is not None}
 
 
@@ -260,6 +264,77 @@ def _stacked(
     return _spec(chart, count * (BAR + 6 if split else BAR))
 
 
+def breakeven(analysis: Analysis, found: BreakEven) -> dict[str, Any]:
+    """Seconds saved against a baseline, call by call; where a line crosses zero it has paid."""
+    import altair as alt
+
+    base = found.baseline
+    paid = [c for c in found.crossings if base in (c.early, c.late) and c.calls]
+    most = min(MOST, 10 * max([100.0, *(c.calls or 0.0 for c in paid)]))
+    at = [most ** (i / POINTS) for i in range(POINTS + 1)]
+    rows = [
+        {
+            "contender": name,
+            "calls": calls,
+            "seconds saved": found.spent(base, calls) - found.spent(name, calls),
+            "marked": i % (POINTS // 4) == POINTS // 8,
+        }
+        for name in found.starts
+        for i, calls in enumerate(at)
+    ]
+    others = [row["seconds saved"] for row in rows if row["contender"] != base]
+    starts = [abs(found.starts[base] - s) for s in found.starts.values()]
+    reach = max(1.0, *starts, *(value for value in others if value > 0)) * 1.3
+    what = "steps" if found.direction == "train" else "calls"
+    tens = [10.0**k for k in range(10)]
+    size = [10.0**k for k in range(10) if 10.0**k <= reach]
+    size = size[:: max(1, math.ceil(len(size) / 4))]
+    x = alt.X(
+        "calls:Q",
+        title=what,
+        scale=alt.Scale(type="log", domain=[1, most], nice=False),
+        axis=alt.Axis(values=[t for t in tens if t <= most], format="~s", grid=False),
+    )
+    y = alt.Y(
+        "seconds saved:Q",
+        title=f"seconds saved against {base}",
+        scale=alt.Scale(type="symlog", domain=[-reach, reach], constant=SYMLOG, nice=False),
+        axis=alt.Axis(values=[*(-s for s in size), 0, *size], format="~s"),
+    )
+    chart = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y)
+    stroke = _by_contender(analysis, rows, alt.Stroke, colours)
+    fill = _by_contender(analysis, rows, alt.Fill, colours)
+    shape = _by_contender(analysis, rows, alt.Shape, shapes)
+    tips = _tips([{key: rows[0][key] for key in ("contender", "calls", "seconds saved")}])
+    lines = chart.mark_line(clip=True, strokeWidth=2).encode(stroke=stroke)
+    marks = (
+        chart.transform_filter("datum.marked")
+        .mark_point(filled=True, size=60, opacity=1, clip=True)
+        .encode(fill=fill, shape=shape, tooltip=tips)
+    )
+    crossed = [
+        {
+            "contender": c.early if c.late == base else c.late,
+            "calls": c.calls,
+            "from": max(1.0, c.low or 1.0),
+            "to": min(most, c.high or most),
+            "seconds saved": 0,
+        }
+        for c in paid
+    ]
+    layers = [lines, marks]
+    if crossed:
+        there = alt.Chart(alt.Data(values=crossed)).encode(y=y)
+        bars = there.mark_rule(strokeWidth=7, opacity=0.45, clip=True).encode(
+            x=alt.X("from:Q", title=what), x2="to:Q", stroke=stroke
+        )
+        dots = there.mark_point(filled=True, size=90, opacity=1, shape="circle").encode(
+            x=x, fill=fill, tooltip=_tips([crossed[0]])
+        )
+        layers += [bars, dots]
+    return _spec(alt.layer(*layers), 260)
+
+
 # --- what the dot charts share ------------------------------------------------------------------
 
 
@@ -322,7 +397,8 @@ def _tips(rows: list[dict[str, Any]]) -> list[Any]:
     import altair as alt
 
     formats = dict.fromkeys(("ratio", "low", "high", "seconds"), ".3f")
-    formats |= {"MB": ".0f", "share": ".1%"}
+    formats |= {"MB": ".0f", "share": ".1%", "seconds saved": ".3~s"}
+    formats |= dict.fromkeys(("calls", "from", "to"), ",.0f")
     return [
         alt.Tooltip(f"{name}:Q", format=formats[name])
         if name in formats

@@ -9,6 +9,7 @@ policy needs no `eval`; styles may be inline, because Vega sets them on what it 
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from importlib import util
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from harness.errors import Wrong
 from harness.records import Run
 from reports import charts, words
 from reports.analysis import Analysis, Comparison
+from reports.breakeven import count
+from reports.objectives import MEASURES
+from reports.profiles import Profile
 from reports.verdicts import analyse
 
 FOLDER = Path(__file__).resolve().parent
@@ -38,11 +42,23 @@ KINDS_OF_MEMORY = {
 }
 TURNING = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 CONTROLS = (*(c for c in range(0x20) if chr(c) not in "\t\n\r"), *range(0x7F, 0xA0))
+LIMITS = {  # measure -> heading, question, unit
+    "first_result": ("It must give a first result within", "Within", "s"),
+    "peak_memory": ("It must fit in memory", "In", "B"),
+    "installed_size": ("Its installation must be no larger than", "At most", "B"),
+    "cost": ("A million must cost no more than", "At most", ""),
+}
 UNSEEN = {mark: f"\\u{mark:04x}" for mark in (*TURNING, *CONTROLS)}
 HEAT = (1.03, 1.1, 1.25, 1.5, 2.0, 4.0)  # ratios at which a cell of the heat map changes colour
 
 
-def write(run: Run, output: Path | None = None, title: str | None = None) -> Path:
+def write(
+    run: Run,
+    output: Path | None = None,
+    title: str | None = None,
+    chosen: Sequence[Profile] | None = None,
+    price: float | None = None,
+) -> Path:
     """Writes the page of a run; returns where. Raises Wrong where it cannot."""
     lacking = [name for name in NEEDS if util.find_spec(name) is None]
     if lacking:
@@ -52,7 +68,7 @@ def write(run: Run, output: Path | None = None, title: str | None = None) -> Pat
             f"`bakeoff report {run.folder.name}` there"
         )
     path = output or FOLDER / "html" / f"{run.plan['run']}.html"
-    return save(path, render(analyse(run), title))
+    return save(path, render(analyse(run, chosen, price), title))
 
 
 def save(path: Path, text: str) -> Path:
@@ -86,6 +102,8 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         interval=words.interval,
         label=charts.label,
         plain=words.plain,
+        count=count,
+        short=lambda name: charts.label(analysis.comparison(name)),
     )
     script = _script()
     return environment.get_template("page.html.j2").render(
@@ -105,6 +123,7 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         heat=heat,
         steps=(1, *HEAT),
         mark=mark,
+        limits=limits,
         rows_of_manifest=rows_of_manifest(analysis),
         style=(TEMPLATES / "style.css").read_text(),
         script=script,
@@ -123,6 +142,22 @@ def mark(comparison: Comparison, contender: str) -> str:
         return "winner"
     pair = comparison.ratio(contender, comparison.leader or "")
     return "tie" if pair is not None and pair.verdict == "tie" else ""
+
+
+def limits(analysis: Analysis) -> list[dict[str, Any]]:
+    """What a person may limit: how it is asked, and what every profile's choice then is."""
+    found = []
+    for key, (title, question, unit) in LIMITS.items():
+        rows = [
+            (choice.title, limit)
+            for choice in analysis.recommendations
+            for limit in choice.limits
+            if limit.measure == key and len(limit.steps) > 2
+        ]
+        tell = MEASURES[key].tell
+        named = {"key": key, "title": title, "question": question, "unit": unit}
+        found += [{**named, "rows": rows, "tell": tell}] if rows else []
+    return found
 
 
 def kinds_of_memory(comparison: Comparison) -> dict[str, str]:

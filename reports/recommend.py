@@ -1,200 +1,458 @@
-"""What to choose, by use: training, single-image latency, throughput.
+"""What to choose, profile by profile, and what that rests on.
 
-A use is a set of comparisons. Contenders are ranked over it by the geometric mean of
-their time ratios, launch by launch, since the launches are shared (METHOD). One that
-misses a comparison of the use is incomplete, and not ranked. It speaks of these workloads
-on this machine, and says so.
+Who decides is `decide.py`, what would flip it `flip.py`, what was measured
+`objectives.py`; here they are put together for each device and precision that a profile
+has comparisons on, and said in words. It speaks of these workloads on this machine.
 """
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
+import msgspec
 
-from harness import statistics, uses
+from harness import statistics
 from harness.records import Run
-from reports.analysis import Comparison, finite, nearness, ranked
-from reports.words import interval, launches, times
+from reports import flip
+from reports.analysis import Comparison, finite
+from reports.decide import Aspect, apart, decide
+from reports.flip import Limit, Weight
+from reports.objectives import EXTRAS, MEASURES, Evidence, comparisons_of
+from reports.profiles import Objective, Profile
+from reports.words import interval, launches, percent, times
+
+Wanted = list[tuple[Objective, list[Comparison]]]
+ENOUGH = 0.5  # of the weight has to be measured for a profile to be answered
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The choice for one use; `choice` is None where nothing is sure enough."""
+    """The choice for one profile; `choice` is None where nothing is sure enough."""
 
-    use: str
+    profile: str
+    title: str
+    summary: str
     choice: str | None
     tied: list[str]
     sentence: str
     verdict: str
     runner_up: str | None
-    ratio: float | None
+    ratio: float | None  # of the score, which is of times where nothing else is wanted
     low: float | None
     high: float | None
     launches: int
     comparisons: list[str]
-    ranking: list[dict[str, Any]]  # contender, ratio (time over the leader's), low, high, verdict
-    incomplete: list[dict[str, str]]
-    conditions: list[str] = field(default_factory=list)
+    ranking: list[dict[str, Any]]  # contender, ratio (score over the leader's), low, high, verdict
+    incomplete: list[dict[str, str]]  # contender, why: it failed, or breaks a limit
+    objectives: list[dict[str, Any]]  # measure, title, of, weight, once, values, told, comparisons
+    flips: list[str]
+    steady: str  # what was tried and flips nothing
+    limits: list[Limit]
+    weights: list[Weight]
+    unknown: list[str]
     confidence: float = 0.95  # of the interval: 0.999 where one of the two left early
+    once: float = 0.0  # the share of the weight that rests on what was seen once
+    device: str = "cpu"
+    precision: str = "float32"
+    conditions: list[str] = field(default_factory=list)
 
 
-def recommend(run: Run, comparisons: list[Comparison], busy: bool) -> list[Recommendation]:
-    """One for each use, device and precision that the run has comparisons for."""
+def recommend(
+    run: Run,
+    comparisons: list[Comparison],
+    busy: bool,
+    profiles: Sequence[Profile],
+    price: float | None = None,
+) -> list[Recommendation]:
+    """One for each profile, device and precision that the run has comparisons for."""
+    evidence = Evidence(run, price)
     found = []
-    for use, device, precision, same in uses.groups(comparisons):
-        plain = (device, precision) == (comparisons[0].device, "float32")
-        name = use if plain else f"{use} ({precision}, {device})"
-        found.append(_for_use(name, run, same, busy))
+    for profile in profiles:
+        mine = [c for c in comparisons if profile.speaks_of(c)]
+        for device, precision in sorted({(c.device, c.precision) for c in mine}):
+            same = [c for c in mine if (c.device, c.precision) == (device, precision)]
+            plain = (device, precision) == (comparisons[0].device, "float32")
+            title = profile.title if plain else f"{profile.title} ({precision}, {device})"
+            named = msgspec.structs.replace(profile, title=title)
+            made = _Case(evidence, named, same, mine, busy).recommendation()
+            found += [made] if made else []
     return found
 
 
-def _for_use(use: str, run: Run, comparisons: list[Comparison], busy: bool) -> Recommendation:
-    ids = [c.id for c in comparisons]
-    complete, incomplete = [], []
-    for name in ranked(run):
-        missing = [
-            (c.id, cell)
-            for c in comparisons
-            for cell in c.cells
-            if cell.contender == name and cell.status != "ok"
-        ]
-        if missing:
-            where, cell = missing[0]
-            why = f"{cell.status} in {where}" + (f": {cell.reason}" if cell.reason else "")
-            incomplete.append({"contender": name, "why": why})
-        elif all(any(cell.contender == name for cell in c.cells) for c in comparisons):
-            complete.append(name)
-    apart = _apart(run, comparisons, complete)
-    complete = [name for name in complete if name not in apart]
-    incomplete += [{"contender": n, "why": "shares no launch with the others"} for n in apart]
-    pairs = {(a, b): _pair(run, comparisons, a, b, busy) for a in complete for b in complete}
-    order = sorted(complete, key=lambda a: sum(np.log(pairs[a, b].ratio) for b in complete))
-    leader = order[0] if order else ""
-    others = order[1:]
-    verdicts = {(a, b): found.verdict for (a, b), found in pairs.items()}
-    choice = statistics.winner(verdicts, complete)
-    runner_up = min(others, key=lambda b: nearness(pairs[b, leader]), default=None)
-    best = pairs[leader, runner_up] if leader and runner_up else None
-    tied = [b for b in others if verdicts[leader, b] == "tie"] if leader else []
-    return Recommendation(
-        use=use,
-        choice=choice,
-        tied=[leader, *tied] if tied and leader and not choice else [],
-        sentence=_sentence(leader, runner_up, best, choice, tied, busy, len(ids), comparisons)
-        + _ruled_out([(b, pairs[b, leader]) for b in others if b != runner_up]),
-        verdict=best.verdict if best else "screening",
-        runner_up=runner_up,
-        ratio=best.ratio if best else None,
-        low=finite(best.low) if best else None,
-        high=finite(best.high) if best else None,
-        launches=best.launches if best else 0,
-        comparisons=ids,
-        ranking=[
-            {
-                "contender": name,
-                "ratio": pairs[name, leader].ratio,
-                "low": finite(pairs[name, leader].low),
-                "high": finite(pairs[name, leader].high),
-                "verdict": verdicts[name, leader] if name != leader else "best",
-                "confidence": pairs[name, leader].confidence,
-            }
-            for name in order
-        ],
-        incomplete=incomplete,
-        conditions=_conditions(comparisons, order[:2]),
-        confidence=best.confidence if best else 0.95,
-    )
+class _Case:
+    """One profile on one device in one precision."""
 
+    def __init__(
+        self,
+        evidence: Evidence,
+        profile: Profile,
+        comparisons: list[Comparison],
+        everywhere: list[Comparison],
+        busy: bool,
+    ):
+        self.evidence, self.profile, self.busy = evidence, profile, busy
+        self.comparisons, self.everywhere = comparisons, everywhere
+        self.wanted: Wanted = [(o, comparisons_of(o.of, comparisons)) for o in profile.objectives]
 
-def _apart(run: Run, comparisons: list[Comparison], names: list[str]) -> list[str]:
-    """Contenders that share no launch with the most measured one: there is no ratio to it."""
-    held = {
-        name: set.intersection(
-            *(
-                {g["launch"] for g in run.groups if g["comparison"] == c.id and name in g["turns"]}
-                for c in comparisons
-            )
+    def recommendation(self) -> Recommendation | None:
+        """None where the run has no comparison for most of what the profile weighs."""
+        if sum(o.weight for o, found in self.wanted if found) < ENOUGH:
+            return None
+        self.out = self.evidence.failures(self.wanted)
+        self.names = [n for n in self.evidence.names if n not in self.out]
+        self.unknown: list[str] = []
+        self.lost = 0.0
+        self.aspects = self._aspects()
+        for name in apart(self.aspects, self.names):
+            self.out[name] = "shares no launch with the others"
+        self.names = [n for n in self.names if n not in self.out] if self.aspects else []
+        self.decision = decide(
+            self.aspects,
+            self.names,
+            self._modal(),
+            self._settled(),
+            self.busy or self.lost > ENOUGH,
         )
-        for name in names
-    }
-    most = max(held.values(), key=len, default=set())
-    return [name for name in names if not held[name] & most]
+        return self._told()
 
+    # --- evidence -------------------------------------------------------------------------------
 
-def _pair(
-    run: Run, comparisons: list[Comparison], a: str, b: str, busy: bool
-) -> statistics.Comparison:
-    """a against b by the geometric mean over the comparisons, launch by launch."""
-    logs = [statistics.launch_log_ratios(run.groups, c.id, a, b, c.by) for c in comparisons]
-    modal = any(
-        r is not None and r.verdict == "multimodal" for r in (c.ratio(a, b) for c in comparisons)
-    )
-    settled = any(run.settled(c.id, name) for c in comparisons for name in (a, b))
-    found = statistics.compare(statistics.shared_launches(logs), modal, settled=settled)
-    return statistics.Comparison(**{**found.__dict__, "verdict": "screening"}) if busy else found
+    def _aspects(self) -> list[Aspect]:
+        """What is wanted, as far as it is known of all; whoever breaks a limit is out."""
+        found = []
+        for objective, comparisons in self.wanted:
+            measure = MEASURES[objective.measure]
+            where = f" in {objective.of}" if objective.of else ""
+            aspect, lacking = self.evidence.aspect(objective, comparisons, self.names)
+            if objective.at_most is not None:
+                self._limit(objective, aspect, lacking)
+                if aspect is not None:
+                    lacking = []  # they are out
+            if aspect is None or lacking:
+                who = "" if aspect is None else f" of {', '.join(lacking)}"
+                why = "no such workload in this run" if not comparisons else measure.absent
+                text = f"{measure.title}{where}{who}: {why}"
+                if objective.weight:
+                    text += f"; its {percent(objective.weight)} of the weight went to the rest"
+                self.lost += objective.weight
+                self.unknown.append(text)
+            else:
+                found.append(aspect)
+        kept = sum(each.weight for each in found)
+        return [replace(each, weight=each.weight / kept) for each in found] if kept else []
 
+    def _limit(self, objective: Objective, aspect: Aspect | None, lacking: list[str]) -> None:
+        measure, most = MEASURES[objective.measure], objective.at_most or 0.0
+        asked = f"at most {measure.tell(most)}"
+        for name in lacking:
+            self.out[name] = f"{measure.title} is not known, {asked} is allowed"
+        for name, value in (aspect.values if aspect else {}).items():
+            if value > most:
+                told = measure.tell(value)
+                self.out[name] = f"{measure.title} of {told}, {asked} is allowed"
+            elif aspect and value * math.exp(aspect.allowance or 0.0) > most:
+                told = measure.tell(value)
+                self.unknown.append(
+                    f"whether {name} keeps {asked}: {measure.title} of {told} was seen once"
+                )
+        self.names = [n for n in self.names if n not in self.out]
 
-def _sentence(
-    leader: str | None,
-    runner_up: str | None,
-    best: statistics.Comparison | None,
-    choice: str | None,
-    tied: list[str],
-    busy: bool,
-    count: int,
-    comparisons: list[Comparison],
-) -> str:
-    """For a person who reads nothing else."""
-    over = comparisons[0].id if count == 1 else f"{count} workloads (geometric mean)"
-    if leader is None:
-        return "No contender was measured in all of its comparisons."
-    if best is None or runner_up is None:
-        return f"Only {leader} was measured in all of its comparisons: nothing to choose from."
-    fact = f"it takes {times(best.ratio)} the time of {runner_up}"
-    sure = f"{interval(best.confidence)} {best.low:.2f} to {best.high:.2f}"
-    sure += f", {best.launches} launches"
-    sure = sure if np.isfinite(best.high) else f"{best.launches} launch"
-    if choice:
-        return f"Choose {choice}: {fact} ({sure}), over {over}."
-    if tied:
-        names = ", ".join([leader, *tied])
-        slower = _deciders(comparisons, [leader, *tied])
-        return f"A tie of {names}: they differ by less than 3% over {over}.{slower}"
-    if best.verdict == "screening":
-        why = "the machine was busy" if busy else f"only {best.launches} of 6 launches"
-        return f"{leader} is ahead, not proved ({why}): {fact} ({sure}), over {over}."
-    more = ""
-    if best.launches_needed:
-        more = f" {launches(best.launches_needed).capitalize()} would tell."
-    return f"No winner by the margin of 3%: {leader} leads, {fact} ({sure}), over {over}.{more}"
+    def _extras(self) -> list[Aspect]:
+        """What nobody asked for and everybody may want to limit: as objectives of no weight."""
+        there = {each.measure for each in self.profile.objectives}
+        wanted = [m for m in EXTRAS if m not in there]
+        if self.evidence.price and "cost" not in there:
+            wanted.append("cost")
+        all_ = list({c.id: c for _, found in self.wanted for c in found}.values())
+        extras = []
+        for measure in wanted:
+            of = all_
+            if measure == "cost":
+                of = [c for c in all_ if c.direction == "train" or c.batch > 1] or all_
+            aspect, lacking = self.evidence.aspect(Objective(measure, 0.0), of, self.names)
+            if aspect is None or lacking:
+                who = "of anybody" if aspect is None else f"of {', '.join(lacking)}"
+                self.unknown.append(f"{MEASURES[measure].title} {who}: {MEASURES[measure].absent}")
+            else:
+                extras.append(aspect)
+        return extras
 
+    def _modal(self) -> list[tuple[str, str]]:
+        used = self._used()
+        return [(r.a, r.b) for c in used for r in c.ratios if r.verdict == "multimodal"]
 
-def _ruled_out(others: list[tuple[str, statistics.Comparison]]) -> str:
-    """Who need not be considered: a choice that is open is seldom open between all."""
-    slower = [
-        f"{name} ({times(pair.ratio)})"
-        for name, pair in others
-        if pair.verdict == "materially_slower"
-    ]
-    return f" Clearly slower: {', '.join(slower)}." if slower else ""
+    def _settled(self) -> list[str]:
+        run = self.evidence.run
+        return [n for n in self.names if any(run.settled(c.id, n) for c in self._used())]
 
+    def _used(self) -> list[Comparison]:
+        ids = {id_ for each in self.aspects for id_ in each.comparisons if not each.once}
+        return [c for c in self.comparisons if c.id in ids]
 
-def _deciders(comparisons: list[Comparison], names: list[str]) -> str:
-    """What then decides between tied contenders: time to first result, then memory."""
-    cold = {
-        name: [cold["total"] for c in comparisons if (cold := c.cell(name).cold)] for name in names
-    }
-    if not all(cold.values()):
+    # --- what would flip it ---------------------------------------------------------------------
+
+    def _flips(self, weights: list[Weight]) -> list[str]:
+        leader = self.decision.leader
+        if leader is None or len(self.decision.order) < 2:
+            return []
+        found = [
+            f"{other} leads once {_named(weight)} weighs "
+            f"{'less' if side == 'below' else 'more'} than {_share(at)}"
+            + f" (now {percent(weight.now)})"
+            for weight in weights
+            for side, at, other in weight.flips()
+        ]
+        for aspect in self.aspects:
+            off = flip.factor(aspect, self.decision)
+            if off and off[0] < 3:
+                found.append(
+                    f"{off[1]} leads if {_named(aspect)}, seen once, is off by {off[0]:.2f}x"
+                )
+        return found + self._elsewhere()
+
+    def _elsewhere(self) -> list[str]:
+        """Leave a workload out, take one alone, another batch, another precision."""
+        found: dict[str, str] = {}
+        for place, (objective, comparisons) in self._replicated():
+            if len(comparisons) > 1:
+                for c in comparisons:
+                    rest = [other for other in comparisons if other is not c]
+                    self._try(found, f"without {c.id}", {place: (objective, rest)})
+                for c in comparisons:
+                    self._try(found, f"on {c.id} alone", {place: (objective, [c])})
+        directions = {c.direction for c in self._used()}
+        for batch in sorted({c.batch for c in self.comparisons if c.kind == "convnet"}):
+            swap = {
+                place: (
+                    objective,
+                    [
+                        c
+                        for c in self.comparisons
+                        if (c.kind, c.batch) == ("convnet", batch) and c.direction in directions
+                    ],
+                )
+                for place, (objective, _) in self._replicated()
+            }
+            if len(directions) == 1:
+                self._try(found, f"at batch {batch}", swap)
+        others = {(c.device, c.precision) for c in self.everywhere}
+        mine = (self.comparisons[0].device, self.comparisons[0].precision)
+        for device, precision in sorted(others - {mine}):
+            there = [c for c in self.everywhere if (c.device, c.precision) == (device, precision)]
+            swap = {
+                place: (objective, comparisons_of(objective.of, there))
+                for place, (objective, _) in self._replicated()
+            }
+            self._try(found, f"in {precision} on {device}", swap)
+        return [f"{other} leads {where}" for where, other in found.items()]
+
+    def _replicated(self) -> list[tuple[int, tuple[Objective, list[Comparison]]]]:
+        kept = {(each.measure, each.of): i for i, each in enumerate(self.aspects)}
+        return [
+            (kept[key], (objective, comparisons))
+            for objective, comparisons in self.wanted
+            if (key := (objective.measure, objective.of)) in kept
+            and MEASURES[objective.measure].allowance is None
+        ]
+
+    def _try(
+        self, found: dict[str, str], where: str, swap: dict[int, tuple[Objective, list[Comparison]]]
+    ) -> None:
+        self.tried.add(where.split()[0])
+        changed = list(self.aspects)
+        for place, (objective, comparisons) in swap.items():
+            aspect, _ = self.evidence.aspect(objective, comparisons, self.decision.order)
+            if aspect is None:
+                return
+            changed[place] = replace(aspect, weight=self.aspects[place].weight)
+        other = flip.otherwise(changed, self.decision)
+        if other:
+            found[where] = other
+
+    # --- in words -------------------------------------------------------------------------------
+
+    def _told(self) -> Recommendation:
+        decision, best = self.decision, self.decision.best
+        extras = self._extras()
+        weights = flip.weights([*self.aspects, *extras], decision)
+        self.tried: set[str] = set()
+        flips = self._flips(weights)
+        ids = list(dict.fromkeys(c for each in self.aspects for c in each.comparisons))
+        leader = decision.leader or ""
+        once = sum(each.weight for each in self.aspects if each.once and each.allowance)
+        return Recommendation(
+            profile=self.profile.name,
+            title=self.profile.title,
+            summary=self.profile.summary,
+            choice=decision.choice,
+            tied=decision.tied,
+            sentence=self._sentence(ids, extras) + self._ruled_out(),
+            verdict=best.verdict if best else "screening",
+            runner_up=decision.runner_up,
+            ratio=finite(best.ratio) if best else None,
+            low=finite(best.low) if best else None,
+            high=finite(best.high) if best else None,
+            launches=best.launches if best else 0,
+            comparisons=ids,
+            ranking=[self._row(name) for name in decision.order],
+            incomplete=[{"contender": n, "why": why} for n, why in self.out.items()],
+            objectives=[_objective(each) for each in [*self.aspects, *extras]],
+            flips=flips,
+            steady=self._steady(weights),
+            limits=flip.limits(
+                self.aspects, [a for a in [*self.aspects, *extras] if _limited(a)], decision
+            ),
+            weights=weights,
+            unknown=[*self._beware(), *self.unknown],
+            confidence=best.confidence if best else 0.95,
+            once=once,
+            device=self.comparisons[0].device,
+            precision=self.comparisons[0].precision,
+            conditions=_conditions(self._used(), [leader, decision.runner_up or ""]),
+        )
+
+    def _row(self, name: str) -> dict[str, Any]:
+        leader = self.decision.leader or ""
+        row: dict[str, Any] = {"contender": name, "ratio": 1.0, "low": None, "high": None}
+        if name == leader:
+            return {**row, "verdict": "best", "confidence": 0.95}
+        pair = self.decision.pairs[name, leader]
+        return {
+            "contender": name,
+            "ratio": finite(pair.ratio),
+            "low": finite(pair.low),
+            "high": finite(pair.high),
+            "verdict": pair.verdict,
+            "confidence": pair.confidence,
+        }
+
+    def _sentence(self, ids: list[str], extras: list[Aspect]) -> str:
+        """For a person who reads nothing else."""
+        leader, best = self.decision.leader, self.decision.best
+        runner_up, tied = self.decision.runner_up, self.decision.tied
+        if not self.names:
+            return "No contender was measured in all that this asks for, within its limits."
+        if best is None or not math.isfinite(best.ratio):
+            return f"Only {leader} did all that this asks for: nothing to choose from."
+        over = ids[0] if len(ids) == 1 else f"{len(ids)} workloads (geometric mean)"
+        weighed = [each for each in self.aspects if each.weight > 0]
+        if len(weighed) == 1 and not weighed[0].once:
+            fact = f"it takes {times(best.ratio)} the time of {runner_up}"
+        else:
+            fact = f"its score is {times(best.ratio)} that of {runner_up} (less is better)"
+            over = f"{len(weighed)} objectives and {over}"
+        sure = f"{interval(best.confidence)} {best.low:.2f} to {best.high:.2f}"
+        sure += f", {best.launches} launches"
+        sure = sure if math.isfinite(best.high) else f"{best.launches} launch"
+        if self.decision.choice:
+            return f"Choose {leader}: {fact} ({sure}), over {over}."
+        if tied:
+            decides = self._deciders(tied, extras)
+            names = ", ".join(tied)
+            return f"A tie of {names}: they differ by less than 3% over {over}.{decides}"
+        if best.verdict == "screening":
+            why = "the machine was busy" if self.busy else f"only {best.launches} of 6 launches"
+            if self.lost > ENOUGH:
+                why = f"{percent(self.lost)} of what is weighed was not measured"
+            return f"{leader} is ahead, not proved ({why}): {fact} ({sure}), over {over}."
+        more = ""
+        if best.launches_needed:
+            more = f" {launches(best.launches_needed).capitalize()} would tell."
+        if best.verdict == "materially_faster":
+            open_ = [
+                name
+                for name in self.decision.order[1:]
+                if self.decision.pairs[leader or "", name].verdict != "materially_faster"
+            ]
+            doubt = f"{leader} leads, not proved against {', '.join(open_)}"
+            return f"{doubt}: {fact} ({sure}), over {over}."
+        if best.verdict == "multimodal":
+            more = " Launches fall into modes that overlap."
+        return f"No winner by the margin of 3%: {leader} leads, {fact} ({sure}), over {over}.{more}"
+
+    def _ruled_out(self) -> str:
+        """Who need not be considered: a choice that is open is seldom open between all."""
+        leader = self.decision.leader or ""
+        rows = [
+            (name, self.decision.pairs[name, leader])
+            for name in self.decision.order[1:]
+            if name != self.decision.runner_up
+        ]
+        slower = [f"{n} ({times(p.ratio)})" for n, p in rows if p.verdict == "materially_slower"]
+        word = "slower" if len(self.aspects) == 1 else "behind"
+        return f" Clearly {word}: {', '.join(slower)}." if slower else ""
+
+    def _deciders(self, tied: list[str], extras: list[Aspect]) -> str:
+        """What decides between the tied: start, then memory, then size, where they differ."""
+        for aspect in extras:
+            if not aspect.once or not set(tied) <= aspect.values.keys():
+                continue
+            ordered = sorted(tied, key=lambda n: aspect.values[n])
+            first, second = (aspect.values[n] for n in ordered[:2])
+            if math.log(second / first) > max(aspect.allowance or 0.0, statistics.MARGIN):
+                measure = MEASURES[aspect.measure]
+                rest = ", ".join(f"{n} {measure.tell(aspect.values[n])}" for n in ordered[1:])
+                told = f"{ordered[0]} {measure.tell(first)}, {rest}"
+                return f" What then decides: {measure.title}, seen once: {told}."
         return ""
-    mean = {name: float(np.mean(values)) for name, values in cold.items()}
-    quickest = min(mean, key=lambda name: mean[name])
-    return f" What then decides: {quickest} gives a first result in {mean[quickest]:.1f} s, " + (
-        ", ".join(f"{n} in {mean[n]:.1f} s" for n in names if n != quickest) + "."
-    )
+
+    def _beware(self) -> list[str]:
+        """What limits every word of it."""
+        seen = [each for each in self.aspects if each.once and each.weight and each.allowance]
+        found = [
+            f"{_named(each)} was seen once for each contender: it is trusted to "
+            f"{math.expm1(each.allowance or 0.0):.0%}, and the interval is wider by that"
+            for each in seen
+        ]
+        return [*found, "any other workload, and any other machine"]
+
+    def _steady(self, weights: list[Weight]) -> str:
+        words = {"without": "leaving a workload out", "on": "one workload alone"}
+        words |= {"at": "another batch", "in": "another precision"}
+        tried = [words[word] for word in words if word in self.tried]
+        tried = [*(["every weight"] if weights else []), *tried]
+        return ", ".join(tried)
+
+
+def _share(at: float) -> str:
+    """A weight, to two figures: 0.71%, 28%, 99.7%."""
+    return f"{100 * at:.2g}%" if at < 0.995 else f"{100 * at:.4g}%"
+
+
+def _limited(aspect: Aspect) -> bool:
+    return aspect.measure in (*EXTRAS, "cost", "latency", "latency_p99")
+
+
+def _named(each: Aspect | Weight) -> str:
+    title = MEASURES[each.measure].title
+    return f"{title} in {each.of}" if each.of and title not in each.of else title
+
+
+def _objective(aspect: Aspect) -> dict[str, Any]:
+    measure = MEASURES[aspect.measure]
+    return {
+        "measure": aspect.measure,
+        "title": measure.title,
+        "of": aspect.of,
+        "weight": aspect.weight,
+        "once": aspect.once,
+        "at_most": None if aspect.at_most is None else measure.tell(aspect.at_most),
+        "enough": None if aspect.enough is None else measure.tell(aspect.enough),
+        "values": dict(aspect.values),
+        "told": {name: measure.tell(value) for name, value in aspect.values.items()},
+        "comparisons": list(aspect.comparisons),
+    }
 
 
 def _conditions(comparisons: list[Comparison], names: list[str]) -> list[str]:
-    autotuned = [n for n in names if any(c.cell(n).one_compilation for c in comparisons)]
+    autotuned = [
+        n
+        for n in names
+        if any(
+            cell.contender == n and cell.one_compilation for c in comparisons for cell in c.cells
+        )
+    ]
     if not autotuned:
         return []
     return [f"conditional on one compilation: {', '.join(autotuned)} autotunes"]

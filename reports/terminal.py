@@ -11,6 +11,8 @@ from rich.text import Text
 from reports.analysis import Analysis, Cell, Comparison
 from reports.charts import label
 from reports.compare import Changes
+from reports.flip import Limit
+from reports.objectives import MEASURES
 from reports.words import figure, seconds, times
 
 CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), " ")
@@ -26,8 +28,16 @@ def render(analysis: Analysis, console: Console) -> None:
         console.print(f"[yellow]Screening:[/] {escape(reason)}.{ending}", soft_wrap=True)
     for choice in analysis.recommendations:
         style = "bold green" if choice.choice else "bold"
-        console.print(Text(f"{choice.use.capitalize()}: ", style=style), end="")
-        console.print(Text(choice.sentence), soft_wrap=True)
+        console.print(Text(f"{choice.title}: ".translate(CONTROLS), style=style), end="")
+        console.print(Text(choice.sentence.translate(CONTROLS)), soft_wrap=True)
+        for limit in choice.limits:
+            if limit.measure == "first_result" and len(limit.steps) > 2:
+                _print(console, f"  To start within {_steps(limit)}.", "dim")
+        if choice.flips:
+            _print(console, f"  It flips: {'; '.join(choice.flips[:FLIPS])}.", "dim")
+    for found in analysis.breakeven:
+        where = _short(found.comparison)
+        _print(console, f"Break-even, {where}: {found.sentence}", "")
     console.print()
     table = _table(analysis, " ")
     if Measurement.get(console, console.options.update_width(1000), table).maximum > console.width:
@@ -51,6 +61,18 @@ def render(analysis: Analysis, console: Console) -> None:
         _print(console, f"Warning: {text}", "yellow")
     for problem in analysis.problems:
         _print(console, f"Unreadable: {problem}", "yellow")
+
+
+FLIPS = 3  # that are told here; the page and --json have all of them
+
+
+def _steps(limit: Limit) -> str:
+    """0.18 s: numpy; 0.97 s: torch, jax (a tie)"""
+    told = [
+        (step.low, ", ".join(step.tied or (step.leader,))) for step in limit.steps if step.leader
+    ]
+    news = [each for i, each in enumerate(told) if i == 0 or each[1] != told[i - 1][1]]
+    return "; ".join(f"{MEASURES[limit.measure].tell(low)}: {names}" for low, names in news)
 
 
 CHANGES = {  # how a verdict on a change is marked

@@ -1,25 +1,33 @@
 """From records to verdicts: who wins what, by how much, and how sure that is.
 
 `analyse` reads a run and nothing else; what it says has the shapes of `analysis.py`.
-Choices by use are in `recommend.py`, warnings in `warn.py`.
+Choices by profile are in `recommend.py`, warnings in `warn.py`.
 """
 
 import math
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from harness import statistics
 from harness.records import Run
+from reports import breakeven, profiles, recommend, warn
 from reports import cells as cells_of
-from reports import recommend, warn
 from reports.analysis import Analysis, Comparison, Ratio, finite, nearness, ranked
 from reports.words import interval, launches, percent, times
 
 
-def analyse(run: Run) -> Analysis:
-    """All verdicts of a run. Never raises for what records hold: what is missing is missing."""
+def analyse(
+    run: Run, chosen: Sequence[profiles.Profile] | None = None, price: float | None = None
+) -> Analysis:
+    """All verdicts of a run. Never raises for what records hold: what is missing is missing.
+
+    chosen: the profiles to recommend for; default: all that come along. price: of an hour of
+    this machine, for costs.
+    """
+    wanted = profiles.load() if chosen is None else chosen
     roof = _roof(run)
     busy = _busy(run)
     comparisons = [_comparison(run, plan, roof, busy) for plan in run.plan["comparisons"]]
@@ -43,7 +51,9 @@ def analyse(run: Run) -> Analysis:
         absent=run.plan.get("absent", []),
         screening=screening,
         comparisons=comparisons,
-        recommendations=recommend.recommend(run, comparisons, bool(busy)),
+        recommendations=recommend.recommend(run, comparisons, bool(busy), wanted, price),
+        breakeven=breakeven.break_even(run, comparisons),
+        price=price,
         noise_floor=_noise_floor(run, comparisons),
         roof=roof,
         warnings=warn.warnings(run, comparisons),

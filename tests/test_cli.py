@@ -11,6 +11,7 @@ import pytest
 
 from harness.processes import ROOT
 
+PUBLISHED = ROOT / "results"
 GOOD = '[[compare]]\nworkload = "lenet5"\n'
 
 
@@ -195,3 +196,35 @@ def test_show_json_has_what_a_script_reads(bakeoff: Any, tmp_path: Path) -> None
         assert set(cell["latency"]) == {"p25", "p50", "mean", "p99"}
         assert 0 < cell["latency"]["p25"] < 10
         assert cell["throughput"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--profile", "trainin"], ["unknown profile 'trainin'", "large-scale-training"]),
+        (["--profile", "gone.toml"], ["gone.toml", "cannot be read"]),
+        (["--price", "-3"], ["--price", "above 0", "3.50"]),
+        (["--price", "nan"], ["--price", "above 0"]),
+        (["--price", "cheap"], ["--price"]),
+    ],
+)
+@pytest.mark.parametrize("command", ["show", "report"])
+def test_a_wrong_profile_or_price_is_refused(
+    bakeoff: Any, command: str, arguments: list[str], words: list[str]
+) -> None:
+    _refused(bakeoff(command, "quick-2core", *arguments, BAKEOFF_RESULTS=str(PUBLISHED)), *words)
+
+
+def test_a_profile_of_ones_own_is_answered_from_what_was_measured(
+    bakeoff: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'title = "Mine"\n[[objective]]\nmeasure = "cost"\nof = "throughput"\nweight = 1\n'
+    )
+    arguments = ["--profile", str(path), "--price", "3.50", "--json"]
+    result = bakeoff("show", "quick-2core", *arguments, BAKEOFF_RESULTS=str(PUBLISHED))
+    [choice] = json.loads(result.stdout)["recommendations"]
+    assert choice["profile"] == "mine"
+    assert choice["choice"] in {row["contender"] for row in choice["ranking"]}
+    assert {"low", "high", "flips", "limits", "weights", "unknown", "objectives"} <= set(choice)

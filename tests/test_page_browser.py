@@ -20,6 +20,7 @@ from harness.proof import campaign
 from reports import page, proof
 from tests.synthetic import EVERYONE, edit_groups, write_run
 from tests.test_page import HOSTILE
+from tests.test_profiles import edit_cells
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 FLAGS = (
@@ -64,6 +65,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "decades": write_run(folder / "decades", {"torch": 1.0, "jax": 1.0, "numpy": 170.0}),
     }
     edit_groups(runs["decades"], uncertain)
+    runs["limited"] = write_run(folder / "limited")
+    edit_cells(runs["limited"], "torch:compile", seconds={"total": 40.0})
     return {
         name: page.write(records.read(run), folder / f"{name}.html") for name, run in runs.items()
     }
@@ -129,7 +132,8 @@ def test_every_chart_is_drawn_with_its_marks(open_page: Open) -> None:
     places = browser.execute_script(
         "return [...document.querySelectorAll('script.chart')].map(s => s.dataset.place)"
     )
-    assert len(places) == 6  # ratios, roof; start and memory of two comparisons
+    # ratios, roof; start, memory and break-even of two comparisons
+    assert len(places) == 8
     for place in places:
         marks = "return document.querySelectorAll(`#${arguments[0]} svg .mark-group path`).length"
         assert browser.execute_script(marks, place) > 5, place
@@ -193,6 +197,37 @@ def test_a_click_on_a_heading_sorts_and_another_turns_it_round(open_page: Open) 
         assert column.get_attribute("aria-sort") == order
         assert browser.execute_script(values) == sorted(before, reverse=falling)
     assert len(set(before)) > 5
+
+
+def test_a_limit_on_the_slider_marks_what_each_profile_then_chooses(open_page: Open) -> None:
+    """All the way up nothing is limited: the last step; all the way down, the first, or none."""
+    browser = open_page("limited")
+    marked = (
+        "return [...document.querySelectorAll('table.steps[data-measure=first_result] ol')]"
+        ".map(list => [...list.children].map(step => step.classList.contains('on')))"
+    )
+    slide = (
+        "const slider = document.querySelector('.slide input[data-measure=first_result]');"
+        "slider.value = arguments[0]; slider.dispatchEvent(new Event('input'));"
+        "return slider.closest('.slide').querySelector('output').textContent"
+    )
+    rows = browser.execute_script(marked)
+    assert rows and all(row[-1] and sum(row) == 1 for row in rows)
+    assert browser.execute_script(slide, 500).endswith(" s")
+    assert all(row[0] and sum(row) == 1 for row in browser.execute_script(marked))
+    browser.execute_script(slide, 0)
+    assert not any(any(row) for row in browser.execute_script(marked))
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_what_to_choose_is_on_the_first_screens(open_page: Open, width: int) -> None:
+    """On a desk all choices within the first screen and a bit, limits of a start by the second."""
+    browser = open_page("limited", width)
+    below = "return document.querySelector(arguments[0]).getBoundingClientRect().bottom + scrollY"
+    assert browser.execute_script(below, ".choices tbody tr") < 900
+    if width == DESK:
+        assert browser.execute_script(below, ".choices") < 1000
+        assert browser.execute_script(below, "table.steps") < 1800
 
 
 def test_the_theme_follows_the_system_and_a_press_turns_it_for_good(open_page: Open) -> None:

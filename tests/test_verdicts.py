@@ -19,7 +19,7 @@ def test_the_fastest_wins_where_it_is_faster_by_more_than_the_margin(tmp_path: P
     analysis = _analysed(tmp_path)
     assert not analysis.screening
     assert {c.winner for c in analysis.comparisons} == {"torch:compile"}
-    training = next(r for r in analysis.recommendations if r.use == "training")
+    training = next(r for r in analysis.recommendations if r.profile == "large-scale-training")
     assert training.choice == "torch:compile"
     assert training.runner_up in ("torch", "jax")
     assert training.ratio == pytest.approx(0.82, abs=0.02)
@@ -31,7 +31,7 @@ def test_the_fastest_wins_where_it_is_faster_by_more_than_the_margin(tmp_path: P
 def test_a_tie_is_called_a_tie_and_nobody_wins(tmp_path: Path) -> None:
     analysis = _analysed(tmp_path, {"torch": 1.0, "jax": 1.0, "numpy": 5.0})
     assert {c.winner for c in analysis.comparisons} == {None}
-    training = next(r for r in analysis.recommendations if r.use == "training")
+    training = next(r for r in analysis.recommendations if r.profile == "large-scale-training")
     assert training.choice is None
     assert set(training.tied) == {"torch", "jax"}
     assert "tie" in training.sentence
@@ -55,7 +55,7 @@ def test_a_wrong_contender_is_shown_and_not_ranked_however_fast(tmp_path: Path) 
         if comparison.workload == "resnet18":
             assert comparison.winner != "torch:compile"
             assert comparison.cell("torch:compile").status == "wrong"
-    training = next(r for r in analysis.recommendations if r.use == "training")
+    training = next(r for r in analysis.recommendations if r.profile == "large-scale-training")
     assert training.choice != "torch:compile"
     assert [row["contender"] for row in training.incomplete] == ["torch:compile"]
     assert "off by 0.5" in training.incomplete[0]["why"]

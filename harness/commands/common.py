@@ -43,6 +43,18 @@ Python = Annotated[
         help="'own': each framework's own environment; 'current': whatever this Python has."
     ),
 ]
+Profiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--profile",
+        help="What a recommendation is for: a profile's name, or the path of your own .toml; "
+        "may be repeated. Default: all that come along.",
+    ),
+]
+Price = Annotated[
+    float | None,
+    typer.Option(help="Of an hour of this machine, to tell what a million images cost."),
+]
 
 
 def folder_of(run: str) -> Path:
@@ -71,6 +83,13 @@ def device_of(text: str | None) -> str:
             f"device '{text}': expected one of {', '.join(known)}; this machine has no other"
         )
     return text
+
+
+def price_of(price: float | None) -> float | None:
+    """Raises Wrong for what is no price."""
+    if price is not None and not 0 < price < float("inf"):
+        raise Wrong(f"--price {price}: expected what an hour costs, above 0, such as 3.50")
+    return price
 
 
 def is_current(text: str) -> bool:
@@ -104,7 +123,13 @@ def escape(text: str | None) -> str:
     return escape(text or "")
 
 
-def write_page(folder: Path, output: Path | None, title: str | None) -> Path:
-    from reports import page
+def write_page(
+    folder: Path,
+    output: Path | None,
+    title: str | None,
+    chosen: list[str] | None = None,
+    price: float | None = None,
+) -> Path:
+    from reports import page, profiles
 
-    return page.write(records.read(folder), output, title)
+    return page.write(records.read(folder), output, title, profiles.load(chosen), price)

@@ -14,12 +14,15 @@ from harness import suite as suites
 from harness.commands.common import (
     Device,
     Json,
+    Price,
+    Profiles,
     Python,
     app,
     device_of,
     escape,
     folder_of,
     is_current,
+    price_of,
     print_json,
     table,
     write_page,
@@ -107,15 +110,18 @@ def list_(json_: Json = False, device: Device = None, python: Python = "own") ->
 @app.command()
 def show(
     run: Annotated[str, typer.Argument(help="A run's name or folder; default: the latest.")] = "",
+    profile: Profiles = None,
+    price: Price = None,
     json_: Json = False,
 ) -> None:
     """The verdicts of a run, in the terminal.
 
-    Example: `bakeoff show` · `bakeoff show RUN --json`
+    Example: `bakeoff show` · `bakeoff show RUN --json` · `bakeoff show --profile mine.toml`
     """
-    from reports import terminal, verdicts
+    from reports import profiles, terminal, verdicts
 
-    analysis = verdicts.analyse(records.read(folder_of(run)))
+    chosen, costs = profiles.load(profile), price_of(price)
+    analysis = verdicts.analyse(records.read(folder_of(run)), chosen, costs)
     if json_:
         print_json(asdict(analysis))
     else:
@@ -129,13 +135,15 @@ def report(
         Path | None, typer.Option("--output", "-o", help="Default: reports/html/RUN.html")
     ] = None,
     title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
+    profile: Profiles = None,
+    price: Price = None,
     open_: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
 ) -> None:
     """Write the HTML page of a run: one file, no network needed.
 
-    Example: `bakeoff report --open`
+    Example: `bakeoff report --open` · `bakeoff report --profile prototyping --price 3.50`
     """
-    path = write_page(folder_of(run), output, title)
+    path = write_page(folder_of(run), output, title, profile, price_of(price))
     print(path)
     if open_:
         typer.launch(str(path))

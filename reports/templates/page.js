@@ -67,6 +67,31 @@ function open(hash) {
   if (target?.tagName === "DETAILS") target.open = true;
 }
 
+// A limit on a slider: what each profile chooses there is marked in the table of steps.
+function slides(input) {
+  const table = document.querySelector(`table.steps[data-measure="${input.dataset.measure}"]`);
+  const steps = [...table.querySelectorAll("li")];
+  const ends = steps.map((step) => Math.log(Number(step.dataset.from)));
+  const [low, high] = [Math.min(...ends) - 0.1, Math.max(...ends) + 0.1];
+  const show = () => {
+    const at = Math.exp(low + (high - low) * input.value / input.max);
+    input.closest(".slide").querySelector("output").textContent = told(at, input.dataset.unit);
+    for (const list of table.querySelectorAll("ol")) {
+      const able = [...list.children].filter((step) => Number(step.dataset.from) <= at);
+      for (const step of list.children) step.classList.toggle("on", step === able.at(-1));
+    }
+  };
+  input.closest(".slide").hidden = false;
+  input.addEventListener("input", show);
+  show();
+}
+
+function told(value, unit) {
+  if (unit !== "B") return `${Number(value.toPrecision(2))} ${unit}`;
+  return value >= 1e9 ? `${(value / 1e9).toPrecision(2)} GB` : `${Number((value / 1e6).toPrecision(2))} MB`;
+}
+
+document.querySelectorAll(".slide input").forEach(slides);
 document.querySelectorAll("table.sortable").forEach(sortable);
 addEventListener("hashchange", () => open(location.hash));
 open(location.hash);

@@ -1,0 +1,192 @@
+"""Break-even: compiling costs seconds and saves milliseconds. After how many calls is it won?
+
+A contender that starts in s seconds (from nothing to its first result, with an empty
+cache) and takes c for every further call has spent s + (n - 1) c after n of them. Of two,
+whoever starts later is ahead from n = 1 + (s_b - s_a) / (c_a - c_b) on, or never.
+
+The difference of the calls is replicated: its t-interval is over launches, paired. The
+starts were seen once, and are trusted to the factor of `objectives.MEASURES`; the
+interval of n holds both, each at its worst. Inputs are records, nothing is drawn here.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness import statistics
+from harness.records import Run
+from reports.analysis import Comparison, finite, ranked
+from reports.objectives import MEASURES
+
+GOOD_TO = math.exp(MEASURES["first_result"].allowance or 0.0)
+MOST = 1e9  # calls; what pays only after more is called never
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """`late` starts later than `early` and takes less for a call: when it is ahead, if ever."""
+
+    early: str
+    late: str
+    later_s: float  # by so much it starts later
+    saved_s: float  # by so much a call is shorter; below 0 it is longer
+    calls: float | None  # from so many on `late` is ahead; None: never
+    low: float | None
+    high: float | None  # None: perhaps never
+    cached: float | None  # the same where the compiler's cache is filled; None: never, unknown
+    launches: int
+    screening: bool
+
+
+@dataclass(frozen=True)
+class BreakEven:
+    """One comparison: who is ahead after how many calls."""
+
+    comparison: str
+    batch: int
+    direction: str
+    starts: dict[str, float]  # contender -> seconds to a first result
+    calls: dict[str, float]  # contender -> seconds of a further call
+    ahead: list[tuple[float, str]]  # (from so many calls on, who), ascending
+    baseline: str
+    crossings: list[Crossing]  # every pair, the handovers of `ahead` first
+    sentence: str
+
+    def spent(self, contender: str, calls: float) -> float:
+        return self.starts[contender] + (calls - 1) * self.calls[contender]
+
+    def of(self, early: str, late: str) -> Crossing | None:
+        return next((c for c in self.crossings if (c.early, c.late) == (early, late)), None)
+
+
+def break_even(run: Run, comparisons: list[Comparison]) -> list[BreakEven]:
+    """For every comparison whose starts were measured."""
+    found = [_of(run, comparison) for comparison in comparisons]
+    return [each for each in found if each is not None]
+
+
+def _of(run: Run, comparison: Comparison) -> BreakEven | None:
+    cells = {
+        cell.contender: cell
+        for cell in comparison.cells
+        if cell.contender in ranked(run) and cell.status == "ok" and cell.cold and cell.seconds
+    }
+    if len(cells) < 2:
+        return None
+    groups = [g for g in run.groups if g["comparison"] == comparison.id]
+    names, logs = statistics.launch_log_times(groups, comparison.id, comparison.by)
+    seconds = {name: np.exp(logs[:, names.index(name)]) for name in cells}
+    starts = {name: (cell.cold or {})["total"] for name, cell in cells.items()}
+    cached = {name: (cell.warm or cell.cold or {})["total"] for name, cell in cells.items()}
+    calls = {name: float(np.nanmean(values)) for name, values in seconds.items()}
+    ahead = _ahead(starts, calls)
+    crossings = [
+        _crossing(run, comparison.id, early, late, starts, cached, seconds)
+        for early in sorted(cells, key=lambda n: starts[n])
+        for late in sorted(cells, key=lambda n: starts[n])
+        if (starts[early], early) < (starts[late], late)
+    ]
+    handovers = [(a, b) for (_, a), (_, b) in itertools.pairwise(ahead)]
+    crossings.sort(key=lambda c: (c.early, c.late) not in handovers)
+    found = BreakEven(
+        comparison=comparison.id,
+        batch=comparison.batch,
+        direction=comparison.direction,
+        starts=starts,
+        calls=calls,
+        ahead=ahead,
+        baseline=ahead[-2][1] if len(ahead) > 1 else ahead[-1][1],
+        crossings=crossings,
+        sentence="",
+    )
+    return BreakEven(**{**found.__dict__, "sentence": _sentence(found)})
+
+
+def _ahead(starts: dict[str, float], calls: dict[str, float]) -> list[tuple[float, str]]:
+    """Who has spent least after 1, 2, ... calls: the lower envelope of straight lines."""
+    now = min(starts, key=lambda n: (starts[n], calls[n], n))
+    found = [(1.0, now)]
+    while True:
+        place = found[-1][0]
+        later = [
+            (1 + (starts[n] - starts[now]) / (calls[now] - calls[n]), calls[n], n)
+            for n in starts
+            if calls[n] < calls[now]
+        ]
+        later = [each for each in later if place <= each[0] <= MOST]
+        if not later:
+            return found
+        place, _, now = min(later)
+        found = [*(each for each in found if each[0] < place), (place, now)]
+
+
+def _crossing(
+    run: Run,
+    comparison: str,
+    early: str,
+    late: str,
+    starts: dict[str, float],
+    cached: dict[str, float],
+    seconds: dict[str, np.ndarray],
+) -> Crossing:
+    """The pair's break-even, with an interval: the calls' over launches, the starts' at worst."""
+    differences = seconds[early] - seconds[late]
+    differences = differences[np.isfinite(differences)]
+    count = len(differences)
+    settled = any(run.settled(comparison, name) for name in (early, late))
+    few = count < statistics.LEAST_LAUNCHES
+    confidence = statistics.LOOK_CONFIDENCE if settled and few else 0.95
+    low, high = statistics.t_interval(differences, confidence)
+    saved = float(np.mean(differences)) if count else math.nan
+    later = starts[late] - starts[early]
+    least = max(0.0, starts[late] / GOOD_TO - starts[early] * GOOD_TO)
+    most = starts[late] * GOOD_TO - starts[early] / GOOD_TO
+    return Crossing(
+        early=early,
+        late=late,
+        later_s=later,
+        saved_s=saved,
+        calls=_from(later, saved),
+        low=_from(least, high),
+        high=_from(most, low),
+        cached=_from(max(0.0, cached[late] - cached[early]), saved),
+        launches=count,
+        screening=few and not (settled and count >= statistics.LEAST_SETTLED),
+    )
+
+
+def _from(later: float, saved: float) -> float | None:
+    """1 + later / saved; None where that is never."""
+    if not saved > 0:
+        return None
+    calls = 1 + later / saved
+    return finite(calls) if calls <= MOST else None
+
+
+def _sentence(found: BreakEven) -> str:
+    """What the picture shows, for a person who reads nothing else."""
+    what = "steps" if found.direction == "train" else "calls"
+    first = found.ahead[0][1]
+    if len(found.ahead) == 1:
+        return (
+            f"{first} starts first and is never overtaken: no other both starts and "
+            f"calls fast enough to catch up."
+        )
+    parts = [f"{first} is ahead at first"]
+    for (_, early), (place, late) in zip(found.ahead, found.ahead[1:], strict=False):
+        pair = found.of(early, late)
+        text = f"{late} from {count(place)} {what} on"
+        if pair is not None:
+            high = count(pair.high) if pair.high else "never"
+            text += f" ({count(pair.low or 1.0)} to {high})"
+            text += ", a screening" if pair.screening else ""
+        parts.append(text)
+    return ", ".join(parts[:-1]) + (", then " if len(parts) > 2 else "; ") + parts[-1] + "."
+
+
+def count(calls: float) -> str:
+    """A number of calls as a person says it: two figures."""
+    rounded = float(f"{calls:.2g}") if calls >= 10 else math.ceil(calls)
+    return f"{rounded:,.0f}"

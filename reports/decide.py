@@ -1,0 +1,224 @@
+"""Who is to be chosen, given what is wanted and what was measured: pure, without records.
+
+The score of a against b is the weighted sum of the log ratios of all objectives, that is
+the log of a weighted geometric mean of ratios: a weighted product (P. W. Bridgman,
+Dimensional Analysis, 1922; D. W. Miller and M. K. Starr, Executive Decisions and
+Operations Research, 1960). It asks for no common unit and for no normalisation: seconds
+or milliseconds, a machine twice as fast, one contender more or less change no comparison
+of two. Below 0, a is the better one.
+
+How sure it is. Objectives that are replicated (times) are scored launch by launch, so
+the interval is a t-interval over launches that hold all of them. What was seen once (a
+start, a peak of memory) has no interval. It is granted an *allowance*, the factor to
+which one observation is good, and the interval is widened by all allowances at their
+worst. What is then beyond the margin is not beyond it by the luck of one start.
+
+Rules, in this order: whoever failed or misses what an objective needs is out; so is who
+breaks a limit; the choice is who beats all others beyond the margin; else there is a tie,
+where that is shown; else nobody is chosen. Who is no better than another in anything, and
+worse in something, leads nothing.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from harness import statistics
+
+ONCE = 0  # the key, instead of a launch, of what was seen once
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Aspect:
+    """One objective, as measured. Of everything less is better."""
+
+    measure: str
+    of: str | None
+    weight: float
+    # (a, b) -> ln of a over b, by launch; by ONCE where it was seen once
+    logs: Mapping[Pair, Mapping[int, float]]
+    # contender -> what a person reads (seconds, bytes): the worst of its comparisons
+    values: Mapping[str, float] = field(default_factory=dict)
+    allowance: float | None = None  # None: replicated; else ln of what one look is good to
+    at_most: float | None = None
+    enough: float | None = None
+    comparisons: tuple[str, ...] = ()
+
+    @property
+    def once(self) -> bool:
+        return self.allowance is not None
+
+    def mean(self, a: str, b: str) -> float:
+        """ln of a over b, over the launches there are; NaN where they never met."""
+        logs = list(self.logs.get((a, b), {}).values())
+        return float(np.mean(logs)) if logs else math.nan
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the evidence says; `pairs[a, b]` is on a."""
+
+    order: list[str]
+    leader: str | None
+    choice: str | None
+    tied: list[str]  # the leader first; empty where there is a choice, or no tie
+    runner_up: str | None
+    pairs: dict[Pair, statistics.Comparison]
+
+    @property
+    def best(self) -> statistics.Comparison | None:
+        """The leader against the runner-up."""
+        return self.pairs.get((self.leader or "", self.runner_up or ""))
+
+
+def decide(
+    aspects: Sequence[Aspect],
+    names: Iterable[str],
+    modal: Iterable[Pair] = (),
+    settled: Iterable[str] = (),
+    busy: bool = False,
+) -> Decision:
+    """The choice among contenders of whom every aspect is known.
+
+    modal: pairs whose launches fall into modes that overlap. settled: who left early
+    somewhere, being far behind. busy: on a machine too busy to name a winner on.
+    """
+    names, aspects = sorted(names), aligned(aspects)
+    modes, early = set(modal), set(settled)
+    pairs = {
+        (a, b): _pair(aspects, a, b, (a, b) in modes or (b, a) in modes, bool({a, b} & early))
+        for a in names
+        for b in names
+        if a != b
+    }
+    if busy:
+        pairs = {pair: _screened(found) for pair, found in pairs.items()}
+    return among(aspects, names, pairs)
+
+
+def aligned(aspects: Sequence[Aspect]) -> list[Aspect]:
+    """What is replicated and weighed, cut to the launches that hold all of it, pair by pair.
+
+    Then the mean score is the weighted sum of the means, and a score that is linear in the
+    weights puts nobody before whom all objectives put behind.
+    """
+    replicated = [each for each in aspects if each.weight > 0 and not each.once]
+
+    def cut(aspect: Aspect) -> Aspect:
+        if aspect not in replicated or len(replicated) == 1:
+            return aspect
+        logs = {}
+        for pair, of in aspect.logs.items():
+            shared = set.intersection(*(set(each.logs.get(pair, {})) for each in replicated))
+            logs[pair] = {launch: of[launch] for launch in sorted(shared)}
+        return replace(aspect, logs=logs)
+
+    return [cut(each) for each in aspects]
+
+
+def among(
+    aspects: Sequence[Aspect], names: Iterable[str], pairs: dict[Pair, statistics.Comparison]
+) -> Decision:
+    """The choice among some of those who were compared."""
+    order = ranking(aspects, names)
+    verdicts = {pair: found.verdict for pair, found in pairs.items()}
+    choice = statistics.winner(verdicts, order)
+    order = [*([choice] if choice else []), *(name for name in order if name != choice)]
+    leader = order[0] if order else None
+    others = order[1:]
+    tied = [b for b in others if verdicts[leader or "", b] == "tie"]
+    return Decision(
+        order=order,
+        leader=leader,
+        choice=choice,
+        tied=[leader, *tied] if leader and tied and not choice else [],
+        runner_up=min(others, key=lambda b: _rival(pairs[b, leader or ""]), default=None),
+        pairs=pairs,
+    )
+
+
+def _rival(pair: statistics.Comparison) -> float:
+    """The smallest is the runner-up: by the lower bound of its score over the leader's.
+
+    Whoever left early has a wider interval (99.9%), which makes it no nearer; but it left
+    for its times, and may be near by what else is wanted: so its ratio itself counts.
+    """
+    return pair.ratio if pair.confidence > 0.95 else pair.low or pair.ratio
+
+
+def ranking(aspects: Sequence[Aspect], names: Iterable[str]) -> list[str]:
+    """By the mean score against all others; the first is dominated by nobody."""
+    names = sorted(names)
+    means = {(a, b): _mean(aspects, a, b) for a in names for b in names if a != b}
+    order = sorted(names, key=lambda a: sum(means[a, b] for b in names if b != a))
+    beaten = {b for b in names if any(dominates(aspects, a, b) for a in names if a != b)}
+    first = next((name for name in order if name not in beaten), None)
+    return sorted(order, key=lambda name: name != first)
+
+
+def dominates(aspects: Sequence[Aspect], a: str, b: str) -> bool:
+    """Whether a is worse than b in nothing, and better in something that is wanted."""
+    means = [each.mean(a, b) for each in aspects if each.weight > 0]
+    return all(mean <= 0 for mean in means) and any(mean < 0 for mean in means)
+
+
+def score(aspects: Sequence[Aspect], a: str, b: str) -> np.ndarray:
+    """The log of a's score over b's in every launch that holds all that is replicated."""
+    wanted = [each for each in aspects if each.weight > 0]
+    logs = [{k: v * x.weight for k, v in x.logs.get((a, b), {}).items()} for x in wanted]
+    fixed = sum(found.get(ONCE, math.nan) for x, found in zip(wanted, logs, strict=True) if x.once)
+    launches = [found for x, found in zip(wanted, logs, strict=True) if not x.once]
+    shared = statistics.shared_launches(launches)  # their mean; the sum is wanted
+    return shared * len(launches) + fixed
+
+
+def allowance(aspects: Iterable[Aspect]) -> float:
+    """By how much what was seen once may move a score, all of it at its worst."""
+    return sum(each.weight * (each.allowance or 0.0) for each in aspects)
+
+
+def _pair(
+    aspects: Sequence[Aspect], a: str, b: str, modal: bool, settled: bool
+) -> statistics.Comparison:
+    """With no launch in which they met there is a ratio of what was seen once, or none.
+
+    Modes leave open who is better only where they reach to the other side of the margin:
+    not where every launch, one in the slowest mode too, says the same.
+    """
+    logs, doubt = score(aspects, a, b), allowance(aspects)
+    reach = statistics.MARGIN + doubt
+    alike = len(logs) > 0 and (logs.max() < -reach or logs.min() > reach)
+    found = statistics.compare(logs, modal and not alike, settled=settled, allowance=doubt)
+    if found.launches:
+        return found
+    return statistics.Comparison(**{**found.__dict__, "ratio": math.exp(_mean(aspects, a, b))})
+
+
+def _mean(aspects: Sequence[Aspect], a: str, b: str) -> float:
+    logs = score(aspects, a, b)
+    if len(logs):
+        return float(np.mean(logs))
+    return sum(each.weight * each.mean(a, b) for each in aspects if each.weight > 0)
+
+
+def _screened(found: statistics.Comparison) -> statistics.Comparison:
+    return statistics.Comparison(**{**found.__dict__, "verdict": "screening"})
+
+
+def apart(aspects: Sequence[Aspect], names: Iterable[str]) -> list[str]:
+    """Contenders that share no launch with the one that shares most: there is no ratio to it."""
+    names = sorted(names)
+    replicated = [x for x in aspects if not x.once and x.weight > 0]
+    if not replicated or len(names) < 2:
+        return []
+    shared = {
+        (a, b): len(set.intersection(*(set(x.logs.get((a, b), {})) for x in replicated)))
+        for a in names
+        for b in names
+        if a != b
+    }
+    most = max(names, key=lambda a: sum(shared[a, b] for b in names if b != a))
+    return [name for name in names if name != most and not shared[name, most]]

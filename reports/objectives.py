@@ -1,0 +1,221 @@
+"""What can be wanted, and what the records hold of it: objectives into evidence.
+
+Times are replicated over launches and come as log ratios, launch by launch. A start, a
+peak of memory, a size were seen once; `allowance` is how far such a look is trusted:
+
+* first_result, 30%: the time to import one framework, taken in five fresh processes of the
+  published run (quick-2core), differed by up to 29% (JAX, 0.24 to 0.31 s).
+* peak_memory, 5%: memory after an import, in the same processes, was equal to 1%.
+* installed_size, 0: files are counted, not sampled.
+
+Nobody is ruled out for what was not measured. Where one of those who failed nothing lacks
+a figure, the objective is left out for all, and the recommendation says so; but where the
+figure has a hard limit, who is not known to keep it is out.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from harness import statistics, uses
+from harness.records import Run
+from reports import words
+from reports.analysis import Cell, Comparison, ranked
+from reports.cells import P99_CALLS
+from reports.decide import ONCE, Aspect
+from reports.profiles import Objective
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How one thing that can be wanted is called, told, and trusted."""
+
+    title: str
+    tell: Callable[[float], str]
+    allowance: float | None = None  # None: replicated over launches
+    absent: str = "it was not measured in this run"
+
+
+def _rate(seconds: float) -> str:
+    return words.rate(1 / seconds)
+
+
+MEASURES = {
+    "throughput": Measure("throughput", _rate),
+    "latency": Measure("latency", words.seconds),
+    "latency_p99": Measure(
+        "latency, p99", words.seconds, absent=f"it takes {P99_CALLS} calls a launch"
+    ),
+    "first_result": Measure("time to first result", words.seconds, math.log(1.3)),
+    "peak_memory": Measure("peak memory", words.size, math.log(1.05)),
+    "energy": Measure("energy of an item", lambda joules: f"{joules:.3g} J"),
+    "installed_size": Measure("size of the installation", words.size, 0.0),
+    "cost": Measure(
+        "cost of a million", lambda money: f"{money:.3g}", absent="no price was given: --price"
+    ),
+}
+EXTRAS = ("first_result", "peak_memory", "installed_size")  # told for every profile
+
+
+class Evidence:
+    """A run's figures, by objective. What has been paired once is kept for the next profile."""
+
+    def __init__(self, run: Run, price: float | None = None):
+        self.run = run
+        self.price = price
+        self.names = ranked(run)
+        self._paired: dict[tuple[str, ...], dict[int, float]] = {}
+
+    def failures(self, objectives: Iterable[tuple[Objective, list[Comparison]]]) -> dict[str, str]:
+        """contender -> why it is out: it failed, or does not take part, where it is needed."""
+        found: dict[str, str] = {}
+        for objective, comparisons in objectives:
+            for comparison in comparisons if objective.measure != "installed_size" else ():
+                there = {cell.contender: cell for cell in comparison.cells}
+                for name in self.names:
+                    cell = there.get(name)
+                    if cell is None:
+                        found.setdefault(name, f"not entered in {comparison.id}")
+                    elif cell.status != "ok":
+                        why = f": {cell.reason}" if cell.reason else ""
+                        found.setdefault(name, f"{cell.status} in {comparison.id}{why}")
+        return found
+
+    def aspect(
+        self, objective: Objective, comparisons: list[Comparison], names: list[str]
+    ) -> tuple[Aspect | None, list[str]]:
+        """The evidence, and who of these lacks it; None where all do."""
+        measure = objective.measure
+        used = [
+            c
+            for c in comparisons
+            if any(self._value(measure, c, name) is not None for name in names)
+        ]
+        lacking = [n for n in names if any(self._value(measure, c, n) is None for c in used)]
+        known = [name for name in names if name not in lacking]
+        if not used or not known:
+            return None, names
+        values = {n: max(self._value(measure, c, n) or 0.0 for c in used) for n in known}
+        least = objective.enough
+        logs = {
+            (a, b): self._logs(measure, used, a, b, least) for a in known for b in known if a != b
+        }
+        made = Aspect(
+            measure=measure,
+            of=objective.of,
+            weight=objective.weight,
+            logs=logs,
+            values=values,
+            allowance=MEASURES[measure].allowance,
+            at_most=objective.at_most,
+            enough=objective.enough,
+            comparisons=tuple(c.id for c in used) if measure != "installed_size" else (),
+        )
+        return made, lacking
+
+    def _logs(
+        self,
+        measure: str,
+        comparisons: list[Comparison],
+        a: str,
+        b: str,
+        enough: float | None,
+    ) -> dict[int, float]:
+        """ln of a over b: the mean over comparisons, in each launch that holds them all.
+
+        enough: what was seen once and is less than this is taken for as much.
+        """
+        if MEASURES[measure].allowance is not None:
+            least = enough or 0.0
+            pairs = [
+                [max(self._value(measure, c, name) or 1.0, least) for name in (a, b)]
+                for c in comparisons
+            ]
+            return {ONCE: float(np.mean([math.log(x / y) for x, y in pairs]))}
+        found = [self._pair(measure, c.id, a, b) for c in comparisons]
+        launches = sorted(set.intersection(*(set(one) for one in found)))
+        means = statistics.shared_launches(found)
+        return dict(zip(launches, (float(mean) for mean in means), strict=True))
+
+    def _pair(self, measure: str, comparison: str, a: str, b: str) -> dict[int, float]:
+        if b < a:
+            return {k: -v for k, v in self._pair(measure, comparison, b, a).items()}
+        key = (measure, comparison, a, b)
+        if key not in self._paired:
+            groups = self.run.groups
+            if measure in ("latency", "throughput", "cost"):
+                by = "latency" if measure == "latency" else "throughput"
+                found = statistics.launch_log_ratios(groups, comparison, a, b, by)
+            else:
+                ours, theirs = (self._launches(measure, comparison, name) for name in (a, b))
+                found = {k: math.log(ours[k] / theirs[k]) for k in ours if k in theirs}
+            self._paired[key] = found
+        return self._paired[key]
+
+    def _launches(self, measure: str, comparison: str, name: str) -> dict[int, float]:
+        """A figure of all the turns of a launch together; none where too little was seen."""
+        found = {}
+        for group in self.run.groups:
+            turns = group["turns"].get(name) if group["comparison"] == comparison else None
+            figure = FIGURES[measure](turns) if turns else None
+            if figure is not None:
+                found[group["launch"]] = figure
+        return found
+
+    def _value(self, measure: str, comparison: Comparison, name: str) -> float | None:
+        """What a person reads, of one contender in one comparison; None: not known."""
+        cell = next((c for c in comparison.cells if c.contender == name), None)
+        if cell is None or cell.status != "ok":
+            return None
+        if measure in FIGURES:
+            launches = self._launches(measure, comparison.id, name)
+            return float(np.median([*launches.values()])) if launches else None
+        if measure == "installed_size":
+            seen = self.run.environment.get("contenders", {}).get(name.partition("#")[0]) or {}
+            return (seen.get("environment") or {}).get("installed_bytes") or None
+        if measure == "cost":
+            cost = VALUES["throughput"](cell)
+            return cost * self.price / 3600 * 1e6 if cost and self.price else None
+        return VALUES[measure](cell)
+
+
+def _memory(cell: Cell) -> float | None:
+    """The device's own, where it has its own; else what the process took at its peak."""
+    memory = cell.memory or {}
+    return memory.get("allocated") or memory.get("peak_rss_bytes") or None
+
+
+VALUES: dict[str, Callable[[Cell], float | None]] = {
+    "throughput": lambda cell: 1 / cell.throughput if cell.throughput else None,
+    "latency": lambda cell: (cell.latency or {}).get("p25"),
+    "first_result": lambda cell: (cell.cold or {}).get("total"),
+    "peak_memory": _memory,
+}
+
+
+def _p99(turns: list[dict[str, Any]]) -> float | None:
+    calls = np.concatenate([turn["calls"][turn["dropped"] :] for turn in turns]) * 1e-9
+    return float(np.quantile(calls, 0.99)) if len(calls) >= P99_CALLS else None
+
+
+def _energy(turns: list[dict[str, Any]]) -> float | None:
+    """Joules of a call; only where every turn has its own."""
+    joules = [turn.get("energy_j") for turn in turns]
+    calls = sum(len(turn["calls"]) - turn["dropped"] for turn in turns)
+    known = [value for value in joules if value]
+    return sum(known) / calls if len(known) == len(turns) and calls else None
+
+
+FIGURES: dict[str, Callable[[list[dict[str, Any]]], float | None]] = {
+    "latency_p99": _p99,
+    "energy": _energy,
+}
+
+
+def comparisons_of(of: str | None, comparisons: list[Comparison]) -> list[Comparison]:
+    """Those of a use; with no use named, those of any."""
+    belongs = [uses.USES[of]] if of else list(uses.USES.values())
+    return [c for c in comparisons if any(each(c) for each in belongs)]

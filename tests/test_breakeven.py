@@ -1,0 +1,83 @@
+"""Claims about break-even: who is ahead after how many calls, on runs whose truth is known."""
+
+import math
+import random
+from pathlib import Path
+
+import pytest
+
+from harness import records
+from reports import breakeven
+from reports.breakeven import BreakEven
+from reports.verdicts import analyse
+from tests.synthetic import write_run
+from tests.test_profiles import edit_cells
+
+NET = ("resnet18", "convnet", 4, 112, "train", True)
+
+
+def made(
+    folder: Path, starts: dict[str, float], speeds: dict[str, float], **more: int
+) -> BreakEven:
+    """One comparison of calls of 10 ms times `speeds`, begun after `starts` seconds."""
+    write_run(folder, speeds, workloads=[NET], **more)  # type: ignore[arg-type]
+    for name, total in starts.items():
+        edit_cells(folder, name, seconds={"total": total})
+    [found] = analyse(records.read(folder)).breakeven
+    return found
+
+
+def test_a_later_start_pays_after_what_it_costs_over_what_it_saves(tmp_path: Path) -> None:
+    found = made(tmp_path, {"eager": 1.0, "compiled": 21.0}, {"eager": 1.0, "compiled": 0.5})
+    [pair] = found.crossings
+    assert (pair.early, pair.late) == ("eager", "compiled")
+    assert pair.calls == pytest.approx(1 + 20 / 0.005, rel=0.03)
+    assert pair.low is not None and pair.high is not None
+    assert pair.low < pair.calls < pair.high
+    assert pair.high / pair.low < 2  # 30% of a start, and little of the calls
+    assert [name for _, name in found.ahead] == ["eager", "compiled"]
+    assert found.baseline == "eager"
+    assert "compiled from 4,000 steps on" in found.sentence.replace("3,900", "4,000")
+
+
+def test_what_starts_later_and_calls_slower_never_pays(tmp_path: Path) -> None:
+    found = made(tmp_path, {"quick": 1.0, "late": 5.0}, {"quick": 1.0, "late": 1.5})
+    [pair] = found.crossings
+    assert pair.calls is None and pair.high is None
+    assert found.ahead == [(1.0, "quick")]
+    assert "never overtaken" in found.sentence
+
+
+def test_a_saving_within_the_noise_may_never_pay(tmp_path: Path) -> None:
+    found = made(tmp_path, {"a": 1.0, "b": 9.0}, {"a": 1.0, "b": 0.999})
+    [pair] = found.crossings
+    assert pair.high is None
+
+
+def test_few_launches_are_a_screening(tmp_path: Path) -> None:
+    starts, speeds = {"a": 1.0, "b": 9.0}, {"a": 1.0, "b": 0.5}
+    assert made(tmp_path / "few", starts, speeds, launches=3).crossings[0].screening
+    assert not made(tmp_path / "six", starts, speeds, launches=6).crossings[0].screening
+
+
+def test_without_a_cold_start_there_is_no_break_even(tmp_path: Path) -> None:
+    write_run(tmp_path, workloads=[(*NET[:5], False)])
+    assert analyse(records.read(tmp_path)).breakeven == []
+
+
+def test_whoever_is_said_to_be_ahead_has_spent_least() -> None:
+    """The handovers against a plain search, on random contenders."""
+    for seed in range(200):
+        luck = random.Random(seed)
+        names = [f"c{i}" for i in range(luck.randint(1, 7))]
+        starts = {n: math.exp(luck.gauss(1, 1.5)) for n in names}
+        calls = {n: math.exp(luck.gauss(-4, 1.0)) for n in names}
+        ahead = breakeven._ahead(starts, calls)
+        assert [place for place, _ in ahead] == sorted(place for place, _ in ahead)
+        for _ in range(20):
+            n = math.exp(luck.uniform(0, math.log(1e6)))
+            least = min(names, key=lambda c: starts[c] + (n - 1) * calls[c])
+            told = [name for place, name in ahead if place <= n][-1]
+            assert starts[told] + (n - 1) * calls[told] == pytest.approx(
+                starts[least] + (n - 1) * calls[least], rel=1e-9
+            )

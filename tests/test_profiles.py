@@ -1,0 +1,254 @@
+"""Claims about profiles: what can be written in one, and what is then recommended."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import records, uses
+from harness.errors import Wrong
+from reports import objectives, profiles
+from reports.recommend import Recommendation
+from reports.verdicts import analyse
+from tests.synthetic import EVERYONE, edit_groups, write_run
+
+GOOD = '[[objective]]\nmeasure = "latency"\nweight = 1\n'
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "mine.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def asked(folder: Path, text: str, price: float | None = None) -> Recommendation:
+    """What a run in that folder recommends for a profile of one's own."""
+    chosen = profiles.load([written(folder, f'title = "Mine"\n{text}')])
+    [found] = analyse(records.read(folder), chosen, price).recommendations
+    return found
+
+
+def edit_cells(folder: Path, contender: str, **changes: Any) -> None:
+    """Rewrites what one contender's cold cells say."""
+    [path] = folder.glob("records-*.jsonl")
+    found = [json.loads(line) for line in path.read_text().splitlines()]
+    for record in found:
+        if record["kind"] == "cell" and record["contender"] == contender:
+            for key, value in changes.items():
+                record[key] = {**record[key], **value}
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in found))
+
+
+def test_every_profile_that_comes_along_is_read_and_in_the_order_of_the_page() -> None:
+    found = profiles.load()
+    assert [each.name for each in found] == list(profiles.ORDER)
+    for each in found:
+        assert sum(objective.weight for objective in each.objectives) == pytest.approx(1)
+        assert each.title and each.summary
+        assert {o.of for o in each.objectives} <= {None, *uses.USES}
+    assert set(objectives.MEASURES) == set(profiles.FITTING)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ["title"]),
+        ('title = "x"', ["objective"]),
+        ('title = "x"\n' + GOOD + "wait = 3", ["wait", "measure", "weight", "at_most"]),
+        ('titel = "x"\n' + GOOD, ["titel", "title"]),
+        ('title = "x"\n' + GOOD.replace("1", "-1"), ["weight", ">= 0"]),
+        ('title = "x"\n' + GOOD.replace("1", "nan"), ["weight"]),
+        ('title = "x"\n' + GOOD.replace("1", "inf"), ["weighs nothing"]),
+        ('title = "x"\n' + GOOD.replace("1", "0"), ["weighs nothing", "above 0"]),
+        (
+            'title = "x"\n' + GOOD.replace("latency", "speed"),
+            ["speed", "throughput", "peak_memory"],
+        ),
+        ('title = "x"\n' + GOOD + 'of = "fun"', ["'fun'", "'training'"]),
+        ('title = "x"\n' + GOOD + 'at_most = "5 MB"', ["5 MB", "latency", "ms"]),
+        ('title = "x"\n' + GOOD + "at_most = -1", ["-1"]),
+        ('title = "x"\n' + GOOD + GOOD, ["twice", "'latency'"]),
+        ('title = "x"\ndevice = "tpu"\n' + GOOD, ["tpu"]),
+        ("title = ", ["is not TOML"]),
+        ('title = "x"\n' + GOOD + 'enough = "5 ms"', ["enough", "first_result", "latency"]),
+    ],
+)
+def test_a_wrong_profile_is_one_line_that_names_what_is_wrong(
+    tmp_path: Path, text: str, words: list[str]
+) -> None:
+    with pytest.raises(Wrong) as wrong:
+        profiles.load([written(tmp_path, text)])
+    for word in words:
+        assert word in str(wrong.value)
+    assert "\n" not in str(wrong.value)
+
+
+def test_a_profile_that_is_not_there_is_told_which_there_are(tmp_path: Path) -> None:
+    with pytest.raises(Wrong, match=r"unknown profile 'trainin'.*large-scale-training"):
+        profiles.load(["trainin"])
+    with pytest.raises(Wrong, match="cannot be read"):
+        profiles.load([str(tmp_path / "gone.toml")])
+
+
+def test_a_limit_may_have_a_unit(tmp_path: Path) -> None:
+    text = 'title = "x"\n' + GOOD + 'at_most = "5 ms"\n'
+    text += '[[objective]]\nmeasure = "peak_memory"\nweight = 0\nat_most = "1.5 GB"\n'
+    [found] = profiles.load([written(tmp_path, text)])
+    assert [o.at_most for o in found.objectives] == [0.005, 1.5e9]
+
+
+# --- what is recommended ------------------------------------------------------------------------
+
+TRAINING = '[[objective]]\nmeasure = "throughput"\nof = "training"\nweight = 1\n'
+START = '[[objective]]\nmeasure = "first_result"\nof = "training"\n'
+
+
+def test_a_limit_rules_out_the_fastest_and_says_so(tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+    edit_cells(folder, "torch:compile", seconds={"total": 40.0})
+    free = asked(folder, TRAINING)
+    assert free.choice == "torch:compile"
+    bound = asked(folder, TRAINING + START + 'weight = 0\nat_most = "5 s"\n')
+    assert bound.choice != "torch:compile"
+    [out] = [row["why"] for row in bound.incomplete if row["contender"] == "torch:compile"]
+    assert "40 s" in out and "at most 5 s" in out
+    [steps] = [limit.steps for limit in free.limits if limit.measure == "first_result"]
+    assert [(s.low, s.leader) for s in steps[1:]] == [
+        (pytest.approx(4.0), bound.ranking[0]["contender"]),
+        (pytest.approx(40.0), "torch:compile"),
+    ]
+
+
+def test_a_weight_on_the_start_changes_the_choice_and_the_flip_is_told_beforehand(
+    tmp_path: Path,
+) -> None:
+    folder = write_run(tmp_path, {"torch": 1.0, "slow-start": 0.5})
+    edit_cells(folder, "slow-start", seconds={"total": 64.0})  # 16 times the other's 4 s
+    free = asked(folder, TRAINING)
+    assert free.choice == "slow-start"
+    # 0.5^(1-w) 16^w = 1 at w = 1/5
+    assert "torch leads once time to first result weighs more than 20% (now 0%)" in free.flips
+    assert asked(folder, TRAINING + START + "weight = 0.11\n").choice == "slow-start"
+    assert asked(folder, TRAINING + START + "weight = 0.22\n").choice is None  # 30% of a look
+    assert asked(folder, TRAINING + START + "weight = 1\n").choice == "torch"
+
+
+def test_less_than_enough_is_no_better(tmp_path: Path) -> None:
+    """4 s against 0.2 s of a start decides, unless nobody would notice."""
+    folder = write_run(tmp_path, {"torch": 1.0, "numpy": 3.0})
+    edit_cells(folder, "numpy", seconds={"total": 0.2})
+    assert asked(folder, TRAINING + START + "weight = 1\n").choice == "numpy"
+    assert asked(folder, TRAINING + START + 'weight = 1\nenough = "5 s"\n').choice == "torch"
+
+
+@pytest.mark.parametrize("name", profiles.ORDER)
+@pytest.mark.parametrize("status", ["wrong", "crash", "oom", "timeout", "unsupported"])
+def test_who_failed_what_a_profile_needs_does_not_win_it(
+    tmp_path: Path, name: str, status: str
+) -> None:
+    failures = {("resnet18", "torch:compile"): (status, "it did")}
+    folder = write_run(tmp_path, failures=failures)
+    [found] = analyse(records.read(folder), profiles.load([name])).recommendations
+    needs_it = any("resnet18" in id_ for id_ in found.comparisons)
+    if needs_it:
+        assert found.choice != "torch:compile" and "torch:compile" not in found.tied
+        assert [row["contender"] for row in found.incomplete] == ["torch:compile"]
+    else:
+        assert name == "batch-inference" and found.choice == "torch:compile"
+
+
+def test_what_was_not_measured_is_said_and_counts_against_nobody(tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+    found = asked(folder, TRAINING + '[[objective]]\nmeasure = "energy"\nweight = 0.5\n')
+    assert found.choice == "torch:compile"
+    assert any("energy" in text and "33%" in text for text in found.unknown)
+    most = asked(folder, TRAINING + '[[objective]]\nmeasure = "energy"\nweight = 9\n')
+    assert most.choice is None
+    assert "90% of what is weighed was not measured" in most.sentence
+
+
+def test_energy_counts_where_turns_have_it(tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+
+    def metered(group: dict[str, Any]) -> bool:
+        for name, turns in group["turns"].items():
+            for turn in turns:
+                turn["energy_j"] = 60.0 if name == "torch:compile" else 6.0
+        return True
+
+    edit_groups(folder, metered)
+    wish = '[[objective]]\nmeasure = "energy"\nof = "training"\nweight = 1\n'
+    found = asked(folder, wish)
+    assert found.choice is None and "torch:compile" not in found.tied
+    told = found.objectives[0]["told"]
+    assert told["torch"] == "1 J" and told["torch:compile"] == "10 J"  # six kept calls a turn
+
+
+def test_the_size_of_an_installation_counts_where_it_is_known_of_all(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, {"torch": 1.0, "jax": 1.0})
+    wish = '[[objective]]\nmeasure = "installed_size"\nweight = 1\n' + TRAINING
+    assert sum("size of the installation" in text for text in asked(folder, wish).unknown) == 1
+    path = folder / "environment.json"
+    seen = json.loads(path.read_text())
+    for name, size in (("torch", 9 * 10**8), ("jax", 3 * 10**8)):
+        seen["contenders"][name]["environment"] = {"installed_bytes": size}
+    path.write_text(json.dumps(seen))
+    found = asked(folder, wish)
+    assert found.choice == "jax"
+    assert found.ratio == pytest.approx(3**-0.5, rel=0.02)
+    assert found.once == 0  # a size is counted, not sampled
+
+
+def test_a_price_gives_what_a_million_costs_and_changes_no_choice(tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+    wish = TRAINING.replace("throughput", "cost")
+    assert any("--price" in text for text in asked(folder, TRAINING + wish).unknown)
+    found = asked(folder, wish, price=3.6)
+    assert found.choice == "torch:compile"
+    [row] = [each for each in found.objectives if each["measure"] == "cost"]
+    # 10 ms a call of 4 images at 0.001 a second: 2.5 for a million
+    assert row["values"]["torch"] == pytest.approx(2.5, rel=0.02)
+    plain = asked(folder, TRAINING, price=3.6)
+    assert (plain.choice, plain.ratio) == (found.choice, pytest.approx(found.ratio))
+    assert any(each["measure"] == "cost" for each in plain.objectives)
+
+
+def test_only_the_workloads_that_are_named_count(tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+    found = asked(folder, 'workloads = ["resnet20"]\n' + GOOD)
+    assert found.comparisons == ["resnet20/b32/infer/float32/cpu"]
+
+
+def test_a_workload_that_decides_alone_is_named_among_what_flips_it(tmp_path: Path) -> None:
+    """torch:compile wins by one net; without it, torch leads."""
+    nets = [
+        ("resnet20", "convnet", 32, None, "infer", False),
+        ("alexnet", "convnet", 32, None, "infer", False),
+    ]
+    folder = write_run(tmp_path, {"torch": 1.0, "torch:compile": 0.6}, workloads=nets)
+
+    def slow(group: dict[str, Any]) -> bool:
+        if group["comparison"].startswith("alexnet"):
+            for turn in group["turns"]["torch:compile"]:
+                turn["calls"] = [2 * ns for ns in turn["calls"]]
+                turn["total_ns"] *= 2
+        return True
+
+    edit_groups(folder, slow)
+    found = asked(folder, GOOD.replace("latency", "throughput") + 'of = "throughput"\n')
+    assert found.choice == "torch:compile"
+    alexnet, resnet20 = (f"{net}/b32/infer/float32/cpu" for net in ("alexnet", "resnet20"))
+    assert f"torch leads on {alexnet} alone" in found.flips
+    assert f"torch leads without {resnet20}" in found.flips
+    assert not any(f"on {resnet20} alone" in flip for flip in found.flips)
+
+
+def test_what_profiles_say_goes_into_json(tmp_path: Path) -> None:
+    for launches in (0, 1, 6):
+        folder = write_run(tmp_path / str(launches), EVERYONE, launches=launches)
+        found = asdict(analyse(records.read(folder), price=2.0))
+        json.dumps(found, allow_nan=False)
+        assert len(found["recommendations"]) == 7
+        assert all({"flips", "limits", "unknown"} <= set(r) for r in found["recommendations"])

@@ -39,7 +39,7 @@ class Launcher:
         Main thread only (see processes.py). Raises Wrong where there is no environment.
         """
         python = environments.python_of(
-            contender.adapter, self.kind, self.current, contender.version
+            contender.adapter, self.kind, self.current, contender.version, contender.variant
         )
         if python is None:
             raise Wrong(f"{contender.name} has no environment here; run `make env`")

@@ -43,6 +43,9 @@ def render(analysis: Analysis, console: Console) -> None:
             f"{floor['percent']:.1f}%."
         )
     _print(console, marks, "dim")
+    if analysis.lanes:
+        console.print(_lanes(analysis))
+        _print(console, LANES, "dim")
     for failure in analysis.failures:
         text = f"{failure['contender']} in {failure['comparison']}: {failure['reason']}"
         _print(console, f"{failure['status']}: {text}", "red")
@@ -51,6 +54,31 @@ def render(analysis: Analysis, console: Console) -> None:
         _print(console, f"Warning: {text}", "yellow")
     for problem in analysis.problems:
         _print(console, f"Unreadable: {problem}", "yellow")
+
+
+LANES = (
+    "Portable over native: a framework's contender here, over its own idiomatic model of the same "
+    "network, in turns. At most 1.02 is wanted. Native models are not ranked."
+)
+
+
+def _lanes(analysis: Analysis) -> Table:
+    table = Table(title="Lanes", title_justify="left", box=None, pad_edge=False)
+    table.header_style = "dim"
+    for head in ("comparison", "portable / native", "ratio", "95% interval", ""):
+        table.add_column(head, no_wrap=True)
+    for lane in analysis.lanes:
+        between = (
+            "" if lane.low is None or lane.high is None else f"{lane.low:.3f} to {lane.high:.3f}"
+        )
+        table.add_row(
+            Text(_short(lane.comparison).translate(CONTROLS)),
+            Text(f"{lane.portable} / {lane.native}".translate(CONTROLS)),
+            f"{lane.ratio:.3f}",
+            between,
+            Text("ok" if lane.ok else "over 1.02", style="green" if lane.ok else "red"),
+        )
+    return table
 
 
 CHANGES = {  # how a verdict on a change is marked

@@ -11,6 +11,7 @@ from rich.text import Text
 from reports.analysis import Analysis, Cell, Comparison
 from reports.charts import label
 from reports.compare import Changes
+from reports.lanes import Lane
 from reports.words import figure, seconds, times
 
 CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), " ")
@@ -76,9 +77,16 @@ def _lanes(analysis: Analysis) -> Table:
             Text(f"{lane.portable} / {lane.native}".translate(CONTROLS)),
             f"{lane.ratio:.3f}",
             between,
-            Text("ok" if lane.ok else "over 1.02", style="green" if lane.ok else "red"),
+            _held(lane),
         )
     return table
+
+
+def _held(lane: Lane) -> Text:
+    """Whether it is at most 1.02; of too few launches, or a busy machine, nothing is said."""
+    if lane.verdict == "screening":
+        return Text("screening", style="yellow")
+    return Text("ok" if lane.ok else "over 1.02", style="green" if lane.ok else "red")
 
 
 CHANGES = {  # how a verdict on a change is marked

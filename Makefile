@@ -6,7 +6,7 @@ BIN := .venv/bin
 COMMA := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help controller env bench report test prove gpu-check clean
+.PHONY: help controller env bench bench-lanes report test prove gpu-check clean
 
 help: ## this list
 	@echo "make TARGET [SUITE=quick] [CONTENDERS=torch,jax] [DEVICE=cpu|cuda[:N]] [BUDGET=10m] [RUN=NAME]"
@@ -26,11 +26,16 @@ bench: env ## measure, and write the page (suite quick on a CPU, full on a GPU)
 		$(if $(CONTENDERS),--contenders $(CONTENDERS)) $(if $(DEVICE),--device $(DEVICE)) \
 		$(if $(BUDGET),--budget $(BUDGET))
 
+bench-lanes: controller ## portable over native: what the neutral form costs each framework
+	@$(BIN)/python -m harness.environments --device cpu torch tensorflow jax flax keras:torch
+	@$(BIN)/bakeoff run --suite lanes --device cpu $(if $(RUN),--run-id $(RUN)) \
+		$(if $(CONTENDERS),--contenders $(CONTENDERS)) $(if $(BUDGET),--budget $(BUDGET))
+
 report: controller ## write a run's page anew, the latest's or RUN's
 	@$(BIN)/bakeoff report $(RUN)
 
 test: DEVICE := cpu
-test: CONTENDERS :=
+test: CONTENDERS := numpy,torch,tensorflow,jax,onnxruntime,openvino,flax
 test: env ## lint, check types, run the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

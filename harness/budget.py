@@ -6,6 +6,7 @@ once, contender by contender, from the spread that the first six showed.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,11 +87,15 @@ def least_rounds(contenders: int) -> int:
 
 
 def launches_planned(
-    groups: list[dict[str, Any]], comparison: PlannedComparison, names: list[str]
+    groups: list[dict[str, Any]],
+    comparison: PlannedComparison,
+    names: list[str],
+    native: Mapping[str, str],
 ) -> dict[str, int]:
     """Launches in all of each contender, from the first stage alone; see sampling.py.
 
-    The best one takes part as long as any other does.
+    The best one takes part as long as any other does. `native` maps a contender that is not
+    ranked to the portable one whose ratio to it is wanted: the two go on together.
     """
     first = sorted({g["launch"] for g in groups if g["comparison"] == comparison.id})
     stage = [g for g in groups if g["launch"] in first[: sampling.FIRST_STAGE]]
@@ -101,12 +106,18 @@ def launches_planned(
         means = {n: mean for n, mean in means.items() if math.isfinite(mean)}
         if len(means) < 2:
             continue
-        leader = min(means, key=lambda n: means[n])
-        for name in means.keys() - {leader}:
-            ratios = statistics.launch_log_ratios(stage, comparison.id, name, leader, by)
+        able = means.keys() - native.keys()
+        leader = min(able, key=lambda n: means[n], default="")
+        pairs = [(name, leader) for name in able - {leader}]
+        paired = [(name, of) for name, of in native.items() if {name, of} <= means.keys()]
+        for name, other in pairs + paired:
+            ratios = statistics.launch_log_ratios(stage, comparison.id, name, other, by)
             count = sampling.launches_planned(np.array([ratios[k] for k in sorted(ratios)]))
             planned[name] = max(planned.get(name, 0), count)
-        planned[leader] = max([planned.get(leader, 0), *planned.values()])
+        for name, of in paired:
+            planned[of] = max(planned.get(of, 0), planned[name])
+        if leader:
+            planned[leader] = max([planned.get(leader, 0), *planned.values()])
     return planned
 
 

@@ -64,6 +64,7 @@ class Cell:
             name: place(p.initial(name, self.seed), p.role, p.groups)
             for name, p in self.parameters.items()
         }
+        params = self.adapter.bind(self.workload, self.batch, params)
         trained = {name for name, p in self.parameters.items() if p.trained}
         images, labels = inputs(self.workload, self.batch, self.seed)
         x = place(images[: self.rows], "image" if images.ndim == 4 else "matrix")

@@ -31,6 +31,7 @@ from suites.workload import Workload
 
 PATIENCE = 300.0
 LINES = 8  # of what it printed, that are shown
+SMALL = {"alexnet": 95, "resnet18": 64, "resnet50": 64}  # pixels: of whole networks
 STEPS = 3  # of a training that is followed; one cannot tell the momentum's coefficient
 MOST_CORES = 1.3  # that one thread may keep busy: frameworks have threads that wait and tidy
 BUSY = "conv3x3_64_56"  # milliseconds of work that every framework spreads over its threads
@@ -160,6 +161,9 @@ class Check:
         yield Step("the file", "imports no framework", self._not_early)
         yield Step("the file", "opens", self._opens)
         yield Step("arrays", "place, dump, copy", self._round_trips)
+        if self.kind.workloads:
+            yield from self._whole_models()
+            return
         operations = [w for w in catalogue.load().values() if w.kind == "check"]
         for workload in operations:
             yield self._operation("operations", workload, "infer")
@@ -179,17 +183,28 @@ class Check:
         if self.device == "cpu":
             yield Step("clock", "one thread is one thread", self._one_thread)
 
+    def _whole_models(self) -> Iterator[Step]:
+        """Of an adapter that brings models of its own, there is nothing smaller to check."""
+        models = [catalogue.get(n).resized(SMALL.get(n)) for n in self.kind.workloads]
+        for workload in sorted(models, key=lambda w: (w.input[1], w.name)):
+            for direction in ("infer", "train") if self.kind.trains else ("infer",):
+                yield self._operation("models", workload, direction)
+            if self.kind.trains:
+                yield Step("training", "three steps", lambda w=workload: self._three_steps(w))  # type: ignore[misc]
+
     def _operation(self, stage: str, workload: Workload, direction: str) -> Step:
         name = f"{workload.name.removeprefix('check_')}, {direction}"
         return Step(stage, name, lambda: self._right(workload, direction))
 
     def _not_early(self) -> Finding | None:
         """Importing the file must not import the framework: `bakeoff list` reads all files."""
+        named = self.contender
         python = environments.python_of(
-            self.contender.adapter, self.device, self.current, self.contender.version
+            named.adapter, self.device, self.current, named.version, named.variant
         )
         if python is None:
-            raise Refused(environments.why_absent(self.contender.adapter, self.device))
+            why = environments.why_absent(named.adapter, self.device, variant=named.variant)
+            raise Refused(why)
         done = subprocess.run(
             [python, "-c", EARLY, self.contender.adapter],
             cwd=ROOT,
@@ -284,8 +299,15 @@ class Check:
     # --- asking and holding ---------------------------------------------------------------------
 
     def _load(self, worker: WorkerProcess, workload: Workload, direction: str) -> None:
-        batch = min(workload.batch, 3)
-        worker.ask("load", PATIENCE, workload=workload.name, batch=batch, direction=direction)
+        batch, size = min(workload.batch, 3), SMALL.get(workload.name)
+        worker.ask(
+            "load",
+            PATIENCE,
+            workload=workload.name,
+            batch=batch,
+            size=size,
+            direction=direction,
+        )
 
     def _answer(self, workload: Workload, direction: str, steps: int) -> Path:
         """The reference's, after so many steps; past the first, what one step alone defines

@@ -251,8 +251,9 @@ def _environments() -> Iterator[Finding]:
     device = environments.default_device()
     from adapters.core import discovery
 
-    absent = [n for n in discovery.names() if not environments.python_of(n, device)]
-    made = len(discovery.names()) - len(absent)
+    names = [n for n in discovery.names() if environments.unnamed(n)]
+    absent = [n for n in names if not environments.python_of(n, device)]
+    made = len(names) - len(absent)
     if absent:
         what = f"not ready: {', '.join(absent)}"
         yield Finding("environments", "note", what, "`make env` makes what is missing")

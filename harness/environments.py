@@ -144,16 +144,19 @@ def controller() -> Environment:
     return Environment(".venv", ROOT / ".venv", repr(project), editable)
 
 
-def environment_of(adapter: str, device: str, version: str | None = None) -> Environment | None:
-    """The environment an adapter lives in, or None where it has none for that device.
+def environment_of(
+    adapter: str, device: str, version: str | None = None, variant: str = ""
+) -> Environment | None:
+    """The environment an adapter's variant lives in, or None where it has none for that device.
 
     device is "cpu" or "cuda[:N]". Another version's environment is named with it, as
     in `torch@2.12-cpu`: made from a requirements file of that name where there is one, else
     from the adapter's own with its framework's pin replaced.
     """
     kind = device.partition(":")[0]
-    usual = REQUIREMENTS / f"{_home(adapter)}-{kind}.txt"
-    name = f"{_home(adapter)}@{version}-{kind}" if version else usual.stem
+    home = _home(adapter, variant)
+    usual = REQUIREMENTS / f"{home}-{kind}.txt"
+    name = f"{home}@{version}-{kind}" if version else usual.stem
     own = REQUIREMENTS / f"{name}.txt"
     folder = ROOT / ".envs" / name
     if own.exists():
@@ -194,18 +197,22 @@ def _pinned(recipe: str, adapter: str, version: str) -> str:
 
 
 def python_of(
-    adapter: str, device: str, current: bool = False, version: str | None = None
+    adapter: str,
+    device: str,
+    current: bool = False,
+    version: str | None = None,
+    variant: str = "",
 ) -> Path | None:
     """The interpreter that runs an adapter: this one where `current`; None if not installed."""
     if current:
         return Path(sys.executable)
-    environment = environment_of(adapter, device, version)
+    environment = environment_of(adapter, device, version, variant)
     return environment.python if environment and environment.ready() else None
 
 
-def why_absent(adapter: str, device: str, version: str | None = None) -> str:
+def why_absent(adapter: str, device: str, version: str | None = None, variant: str = "") -> str:
     """Why `python_of` has nothing to give, in a line for a person."""
-    environment = environment_of(adapter, device, version)
+    environment = environment_of(adapter, device, version, variant)
     if environment is None:
         return f"there is no environment of {adapter} for {device.partition(':')[0]}"
     try:
@@ -213,7 +220,9 @@ def why_absent(adapter: str, device: str, version: str | None = None) -> str:
     except (OSError, IndexError):
         pass
     stale = environment.python.exists()
-    how = f"`bakeoff setup {adapter}@{version}`" if version else "`make env`"
+    name = f"{adapter}@{version}" if version else f"{adapter}:{variant}" if variant else adapter
+    usual = version is None and environment.name in {e.name for e in _usual(device)}
+    how = "`make env`" if usual else f"`bakeoff setup {name}`"
     return f"{'installed, but not as it should be' if stale else 'not installed'}: run {how}"
 
 
@@ -225,12 +234,16 @@ def default_device() -> str:
 
 
 def described(
-    adapter: str, device: str, current: bool = False, version: str | None = None
+    adapter: str,
+    device: str,
+    current: bool = False,
+    version: str | None = None,
+    variant: str = "",
 ) -> dict[str, Any]:
     """What a record says of the environment that an adapter runs in: name, how it was made,
     and its lock as it is now, whole (`packages`) and as a hash (`lock`)."""
-    environment = None if current else environment_of(adapter, device, version)
-    python = python_of(adapter, device, current, version)
+    environment = None if current else environment_of(adapter, device, version, variant)
+    python = python_of(adapter, device, current, version, variant)
     held = lock.look(python, isolated=not current) if python else None
     return {
         "name": environment.name if environment else "current",
@@ -253,19 +266,15 @@ class Outcome:
 def setup(
     adapters: list[str], device: str, say: Say = say_lines, wheels: Path | None = None
 ) -> list[Outcome]:
-    """Makes what is missing for these adapters (none: all).
+    """Makes what is missing for these adapters (none: all that a run of everyone takes).
 
-    An adapter may be named with a version, as in `torch@2.12`. `wheels`: a folder from which
-    alone to install. Raises Wrong for what does not exist.
+    An adapter may be named with a version, as in `torch@2.12`, and with a variant, which may
+    live elsewhere, as in `keras:torch`. `wheels`: a folder from which alone to install.
+    Raises Wrong for what does not exist.
     """
     from adapters.core import discovery
 
     known = discovery.names()
-    for adapter in adapters:
-        if adapter.partition("@")[0] not in known:
-            raise Wrong(f"unknown adapter '{adapter}'; there are: {', '.join(known)}")
-        if not re.fullmatch(r"[\w-]+(@[\w.+-]+)?", adapter):
-            raise Wrong(f"adapter '{adapter}': expected ADAPTER or ADAPTER@VERSION, as torch@2.12")
     if wheels is not None:
         wheels = wheels.resolve()
         if not any(wheels.glob("*.whl")):
@@ -275,15 +284,45 @@ def setup(
             )
     wanted: dict[str, Environment] = {}
     nothing = []
-    for adapter in adapters or known:
-        plain, _, version = adapter.partition("@")
-        environment = environment_of(plain, device, version or None)
+    for adapter in adapters:
+        if re.split("[@:]", adapter)[0] not in known:
+            raise Wrong(f"unknown adapter '{adapter}'; there are: {', '.join(known)}")
+        parts = re.fullmatch(r"([\w-]+)(?:@([\w.+-]+))?(?::([\w-]+))?", adapter)
+        if parts is None:
+            raise Wrong(f"adapter '{adapter}': expected ADAPTER or ADAPTER@VERSION, as torch@2.12")
+        plain, version, variant = parts[1], parts[2], parts[3] or ""
+        environment = environment_of(plain, device, version, variant)
         if environment is not None:
             wanted[environment.name] = environment
-        elif adapter in adapters:
+        else:
             nothing.append(Outcome(adapter, "failed", None, why_absent(plain, device)))
             say(adapter, "failed", why_absent(plain, device))
-    return nothing + make_all(wanted.values(), say, wheels)
+    chosen = list(wanted.values()) if adapters else _usual(device)
+    return nothing + make_all(chosen, say, wheels)
+
+
+def _usual(device: str) -> list[Environment]:
+    """What a run of everyone needs: where something lives that need not be named."""
+    from adapters.core import discovery
+
+    found: dict[str, Environment] = {}
+    for name in discovery.names():
+        for variant in unnamed(name):
+            environment = environment_of(name, device, variant=variant)
+            if environment is not None:
+                found[environment.name] = environment
+    return list(found.values())
+
+
+def unnamed(adapter: str) -> list[str]:
+    """Those that take part unnamed. A broken adapter may have any: its error is shown elsewhere."""
+    from adapters.core import discovery
+
+    try:
+        variants = discovery.adapter_class(adapter).variants
+    except Exception:
+        return [""]
+    return [name for name, variant in variants.items() if not variant.named_only]
 
 
 def make_all(
@@ -323,14 +362,16 @@ def _make(environment: Environment, say: Say, wheels: Path | None) -> Outcome:
     return Outcome(name, "installed", environment)
 
 
-def _home(adapter: str) -> str:
+def _home(adapter: str, variant: str) -> str:
     """The environment's name. A broken adapter keeps its own; its error is shown elsewhere."""
     from adapters.core import discovery
 
     try:
-        return discovery.adapter_class(adapter).environment or adapter
+        kind = discovery.adapter_class(adapter)
     except Exception:
         return adapter
+    own = kind.variants[variant].environment if variant in kind.variants else ""
+    return own or kind.environment or adapter
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -346,21 +387,18 @@ def main(arguments: list[str] | None = None) -> int:
     if given.names == ["controller"]:
         environment = controller()
         return 0 if environment.ready() or not failures(make_all([environment])) else 1
-    adapters = [re.split("[:#]", name)[0] for name in given.names]
+    adapters = [name.partition("#")[0] for name in given.names]
     device = given.device or default_device()
     from harness.installing import Installing  # needs rich: the bare Python has made .venv by now
 
     try:
         with Installing() as say:
-            failed = failures(setup(adapters, device, say))
+            outcomes = setup(adapters, device, say)
     except Wrong as wrong:
         print(wrong, file=sys.stderr)
         return 2
-    from adapters.core import discovery
-
-    asked = [name.partition("@") for name in adapters or discovery.names()]
-    usable = any(python_of(name, device, version=version or None) for name, _, version in asked)
-    return 1 if failed and not usable else 0
+    failed = failures(outcomes)
+    return 1 if failed and len(failed) == len(outcomes) else 0
 
 
 if __name__ == "__main__":

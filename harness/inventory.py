@@ -104,9 +104,11 @@ def contenders(
 ) -> list[dict[str, Any]]:
     """Every adapter in every variant, by name, whether or not it can run on `device`.
 
-    Each is name, adapter, home (the adapter, with its version if one was asked for), variant,
-    summary, version (None: not known), available, reason (why not; else None), computes
-    (False: the null adapter, never ranked), and named_only (left out where nobody is named).
+    Each is name, adapter, home (whose environment it lives in: the adapter, with its version if
+    one was asked for, and its variant if that has one of its own), variant, summary, version
+    (None: not known), available, reason (why not; else None), computes (False: the null
+    adapter, never ranked), named_only (left out where nobody is named), and of (the portable
+    contender it is shown beside, or "").
     `versions`: contenders that ask for a version of their own are looked up besides. Raises
     Wrong for those where `current`.
     """
@@ -116,37 +118,47 @@ def contenders(
         raise Wrong(f"{named}: this Python has one version of each; leave out --python current")
     homes: list[tuple[str, str | None]] = [(name, None) for name in discovery.names()]
     homes += sorted(others)
-    pythons = {home: environments.python_of(home[0], device, current, home[1]) for home in homes}
+    pythons = {
+        Contender(name, version, variant): environments.python_of(
+            name, device, current, version, variant
+        )
+        for name, version in homes
+        for variant in _variants(name)
+    }
     looks: dict[Path, list[str]] = {}
-    for (name, _), python in pythons.items():
-        if python is not None:
-            looks.setdefault(python, []).append(name)
+    for contender, python in pythons.items():
+        if python is not None and contender.adapter not in looks.setdefault(python, []):
+            looks[python].append(contender.adapter)
     with ThreadPoolExecutor(max_workers=4) as pool:
         answers = dict(zip(looks, pool.map(lambda look: _look(*look), looks.items()), strict=True))
     return [
-        row
-        for home in homes
-        for row in _rows(*home, device, (answers.get(pythons[home]) or {}).get(home[0]))  # type: ignore[arg-type]
+        _found(contender, device, answers[python].get(contender.adapter) if python else None)
+        for contender, python in pythons.items()
     ]
 
 
-def _rows(
-    name: str, asked: str | None, device: str, seen: dict[str, Any] | None
-) -> Iterable[dict[str, Any]]:
-    """One adapter's contenders; `seen` is what its environment's Python said, None without one."""
+def _variants(name: str) -> list[str]:
+    """Of an adapter; of a broken one, the one that tells of its error."""
+    try:
+        return list(discovery.adapter_class(name).variants)
+    except Exception:
+        return [""]
+
+
+def _found(contender: Contender, device: str, seen: dict[str, Any] | None) -> dict[str, Any]:
+    """A contender's row; `seen` is what its environment's Python said, None without one."""
+    name, asked, variant = contender.adapter, contender.version, contender.variant
     try:
         kind = discovery.adapter_class(name)
     except Exception as error:
         reason = f"adapters/{name}.py is broken: {_line(error)}"
-        yield _row(Contender(name, asked), Variant("", {}), True, None, reason)
-        return
-    for variant, entry in kind.variants.items():
-        if seen is None:
-            version, reason = None, environments.why_absent(name, device, asked)
-        else:
-            version = seen.get("version")
-            reason = seen.get("broken") or seen.get("missing", {}).get(variant)
-        yield _row(Contender(name, asked, variant), entry, kind.computes, version, reason)
+        return _row(contender, Variant("", {}), True, None, reason)
+    if seen is None:
+        version, reason = None, environments.why_absent(name, device, asked, variant)
+    else:
+        version = seen.get("version")
+        reason = seen.get("broken") or seen.get("missing", {}).get(variant)
+    return _row(contender, kind.variants[variant], kind.computes, version, reason)
 
 
 def _row(
@@ -155,7 +167,7 @@ def _row(
     return {
         "name": contender.name,
         "adapter": contender.adapter,
-        "home": replace(contender, variant="").name,
+        "home": (contender if variant.environment else replace(contender, variant="")).name,
         "variant": contender.variant,
         "available": reason is None,
         "reason": reason,
@@ -163,6 +175,7 @@ def _row(
         "summary": variant.summary,
         "computes": computes,
         "named_only": variant.named_only,
+        "of": variant.of,
     }
 
 

@@ -45,7 +45,9 @@ class Launcher:
 
     def python_of(self, contender: PlannedContender) -> Path | None:
         """Whose Python it runs in."""
-        return environments.python_of(contender.adapter, self.kind, self.current, contender.version)
+        return environments.python_of(
+            contender.adapter, self.kind, self.current, contender.version, contender.variant
+        )
 
     def start_reference(self, log: str) -> WorkerProcess:
         """The reference needs NumPy alone, which the runner has."""

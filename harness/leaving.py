@@ -18,7 +18,8 @@ def leaving(
 ) -> list[Key]:
     """Whoever leaves now; `left` and `failed` are who did so before.
 
-    The noise floor's pair stays where it is a pair, since the floor wants all its launches.
+    The noise floor's pair stays where it is a pair, since the floor wants all its launches; so
+    do a native contender and its portable one, of which the ratio is wanted however slow.
     """
     used = [chosen for *_, chosen in uses.groups(plan.comparisons)]
     found = []
@@ -36,10 +37,10 @@ def leaving(
 
 
 def _paired(plan: Plan, comparison: PlannedComparison) -> set[str]:
-    floor = plan.noise_floor
-    if floor is None or floor.twin not in comparison.contenders:
-        return set()
-    return {floor.twin, floor.of}
+    floor, here = plan.noise_floor, set(comparison.contenders)
+    pairs = [(c.name, c.of) for c in plan.contenders if c.of]
+    pairs += [(floor.twin, floor.of)] if floor else []
+    return {name for pair in pairs if here.issuperset(pair) for name in pair}
 
 
 def _far_behind(
@@ -57,6 +58,7 @@ def _far_behind(
         other.name
         for other in plan.contenders
         if other.computes
+        and not other.of
         and other.name not in (name, twin)
         and all(other.name in c.contenders for c in comparisons)
         and not any((c.id, other.name) in failed for c in comparisons)

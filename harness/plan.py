@@ -56,6 +56,7 @@ class PlannedContender(msgspec.Struct):
     computes: bool = True
     trains: bool = True  # False: an inference engine, which takes part in inference alone
     planted: float = 0.0  # a slowdown that is to be found, as a share of each call's own time
+    of: str = ""  # the portable contender beside which a native one is shown, and not ranked
 
 
 class PlannedComparison(msgspec.Struct):
@@ -248,16 +249,17 @@ def make(
 
 def planned_contender(contender: Contender) -> PlannedContender:
     kind = adapter_class(contender.adapter)
-    summary = kind.variants[contender.variant].summary
+    variant = kind.variants[contender.variant]
     return PlannedContender(
         contender.name,
         contender.adapter,
         contender.version,
         contender.variant,
         contender.copy,
-        summary,
+        variant.summary,
         kind.computes,
         kind.trains,
+        of=variant.of,
     )
 
 
@@ -309,9 +311,10 @@ def _noise_floor(
     """Enters the cheapest contender again, into the cheapest quarter of the comparisons.
 
     Cheapest: it compiles nothing, and has a framework of its own to bring its noise in.
-    None where the user entered a contender twice, or there is only the null adapter.
+    None where the user entered a contender twice, or none may be ranked.
     """
-    if any(c.copy > 1 for c in contenders) or not any(c.computes for c in contenders):
+    able = [c for c in contenders if c.computes and not c.of]
+    if any(c.copy > 1 for c in contenders) or not able:
         return None, []
 
     def price(contender: PlannedContender) -> tuple[float, bool, str]:
@@ -319,7 +322,7 @@ def _noise_floor(
         compile_seconds = kind.variants[contender.variant].compile_seconds
         return compile_seconds, kind.requires in ((), ("numpy",)), contender.name
 
-    of = min((c for c in contenders if c.computes), key=price)
+    of = min(able, key=price)
     twin = msgspec.structs.replace(of, name=f"{of.name}#2", copy=2)
     # A pair wants a third contender's rounds least: those comparisons come first.
     entered = [c for c in comparisons if of.name in c.contenders]

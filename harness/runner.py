@@ -61,6 +61,7 @@ class Runner:
         self.writer = records.Writer(folder)
         self.done = records.read(folder) if (folder / "environment.json").exists() else None
         self.contenders = {c.name: c for c in plan.contenders}
+        self.native = {c.name: c.of for c in plan.contenders if c.of}
         self.answers: dict[str, Path] = {}
         self.frozen = _thaw(self.done)
         self.rounds: dict[str, int] = {}
@@ -143,7 +144,11 @@ class Runner:
             python = self.launcher.python_of(contender)
             if python not in known:
                 known[python] = environments.described(
-                    contender.adapter, self.launcher.kind, self.launcher.current, contender.version
+                    contender.adapter,
+                    self.launcher.kind,
+                    self.launcher.current,
+                    contender.version,
+                    contender.variant,
                 )
             entry["environment"] = known[python]
 
@@ -281,7 +286,9 @@ class Runner:
             (c.id, name): count
             for c in self._unsettled()
             if self.counts[c.id] >= sampling.FIRST_STAGE
-            for name, count in budget.launches_planned(self.groups, c, self._computing(c)).items()
+            for name, count in budget.launches_planned(
+                self.groups, c, self._computing(c), self.native
+            ).items()
         }
         most = {i: max(n for (j, _), n in planned.items() if j == i) for i, _ in planned}
         more = ", ".join(f"{i}: {n}" for i, n in most.items() if n > sampling.FIRST_STAGE)

@@ -116,18 +116,19 @@ class Analysis:
     failures: list[dict[str, str | None]]
     left_out: list[dict[str, str]]
     problems: list[str]
+    lanes: list[Any] = field(default_factory=list)
 
     def comparison(self, name: str) -> Comparison:
         return next(c for c in self.comparisons if c.id == name)
 
 
 def ranked(run: Run) -> list[str]:
-    """Contenders that may win: not the noise floor's twin, not what does no work."""
+    """Contenders that may win: no twin, no native model, not what does no work."""
     floor = run.plan.get("noise_floor") or {}
     return [
         c["name"]
         for c in run.plan["contenders"]
-        if c.get("computes", True) and c["name"] != floor.get("twin")
+        if c.get("computes", True) and not c.get("of") and c["name"] != floor.get("twin")
     ]
 
 

@@ -111,6 +111,7 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         title=title or f"{analysis.title}: which framework?",
         specs={name: _json(spec) for name, spec in charts.specs(analysis).items()},
         started=charts.started(analysis),
+        natives=[c["name"] for c in analysis.contenders if c.get("of")],
         names=[c["name"] for c in analysis.contenders if not c["twin"]],
         named=any(c.winner for c in analysis.comparisons)
         or any(r.choice for r in analysis.recommendations),

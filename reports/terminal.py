@@ -12,6 +12,7 @@ from reports.analysis import Analysis, Cell, Comparison
 from reports.charts import label
 from reports.compare import Changes
 from reports.flip import Limit
+from reports.lanes import Lane
 from reports.objectives import MEASURES
 from reports.words import figure, seconds, times
 
@@ -53,6 +54,9 @@ def render(analysis: Analysis, console: Console) -> None:
             f"{floor['percent']:.1f}%."
         )
     _print(console, marks, "dim")
+    if analysis.lanes:
+        console.print(_lanes(analysis))
+        _print(console, LANES, "dim")
     for failure in analysis.failures:
         text = f"{failure['contender']} in {failure['comparison']}: {failure['reason']}"
         _print(console, f"{failure['status']}: {text}", "red")
@@ -73,6 +77,38 @@ def _steps(limit: Limit) -> str:
     ]
     news = [each for i, each in enumerate(told) if i == 0 or each[1] != told[i - 1][1]]
     return "; ".join(f"{MEASURES[limit.measure].tell(low)}: {names}" for low, names in news)
+
+
+LANES = (
+    "Portable over native: a framework's contender here, over its own idiomatic model of the same "
+    "network, in turns. At most 1.02 is wanted. Native models are not ranked."
+)
+
+
+def _lanes(analysis: Analysis) -> Table:
+    table = Table(title="Lanes", title_justify="left", box=None, pad_edge=False)
+    table.header_style = "dim"
+    for head in ("comparison", "portable / native", "ratio", "95% interval", ""):
+        table.add_column(head, no_wrap=True)
+    for lane in analysis.lanes:
+        between = (
+            "" if lane.low is None or lane.high is None else f"{lane.low:.3f} to {lane.high:.3f}"
+        )
+        table.add_row(
+            Text(_short(lane.comparison).translate(CONTROLS)),
+            Text(f"{lane.portable} / {lane.native}".translate(CONTROLS)),
+            f"{lane.ratio:.3f}",
+            between,
+            _held(lane),
+        )
+    return table
+
+
+def _held(lane: Lane) -> Text:
+    """Whether it is at most 1.02; of too few launches, or a busy machine, nothing is said."""
+    if lane.verdict == "screening":
+        return Text("screening", style="yellow")
+    return Text("ok" if lane.ok else "over 1.02", style="green" if lane.ok else "red")
 
 
 CHANGES = {  # how a verdict on a change is marked

@@ -13,7 +13,7 @@ import numpy as np
 
 from harness import statistics
 from harness.records import Run
-from reports import breakeven, profiles, recommend, warn
+from reports import breakeven, lanes, profiles, recommend, warn
 from reports import cells as cells_of
 from reports.analysis import Analysis, Comparison, Ratio, finite, nearness, ranked
 from reports.words import interval, launches, percent, times
@@ -71,6 +71,7 @@ def analyse(
         ],
         left_out=run.plan.get("left_out", []),
         problems=run.problems,
+        lanes=lanes.lanes(run, comparisons, bool(busy)),
     )
 
 
@@ -107,7 +108,13 @@ def _comparison(
     best = able[0] if able else None
     seconds = {c.contender: c.seconds for c in cells}
     idle = {c["name"] for c in run.plan["contenders"] if not c.get("computes", True)}
-    cells = [cells_of.placed(c, seconds.get(best) if best else None, idle) for c in cells]
+    native = {c["name"] for c in run.plan["contenders"] if c.get("of")}
+    cells = [
+        c
+        if c.contender in native
+        else cells_of.placed(c, seconds.get(best) if best else None, idle)
+        for c in cells
+    ]
     ratios = _ratios(run, groups, name, able, columns, by, busy)
     winner, runner_up = _winner(ratios, able)
     why = _why(ratios, able, winner, runner_up, busy)
@@ -262,7 +269,8 @@ def _command(run: Run, plan: dict[str, Any]) -> str:
     """The command that measures this comparison again; the run's own, where no suite asks it."""
     if any(c.get("planted") for c in run.plan["contenders"]):
         return run.plan["command"]
-    names = ",".join(c for c in plan["contenders"] if c in ranked(run))
+    native = [c["name"] for c in run.plan["contenders"] if c.get("of")]
+    names = ",".join(c for c in plan["contenders"] if c in (*ranked(run), *native))
     settings = run.plan.get("settings", {})
     suite = run.plan["suite"]["name"]
     parts = ["bakeoff", "run", "--suite", suite, "--workloads", plan["workload"]]

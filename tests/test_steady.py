@@ -62,7 +62,7 @@ def test_a_disturbed_turn_is_measured_again_and_told(monkeypatch: pytest.MonkeyP
     written: list[str] = []
     _disturb(monkeypatch, ["the machine was suspended", None])
     turn, failed, repeated = _group(written)._turn(COMPARISON, "torch", again=2)
-    assert (turn, failed, repeated) == ({"calls": [2]}, None, 1)
+    assert (turn["calls"], failed, repeated) == ([2], None, 1)
     assert written == ["one, launch 3: a turn of torch: the machine was suspended; measured again"]
 
 
@@ -70,14 +70,15 @@ def test_past_a_fifth_of_them_a_disturbed_turn_is_kept(monkeypatch: pytest.Monke
     written: list[str] = []
     _disturb(monkeypatch, ["the GPU was slowed by heat"] * 2)
     turn, _, repeated = _group(written)._turn(COMPARISON, "torch", again=1)
-    assert (turn, repeated) == ({"calls": [2]}, 1)
+    assert (turn["calls"], repeated) == ([2], 1)
     assert written[-1].endswith("kept: too many were discarded")
 
 
 def test_an_undisturbed_turn_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     _disturb(monkeypatch, [None])
-    assert _group(written)._turn(COMPARISON, "torch", again=4) == ({"calls": [1]}, None, 0)
+    turn, failed, repeated = _group(written)._turn(COMPARISON, "torch", again=4)
+    assert (turn["calls"], failed, repeated) == ([1], None, 0)
     assert not written
 
 

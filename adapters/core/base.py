@@ -35,12 +35,17 @@ class Variant:
     `compile_seconds` is a rough cost, per convolution or linear layer of a workload, of
     the first call beyond running it; it serves time estimates and nothing else.
     `named_only`: it takes part where somebody names it; a run of everyone leaves it out.
+    `of`: the contender beside which it is the framework's own idiomatic model (native.py). Such
+    a one is shown beside it, and never ranked. `environment`: where it does not live with the
+    adapter's other variants.
     """
 
     summary: str
     options: dict[str, Any]
     compile_seconds: float = 0.0
     named_only: bool = False
+    of: str = ""
+    environment: str = ""
 
 
 class State(NamedTuple):
@@ -65,6 +70,8 @@ class Adapter:
     computes: ClassVar[bool] = True
     # False for an inference engine.
     trains: ClassVar[bool] = True
+    # The only workloads it has, where it interprets none but brings models of its own.
+    workloads: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, variant: str, device: str, precision: str, threads: int):
         """Import the framework and settle what is settled once per process.
@@ -125,6 +132,13 @@ class Adapter:
     def copy(self, tree: Any) -> Any:
         """A fresh copy of every array in a State (or dict, or array)."""
         raise NotImplementedError
+
+    def bind(self, workload: Any, batch: int, params: dict[str, Array]) -> Any:
+        """What the calls below take for `params`: by default, just these.
+
+        A model that holds its weights itself is built here, and takes them in: untimed.
+        """
+        return params
 
     def start(self, params: dict[str, Array], trained: set[str]) -> State:
         """The state before the first step: copies of the parameters, zero momentum."""

@@ -90,7 +90,8 @@ def run(
         current = planned.settings["python"] == "current"
         taking = [inventory.Contender(c.adapter, c.version) for c in planned.contenders]
         rows = inventory.contenders(planned.settings["device"], current, taking)
-        plan.refuse_change(planned.fingerprint, plan.fingerprint(_versions(planned, rows)))
+        names = [c.name for c in planned.contenders]
+        plan.refuse_change(planned.fingerprint, plan.fingerprint(_versions(names, rows)))
         if budget is not None:
             planned.budget_s = plan.seconds(budget)
         return _measure(planned, folder, console, timeout, page)
@@ -109,7 +110,7 @@ def run(
         {"name": row["name"], "reason": row["reason"]}
         for row in rows
         if not row["available"]
-        and (row["name"] in map(_plain, asked) if contenders else not row["named_only"])
+        and (row["name"] in map(_plain, asked) if asked is named else not row["named_only"])
     ]
     if not taking:
         reasons = "; ".join(f"{a['name']}: {a['reason']}" for a in absent)
@@ -129,7 +130,6 @@ def run(
         "margin": 0.03,
         "launches": launches,
     }
-    versions = {row["home"]: row["version"] or "" for row in rows if row["name"] in able}
     planned, estimates = plan.make(
         run=name,
         command=plan.command_line(),
@@ -141,7 +141,7 @@ def run(
         budget=plan.seconds(budget) if budget else None,
         explicit=workloads is not None,
         settings=settings,
-        versions={home: versions[home] for home in map(_home, taking)},
+        versions=_versions([c.name for c in taking], rows),
     )
     if dry_run:
         _show_plan(planned, estimates, console)
@@ -258,14 +258,10 @@ def _everyone(rows: list[dict[str, Any]]) -> list[inventory.Contender]:
     return [inventory.parse(row["name"]) for row in able if not row["named_only"]]
 
 
-def _versions(planned: plan.Plan, rows: list[dict[str, Any]]) -> dict[str, str]:
-    taking = {_home(c) for c in planned.contenders}
-    return {r["home"]: r["version"] or "" for r in rows if r["home"] in taking and r["version"]}
-
-
-def _home(contender: inventory.Contender | plan.PlannedContender) -> str:
-    """Whose environment it runs in: `torch`, or `torch@2.12`."""
-    return inventory.Contender(contender.adapter, contender.version).name
+def _versions(names: list[str], rows: list[dict[str, Any]]) -> dict[str, str]:
+    """By the environment that they live in: `torch`, `torch@2.12`, `keras:torch`."""
+    taking = set(map(_single, names))
+    return {r["home"]: r["version"] or "" for r in rows if r["name"] in taking}
 
 
 def _single(name: str) -> str:

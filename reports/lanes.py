@@ -1,0 +1,64 @@
+"""Portable over native: whether the neutral algebra costs a framework anything.
+
+A native contender is a framework's own model, measured in the same launches, in turns; it is
+never ranked. Where the portable one takes over 2% longer than it, the adapter is at fault,
+and a ranking of portable contenders understates that framework.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness import statistics
+from harness.records import Run
+from reports.analysis import Comparison, finite
+
+MOST = 1.02  # that a portable contender may take of its native one's time
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One framework in one comparison: time of its portable contender over its native one's."""
+
+    portable: str
+    native: str
+    comparison: str
+    ratio: float
+    low: float | None
+    high: float | None
+    verdict: str
+    launches: int
+    ok: bool  # the ratio is at most MOST
+
+
+def lanes(run: Run, comparisons: list[Comparison], busy: bool) -> list[Lane]:
+    """Every pair that was measured in common launches, and is right on both sides."""
+    pairs = [(c["of"], c["name"]) for c in run.plan["contenders"] if c.get("of")]
+    found = []
+    for portable, native in pairs:
+        for comparison in comparisons:
+            cells = {cell.contender: cell for cell in comparison.cells}
+            both = [cells.get(portable), cells.get(native)]
+            if not all(cell is not None and cell.status == "ok" for cell in both):
+                continue
+            by_launch = statistics.launch_log_ratios(
+                run.groups, comparison.id, portable, native, comparison.by
+            )
+            if not by_launch:
+                continue
+            logs = np.array([by_launch[launch] for launch in sorted(by_launch)])
+            pair = statistics.compare(logs, False)
+            found.append(
+                Lane(
+                    portable,
+                    native,
+                    comparison.id,
+                    pair.ratio,
+                    finite(pair.low),
+                    finite(pair.high),
+                    "screening" if busy else pair.verdict,
+                    pair.launches,
+                    pair.ratio <= MOST,
+                )
+            )
+    return found

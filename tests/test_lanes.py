@@ -1,0 +1,129 @@
+"""Claims about native models: shown beside the portable contender, and never ranked."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from adapters.core import native
+from adapters.core.cost import declare
+from harness import budget, inventory, leaving, plan, records, suite
+from reports import page, terminal
+from reports.verdicts import analyse
+from suites import catalogue
+from tests.synthetic import write_run
+
+SPEEDS = {"torch": 1.0, "torch_nn": 0.8, "jax": 1.5, "flax": 1.5}
+
+
+def _run(folder: Path, **options: Any) -> records.Run:
+    path = write_run(folder / "run", SPEEDS, **options)
+    document = json.loads((path / "plan.json").read_text())
+    of = {"torch_nn": "torch", "flax": "jax"}
+    for contender in document["contenders"]:
+        contender["of"] = of.get(contender["name"], "")
+    for comparison in document["comparisons"]:
+        comparison["cost"] |= {"layers": 1, "reduction": 1}
+    (path / "plan.json").write_text(json.dumps(document))
+    return records.read(path)
+
+
+def test_a_native_model_wins_nothing_however_fast(tmp_path: Path) -> None:
+    analysis = analyse(_run(tmp_path))
+    assert {c.winner for c in analysis.comparisons} == {"torch"}
+    assert {c.runner_up for c in analysis.comparisons} == {"jax"}
+    for comparison in analysis.comparisons:
+        assert not {"torch_nn", "flax"} & {name for r in comparison.ratios for name in (r.a, r.b)}
+        assert comparison.cell("torch_nn").relative is None
+        assert comparison.cell("torch_nn").seconds is not None
+    for choice in analysis.recommendations:
+        assert choice.choice == "torch"
+        assert [row["contender"] for row in choice.ranking] == ["torch", "jax"]
+
+
+def test_portable_over_native_is_told_for_each_framework(tmp_path: Path) -> None:
+    analysis = analyse(_run(tmp_path))
+    found = {lane.portable: lane for lane in analysis.lanes if lane.comparison.startswith("relu")}
+    assert found["torch"].native == "torch_nn" and found["jax"].native == "flax"
+    assert found["torch"].ratio == pytest.approx(1.25, abs=0.03) and not found["torch"].ok
+    assert found["jax"].ratio == pytest.approx(1.0, abs=0.015) and found["jax"].ok
+    assert len(analysis.lanes) == 2 * len(analysis.comparisons)
+    shown = json.loads(json.dumps(asdict(analysis), allow_nan=False))
+    assert shown["lanes"][0].keys() >= {"portable", "native", "comparison", "ratio", "low", "high"}
+
+
+def test_a_wrong_native_model_has_no_ratio(tmp_path: Path) -> None:
+    failures = {("relu", "flax"): ("wrong", "another network")}
+    lanes = analyse(_run(tmp_path, failures=failures)).lanes
+    pairs = {(lane.native, lane.comparison.partition("/")[0]) for lane in lanes}
+    assert ("flax", "relu") not in pairs and ("torch_nn", "relu") in pairs
+
+
+def test_the_page_and_the_terminal_show_lanes_where_there_are_any(tmp_path: Path) -> None:
+    from rich.console import Console
+
+    analysis = analyse(_run(tmp_path))
+    assert 'id="lanes"' in page.render(analysis) and "native, not ranked" in page.render(analysis)
+    console = Console(record=True, width=120)
+    terminal.render(analysis, console)
+    text = console.export_text()
+    assert "torch / torch_nn" in text and "over 1.02" in text
+    plain = analyse(records.read(write_run(tmp_path / "plain", {"torch": 1.0, "jax": 2.0})))
+    assert 'id="lanes"' not in page.render(plain)
+
+
+def test_a_pair_stays_to_the_end_and_a_native_model_drives_nobody_out(tmp_path: Path) -> None:
+    """Three launches in, jax is far behind: alone it would leave."""
+    import msgspec
+
+    run = _run(tmp_path, launches=3)
+    planned = msgspec.convert(run.plan, plan.Plan)
+    assert leaving.leaving(planned, run.groups, set(), set()) == []
+
+
+def test_launches_are_planned_for_a_pair_together(tmp_path: Path) -> None:
+    import msgspec
+
+    run = _run(tmp_path)
+    planned = msgspec.convert(run.plan, plan.Plan)
+    of = {c.name: c.of for c in planned.contenders if c.of}
+    counts = budget.launches_planned(run.groups, planned.comparisons[0], list(SPEEDS), of)
+    assert counts["jax"] >= counts["flax"] >= 6 and counts["torch"] >= counts["torch_nn"] >= 6
+
+
+def test_a_native_contender_takes_part_only_when_named_and_names_what_it_stands_beside() -> None:
+    rows = {row["name"]: row for row in inventory.contenders("cpu")}
+    found = {name: row for name, row in rows.items() if row["of"]}
+    assert found.keys() >= {"torch_nn", "torch_nn:compile", "keras", "keras:jax", "flax"}
+    assert all(row["named_only"] and row["of"] in rows for row in found.values())
+    assert rows["keras:torch"]["home"] == "keras:torch" and rows["keras:xla"]["home"] == "keras"
+
+
+def test_the_suite_of_lanes_holds_both_of_every_pair() -> None:
+    names = suite.load("lanes").contenders
+    for name in names:
+        of = plan.planned_contender(inventory.parse(name)).of
+        assert not of or of in names, f"{name} stands beside {of}, which does not take part"
+
+
+@pytest.mark.parametrize("workload", ["threelayer", "resnet18", "alexnet"])
+def test_a_channels_last_model_takes_weights_in_and_gives_them_back(workload: str) -> None:
+    parameters = declare(catalogue.get(workload))
+    rng = np.random.default_rng(0)
+    for name, each in parameters.items():
+        value = rng.standard_normal(each.shape, dtype=np.float32)
+        turned = native.channels_last(parameters, name, value)
+        assert np.array_equal(native.canonical(parameters, name, turned), value), name
+
+
+def test_a_matrix_behind_an_image_takes_its_rows_in_that_images_order() -> None:
+    parameters = declare(catalogue.get("threelayer"))
+    rng = np.random.default_rng(0)
+    image = rng.standard_normal((2, 32, 16, 16))
+    weight = rng.standard_normal((100, 32 * 16 * 16))
+    turned = native.channels_last(parameters, "fc1.weight", weight)
+    last = image.transpose(0, 2, 3, 1).reshape(2, -1)
+    assert np.allclose(last @ turned, image.reshape(2, -1) @ weight.T)

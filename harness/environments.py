@@ -35,6 +35,17 @@ REQUIREMENTS = ROOT / "adapters" / "requirements"
 AT_A_TIME = 2  # one downloads while the other unpacks
 TAIL_LINES = 20
 
+# Runs in an adapter's environment, once that is there.
+PREPARE = """
+import sys
+from adapters.core.base import Unsupported
+from adapters.core.discovery import adapter_class
+try:
+    adapter_class(sys.argv[1]).prepare()
+except Unsupported as why:
+    sys.exit(str(why))
+"""
+
 Say = Callable[[str], None]
 
 
@@ -200,7 +211,8 @@ def setup(adapters: list[str], device: str, say: Say = print) -> list[str]:
             wanted[environment.name] = environment
         elif adapter in adapters:
             say(f"{adapter}: {why_absent(plain, device)}")
-    return make_all(list(wanted.values()), say)
+    failed = make_all(list(wanted.values()), say)
+    return failed + [name for name in adapters or known if not _prepare(name, device, say)]
 
 
 def make_all(environments: list[Environment], say: Say = print) -> list[str]:
@@ -233,6 +245,30 @@ def _make(environment: Environment, say: Say) -> bool:
     environment.failed.unlink(missing_ok=True)
     say(f"{environment.name}: installed in {time.monotonic() - begin:.0f} s")
     return True
+
+
+def _prepare(adapter: str, device: str, say: Say) -> bool:
+    """False where the adapter has something to do in its environment, and it failed."""
+    from adapters.core import discovery
+    from adapters.core.base import Adapter
+
+    plain, _, version = adapter.partition("@")
+    try:
+        idle = discovery.adapter_class(plain).prepare.__func__ is Adapter.prepare.__func__  # type: ignore[attr-defined]
+    except Exception:  # a broken adapter: its error is shown elsewhere
+        return True
+    python = python_of(plain, device, version=version or None)
+    if idle or python is None:
+        return True
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    result = subprocess.run(
+        [python, "-c", PREPARE, plain], cwd=ROOT, env={**os.environ, "PYTHONPATH": path},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+    )  # fmt: skip
+    if result.returncode:
+        last = (result.stderr.strip().splitlines() or [f"exit status {result.returncode}"])[-1]
+        say(f"{adapter}: cannot be prepared: {last}")
+    return result.returncode == 0
 
 
 def _home(adapter: str) -> str:

@@ -45,6 +45,7 @@ enum {
     TAPS = 64,                 /* kernel positions in a panel, at most */
     CHUNK = 240,               /* pixels that use a panel before it is made anew */
     PIXELS = 96,               /* of a weight's gradient at a time: its panel fits the first cache */
+    STRIP = 48,                /* input channels of those pixels, copied side by side */
     SLICE = 512,               /* rows that are summed in `real`, before the sums go on in double */
     SMALL = 1 << 14,           /* elements that are not worth a second thread */
 };
@@ -278,11 +279,31 @@ int conv(const Shape *s, const real *x, const real *w, const real *bias, real *y
     return 0;
 }
 
+/* Each of `count` matrices, rows x columns, transposed: in squares that stay in cache. */
+static void turn(const real *from, size count, size rows, size columns, real *to) {
+    const size down = parts(rows, 16);
+#pragma omp parallel for if (count * rows * columns > SMALL)
+    for (size item = 0; item < count * down; item++) {
+        const size start = item / down * rows * columns, top = item % down * 16;
+        for (size left = 0; left < columns; left += 16)
+            for (size c = left; c < least(columns, left + 16); c++)
+                for (size r = top; r < least(rows, top + 16); r++)
+                    to[start + c * rows + r] = from[start + r * columns + c];
+    }
+}
+
 /* The input's gradient is a convolution of dy with the kernel turned round; with a stride, one
    for each of the input's pixels modulo the stride, which other kernel positions reach.
    `bias` is added: with a 1x1 kernel this is a linear layer, whose weight lies transposed. */
 int conv_to_input(const Shape *s, const real *dy, const real *w, const real *bias, real *dx) {
     const size height = out_height(s), width = out_width(s), depth = s->c / s->groups;
+    const size every = s->o / s->groups;
+    real *turned = NULL; /* worth it where several chunks of pixels use it */
+    if (s->n * s->h * s->w > 2 * CHUNK * s->sh * s->sw) {
+        turned = scratch(s->kh * s->kw * depth * s->o * sizeof(real));
+        if (!turned) return 1;
+        turn(w, s->kh * s->kw, depth, s->o, turned);
+    }
     if (s->kh < s->sh || s->kw < s->sw)
         memset(dx, 0, s->n * s->h * s->w * s->c * sizeof(real)); /* some are reached by none */
     for (size py = 0; py < least(s->sh, s->h); py++)
@@ -294,10 +315,10 @@ int conv_to_input(const Shape *s, const real *dy, const real *w, const real *bia
                 .step_y = 1, .step_x = 1,
                 .out = dx, .out_height = s->h, .out_width = s->w, .out_pixel = s->c,
                 .first_y = py, .first_x = px, .stride_y = s->sh, .stride_x = s->sw,
-                .weight = w, .bias = bias, .run = s->o / s->groups, .width_out = depth,
-                .step_run = 1, .step_out = s->o,
-                .groups = s->groups, .in_group = s->o / s->groups, .out_group = depth,
-                .weight_group = s->o / s->groups, .tap = tap,
+                .weight = turned ? turned : w, .bias = bias, .run = every, .width_out = depth,
+                .step_run = turned ? depth : 1, .step_out = turned ? 1 : s->o,
+                .groups = s->groups, .in_group = every, .out_group = depth,
+                .weight_group = turned ? every * depth : every, .tap = tap,
             };
             for (size y = (py + s->ph) % s->sh; y < s->kh; y += s->sh)
                 for (size x = (px + s->pw) % s->sw; x < s->kw; x += s->sw)
@@ -309,16 +330,13 @@ int conv_to_input(const Shape *s, const real *dy, const real *w, const real *bia
 }
 
 /* ROWS input channels by `vectors` vectors of output channels, summed over `count` pixels. */
-ALWAYS void outer(size vectors, const real *const *left, const real *const *right, size count,
-                  size rows, size columns, real *to, size step, int add) {
+ALWAYS void outer(size vectors, const real *left, const real *const *right, size count, size rows,
+                  size columns, real *to, size step, int add) {
     vector sum[ROWS][VECTORS] = {0};
-    size row[ROWS];
-    UNROLL for (size r = 0; r < ROWS; r++) row[r] = least(r, rows - 1);
-    for (size k = 0; k < count; k++) {
-        const real *a = left[k];
+    for (size k = 0; k < count; k++, left += STRIP) {
         const vector *b = (const vector *)right[k];
         UNROLL for (size r = 0; r < ROWS; r++)
-            UNROLL for (size v = 0; v < vectors; v++) sum[r][v] += a[row[r]] * b[v];
+            UNROLL for (size v = 0; v < vectors; v++) sum[r][v] += left[r] * b[v];
     }
     if (columns == vectors * WIDTH) {
         UNROLL for (size r = 0; r < ROWS; r++) if (r < rows) {
@@ -339,6 +357,7 @@ ALWAYS void outer(size vectors, const real *const *left, const real *const *righ
 /* The pixels [first, last) of the grid, for one group and one panel of output channels. */
 static void weigh(const Product *p, size group, size column, size first, size last, real *dw) {
     static _Thread_local real panel[PIXELS * COLUMNS] __attribute__((aligned(64)));
+    static _Thread_local real strip[PIXELS * STRIP] __attribute__((aligned(64)));
     Place places[PIXELS];
     const real *left[PIXELS], *right[PIXELS];
     const size columns = least(p->width_out - column, COLUMNS);
@@ -359,17 +378,21 @@ static void weigh(const Product *p, size group, size column, size first, size la
                 count += left[count] != NULL;
             }
             for (size l = 0; l < p->run; l += ROWS) {
-                real *to = dw + p->tap[t].weight + l * p->step_run + group * p->weight_group + column;
-                const size rows = least(ROWS, p->run - l), step = p->step_run;
+                const size at = l % STRIP, rows = least(ROWS, p->run - l), step = p->step_run;
+                if (at == 0)
+                    for (size k = 0; k < count; k++)
+                        memcpy(strip + k * STRIP, left[k] + l,
+                               least(STRIP, p->run - l) * sizeof(real));
+                const real *in = strip + at;
+                real *to = dw + p->tap[t].weight + l * step + group * p->weight_group + column;
                 switch (vectors) {
-                case 1: outer(1, left, right, count, rows, columns, to, step, add); break;
-                case 2: outer(2, left, right, count, rows, columns, to, step, add); break;
+                case 1: outer(1, in, right, count, rows, columns, to, step, add); break;
+                case 2: outer(2, in, right, count, rows, columns, to, step, add); break;
 #if defined __AVX512F__ || defined __aarch64__
-                case 3: outer(3, left, right, count, rows, columns, to, step, add); break;
-                case 4: outer(4, left, right, count, rows, columns, to, step, add); break;
+                case 3: outer(3, in, right, count, rows, columns, to, step, add); break;
+                case 4: outer(4, in, right, count, rows, columns, to, step, add); break;
 #endif
                 }
-                for (size k = 0; k < count; k++) left[k] += ROWS;
             }
         }
     }

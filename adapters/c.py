@@ -30,7 +30,9 @@ class C(TapeAdapter):
     """Images lie NHWC, kernels (KH, KW, I / groups, O)."""
 
     environment = "numpy"
-    variants = {"": Variant("from scratch: blocked implicit im2col, channels last", {})}
+    variants = {
+        "": Variant("from scratch: blocked implicit im2col, channels last", {}, named_only=True)
+    }
 
     def __init__(self, variant: str, device: str, precision: str, threads: int):
         super().__init__(variant, device, precision, threads)

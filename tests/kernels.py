@@ -30,8 +30,9 @@ from harness import machine, timing
 from suites import catalogue
 
 BATCH = 16
-ROUNDS = 4
-SECONDS = 0.1  # of one turn
+TWO = "c, two threads"
+ROUNDS = 3
+SECONDS = 0.05  # of one turn
 PRODUCT = 2048  # rows and columns of the matrices that tell BLAS's rate
 NUMPY = ((128, 28), (256, 14), (512, 7))  # channels and pixels of the 3x3 convolutions
 
@@ -93,26 +94,18 @@ def calls(adapter: Any, conv: Conv) -> tuple[Callable[[], Any], Callable[[], Any
     return forward, lambda: torch.autograd.grad(y, wanted, dy, retain_graph=True)
 
 
-def comparisons(shapes: str) -> Iterator[tuple[str, dict[str, Callable[[], Any]], dict[str, Any]]]:
+def comparisons(
+    adapters: dict[str, Any], shapes: str
+) -> Iterator[tuple[str, dict[str, Callable[[], Any]], dict[str, Any]]]:
     """Name, contenders, and what `harness.records` would say of it."""
-    torch, c, by_numpy = (
-        adapter_class(n)("", "cpu", "float32", 1) for n in ("torch", "c", "numpy")
-    )
     a = np.random.default_rng(0).standard_normal((PRODUCT, PRODUCT), np.float32)
-
-    def on_two(call: Callable[[], Any]) -> Callable[[], Any]:
-        def run() -> Any:
-            c.use(2)
-            result = call()
-            c.use(1)
-            return result
-
-        return run
 
     for channels, size in NUMPY:
         image, kernel = (BATCH, channels, size, size), (channels, channels, 3, 3)
         conv = Conv(image, kernel, (1, 1), (1, 1))
-        for direction, call in zip(("forward", "backward"), calls(by_numpy, conv), strict=True):
+        for direction, call in zip(
+            ("forward", "backward"), calls(adapters["numpy"], conv), strict=True
+        ):
             flops = conv.flops * (1 if direction == "forward" else 2)
             if shapes in conv.name:
                 about = {"kind": "numpy", "direction": direction, "scale": flops / 2 / PRODUCT**3}
@@ -120,28 +113,27 @@ def comparisons(shapes: str) -> Iterator[tuple[str, dict[str, Callable[[], Any]]
     for conv in resnet():
         if shapes not in conv.name:
             continue
-        ours, theirs = calls(c, conv), calls(torch, conv)
+        ours, theirs = calls(adapters["c"], conv), calls(adapters["torch"], conv)
         for direction, mine, other in zip(("forward", "backward"), ours, theirs, strict=True):
             about = {"kind": "c", "direction": direction, "scale": 1.0}
-            yield conv.name, {"c": mine, "torch": other, "c on two": on_two(mine)}, about
+            yield conv.name, {"c": mine, "torch": other, TWO: mine}, about
 
 
 def launch(shapes: str) -> None:
     """One process: a line of JSON for each comparison."""
-    for name, contenders, about in comparisons(shapes):
-
-        def nothing(result: Any) -> None:
-            pass
-
+    adapters = {n: adapter_class(n)("", "cpu", "float32", 1) for n in ("torch", "c", "numpy")}
+    for name, contenders, about in comparisons(adapters, shapes):
         turns: dict[str, list[Any]] = {each: [] for each in contenders}
-        count = {
-            each: timing.calls_for(timing.warm_up(call, nothing, 1.0)["call"], SECONDS)
-            for each, call in contenders.items()
-        }
+        count: dict[str, int] = {}
         order = list(contenders)
         for _ in range(ROUNDS):
             for each in order:
-                turns[each].append(timing.turn(contenders[each], nothing, count[each], True, False))
+                call = contenders[each]
+                adapters["c"].use(2 if each == TWO else 1)
+                if each not in count:
+                    seconds = timing.warm_up(call, adapters["c"].sync, 0.5)["call"]
+                    count[each] = timing.calls_for(seconds, SECONDS)
+                turns[each].append(timing.turn(call, adapters["c"].sync, count[each], True, False))
             order = order[1:] + order[:1]
         print(json.dumps({"comparison": f"{name} {about['direction']}", "turns": turns, **about}))
 
@@ -162,7 +154,7 @@ def report(groups: list[dict[str, Any]]) -> None:
         if kind == "numpy":
             found = {"numpy": ratio("blas", "numpy") * mine[0]["scale"]}
         else:
-            found = {"c": ratio("c", "torch"), "two": ratio("c", "c on two")}
+            found = {"c": ratio("c", "torch"), "two": ratio("c", TWO)}
         for each, value in found.items():
             rows.setdefault((each, direction), []).append(value)
         print(f"{name:34}" + "".join(f"{found[e]:16.2f}" if e in found else " " * 16

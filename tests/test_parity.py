@@ -70,8 +70,9 @@ def _compiles(contender: tuple[str, str, Path]) -> bool:
 
 
 def _named_only(contender: tuple[str, str, Path]) -> bool:
+    """Another way to run what is examined whole; an adapter's first variant always is."""
     adapter, variant, _ = contender
-    return discovery.adapter_class(adapter).variants[variant].named_only
+    return variant != "" and discovery.adapter_class(adapter).variants[variant].named_only
 
 
 def _convnet_cells(names: tuple[str, ...]) -> list[Key]:

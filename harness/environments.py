@@ -17,8 +17,10 @@ import argparse
 import fcntl
 import hashlib
 import json
+import os
 import re
 import shutil
+import subprocess
 import sys
 import time
 import tomllib
@@ -35,6 +37,17 @@ from harness.installers import CannotInstall
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "adapters" / "requirements"
 AT_A_TIME = 2  # one downloads while the other unpacks
+
+# Runs in an adapter's environment, once that is there.
+PREPARE = """
+import sys
+from adapters.core.base import Unsupported
+from adapters.core.discovery import adapter_class
+try:
+    adapter_class(sys.argv[1]).prepare()
+except Unsupported as why:
+    sys.exit(str(why))
+"""
 
 # Called with an environment's name, a state (`ready`, `installing`, `step`, `installed`,
 # `failed`) and a detail; each environment ends in ready, installed or failed.
@@ -298,7 +311,9 @@ def setup(
             nothing.append(Outcome(adapter, "failed", None, why_absent(plain, device)))
             say(adapter, "failed", why_absent(plain, device))
     chosen = list(wanted.values()) if adapters else _usual(device)
-    return nothing + make_all(chosen, say, wheels)
+    made = nothing + make_all(chosen, say, wheels)
+    plain = {re.split("[@:]", adapter)[0] for adapter in adapters}
+    return made + [failed for name in sorted(plain) if (failed := _prepared(name, device, say))]
 
 
 def _usual(device: str) -> list[Environment]:
@@ -360,6 +375,30 @@ def _make(environment: Environment, say: Say, wheels: Path | None) -> Outcome:
     made = environment.made()
     say(name, "installed", f"in {made['install_seconds']:.0f} s by {made['installer']}")
     return Outcome(name, "installed", environment)
+
+
+def _prepared(adapter: str, device: str, say: Say) -> Outcome | None:
+    """How it failed, where the adapter has something to do in its environment, and it did."""
+    from adapters.core import discovery
+    from adapters.core.base import Adapter
+
+    try:
+        idle = discovery.adapter_class(adapter).prepare.__func__ is Adapter.prepare.__func__  # type: ignore[attr-defined]
+    except Exception:  # a broken adapter: its error is shown elsewhere
+        return None
+    python = python_of(adapter, device)
+    if idle or python is None:
+        return None
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    result = subprocess.run(
+        [python, "-c", PREPARE, adapter], cwd=ROOT, env={**os.environ, "PYTHONPATH": path},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+    )  # fmt: skip
+    if result.returncode == 0:
+        return None
+    last = (result.stderr.strip().splitlines() or [f"exit status {result.returncode}"])[-1]
+    say(adapter, "failed", last)
+    return Outcome(adapter, "failed", None, last)
 
 
 def _home(adapter: str, variant: str) -> str:

@@ -19,6 +19,7 @@ FIXED = {
     "tensorflow": "#B0529E",
     "jax": "#0E7AC4",
     "numpy": "#00936B",
+    "c": "#6C63C7",
     "keras": "#9A7D0A",
     "onnxruntime": "#4FA3B8",
     "openvino": "#7F49F2",

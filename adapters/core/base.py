@@ -110,6 +110,13 @@ class Adapter:
         """
         return None
 
+    @classmethod
+    def prepare(cls) -> None:
+        """What set-up does once in this adapter's own environment: compiling. Raises Unsupported.
+
+        A run does not rely on it: what it finds missing it makes.
+        """
+
     # --- arrays -----------------------------------------------------------------
 
     def place(self, value: np.ndarray, role: str, groups: int = 1) -> Array:

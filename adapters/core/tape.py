@@ -6,6 +6,7 @@ order in which they were made (which is a topological order) and lets go of each
 passes. The reference and the numpy adapter share this file, and no operation or gradient.
 """
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,8 +34,10 @@ class Node:
 class Tape:
     """Records operations in the order they happen; nothing, where nobody wants gradients."""
 
-    def __init__(self) -> None:
+    def __init__(self, add: Callable[[np.ndarray, np.ndarray], np.ndarray] = operator.add) -> None:
+        """`add` gives the sum, in memory of its own, of gradients that meet in one place."""
         self._made: list[Node] = []
+        self._add = add
 
     def record(self, value: np.ndarray, parents: Sequence[Node], gradients: Gradients) -> Node:
         """`gradients(dy)` gives one array, or None, for each of `parents`."""
@@ -53,7 +56,8 @@ class Tape:
                 continue
             for parent, grad in zip(node.parents, node.gradients(node.grad), strict=True):
                 if parent.wanted and grad is not None:
-                    parent.grad = grad if parent.grad is None else parent.grad + grad
+                    before = parent.grad
+                    parent.grad = grad if before is None else self._add(before, grad)
             node.grad = node.gradients = None
             node.parents = ()
 
@@ -102,12 +106,18 @@ class TapeAdapter(Adapter):
             loss, grads, stats = self._differentiate(workload, params, set(state.params), x, y)
             for name, param in state.params.items():
                 velocity = state.velocity[name].value
-                velocity *= momentum
-                velocity += grads[name].value
-                param.value -= lr * velocity
+                self.update(param.value, velocity, grads[name].value, lr, momentum)
             return state._replace(stats={**state.stats, **stats}), loss
 
         return step
+
+    def update(
+        self, param: np.ndarray, velocity: np.ndarray, grad: np.ndarray, lr: float, momentum: float
+    ) -> None:
+        """SGD with momentum, in place."""
+        velocity *= momentum
+        velocity += grad
+        param -= lr * velocity
 
     def _differentiate(
         self, workload: Any, params: dict[str, Node], trained: set[str], x: Node, y: Node

@@ -35,6 +35,9 @@ class Gates:
 GATES = {
     "float64": Gates(1e-11, 1e-11, 1e-11, 1e-11, 1e-8, 1e-6, 1e-9),
     "float32": Gates(1e-5, 1e-5, 1e-5, 5e-2, 3e-3, 1e-2, 1e-5),
+    "tf32": Gates(2e-3, 1e-3, 1e-3, 5e-2, 2e-2, 1e-2, 1e-5),
+    "bfloat16": Gates(2e-2, 1e-2, 1e-2, 3e-1, 1e-1, 1e-2, 1e-5),
+    "float16": Gates(2e-2, 1e-2, 1e-2, 3e-1, 1e-1, 1e-2, 1e-5),
 }
 
 # On a device, float32 convolutions by Winograd or FFT lose digits with the length of the

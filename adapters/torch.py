@@ -44,7 +44,9 @@ class Torch(Adapter):
     variants = {
         "": Variant("eager, channels last", {}),
         "compile": Variant(
-            "torch.compile with inductor, channels last", {"compile": "default"}, compile_seconds=0.7
+            "torch.compile with inductor, channels last",
+            {"compile": "default"},
+            compile_seconds=0.7,
         ),
         "compile-max-autotune-no-cudagraphs": Variant(
             "torch.compile, inductor trying kernels, without CUDA graphs, channels last",
@@ -92,7 +94,9 @@ class Torch(Adapter):
         if precision == "tf32" and torch.cuda.get_device_capability() < (8, 0):
             raise Unsupported(f"{NO_TF32}: {torch.cuda.get_device_name()} has none")
         for name, leaf in self._leaves().items():
-            leaf.fp32_precision = "tf32" if precision == "tf32" and name in _USED[device] else "ieee"
+            leaf.fp32_precision = (
+                "tf32" if precision == "tf32" and name in _USED[device] else "ieee"
+            )
         torch.backends.cudnn.benchmark = True  # XLA and TensorFlow choose by trying, too
 
     @classmethod

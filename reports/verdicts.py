@@ -13,16 +13,19 @@ import numpy as np
 from harness import statistics
 from harness.records import Run
 from reports import cells as cells_of
-from reports import recommend, warn
+from reports import comparable, recommend, warn
 from reports.analysis import Analysis, Comparison, Ratio, finite, nearness, ranked
 from reports.words import interval, launches, percent, times
 
 
 def analyse(run: Run) -> Analysis:
     """All verdicts of a run. Never raises for what records hold: what is missing is missing."""
-    roof = _roof(run)
+    roof, measured_in = _roof(run)
     busy = _busy(run)
-    comparisons = [_comparison(run, plan, roof, busy) for plan in run.plan["comparisons"]]
+    comparisons = [
+        _comparison(run, plan, roof if plan["precision"] == measured_in else None, busy)
+        for plan in run.plan["comparisons"]
+    ]
     screening = list(busy)
     few = [c for c in comparisons if c.launches and not _enough(run, c)]
     if few:
@@ -90,6 +93,7 @@ def _comparison(
         cells_of.cell(run, plan, c, groups, columns.get(c, np.array([])), floor_seconds)
         for c in plan["contenders"]
     ]
+    cells = comparable.separated(cells, plan, run.plan.get("settings", {}).get("threads"))
     able = [
         c.contender for c in cells if c.status == "ok" and c.seconds and c.contender in ranked(run)
     ]
@@ -267,11 +271,15 @@ def _command(run: Run, plan: dict[str, Any]) -> str:
 # --- the run ------------------------------------------------------------------------------------
 
 
-def _roof(run: Run) -> dict[str, float] | None:
-    """This machine's rates: the best that any contender's own probe reached."""
+def _roof(run: Run) -> tuple[dict[str, float] | None, str | None]:
+    """This machine's rates, the best that any contender's own probe reached; and in what.
+
+    A comparison in another precision than the probes' has no roof: another unit computes it.
+    """
     if not run.probes:
-        return None
-    return {key: max(p[key] for p in run.probes) for key in ("flops_per_s", "bytes_per_s")}
+        return None, None
+    rates = {key: max(p[key] for p in run.probes) for key in ("flops_per_s", "bytes_per_s")}
+    return rates, run.probes[0].get("precision", "float32")
 
 
 def _floor(cost: dict[str, Any], roof: dict[str, float] | None) -> float | None:

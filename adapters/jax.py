@@ -82,7 +82,7 @@ class Jax(Adapter):
         return (other, *pair, other) if self.channel == 3 else (other, other, *pair)
 
     def conv2d(self, x: T, weight: T, bias: T, stride: Pair, padding: Pair, groups: int) -> T:
-        x, weight, bias = self._lowered(x, weight, bias)
+        x, weight = self._lowered(x, weight)
         y = self.lax.conv_general_dilated(
             x,
             weight,
@@ -91,17 +91,21 @@ class Jax(Adapter):
             dimension_numbers=self.dimensions,
             feature_group_count=groups,
         )
-        return y if bias is None else y + self._wide(bias)
+        return y if bias is None else (y + self._wide(bias)).astype(y.dtype)
 
-    def _lowered(self, *operands: T | None) -> list[T | None]:
-        """The operands of a convolution or product, in what those compute in."""
-        return [None if each is None else each.astype(self.low) for each in operands]
+    def _lowered(self, *operands: T) -> list[T]:
+        """The operands of a convolution or product, in what those compute in.
+
+        A bias stays as it is, and is added before the result is rounded: its gradient is a
+        sum over all pixels, which XLA would make in bfloat16 on a CPU, off by 80%.
+        """
+        return [each.astype(self.low) for each in operands]
 
     def linear(self, x: T, weight: T, bias: T) -> T:
-        x, weight, bias = self._lowered(x, weight, bias)
+        x, weight = self._lowered(x, weight)
         # XLA's product of one row with a transposed matrix took 20 times as long on a CPU.
         y = (weight @ x.T).T if x.shape[0] == 1 else x @ weight.T
-        return y if bias is None else y + bias
+        return y if bias is None else (y + bias).astype(y.dtype)
 
     def batch_norm(self, x: T, scale: T, shift: T, mean: T, var: T, eps: float) -> T:
         factor = scale * self.lax.rsqrt(var + eps)

@@ -19,7 +19,7 @@ import msgspec
 
 from adapters.core import cost as cost_model
 from adapters.core.discovery import adapter_class
-from adapters.core.precision import PRECISIONS
+from adapters.core.precision import PRECISIONS, value_bytes
 from harness import estimate
 from harness.errors import Wrong
 from harness.inventory import Contender
@@ -261,7 +261,7 @@ def _comparison(
         contenders=[c.name for c in contenders],
         cost=Cost(
             cost.flops,
-            cost.bytes,
+            cost.bytes * value_bytes(asked.precision) / value_bytes("float32"),
             cost.parameters,
             cost.activations,
             len(layers),

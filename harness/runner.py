@@ -116,7 +116,9 @@ class Runner:
                 )
             elif contender.variant == "" and contender.computes and not self._probed(name):
                 self.say("probe", contender=name)
-                found, _ = attempt(lambda n=name: probe.measure(workers[n], self.launcher.kind))  # type: ignore[misc]
+                found, _ = attempt(
+                    lambda n=name: probe.measure(workers[n], self.launcher.kind, precision)  # type: ignore[misc]
+                )
                 if found:
                     self.writer.write(
                         "probe", contender=name, launch=0, precision=precision, **found

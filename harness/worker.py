@@ -230,6 +230,7 @@ def die_with_parent() -> None:
 
 
 def serve(ask: int, answer: int) -> None:
+    """Until `close`. After an `open` that failed, every answer is how it failed."""
     worker, refused = Worker(), None
     with os.fdopen(ask, "rb") as requests, os.fdopen(answer, "wb", buffering=0) as answers:
         for line in requests:

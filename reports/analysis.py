@@ -107,6 +107,7 @@ class Analysis:
     recommendations: list[Any]
     noise_floor: dict[str, Any] | None
     roof: dict[str, float] | None
+    roof_precision: str | None
     warnings: list[dict[str, str]]
     failures: list[dict[str, str | None]]
     left_out: list[dict[str, str]]

@@ -49,6 +49,7 @@ def analyse(run: Run) -> Analysis:
         recommendations=recommend.recommend(run, comparisons, bool(busy)),
         noise_floor=_noise_floor(run, comparisons),
         roof=roof,
+        roof_precision=measured_in,
         warnings=warn.warnings(run, comparisons),
         failures=[
             {
@@ -263,6 +264,8 @@ def _command(run: Run, plan: dict[str, Any]) -> str:
     parts += ["--contenders", names]
     if plan["device"] != "cpu":
         parts += ["--device", plan["device"]]
+    if plan["precision"] != "float32":
+        parts += ["--precision", plan["precision"]]
     if settings.get("python") == "current":
         parts += ["--python", "current"]
     return shlex.join(parts)

@@ -275,7 +275,7 @@ class Torch(Adapter):
             "tf32_matmul": found["cuda.matmul"] == "tf32",
             "mixed": f"autocast to {self.precision}" if self.precision in MIXED else "no",
             "loss_scale": self.scale,
-            "autotune": self.mode in _TRIES
+            "autotune": self._autotuned() > 0
             or (self.device == "cuda" and torch.backends.cudnn.benchmark),
             "autotuned": self._autotuned(),
             "deterministic": torch.are_deterministic_algorithms_enabled(),
@@ -306,7 +306,11 @@ class Torch(Adapter):
         return int(counters["stats"]["unique_graphs"])
 
     def _autotuned(self) -> int:
-        """Choices that inductor made by trying: 0 says that it saw nothing to try."""
+        """Choices that inductor made by trying: 0 says that it saw nothing to try.
+
+        So it was on a CPU, for all of its C++ templates: they want weights that are frozen
+        into the compiled code, and here weights are arguments, as in training they must be.
+        """
         if self.mode not in _TRIES:
             return 0
         from torch._dynamo.utils import counters

@@ -208,8 +208,10 @@ def test_twelve_workloads_in_one_compiling_worker_are_twelve_compilations(
     assert manifest["compilations"] == 12
 
 
-def test_what_inductor_chooses_by_trying_is_right_and_told(oracle: Oracle, tmp_path: Path) -> None:
-    """`max-autotune` on a CPU tries C++ templates against oneDNN; the manifest says so."""
+def test_max_autotune_is_right_and_its_manifest_says_what_was_tried(
+    oracle: Oracle, tmp_path: Path
+) -> None:
+    """On a CPU inductor's templates want frozen weights: whether any was tried must be told."""
     variant = "compile-max-autotune-no-cudagraphs"
     python = environments.python_of("torch", "cpu")
     if python is None:
@@ -218,7 +220,8 @@ def test_what_inductor_chooses_by_trying_is_right_and_told(oracle: Oracle, tmp_p
     cells = [("check_flatten_linear", "train", 3, None), ("resnet_basic", "infer", 2, None)]
     wrong, manifest = _wrong(oracle, ("torch", variant, python), "float32", cells, tmp_path)
     assert not wrong, "\n".join(wrong)
-    assert (manifest["autotune"], manifest["graphs"]) == (True, "none")
+    assert manifest["autotune"] == (manifest["autotuned"] > 0)
+    assert (manifest["graphs"], "max-autotune" in manifest["mode"]) == ("none", True)
     assert manifest["compilations"] == len(cells)
 
 

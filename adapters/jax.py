@@ -2,6 +2,8 @@
 
 NHWC is XLA's better layout on a CPU (NCHW took 1.31 times as long in inference). A
 training step donates its state, as JAX's users do, so that updates need no second copy.
+Mixed precision is what Flax's layers do with `dtype`: the operands are cast within the jit,
+batch norm computes in float32 and gives back what it was given.
 """
 
 import os
@@ -15,6 +17,7 @@ from adapters.core.algebra import Pair
 from adapters.core.algebra import Tensor as T
 from adapters.core.base import Adapter, State, Unsupported, Variant
 from adapters.core.network import Network
+from adapters.core.precision import LOSS_SCALE, MIXED, NO_TF32, PRECISIONS, lowered, stored
 
 
 class Jax(Adapter):
@@ -26,6 +29,8 @@ class Jax(Adapter):
         "": Variant("jit, channels last", {"layout": "NHWC"}, compile_seconds=0.1),
         "nchw": Variant("jit, NCHW", {"layout": "NCHW"}, compile_seconds=0.1, named_only=True),
     }
+
+    precisions = PRECISIONS
 
     def __init__(self, variant: str, device: str, precision: str, threads: int):
         super().__init__(variant, device, precision, threads)
@@ -39,14 +44,18 @@ class Jax(Adapter):
         # Else it looks for a GPU on a CPU's behalf, and takes a CPU where it finds no GPU.
         jax.config.update("jax_platforms", "cpu" if device == "cpu" else "cuda,cpu")
         # Unset, this means TF32 on an A100 and later, and so does "high".
-        jax.config.update("jax_default_matmul_precision", "highest")
+        asked = "tensorfloat32" if precision == "tf32" else "highest"
+        jax.config.update("jax_default_matmul_precision", asked)
         jax.config.update("jax_enable_x64", precision == "float64")
         try:
             self._device = jax.devices(device)[0]
         except RuntimeError as error:
             reason = f"jax {jax.__version__} finds no {device} device: {error}"
             raise Unsupported(reason) from None
-        self.dtype = jnp.dtype(precision)
+        if precision == "tf32" and float(self._device.compute_capability) < 8.0:
+            raise Unsupported(f"{NO_TF32}: {self._device.device_kind} has none")
+        self.dtype, self.low = (jnp.dtype(of(precision)) for of in (stored, lowered))
+        self.scale = LOSS_SCALE.get(precision, 1.0)
         self.layout = self.options["layout"]
         last = self.layout == "NHWC"
         self.channel, self.space = (3, (1, 2)) if last else (1, (2, 3))
@@ -73,6 +82,7 @@ class Jax(Adapter):
         return (other, *pair, other) if self.channel == 3 else (other, other, *pair)
 
     def conv2d(self, x: T, weight: T, bias: T, stride: Pair, padding: Pair, groups: int) -> T:
+        x, weight = self._lowered(x, weight)
         y = self.lax.conv_general_dilated(
             x,
             weight,
@@ -81,27 +91,37 @@ class Jax(Adapter):
             dimension_numbers=self.dimensions,
             feature_group_count=groups,
         )
-        return y if bias is None else y + self._wide(bias)
+        return y if bias is None else (y + self._wide(bias)).astype(y.dtype)
+
+    def _lowered(self, *operands: T) -> list[T]:
+        """The operands of a convolution or product, in what those compute in.
+
+        A bias stays as it is, and is added before the result is rounded: its gradient is a
+        sum over all pixels, which XLA would make in bfloat16 on a CPU, off by 80%.
+        """
+        return [each.astype(self.low) for each in operands]
 
     def linear(self, x: T, weight: T, bias: T) -> T:
+        x, weight = self._lowered(x, weight)
         # XLA's product of one row with a transposed matrix took 20 times as long on a CPU.
         y = (weight @ x.T).T if x.shape[0] == 1 else x @ weight.T
-        return y if bias is None else y + bias
+        return y if bias is None else (y + bias).astype(y.dtype)
 
     def batch_norm(self, x: T, scale: T, shift: T, mean: T, var: T, eps: float) -> T:
         factor = scale * self.lax.rsqrt(var + eps)
-        return (x - self._wide(mean)) * self._wide(factor) + self._wide(shift)
+        y = (x - self._wide(mean)) * self._wide(factor) + self._wide(shift)
+        return y.astype(x.dtype)
 
     def batch_norm_train(
         self, x: T, scale: T, shift: T, mean: T, var: T, momentum: float, eps: float
     ) -> tuple[T, T, T]:
         count, over = x.size // x.shape[self.channel], (0, *self.space)
-        batch_mean = x.mean(over)
-        centred = x - self._wide(batch_mean)
+        batch_mean = x.mean(over, dtype=self.dtype)
+        centred = x - self._wide(batch_mean)  # in float32 at least, as all that follows
         batch_var = (centred * centred).mean(over)
         factor = scale * self.lax.rsqrt(batch_var + eps)
         return (
-            centred * self._wide(factor) + self._wide(shift),
+            (centred * self._wide(factor) + self._wide(shift)).astype(x.dtype),
             (1 - momentum) * mean + momentum * batch_mean,
             (1 - momentum) * var + momentum * count / (count - 1) * batch_var,
         )
@@ -135,21 +155,21 @@ class Jax(Adapter):
         return x.reshape(x.shape[0], -1)
 
     def cross_entropy(self, logits: T, labels: T) -> T:
-        logs = self.jax.nn.log_softmax(logits)
+        logs = self.jax.nn.log_softmax(logits.astype(self.dtype))
         return -self.jnp.take_along_axis(logs, labels[:, None], 1).mean()
 
     # --- arrays ---------------------------------------------------------------------------
 
     def place(self, value: np.ndarray, role: str, groups: int = 1) -> T:
         value = value.transpose(self.orders[role]) if role in self.orders else value
-        dtype = np.int32 if role == "labels" else self.dtype
+        dtype = {"labels": np.dtype(np.int32), "image": self.low}.get(role, self.dtype)
         return self.jax.device_put(np.array(value, dtype, order="C"), self._device)
 
     def dump(self, handle: T, role: str, groups: int = 1) -> np.ndarray:
         value = np.asarray(handle)
         if role in self.orders:
             value = value.transpose(np.argsort(self.orders[role]))
-        return np.array(value)
+        return np.array(value, None if value.dtype == np.int32 else self.dtype)
 
     def copy(self, tree: Any) -> Any:
         return self.jax.tree.map(self.jnp.copy, tree)
@@ -174,9 +194,14 @@ class Jax(Adapter):
     def _loss(self, workload: Any) -> Callable[..., Any]:
         def loss(params: dict[str, T], x: T, stats: dict[str, T], y: T) -> Any:
             net = Network(self, {**params, **stats}, training=True)
-            return net.loss(net.run(workload, x), y), net.updates
+            found = net.loss(net.run(workload, x), y)
+            return self.scale * found, (found, net.updates)
 
         return loss
+
+    def _unscaled(self, gradients: Any) -> Any:
+        """Gradients of the loss itself; a factor of one costs a compiler nothing."""
+        return self.jax.tree.map(lambda g: g.astype(self.dtype) / self.scale, gradients)
 
     def gradients(self, workload: Any, trained: set[str]) -> Callable[..., Any]:
         by = (0, 1) if workload.input_gradient else (0,)
@@ -185,7 +210,8 @@ class Jax(Adapter):
         def call(params: dict[str, T], x: T, y: T) -> Any:
             own = {n: p for n, p in params.items() if n in trained}
             stats = {n: p for n, p in params.items() if n not in trained}
-            (loss, _), grads = differentiate(own, x, stats, y)
+            (_, (loss, _)), grads = differentiate(own, x, stats, y)
+            grads = self._unscaled(grads)
             return loss, {**grads[0], **({"input": grads[1]} if len(grads) > 1 else {})}
 
         return self._jit(call)
@@ -194,7 +220,8 @@ class Jax(Adapter):
         differentiate = self.jax.value_and_grad(self._loss(workload), has_aux=True)
 
         def step(state: State, x: T, y: T) -> tuple[State, T]:
-            (loss, stats), grads = differentiate(state.params, x, state.stats, y)
+            (_, (loss, stats)), grads = differentiate(state.params, x, state.stats, y)
+            grads = self._unscaled(grads)
             velocity = {n: momentum * v + grads[n] for n, v in state.velocity.items()}
             params = {n: p - lr * velocity[n] for n, p in state.params.items()}
             return State(params, {**state.stats, **stats}, velocity), loss
@@ -214,7 +241,8 @@ class Jax(Adapter):
     def manifest(self) -> dict[str, Any]:
         settings = sorted(os.environ.items())
         asked, flags = self.jax.config.jax_default_matmul_precision, os.environ.get("XLA_FLAGS", "")
-        precision = self.precision if asked == "highest" else str(asked)
+        known = {"highest": self.precision, "tensorfloat32": "tf32"}
+        precision = known.get(asked, str(asked))
         return {
             "framework": "jax",
             "version": self.jax.__version__,
@@ -222,6 +250,8 @@ class Jax(Adapter):
             "mode": "jit (XLA)",
             "conv_precision": precision,  # one setting serves both
             "matmul_precision": precision,
+            "mixed": f"operands cast to {self.precision}" if self.precision in MIXED else "no",
+            "loss_scale": self.scale if self.precision in LOSS_SCALE else None,
             "tf32_conv": self.device == "cuda" and asked != "highest",
             "tf32_matmul": self.device == "cuda" and asked != "highest",
             "autotune": self.device == "cuda" and "xla_gpu_autotune_level=0" not in flags,

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from adapters.core.base import Adapter, State, Variant
+from adapters.core.precision import PRECISIONS
 
 
 class Null(Adapter):
     variants = {"": Variant("does nothing: the floor under every measurement", {})}
     environment = "numpy"
     computes = False
+    precisions = PRECISIONS
 
     def place(self, value: np.ndarray, role: str, groups: int = 1) -> None:
         return None

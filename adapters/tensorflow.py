@@ -5,6 +5,8 @@ explicit padding in a convolution (1.3 times as long: SAME or VALID where they m
 same, else a pad before it), grouped convolutions (no gradient on a CPU outside XLA: split
 per group; depthwise has an operation of its own), padded pooling (refused or failing
 under XLA: pad before it), fused batch norm (no float64, slower under XLA: moments there).
+Mixed precision is what Keras's policies do: a layer casts its inputs and weights, batch norm
+and means compute in float32.
 """
 
 import os
@@ -16,6 +18,7 @@ import numpy as np
 from adapters.core.algebra import Pair, Tensor
 from adapters.core.base import Adapter, State, Unsupported, Variant
 from adapters.core.network import Network
+from adapters.core.precision import LOSS_SCALE, MIXED, NO_TF32, PRECISIONS, lowered, stored
 
 
 class TensorFlow(Adapter):
@@ -33,6 +36,8 @@ class TensorFlow(Adapter):
         "eager": Variant("eager, channels last", {"xla": False, "eager": True}, named_only=True),
     }
 
+    precisions = PRECISIONS
+
     def __init__(self, variant: str, device: str, precision: str, threads: int):
         super().__init__(variant, device, precision, threads)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
@@ -40,17 +45,21 @@ class TensorFlow(Adapter):
 
         self.tf, self.xla = tf, bool(self.options["xla"])
         self.eager = "eager" in self.options
-        self.dtype = tf.as_dtype(precision)
+        self.dtype, self.low = (tf.as_dtype(of(precision)) for of in (stored, lowered))
+        self.scale = LOSS_SCALE.get(precision)
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         # A convnet is mostly one operation after another: branches that ran side by side
         # would take each other's threads.
         tf.config.threading.set_inter_op_parallelism_threads(1)
-        tf.config.experimental.enable_tensor_float_32_execution(False)
+        tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
         gpus = tf.config.list_physical_devices("GPU")
         if device == "cuda" and not gpus:
             raise Unsupported(f"tensorflow {tf.__version__} sees no GPU")
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
+            details = tf.config.experimental.get_device_details(gpu)
+            if precision == "tf32" and details.get("compute_capability", (0, 0)) < (8, 0):
+                raise Unsupported(f"{NO_TF32}: {details.get('device_name')} has none")
         self._place = tf.device("/GPU:0" if device == "cuda" else "/CPU:0")
         self._functions: list[Any] = []
         self._traced_before = 0
@@ -65,6 +74,7 @@ class TensorFlow(Adapter):
         self, x: Tensor, weight: Tensor, bias: Tensor, stride: Pair, padding: Pair, groups: int
     ) -> Tensor:
         tf, (height, width, _, out) = self.tf, weight.shape
+        x, weight, bias = self._lowered(x, weight, bias)
         same = stride == (1, 1) and (2 * padding[0], 2 * padding[1]) == (height - 1, width - 1)
         if padding != (0, 0) and not same:
             x = self._pad(x, padding, 0)
@@ -83,13 +93,18 @@ class TensorFlow(Adapter):
         edges = [(0, 0), *((p, p) for p in padding), (0, 0)]
         return self.tf.pad(x, edges, constant_values=self.tf.constant(value, x.dtype))
 
+    def _lowered(self, *operands: Tensor | None) -> list[Tensor | None]:
+        """The operands of a convolution or product, in what those compute in."""
+        return [None if each is None else self.tf.cast(each, self.low) for each in operands]
+
     def linear(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        x, weight, bias = self._lowered(x, weight, bias)
         y = self.tf.matmul(x, weight, transpose_b=True)
         return y if bias is None else self.tf.nn.bias_add(y, bias)
 
     @property
     def _fused(self) -> bool:
-        return not self.xla and self.precision == "float32"
+        return not self.xla and self.precision != "float64"
 
     def batch_norm(
         self, x: Tensor, scale: Tensor, shift: Tensor, mean: Tensor, var: Tensor, eps: float
@@ -99,7 +114,8 @@ class TensorFlow(Adapter):
                 x=x, scale=scale, offset=shift, mean=mean, variance=var, epsilon=eps,
                 is_training=False,
             )[0]  # fmt: skip
-        return (x - mean) * (scale * self.tf.math.rsqrt(var + eps)) + shift
+        y = (self.tf.cast(x, self.dtype) - mean) * (scale * self.tf.math.rsqrt(var + eps)) + shift
+        return self.tf.cast(y, x.dtype)
 
     def batch_norm_train(
         self,
@@ -118,10 +134,11 @@ class TensorFlow(Adapter):
                 variance=tf.zeros_like(var), epsilon=eps, is_training=True,
             )  # fmt: skip
         else:
-            batch_mean = tf.reduce_mean(x, (0, 1, 2))
-            centred = x - batch_mean
+            wide = tf.cast(x, self.dtype)
+            batch_mean = tf.reduce_mean(wide, (0, 1, 2))
+            centred = wide - batch_mean
             batch_var = tf.reduce_mean(centred * centred, (0, 1, 2))
-            y = centred * (scale * tf.math.rsqrt(batch_var + eps)) + shift
+            y = tf.cast(centred * (scale * tf.math.rsqrt(batch_var + eps)) + shift, x.dtype)
             unbiased = batch_var * (count / (count - 1))
         return (
             y,
@@ -146,7 +163,8 @@ class TensorFlow(Adapter):
         return self.tf.nn.avg_pool2d(x, kernel, stride, "VALID")
 
     def global_avg_pool(self, x: Tensor) -> Tensor:
-        return self.tf.reduce_mean(x, (1, 2))
+        mean = self.tf.reduce_mean(self.tf.cast(x, self.dtype), (1, 2))
+        return self.tf.cast(mean, x.dtype)
 
     def concat(self, xs: list[Tensor]) -> Tensor:
         return self.tf.concat(xs, 3)
@@ -155,6 +173,7 @@ class TensorFlow(Adapter):
         return self.tf.reshape(self.tf.transpose(x, (0, 3, 1, 2)), (x.shape[0], -1))
 
     def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        logits = self.tf.cast(logits, self.dtype)
         losses = self.tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         return self.tf.reduce_mean(losses)
 
@@ -164,12 +183,14 @@ class TensorFlow(Adapter):
         order = {"image": (0, 2, 3, 1), "kernel": (2, 3, 1, 0)}.get(role)
         value = np.ascontiguousarray(value.transpose(order)) if order else value
         with self._place:
-            tensor = self.tf.constant(value, self.tf.int64 if role == "labels" else self.dtype)
-            return self.tf.identity(tensor)
+            dtype = {"labels": self.tf.int64, "image": self.low}.get(role, self.dtype)
+            return self.tf.identity(self.tf.cast(self.tf.constant(value), dtype))
 
     def dump(self, handle: Tensor, role: str, groups: int = 1) -> np.ndarray:
         order = {"image": (0, 3, 1, 2), "kernel": (3, 2, 0, 1)}.get(role)
         value = handle.numpy()
+        if value.dtype != np.int64:  # NumPy has no bfloat16
+            value = value.astype(self.dtype.as_numpy_dtype)
         return np.array(value.transpose(order) if order else value)
 
     def copy(self, tree: Any) -> Any:
@@ -204,8 +225,12 @@ class TensorFlow(Adapter):
             tape.watch(wanted)
             net = Network(self, {**params, **stats}, training=True)
             loss = net.loss(net.run(workload, x), y)
+            target = loss if self.scale is None else loss * self.scale
         zero = tf.UnconnectedGradients.ZERO
-        return loss, tape.gradient(loss, wanted, unconnected_gradients=zero), net.updates
+        gradients = tape.gradient(target, wanted, unconnected_gradients=zero)
+        if self.scale is not None:
+            gradients = {n: tf.cast(g, self.dtype) / self.scale for n, g in gradients.items()}
+        return loss, gradients, net.updates
 
     def gradients(self, workload: Any, trained: set[str]) -> Callable[..., Any]:
         def call(params: dict[str, Tensor], x: Tensor, y: Tensor) -> Any:
@@ -253,9 +278,12 @@ class TensorFlow(Adapter):
             "mode": "eager" if self.eager else f"tf.function, {'XLA' if self.xla else 'graph'}",
             "conv_precision": self.precision,
             "matmul_precision": self.precision,
+            "mixed": f"operands cast to {self.precision}" if self.precision in MIXED else "no",
+            "loss_scale": self.scale,
             "tf32_conv": tf32,
             "tf32_matmul": tf32,
             "autotune": self.device == "cuda" and os.environ.get("TF_CUDNN_USE_AUTOTUNE") != "0",
+            "deterministic": os.environ.get("TF_DETERMINISTIC_OPS", "0").lower() in ("1", "true"),
             "threads": tf.config.threading.get_intra_op_parallelism_threads(),
             "threads_inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
             "optimizer": "SGD with momentum, in the graph, variables in place",

@@ -5,7 +5,7 @@ time went into reorders), and what tensor cores want on a GPU. What its own user
 is what runs here: `torch.nn.functional`, `inference_mode`, `autograd.grad`, and the update
 of `torch.optim.SGD` as it is by default. With `compile`, the forward pass and the loss
 are compiled, and the backward pass through them; the update stays outside, as users have
-it.
+it. Mixed precision is `torch.autocast` about the forward pass and the loss.
 """
 
 import os
@@ -23,9 +23,16 @@ from adapters.core.algebra import Pair
 from adapters.core.algebra import Tensor as T
 from adapters.core.base import Adapter, State, Unsupported, Variant
 from adapters.core.network import Network
+from adapters.core.precision import LOSS_SCALE, MIXED, NO_TF32, PRECISIONS, lowered, stored
 
 # Which switches hold for a convolution and for a matrix product.
 _USED = {"cpu": ("mkldnn.conv", "mkldnn.matmul"), "cuda": ("cudnn.conv", "cuda.matmul")}
+_TRIES = ("max-autotune", "max-autotune-no-cudagraphs")  # the modes that choose by trying
+# The modes that capture CUDA graphs, and what each is without them.
+_GRAPHS = {
+    "max-autotune": "torch:compile-max-autotune-no-cudagraphs",
+    "reduce-overhead": "torch:compile",
+}
 
 
 class Torch(Adapter):
@@ -37,10 +44,32 @@ class Torch(Adapter):
     variants = {
         "": Variant("eager, channels last", {}),
         "compile": Variant(
-            "torch.compile with inductor, channels last", {"compile": True}, compile_seconds=0.7
+            "torch.compile with inductor, channels last",
+            {"compile": "default"},
+            compile_seconds=0.7,
+        ),
+        "compile-max-autotune-no-cudagraphs": Variant(
+            "torch.compile, inductor trying kernels, without CUDA graphs, channels last",
+            {"compile": "max-autotune-no-cudagraphs"},
+            compile_seconds=1.5,
+            named_only=True,
+        ),
+        "compile-max-autotune": Variant(
+            "torch.compile, inductor trying kernels, with CUDA graphs, channels last",
+            {"compile": "max-autotune"},
+            compile_seconds=1.5,
+            named_only=True,
+        ),
+        "compile-reduce-overhead": Variant(
+            "torch.compile with CUDA graphs, channels last",
+            {"compile": "reduce-overhead"},
+            compile_seconds=0.7,
+            named_only=True,
         ),
         "contiguous": Variant("eager, contiguous (NCHW)", {"contiguous": True}, named_only=True),
     }
+
+    precisions = PRECISIONS
 
     def __init__(self, variant: str, device: str, precision: str, threads: int):
         super().__init__(variant, device, precision, threads)
@@ -48,18 +77,26 @@ class Torch(Adapter):
         import torch
 
         self.torch, self.F = torch, torch.nn.functional
-        self.compiled = "compile" in self.options
+        self.mode = self.options.get("compile")
+        self.graphs = self.mode in _GRAPHS
+        if self.graphs and device == "cpu":
+            raise Unsupported(f"a CPU has no CUDA graphs: {_GRAPHS[self.mode]} is the same there")
         contiguous = "contiguous" in self.options
         self.memory_format = torch.contiguous_format if contiguous else torch.channels_last
-        self.dtype = getattr(torch, precision)
+        self.dtype, self.low = (getattr(torch, of(precision)) for of in (stored, lowered))
+        self.scale = LOSS_SCALE.get(precision)
         if device == "cuda" and not torch.cuda.is_available():
             built = "its build has none" if torch.version.cuda is None else "none is visible"
             raise Unsupported(f"torch {torch.__version__} finds no CUDA device: {built}")
         torch.set_num_threads(threads)
         if not hasattr(torch.backends.cudnn, "conv"):
             raise Unsupported(f"torch {torch.__version__} has no fp32_precision: 2.9 is needed")
-        for leaf in self._leaves().values():
-            leaf.fp32_precision = "ieee"
+        if precision == "tf32" and torch.cuda.get_device_capability() < (8, 0):
+            raise Unsupported(f"{NO_TF32}: {torch.cuda.get_device_name()} has none")
+        for name, leaf in self._leaves().items():
+            leaf.fp32_precision = (
+                "tf32" if precision == "tf32" and name in _USED[device] else "ieee"
+            )
         torch.backends.cudnn.benchmark = True  # XLA and TensorFlow choose by trying, too
 
     @classmethod
@@ -115,19 +152,21 @@ class Torch(Adapter):
         return x.flatten(1)
 
     def cross_entropy(self, logits: T, labels: T) -> T:
-        return self.F.cross_entropy(logits, labels)
+        # autocast would see to it on a GPU, and does not on a CPU
+        return self.F.cross_entropy(logits.to(self.dtype), labels)
 
     # --- arrays -------------------------------------------------------------------------
 
     def place(self, value: np.ndarray, role: str, groups: int = 1) -> T:
-        dtype = self.torch.int64 if role == "labels" else self.dtype
+        dtype = {"labels": self.torch.int64, "image": self.low}.get(role, self.dtype)
         tensor = self.torch.tensor(value, dtype=dtype, device=self.device)
         if role in ("image", "kernel"):
             return tensor.contiguous(memory_format=self.memory_format)
         return tensor
 
     def dump(self, handle: T, role: str, groups: int = 1) -> np.ndarray:
-        return np.array(handle.detach().cpu(), order="C")
+        value = handle.detach().cpu()  # NumPy has no bfloat16
+        return np.array(value.to(self.dtype) if value.is_floating_point() else value, order="C")
 
     def copy(self, tree: Any) -> Any:
         if isinstance(tree, State):
@@ -145,20 +184,35 @@ class Torch(Adapter):
     # --- what is timed ------------------------------------------------------------------
 
     def _compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        if not self.compiled:
+        if self.mode is None:
             return function
-        return self.torch.compile(function, fullgraph=True, dynamic=False)
+        return self.torch.compile(function, fullgraph=True, dynamic=False, mode=self.mode)
+
+    def _autocast(self) -> Any:
+        mixed = self.precision in MIXED
+        return self.torch.autocast(self.device, self.low if mixed else None, enabled=mixed)
 
     def infer(self, workload: Any) -> Callable[[dict[str, T], T], T]:
-        forward = self._compiled(lambda params, x: Network(self, params).run(workload, x))
-        return self.torch.inference_mode()(forward)
+        def forward(params: dict[str, T], x: T) -> T:
+            with self._autocast():
+                return Network(self, params).run(workload, x)
+
+        return self.torch.inference_mode()(self._compiled(forward))
 
     def _loss(self, workload: Any) -> Callable[[dict[str, T], T, T], tuple[T, dict[str, T]]]:
         def loss(params: dict[str, T], x: T, y: T) -> tuple[T, dict[str, T]]:
             net = Network(self, params, training=True)
-            return net.loss(net.run(workload, x), y), net.updates
+            with self._autocast():
+                return net.loss(net.run(workload, x), y), net.updates
 
         return self._compiled(loss)
+
+    def _differentiated(self, loss: T, by: list[T]) -> list[T]:
+        """Gradients, through a scaled loss where the precision wants one."""
+        if self.scale is None:
+            return [*self.torch.autograd.grad(loss, by)]
+        found = [g.to(self.dtype) for g in self.torch.autograd.grad(loss * self.scale, by)]
+        return self.torch._foreach_div(found, self.scale)
 
     def gradients(self, workload: Any, trained: set[str]) -> Callable[..., Any]:
         loss_of = self._loss(workload)
@@ -168,7 +222,7 @@ class Torch(Adapter):
             if workload.input_gradient:
                 wanted["input"] = x.requires_grad_()
             loss, _ = loss_of(params, x, y)
-            found = self.torch.autograd.grad(loss, [*wanted.values()])
+            found = self._differentiated(loss, [*wanted.values()])
             return loss.detach(), dict(zip(wanted, found, strict=True))
 
         return call
@@ -182,9 +236,12 @@ class Torch(Adapter):
         def step(state: State, x: T, y: T) -> tuple[State, T]:
             params, velocity = [*state.params.values()], [*state.velocity.values()]
             loss, stats = loss_of({**state.params, **state.stats}, x, y)
-            found = [*self.torch.autograd.grad(loss, params)]
+            found = self._differentiated(loss, params)
             with self.torch.no_grad():
                 sgd(params, found, velocity, lr=lr, momentum=momentum, **options)
+                if self.graphs and stats:  # the graph's next replay writes where they lie
+                    self.torch._foreach_copy_([state.stats[n] for n in stats], [*stats.values()])
+                    stats = {}
             return state._replace(stats={**state.stats, **stats}), loss.detach()
 
         return step
@@ -210,12 +267,17 @@ class Torch(Adapter):
             "framework": "torch",
             "version": torch.__version__,
             "layout": "NHWC" if self.memory_format is torch.channels_last else "NCHW",
-            "mode": "torch.compile, inductor" if self.compiled else "eager",
+            "mode": f"torch.compile, inductor, mode {self.mode}" if self.mode else "eager",
+            "graphs": "CUDA graphs" if self.graphs else "none",
             "conv_precision": self.precision if conv == "ieee" else conv,
             "matmul_precision": self.precision if matmul == "ieee" else matmul,
             "tf32_conv": found["cudnn.conv"] == "tf32",
             "tf32_matmul": found["cuda.matmul"] == "tf32",
-            "autotune": self.device == "cuda" and torch.backends.cudnn.benchmark,
+            "mixed": f"autocast to {self.precision}" if self.precision in MIXED else "no",
+            "loss_scale": self.scale,
+            "autotune": self._autotuned() > 0
+            or (self.device == "cuda" and torch.backends.cudnn.benchmark),
+            "autotuned": self._autotuned(),
             "deterministic": torch.are_deterministic_algorithms_enabled(),
             "threads": torch.get_num_threads(),
             "optimizer": "SGD with momentum, torch.optim's default form",
@@ -237,16 +299,28 @@ class Torch(Adapter):
         return {name: attrgetter(name)(self.torch.backends) for name in names}
 
     def _compilations(self) -> int:
-        if not self.compiled:
+        if self.mode is None:
             return 0
         from torch._dynamo.utils import counters  # not at the top: eager need not import it
 
         return int(counters["stats"]["unique_graphs"])
 
+    def _autotuned(self) -> int:
+        """Choices that inductor made by trying: 0 says that it saw nothing to try.
+
+        So it was on a CPU, for all of its C++ templates: they want weights that are frozen
+        into the compiled code, and here weights are arguments, as in training they must be.
+        """
+        if self.mode not in _TRIES:
+            return 0
+        from torch._dynamo.utils import counters
+
+        return int(counters["inductor"]["select_algorithm_autotune"])
+
     def reset(self) -> None:
         # Dynamo counts recompilations per code object, and all workloads share those of this
         # file: without this it gives up after eight of them.
-        if self.compiled:
+        if self.mode:
             self.torch._dynamo.reset()
         if self.device == "cuda":
             self.torch.cuda.empty_cache()

@@ -133,6 +133,9 @@ def worker_environment(
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "TF_CPP_MIN_LOG_LEVEL": "1",
         "PYTHONHASHSEED": "0",
+        # oneDNN may compute float32 in bfloat16 and say nothing: not here, whoever asks.
+        "ONEDNN_DEFAULT_FPMATH_MODE": "STRICT",
+        "TF_SET_ONEDNN_FPMATH_MODE": "STRICT",
         **({} if as_shipped else ALLOCATOR),
     }
 

@@ -19,6 +19,7 @@ import msgspec
 
 from adapters.core import cost as cost_model
 from adapters.core.discovery import adapter_class
+from adapters.core.precision import PRECISIONS, value_bytes
 from harness import estimate, statistics
 from harness.errors import Wrong
 from harness.inventory import Contender
@@ -28,7 +29,6 @@ from harness.sampling import FIRST_STAGE
 from harness.suite import HIDDEN, Comparison, Suite
 from suites import catalogue
 
-PRECISIONS = ("float32", "float64")
 # A narrower question than its suite gets its share of the suite's time, but at least this.
 LEAST_BUDGET = 100.0
 # Estimates are rough: a comparison is left out only where they exceed the budget by half.
@@ -162,7 +162,7 @@ def select(suite: Suite, globs: str | None, precision: str | None) -> list[Compa
             chosen += found or _from_catalogue(pattern)
     if precision is not None:
         if precision not in PRECISIONS:
-            raise Wrong(f"precision '{precision}': expected {' or '.join(PRECISIONS)}")
+            raise Wrong(f"precision '{precision}': expected one of {', '.join(PRECISIONS)}")
         chosen = [msgspec.structs.replace(c, precision=precision) for c in chosen]
     return list({c.id: c for c in chosen}.values())
 
@@ -288,7 +288,7 @@ def _comparison(
         contenders=[c.name for c in contenders if c.trains or asked.direction == "infer"],
         cost=Cost(
             cost.flops,
-            cost.bytes,
+            cost.bytes * value_bytes(asked.precision) / value_bytes("float32"),
             cost.parameters,
             cost.activations,
             len(layers),

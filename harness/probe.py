@@ -7,6 +7,7 @@ for it: processor time over wall time.
 """
 
 from adapters.core.cost import cost
+from adapters.core.precision import value_bytes
 from harness.processes import WorkerProcess
 from suites import catalogue
 
@@ -14,7 +15,7 @@ CALLS = 6
 TIMEOUT = 120.0
 
 
-def measure(worker: WorkerProcess, device: str) -> dict[str, float]:
+def measure(worker: WorkerProcess, device: str, precision: str) -> dict[str, float]:
     """A probe record's figures; the worker is open, and holds nothing afterwards.
 
     On a GPU both are larger: a small product would measure the launch. Raises WorkerFailed.
@@ -22,6 +23,7 @@ def measure(worker: WorkerProcess, device: str) -> dict[str, float]:
     size = "small" if device == "cpu" else "large"
     flops, threads = _rate(worker, f"probe_matmul_{size}", "flops")
     moved, _ = _rate(worker, f"probe_stream_{size}", "bytes")
+    moved *= value_bytes(precision) / value_bytes("float32")
     return {"flops_per_s": flops, "bytes_per_s": moved, "effective_threads": threads}
 
 

@@ -97,6 +97,7 @@ class Probe(msgspec.Struct, tag_field="kind", tag="probe"):
     flops_per_s: float
     bytes_per_s: float
     effective_threads: float
+    precision: str = "float32"
 
 
 class Event(msgspec.Struct, tag_field="kind", tag="event"):

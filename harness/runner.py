@@ -102,7 +102,8 @@ class Runner:
         """Open each contender once: its versions, and this machine's rates through it."""
         self._look_for_load()
         names = [c.name for c in self.plan.contenders if c.copy == 1]
-        precision = self.plan.comparisons[0].precision
+        asked = [c.precision for c in self.plan.comparisons]
+        precision = "float32" if "float32" in asked else asked[0]  # the probes', too
         self.say("greet", contenders=names)
         workers = {
             n: self.launcher.start(self.contenders[n], f"greet-{n}", f"greet-{n}") for n in names
@@ -122,12 +123,19 @@ class Runner:
                 **cold.outcome(failed),
             }
             if failed:
-                self._give_up(name, failed)
+                # It may lack this precision alone; else it opens in none.
+                self._give_up(
+                    name, failed, {precision} if failed.status == "unsupported" else {*asked}
+                )
             elif contender.variant == "" and contender.computes and not self._probed(name):
                 self.say("probe", contender=name)
-                found, _ = attempt(lambda n=name: probe.measure(workers[n], self.launcher.kind))  # type: ignore[misc]
+                found, _ = attempt(
+                    lambda n=name: probe.measure(workers[n], self.launcher.kind, precision)  # type: ignore[misc]
+                )
                 if found:
-                    self.writer.write("probe", contender=name, launch=0, **found)
+                    self.writer.write(
+                        "probe", contender=name, launch=0, precision=precision, **found
+                    )
         for worker in workers.values():
             self.launcher.close(worker)
         if self.done is None:
@@ -155,9 +163,9 @@ class Runner:
     def _probed(self, name: str) -> bool:
         return self.done is not None and any(p["contender"] == name for p in self.done.probes)
 
-    def _give_up(self, name: str, failed: WorkerFailed) -> None:
-        """A contender that does not even open has failed in all its comparisons."""
-        for comparison in self.plan.comparisons:
+    def _give_up(self, name: str, failed: WorkerFailed, precisions: set[str]) -> None:
+        """A contender that does not even open has failed in all its comparisons in these."""
+        for comparison in (c for c in self.plan.comparisons if c.precision in precisions):
             for copy in comparison.contenders:
                 key = (comparison.id, copy)
                 if copy.partition("#")[0] != name.partition("#")[0] or self.frozen.given_up(key):

@@ -10,7 +10,7 @@
     batch = [1, 32]                  # default: the workload's own
     size = 112                       # square images of so many pixels; default: its own
     direction = ["infer", "train"]   # default: infer
-    precision = "float32"
+    precision = "float32"            # or float64, tf32, bfloat16, float16
     headline = true                  # takes part in the cold pass, too
 
 Lists multiply. A wrong key or value is refused in one line that names it.
@@ -30,7 +30,7 @@ from suites import catalogue
 FOLDER = Path(catalogue.__file__).parent
 
 Direction = Literal["infer", "fwd_bwd", "train"]
-Precision = Literal["float32", "float64"]
+Precision = Literal["float32", "float64", "tf32", "bfloat16", "float16"]
 Many = list
 
 

@@ -235,17 +235,21 @@ def die_with_parent() -> None:
 
 
 def serve(ask: int, answer: int) -> None:
-    worker = Worker()
+    """Until `close`. After an `open` that failed, every answer is how it failed."""
+    worker, refused = Worker(), None
     with os.fdopen(ask, "rb") as requests, os.fdopen(answer, "wb", buffering=0) as answers:
         for line in requests:
             request = json.loads(line)
             do = request.pop("do")
             try:
-                reply = getattr(worker, do)(**request)
+                # What did not open has nothing else to say.
+                reply = refused if refused and do != "close" else getattr(worker, do)(**request)
             except Exception as error:
                 traceback.print_exc()
                 sys.stderr.flush()
                 reply = failure(error)
+            if do == "open" and "failed" in reply:
+                refused = reply
             answers.write(json.dumps(reply).encode() + b"\n")
             if do == "close":
                 return

@@ -17,7 +17,8 @@ class Cell:
     """One contender in one comparison. Times in seconds, memory in bytes."""
 
     contender: str
-    status: str  # as in records.STATUSES, or `missing`: planned and not measured
+    # As in records.STATUSES; or `missing`: planned and not measured; or `incomparable`.
+    status: str
     reason: str | None = None
     launches: int = 0
     latency: dict[str, float | None] | None = None  # p25, p50, mean, p99
@@ -29,6 +30,8 @@ class Cell:
     warm: dict[str, float] | None = None
     memory: dict[str, int | None] | None = None
     oracle: dict[str, Any] | None = None
+    ran: str | None = None  # the precision that its error shows
+    ran_error: float | None = None
     manifest: dict[str, Any] = field(default_factory=dict)
     compilations: int = 0  # how many its launches drew, where it keeps what it compiled
     log: str | None = None
@@ -112,6 +115,7 @@ class Analysis:
     price: float | None  # an hour, as it was given
     noise_floor: dict[str, Any] | None
     roof: dict[str, float] | None
+    roof_precision: str | None
     warnings: list[dict[str, str]]
     failures: list[dict[str, str | None]]
     left_out: list[dict[str, str]]

@@ -47,6 +47,7 @@ def cell(
         warm=cold["warm"]["seconds"] or None if "warm" in cold else None,
         memory=memory,
         oracle=_oracle(mine),
+        **_ran(mine),
         manifest=manifest,
         compilations=len(
             {g["compilations"][contender] for g in groups if contender in g.get("compilations", {})}
@@ -99,6 +100,13 @@ def _oracle(cells: list[dict[str, Any]]) -> dict[str, Any] | None:
     if not checked:
         return None
     return max(checked, key=lambda c: math.inf if c["error"] is None else c["error"] / c["gate"])
+
+
+def _ran(cells: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the error of its verified answer shows."""
+    told = (cell["oracle"] for cell in cells if (cell["oracle"] or {}).get("ran"))
+    oracle: dict[str, Any] = next(told, {})
+    return {"ran": oracle.get("ran"), "ran_error": oracle.get("ran_error")}
 
 
 def placed(cell: Cell, best: float | None, idle: set[str]) -> Cell:

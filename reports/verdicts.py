@@ -13,7 +13,7 @@ import numpy as np
 
 from harness import statistics
 from harness.records import Run
-from reports import breakeven, lanes, profiles, recommend, warn
+from reports import breakeven, comparable, lanes, profiles, recommend, warn
 from reports import cells as cells_of
 from reports.analysis import Analysis, Comparison, Ratio, finite, nearness, ranked
 from reports.words import interval, launches, percent, times
@@ -28,9 +28,12 @@ def analyse(
     this machine, for costs.
     """
     wanted = profiles.load() if chosen is None else chosen
-    roof = _roof(run)
+    roof, measured_in = _roof(run)
     busy = _busy(run)
-    comparisons = [_comparison(run, plan, roof, busy) for plan in run.plan["comparisons"]]
+    comparisons = [
+        _comparison(run, plan, roof if plan["precision"] == measured_in else None, busy)
+        for plan in run.plan["comparisons"]
+    ]
     screening = list(busy)
     few = [c for c in comparisons if c.launches and not _enough(run, c)]
     if few:
@@ -56,6 +59,7 @@ def analyse(
         price=price,
         noise_floor=_noise_floor(run, comparisons),
         roof=roof,
+        roof_precision=measured_in,
         warnings=warn.warnings(run, comparisons),
         failures=[
             {
@@ -101,6 +105,7 @@ def _comparison(
         cells_of.cell(run, plan, c, groups, columns.get(c, np.array([])), floor_seconds)
         for c in plan["contenders"]
     ]
+    cells = comparable.separated(cells, plan, run.plan.get("settings", {}).get("threads"))
     able = [
         c.contender for c in cells if c.status == "ok" and c.seconds and c.contender in ranked(run)
     ]
@@ -277,6 +282,8 @@ def _command(run: Run, plan: dict[str, Any]) -> str:
     parts += ["--contenders", names]
     if plan["device"] != "cpu":
         parts += ["--device", plan["device"]]
+    if plan["precision"] != "float32":
+        parts += ["--precision", plan["precision"]]
     if settings.get("python") == "current":
         parts += ["--python", "current"]
     return shlex.join(parts)
@@ -285,11 +292,15 @@ def _command(run: Run, plan: dict[str, Any]) -> str:
 # --- the run ------------------------------------------------------------------------------------
 
 
-def _roof(run: Run) -> dict[str, float] | None:
-    """This machine's rates: the best that any contender's own probe reached."""
+def _roof(run: Run) -> tuple[dict[str, float] | None, str | None]:
+    """This machine's rates, the best that any contender's own probe reached; and in what.
+
+    A comparison in another precision than the probes' has no roof: another unit computes it.
+    """
     if not run.probes:
-        return None
-    return {key: max(p[key] for p in run.probes) for key in ("flops_per_s", "bytes_per_s")}
+        return None, None
+    rates = {key: max(p[key] for p in run.probes) for key in ("flops_per_s", "bytes_per_s")}
+    return rates, run.probes[0].get("precision", "float32")
 
 
 def _floor(cost: dict[str, Any], roof: dict[str, float] | None) -> float | None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from harness import statistics
 from harness.records import Run
+from reports import comparable
 from reports.analysis import Comparison
 
 THREADS_OFF = 0.20
@@ -28,6 +29,7 @@ def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, str]]:
         *_stolen(run),
         *_not_steady(run),
         *_modes(run, comparisons),
+        *_other_precision(comparisons),
         *_disagreements(comparisons),
         *_boosted(run, comparisons),
         *_past_the_roof(comparisons),
@@ -242,6 +244,26 @@ def _cause(launches: dict[int, list[dict[str, Any]]], by: str) -> str:
         if ours > 1 and ours > 5 * theirs:
             return f" (the slow ones take {ours:.3g} {what} a call, the fast ones {theirs:.3g})"
     return " (no cause was seen: neither page faults nor switches tell them apart)"
+
+
+def _other_precision(comparisons: list[Comparison]) -> list[dict[str, str]]:
+    """A manifest says what was set; an answer's error says what ran."""
+    found = [
+        (cell.contender, c, told)
+        for c in comparisons
+        for cell in c.cells
+        if cell.status in ("ok", "incomparable")
+        and (told := comparable.disagreement(cell, {"precision": c.precision, "cost": c.cost}))
+    ]
+    return [
+        _warning(
+            f"{name}, {c.id}",
+            f"another precision ran than the one it declares: {told}",
+            "it is not ranked; look at its manifest, and for a switch that lowers or raises "
+            "precision in silence",
+        )
+        for name, c, told in found
+    ]
 
 
 def _disagreements(comparisons: list[Comparison]) -> list[dict[str, str]]:

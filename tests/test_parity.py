@@ -41,6 +41,8 @@ def _contenders(native: bool) -> list[tuple[str, str]]:
             continue  # an old system that cannot say everything: held by a test of its own
         if kind.computes:
             found += [(name, v) for v, entry in kind.variants.items() if bool(entry.of) == native]
+    # What inductor tries and captures on top has a test of its own: each takes minutes.
+    found = [(name, variant) for name, variant in found if not variant.startswith("compile-")]
     return found
 
 
@@ -243,6 +245,23 @@ def test_twelve_workloads_in_one_compiling_worker_are_twelve_compilations(
     wrong, manifest = _wrong(oracle, ("torch", "compile", python), "float32", cells, tmp_path)
     assert not wrong
     assert manifest["compilations"] == 12
+
+
+def test_max_autotune_is_right_and_its_manifest_says_what_was_tried(
+    oracle: Oracle, tmp_path: Path
+) -> None:
+    """On a CPU inductor's templates want frozen weights: whether any was tried must be told."""
+    variant = "compile-max-autotune-no-cudagraphs"
+    python = environments.python_of("torch", "cpu")
+    if python is None:
+        pytest.skip(environments.why_absent("torch", "cpu"))
+    _skip_if_missing(("torch", "compile", python))
+    cells = [("check_flatten_linear", "train", 3, None), ("resnet_basic", "infer", 2, None)]
+    wrong, manifest = _wrong(oracle, ("torch", variant, python), "float32", cells, tmp_path)
+    assert not wrong, "\n".join(wrong)
+    assert manifest["autotune"] == (manifest["autotuned"] > 0)
+    assert (manifest["graphs"], "max-autotune" in manifest["mode"]) == ("none", True)
+    assert manifest["compilations"] == len(cells)
 
 
 def test_what_is_checked_is_large_enough_to_mean_something() -> None:

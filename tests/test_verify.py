@@ -425,6 +425,8 @@ def test_a_record_of_a_verification_is_plain_json() -> None:
     assert found.as_dict(rows=2) == {
         "ok": False,
         "rows": 2,
+        "ran": verify.LOW,
+        "ran_error": 0.5,
         "checked": [
             {"quantity": "output", "where": "", "error": 0.5, "gate": 1e-5, "ok": False},
         ],

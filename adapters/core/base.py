@@ -21,6 +21,8 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from adapters.core.precision import NO_TF32, PLAIN
+
 Array = Any  # a framework's own array
 
 
@@ -64,6 +66,8 @@ class Adapter:
     distributions: ClassVar[tuple[str, ...]] = ()
     # The way it runs, by name; "" is the default, and comes first.
     variants: ClassVar[dict[str, Variant]] = {"": Variant("as it is", {})}
+    # What it computes in, of the words in precision.py.
+    precisions: ClassVar[tuple[str, ...]] = PLAIN
     # Which environment it lives in; "" is one named as its file is.
     environment: ClassVar[str] = ""
     # False for an adapter that does no work (the null adapter): never verified or ranked.
@@ -77,9 +81,13 @@ class Adapter:
         """Import the framework and settle what is settled once per process.
 
         device is "cpu" or "cuda" (a worker sees only its own GPU, as number 0);
-        precision is "float32" (strict: no TF32, no bfloat16 passes) or "float64".
+        precision is one of `precisions`; "float32" is strict: no TF32, no bfloat16 passes.
         Raises Unsupported.
         """
+        if precision not in self.precisions:
+            raise Unsupported(f"it computes in {' and '.join(self.precisions)}, not {precision}")
+        if precision == "tf32" and device == "cpu":
+            raise Unsupported(f"{NO_TF32}: a CPU has none")
         self.options = self.variants[variant].options
         self.device, self.precision, self.threads = device, precision, threads
 
@@ -124,7 +132,7 @@ class Adapter:
 
         role: `image` (N, C, H, W); `labels` (N,), whole numbers; `kernel`
         (O, C / groups, KH, KW); `matrix`; or a vector's role. All but labels are cast
-        to this adapter's precision.
+        to this adapter's precision; in mixed precision images alone are low (precision.py).
         """
         raise NotImplementedError
 
@@ -132,7 +140,7 @@ class Adapter:
         """The inverse of `place`: a canonical NumPy array that shares no memory.
 
         Activations of four dimensions are `image`, all others (logits, losses) `matrix`;
-        `labels` come back as they were placed.
+        `labels` come back as they were placed, all else in float32 or float64.
         """
         raise NotImplementedError
 

@@ -10,7 +10,7 @@ Counting rules, the same for all:
 * One multiplication and one addition are two operations. Only convolutions and linear
   layers count: the elementwise rest is bound by bytes.
 * Bytes: every convolution, linear layer, pooling and batch norm reads its operands once
-  and writes its result once, 4 bytes a value (8 in float64 is not modelled). ReLU, add
+  and writes its result once, 4 bytes a value (the plan scales it for other precisions). ReLU, add
   and concat count nothing when they follow another operation, since a compiler can fuse
   them into it; on the workload's own input they do. Flatten moves nothing.
 * Backward, the gradient of an operation's input costs one forward pass, and that of its

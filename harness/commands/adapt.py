@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from adapters.core.precision import PRECISIONS
 from harness import inventory
 from harness.commands.common import Device, Json, Python, app, device_of, is_current, print_json
 from harness.errors import Wrong
@@ -47,7 +48,7 @@ def check(
         bool, typer.Option("--all", help="Every contender that can run here.")
     ] = False,
     device: Device = None,
-    precision: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
+    precision: Annotated[str, typer.Option(help=", ".join(PRECISIONS) + ".")] = "float32",
     python: Python = "own",
     json_: Json = False,
 ) -> None:

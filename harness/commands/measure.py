@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from adapters.core.precision import PRECISIONS
 from harness import environments, inventory, machine, plan, records
 from harness import suite as suites
 from harness.commands.common import (
@@ -41,7 +42,7 @@ def run(
         typer.Option("--workloads", "-w", help="Only these, by name or glob: 'resnet*'."),
     ] = None,
     device: Device = None,
-    precision: Annotated[str | None, typer.Option(help="float32 or float64.")] = None,
+    precision: Annotated[str | None, typer.Option(help=", ".join(PRECISIONS) + ".")] = None,
     budget: Annotated[
         str | None, typer.Option(help="Wall time of measuring: 90s, 10m, 1h. Default: the suite's.")
     ] = None,

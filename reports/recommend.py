@@ -67,7 +67,8 @@ def _for_use(use: str, run: Run, comparisons: list[Comparison], busy: bool) -> R
     apart = _apart(run, comparisons, complete)
     complete = [name for name in complete if name not in apart]
     incomplete += [{"contender": n, "why": "shares no launch with the others"} for n in apart]
-    pairs = {(a, b): _pair(run, comparisons, a, b, busy) for a in complete for b in complete}
+    times = [statistics.log_times(run.groups_of(c.id), c.id, c.by) for c in comparisons]
+    pairs = {(a, b): _pair(run, comparisons, times, a, b, busy) for a in complete for b in complete}
     order = sorted(complete, key=lambda a: sum(np.log(pairs[a, b].ratio) for b in complete))
     leader = order[0] if order else ""
     others = order[1:]
@@ -110,10 +111,7 @@ def _apart(run: Run, comparisons: list[Comparison], names: list[str]) -> list[st
     """Contenders that share no launch with the most measured one: there is no ratio to it."""
     held = {
         name: set.intersection(
-            *(
-                {g["launch"] for g in run.groups if g["comparison"] == c.id and name in g["turns"]}
-                for c in comparisons
-            )
+            *({g["launch"] for g in run.groups_of(c.id) if name in g["turns"]} for c in comparisons)
         )
         for name in names
     }
@@ -122,10 +120,15 @@ def _apart(run: Run, comparisons: list[Comparison], names: list[str]) -> list[st
 
 
 def _pair(
-    run: Run, comparisons: list[Comparison], a: str, b: str, busy: bool
+    run: Run,
+    comparisons: list[Comparison],
+    times: list[statistics.Times],
+    a: str,
+    b: str,
+    busy: bool,
 ) -> statistics.Comparison:
     """a against b by the geometric mean over the comparisons, launch by launch."""
-    logs = [statistics.launch_log_ratios(run.groups, c.id, a, b, c.by) for c in comparisons]
+    logs = [statistics.log_ratios(each, a, b) for each in times]
     modal = any(
         r is not None and r.verdict == "multimodal" for r in (c.ratio(a, b) for c in comparisons)
     )

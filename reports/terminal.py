@@ -8,7 +8,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from reports.analysis import Analysis, Cell, Comparison
+from reports.analysis import Analysis, Cell, Comparison, short
 from reports.charts import label
 from reports.compare import Changes
 from reports.words import figure, seconds, times
@@ -80,7 +80,7 @@ def render_changes(found: Changes, console: Console) -> None:
         for change in [*by_verdict, *found.overall]:
             word, style = CHANGES[change.verdict]
             table.add_row(
-                Text(_short(change.comparison).translate(CONTROLS)),
+                Text(short(change.comparison).translate(CONTROLS)),
                 Text(change.contender.translate(CONTROLS)),
                 f"{change.ratio:.3f}",
                 f"{change.low:.3f} to {change.high:.3f}",
@@ -119,12 +119,6 @@ def _in_words(each: dict[str, Any]) -> str:
     if wanted:
         text += f"; {'a control, ' if each['control'] else ''}{' and '.join(wanted)} wanted"
     return text
-
-
-def _short(comparison: str) -> str:
-    """`resnet18@112/b4/train/float32/cpu` -> `resnet18@112 b4 train`; "" is all of them."""
-    parts = [part for part in comparison.split("/") if part not in ("float32", "cpu")]
-    return " ".join(parts) or "all, geometric mean"
 
 
 def _print(console: Console, text: str, style: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from harness.records import Run
 from reports import charts, template
 from reports.analysis import Analysis, Comparison
+from reports.history import history
 from reports.verdicts import analyse
 
 KINDS_OF_MEMORY = {
@@ -46,6 +47,7 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         steps=(1, *HEAT),
         mark=mark,
         rows_of_manifest=rows_of_manifest(analysis),
+        history=history(analysis),
     )
 
 

@@ -101,6 +101,10 @@ def _order(entry: Entry) -> float:
     return -(entry.both or 0.0)
 
 
+def _rate(value: float | None) -> str:
+    return f"{value or 0:,.0f}" if (value or 0) >= 100 else f"{value or 0:.3g}"
+
+
 def _now(comparisons: list[Comparison], analysis: Analysis) -> list[Entry]:
     """What was measured of one workload here, a row a contender, batch and precision."""
     twins = {c["name"] for c in analysis.contenders if c["twin"]}
@@ -121,14 +125,14 @@ def _work(
     batches = sorted({entry.batch for entry in now})
     machine = LAYERS_MACHINE if layer else NETWORKS_MACHINE
     best = then[0]
-    sentence = f"Then, the most of {len(then)} libraries was {best.both or 0:.4g} images a second"
+    sentence = f"Then, the most of {len(then)} libraries was {_rate(best.both)} images a second"
     sentence += f" forward and backward ({best.name}, batch {best.batch}, {machine})."
     whole = [entry for entry in now if entry.both]
     if whole:
         gpus: list[Any] = analysis.machine.get("gpu") or []
         device = analysis.settings.get("device", "cpu")
         here = gpus[0]["name"] if gpus and device != "cpu" else analysis.machine.get("cpu")
-        sentence += f" Here the most is {whole[0].both or 0:.4g} ({whole[0].name}, batch "
+        sentence += f" Here the most is {_rate(whole[0].both)} ({whole[0].name}, batch "
         sentence += f"{whole[0].batch}, {here or 'this machine'})."
     same = batches == sorted({entry.batch for entry in then})
     return Work(title, machine, then, now, batches, same, sentence)

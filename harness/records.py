@@ -6,11 +6,15 @@ ever changed. Each process that writes has a file of its own (`records-000.jsonl
 one more for every resume). A reader skips what it cannot read, and says so.
 """
 
+import gc
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -170,10 +174,45 @@ class Run:
 
     def settled(self, comparison: str, contender: str) -> bool:
         """Whether a contender left a comparison early, being far behind (sampling.py)."""
-        return any(
-            e["what"] == "settled" and (e["comparison"], e["contender"]) == (comparison, contender)
-            for e in self.events
-        )
+        return (comparison, contender) in self._settled
+
+    @cached_property
+    def _settled(self) -> set[tuple[str, str]]:
+        settled = [e for e in self.events if e["what"] == "settled"]
+        return {(e["comparison"], e["contender"]) for e in settled}
+
+    def groups_of(self, comparison: str) -> list[dict[str, Any]]:
+        return self._groups.get(comparison, [])
+
+    def cells_of(self, comparison: str, contender: str) -> list[dict[str, Any]]:
+        return self._cells.get((comparison, contender), [])
+
+    @cached_property
+    def _groups(self) -> dict[str, list[dict[str, Any]]]:
+        found: dict[str, list[dict[str, Any]]] = {}
+        for group in self.groups:
+            found.setdefault(group["comparison"], []).append(group)
+        return found
+
+    @cached_property
+    def _cells(self) -> dict[tuple[str, str], list[dict[str, Any]]]:
+        found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for cell in self.cells:
+            found.setdefault((cell["comparison"], cell["contender"]), []).append(cell)
+        return found
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the garbage collector, which looks through all that was read, again and again:
+    100,000 records took four times as long with it, and records hold no cycles."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def read(folder: Path) -> Run:
@@ -187,15 +226,16 @@ def read(folder: Path) -> Run:
     environment = _document(folder, "environment.json")
     run = Run(folder, plan, environment)
     lists = {"cell": run.cells, "group": run.groups, "probe": run.probes, "event": run.events}
-    for path in sorted(folder.glob("records-*.jsonl")):
-        for number, line in enumerate(_lines(path), start=1):
-            try:
-                record = msgspec.json.decode(line)
-                msgspec.convert(record, _VALID)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                run.problems.append(f"{path.name}, line {number}: skipped, {error}")
-                continue
-            lists[record["kind"]].append(record)
+    with _uncollected():
+        for path in sorted(folder.glob("records-*.jsonl")):
+            for number, line in enumerate(_lines(path), start=1):
+                try:
+                    record = msgspec.json.decode(line)
+                    msgspec.convert(record, _VALID)
+                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                    run.problems.append(f"{path.name}, line {number}: skipped, {error}")
+                    continue
+                lists[record["kind"]].append(record)
     return run
 
 
@@ -220,6 +260,7 @@ def _document(folder: Path, name: str) -> dict[str, Any]:
     return document
 
 
+@_uncollected()
 def frame(run: Run) -> Any:
     """Every timed call as a pandas DataFrame, one row a call.
 
@@ -229,24 +270,28 @@ def frame(run: Run) -> Any:
     import numpy as np
     import pandas as pd
 
-    index, ns = [], []
-    for group in run.groups:
-        for contender, turns in group["turns"].items():
-            for number, turn in enumerate(turns):
-                key = (group["comparison"], contender, group["launch"], number)
-                index.append((*key, turn["dropped"], len(turn["calls"])))
-                ns.append(turn["calls"])
     columns = ["comparison", "contender", "launch", "round"]
-    if not index:
+    keys: list[tuple[str, str, int, int]] = []
+    turns: list[dict[str, Any]] = []
+    for group in run.groups:
+        for contender, found in group["turns"].items():
+            for number, turn in enumerate(found):
+                keys.append((group["comparison"], contender, group["launch"], number))
+                turns.append(turn)
+    if not keys:
         return pd.DataFrame(columns=[*columns, "call", "ns", "kept"])
-    counts = np.array([row[5] for row in index])
-    dropped = np.repeat([row[4] for row in index], counts)
-    call = np.concatenate([np.arange(count) for count in counts])
-    table = {
-        name: pd.Categorical(values) if name in columns[:2] else values
-        for name, values in (
-            (name, np.repeat(np.array([row[i] for row in index]), counts))
-            for i, name in enumerate(columns)
-        )
-    }
-    return pd.DataFrame({**table, "call": call, "ns": np.concatenate(ns), "kept": call >= dropped})
+    counts = np.array([len(turn["calls"]) for turn in turns])
+    total = int(counts.sum())
+    ns = np.fromiter(chain.from_iterable(turn["calls"] for turn in turns), np.int64, total)
+    call = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
+    table: dict[str, Any] = {}
+    for name, values in zip(columns, zip(*keys, strict=True), strict=True):
+        if name in ("launch", "round"):
+            table[name] = np.repeat(np.array(values), counts)
+        else:  # repeated as codes: as text they would take gigabytes
+            known = sorted(set(values))
+            place = {value: code for code, value in enumerate(known)}
+            codes = np.repeat(np.array([place[v] for v in values], np.int32), counts)
+            table[name] = pd.Categorical.from_codes(codes, known)
+    dropped = np.repeat([turn["dropped"] for turn in turns], counts)
+    return pd.DataFrame({**table, "call": call, "ns": ns, "kept": call >= dropped})

@@ -147,3 +147,9 @@ def nearness(pair: Ratio | statistics.Comparison) -> tuple[bool, float]:
     Whoever left early comes last: its wider interval (99.9%) makes it no nearer.
     """
     return pair.confidence > 0.95, pair.low or pair.ratio
+
+
+def short(comparison: str) -> str:
+    """`resnet18@112/b4/train/float32/cpu` -> `resnet18@112 b4 train`; "" is all of them."""
+    parts = [part for part in comparison.split("/") if part not in ("float32", "cpu")]
+    return " ".join(parts) or "all, geometric mean"

@@ -23,7 +23,7 @@ def cell(
     logs: np.ndarray,
     floor_seconds: float | None,
 ) -> Cell:
-    mine = [c for c in run.cells if (c["comparison"], c["contender"]) == (plan["id"], contender)]
+    mine = run.cells_of(plan["id"], contender)
     cold = {c["pass"]: c for c in mine}
     turns = [g["turns"][contender] for g in groups if contender in g["turns"]]
     status, reason, log = _status(mine, groups, contender, bool(turns))
@@ -85,10 +85,11 @@ def _figures(
         return None, None
     rows, per_call = [], []
     for launch in turns:
-        calls = np.concatenate([t["calls"][t["dropped"] :] for t in launch]) * 1e-9
-        p99 = float(np.quantile(calls, 0.99)) if len(calls) >= P99_CALLS else math.nan
-        rows.append([*np.quantile(calls, [0.25, 0.5]), float(np.mean(calls)), p99])
-        per_call.append(float(np.mean([statistics.per_call(t) for t in launch])))
+        calls = [call for turn in launch for call in turn["calls"][turn["dropped"] :]]
+        p25, p50, p99 = statistics.quantiles(calls, 0.25, 0.5, 0.99)
+        p99 = p99 if len(calls) >= P99_CALLS else math.nan
+        rows.append([1e-9 * value for value in (p25, p50, sum(calls) / len(calls), p99)])
+        per_call.append(sum(statistics.per_call(t) for t in launch) / len(launch))
     p25, p50, mean, p99 = (float(v) for v in np.median(np.array(rows), axis=0))
     figures = {"p25": p25, "p50": p50, "mean": mean, "p99": finite(p99)}
     return figures, float(np.median(per_call))

@@ -9,7 +9,7 @@ grid, which follow its theme.
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from reports.analysis import Analysis, Cell, Comparison
 from reports.breakeven import MOST, BreakEven
@@ -46,7 +46,14 @@ TWO_LINES = (
 )
 
 
-def colours(analysis: Analysis) -> dict[str, str]:
+class Contested(Protocol):
+    """Anything with contenders, each with its name and adapter: what has marks of its own."""
+
+    @property
+    def contenders(self) -> list[dict[str, Any]]: ...
+
+
+def colours(analysis: Contested) -> dict[str, str]:
     """Contender -> its framework's colour."""
     spare = iter(SPARE * len(analysis.contenders))
     by_adapter: dict[str, str] = {}
@@ -57,7 +64,7 @@ def colours(analysis: Analysis) -> dict[str, str]:
     return {c["name"]: by_adapter[c["adapter"]] for c in analysis.contenders}
 
 
-def shapes(analysis: Analysis) -> dict[str, str]:
+def shapes(analysis: Contested) -> dict[str, str]:
     """Contender -> a shape that tells the variants of one framework apart."""
     seen: dict[str, int] = {}
     found = {}
@@ -124,6 +131,14 @@ def ratios(analysis: Analysis) -> dict[str, Any] | None:
                     "launches": cell.launches,
                 }
             )
+    floor = analysis.noise_floor["percent"] / 100 if analysis.noise_floor else None
+    return intervals(analysis, rows, "time over the leader's (log)", floor)
+
+
+def intervals(
+    contested: Contested, rows: list[dict[str, Any]], title: str, floor: float | None = None
+) -> dict[str, Any] | None:
+    """Dots with intervals on a log axis; a row has comparison, contender, ratio, low, high."""
     if not rows:
         return None
     import altair as alt
@@ -137,17 +152,16 @@ def ratios(analysis: Analysis) -> dict[str, Any] | None:
     near = math.log(high / low) / 12
     clear = [tick for tick in ticks if tick == 1 or abs(math.log(tick)) > near]
     axis = _log_axis((min(low, 0.98), max(high, 1.05)), clear, "format(datum.value, '~g') + 'x'")
-    title = "time over the leader's (log)"
-    base = _dots(analysis, rows)
-    intervals = base.mark_rule(strokeWidth=1.5, clip=True).encode(
+    base = _dots(contested, rows)
+    lines = base.mark_rule(strokeWidth=1.5, clip=True).encode(
         x=alt.X("low:Q", title=title, **axis),
         x2="high:Q",
-        stroke=_by_contender(analysis, rows, alt.Stroke, colours),
+        stroke=_by_contender(contested, rows, alt.Stroke, colours),
     )
     dots = base.mark_point(filled=True, size=55, opacity=1).encode(
         x=alt.X("ratio:Q", title=title, **axis),
-        fill=_by_contender(analysis, rows, alt.Fill, colours),
-        shape=_by_contender(analysis, rows, alt.Shape, shapes),
+        fill=_by_contender(contested, rows, alt.Fill, colours),
+        shape=_by_contender(contested, rows, alt.Shape, shapes),
         tooltip=_tips(rows),
     )
     one = (
@@ -155,10 +169,10 @@ def ratios(analysis: Analysis) -> dict[str, Any] | None:
         .mark_rule(strokeDash=[3, 3])
         .encode(x=alt.X("at:Q", title=title, **axis))
     )
-    layers = [one, intervals, dots]
-    if analysis.noise_floor:
-        width = 1 + analysis.noise_floor["percent"] / 100
-        band = alt.Chart(alt.Data(values=[{"from": 1 / width, "to": width}])).mark_rect(
+    layers = [one, lines, dots]
+    if floor is not None:
+        ends = {"from": 1 / (1 + floor), "to": 1 + floor}
+        band = alt.Chart(alt.Data(values=[ends])).mark_rect(
             opacity=0.22, color="#888888", clip=True
         )
         layers.insert(0, band.encode(x=alt.X("from:Q", title=title, **axis), x2="to:Q"))
@@ -339,7 +353,7 @@ def breakeven(analysis: Analysis, found: BreakEven) -> dict[str, Any]:
 # --- what the dot charts share ------------------------------------------------------------------
 
 
-def _dots(analysis: Analysis, rows: list[dict[str, Any]]) -> Any:
+def _dots(analysis: Contested, rows: list[dict[str, Any]]) -> Any:
     import altair as alt
 
     lines = alt.Axis(
@@ -364,16 +378,16 @@ def _height(rows: list[dict[str, Any]]) -> int:
     return len({row["comparison"] for row in rows}) * (inside * PITCH + GAP)
 
 
-def _present(analysis: Analysis, rows: Iterable[dict[str, Any]]) -> list[str]:
+def _present(analysis: Contested, rows: Iterable[dict[str, Any]]) -> list[str]:
     there = {row["contender"] for row in rows}
     return [c["name"] for c in analysis.contenders if c["name"] in there]
 
 
 def _by_contender(
-    analysis: Analysis,
+    analysis: Contested,
     rows: list[dict[str, Any]],
     channel: Any,
-    table: Callable[[Analysis], dict[str, str]],
+    table: Callable[[Contested], dict[str, str]],
 ) -> Any:
     """A channel that says which contender it is; the page has the key."""
     import altair as alt

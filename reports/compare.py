@@ -5,10 +5,13 @@ each contender's ratio to an *anchor*, a contender that both runs hold in the sa
 What moved all contenders alike cancels; an anchor that itself changed would not, so it is
 named. Without an anchor only a fresh measurement of both versions in turns can tell, and
 its command is given.
+
+Two machines are another question: there the clock is what is asked for. Where the runs come
+from two, or an hour of one has a price, seconds are set side by side as well, and called so.
 """
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,6 +37,19 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What a million items cost on each run's machine, at its price an hour; new over old."""
+
+    comparison: str
+    contender: str
+    old: float | None
+    new: float | None
+    ratio: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
 class Changes:
     """All of it; `anchor` is None where nothing can be said."""
 
@@ -48,31 +64,45 @@ class Changes:
     command: str | None  # the paired measurement that could tell
     only_old: list[str]
     only_new: list[str]
+    machines: tuple[str, str] = ("", "")  # in words
+    two_machines: bool = False
+    clocked: list[Change] = field(default_factory=list)  # by the clock; two machines, or prices
+    costs: list[Cost] = field(default_factory=list)
+    contenders: list[dict[str, Any]] = field(default_factory=list)  # of the second run
 
 
-def compare(old: Run, new: Run, anchor: str | None, margin: float) -> Changes:
+Prices = tuple[float | None, float | None]  # of an hour of each run's machine
+Timed = tuple[str, list[statistics.Times]]  # a comparison, and its turns in each run
+
+
+def compare(
+    old: Run, new: Run, anchor: str | None, margin: float, prices: Prices = (None, None)
+) -> Changes:
     """margin: a log ratio. Raises KeyError for an anchor that the runs do not share."""
-    before, after = _versions(old), _versions(new)
-    shared = [name for name in ranked(old) if name in ranked(new)]
-    ids = {c["id"]: c for c in new.plan["comparisons"]}
-    both = [c for c in old.plan["comparisons"] if c["id"] in ids]
+    before, after = versions(old), versions(new)
+    shared = shared_contenders([old, new])
+    both = shared_comparisons([old, new])
+    timed = [(each[0]["id"], turns([old, new], each)) for each in both]
     known = [name for name in shared if before[name] == after[name]]
     if anchor is not None and anchor not in shared:
         raise KeyError(f"'{anchor}' is not in both runs; they share: {', '.join(shared)}")
-    anchor = anchor or _steadiest(old, new, both, known)
+    anchor = anchor or steadiest([each for _, each in timed], known)
     changes: list[Change] = []
     overall: list[Change] = []
-    if anchor is not None:
-        for name in shared:
-            if name == anchor:
-                continue
-            found = [(c["id"], *(_logs(run, c, name, anchor) for run in (old, new))) for c in both]
-            found = [(i, a, b) for i, a, b in found if a and b]
-            for place, a, b in found:
-                changes += _change(place, name, before, after, a, b, margin)
-            if len(found) > 1:
-                first, second = (_mean([each[k] for each in found]) for k in (1, 2))
-                overall += _change("", name, before, after, first, second, margin)
+    for name in shared if anchor is not None else []:
+        if name != anchor:
+            found = [
+                (place, [statistics.log_ratios(run, name, anchor or "") for run in each])
+                for place, each in timed
+            ]
+            one, all_ = _changes(name, before, after, found, margin)
+            changes, overall = changes + one, overall + all_
+    two = _place(old) != _place(new)
+    clocked = _clocked(shared, before, after, timed, margin) if two or any(prices) else []
+    sentence = _sentence(anchor, before, changes, shared, [old for old, _ in both])
+    if two and clocked:
+        sentence = f"{_by_the_clock(clocked)} {sentence}"
+    ids = [{c["id"] for c in each} for each in zip(*both, strict=True)] or [set(), set()]
     return Changes(
         old=old.name,
         new=new.name,
@@ -81,19 +111,46 @@ def compare(old: Run, new: Run, anchor: str | None, margin: float) -> Changes:
         changes=changes,
         overall=overall,
         differences=_differences(old, new, before, after),
-        sentence=_sentence(anchor, before, changes, shared, both),
-        command=_command(new, shared, before, after, both),
-        only_old=[c["id"] for c in old.plan["comparisons"] if c["id"] not in ids],
-        only_new=sorted(ids.keys() - {c["id"] for c in both}),
+        sentence=sentence,
+        command=_command(new, shared, before, after, [old for old, _ in both]),
+        only_old=[c["id"] for c in old.plan["comparisons"] if c["id"] not in ids[0]],
+        only_new=[c["id"] for c in new.plan["comparisons"] if c["id"] not in ids[1]],
+        machines=(machine_of(old), machine_of(new)),
+        two_machines=two,
+        clocked=clocked,
+        costs=_costs(shared, both, timed, clocked, prices),
+        contenders=[c for c in new.plan["contenders"] if c["name"] in shared],
     )
 
 
-def _mean(logs: list[dict[int, float]]) -> dict[int, float]:
-    """Over comparisons, launch by launch, where a launch holds them all."""
-    return dict(enumerate(statistics.shared_launches(logs)))
+# --- what several runs share --------------------------------------------------------------------
 
 
-def _versions(run: Run) -> dict[str, str | None]:
+def shared_contenders(runs: list[Run]) -> list[str]:
+    return [n for n in ranked(runs[0]) if all(n in ranked(run) for run in runs[1:])]
+
+
+def shared_comparisons(runs: list[Run]) -> list[list[dict[str, Any]]]:
+    """The same work in every run's plan, on whatever device each has."""
+    found = [{_work(c): c for c in run.plan["comparisons"]} for run in runs]
+    return [[each[key] for each in found] for key in found[0] if all(key in f for f in found)]
+
+
+def _work(comparison: dict[str, Any]) -> str:
+    """`resnet18@224/b1/infer/float32/cuda:1` -> all of it but the device."""
+    return comparison["id"].removesuffix(f"/{comparison['device']}")
+
+
+def turns(runs: list[Run], comparisons: list[dict[str, Any]]) -> list[statistics.Times]:
+    """The turns of one comparison in each run, by the statistic it is ranked by."""
+    by = statistics.ranked_by(comparisons[0]["direction"], comparisons[0]["batch"])[0]
+    return [
+        statistics.log_times(run.groups_of(c["id"]), c["id"], by)
+        for run, c in zip(runs, comparisons, strict=True)
+    ]
+
+
+def versions(run: Run) -> dict[str, str | None]:
     seen = run.environment.get("contenders", {})
     return {
         c["name"]: c.get("version")
@@ -102,28 +159,127 @@ def _versions(run: Run) -> dict[str, str | None]:
     }
 
 
-def _logs(run: Run, comparison: dict[str, Any], name: str, anchor: str) -> dict[int, float]:
-    by = statistics.ranked_by(comparison["direction"], comparison["batch"])[0]
-    return statistics.launch_log_ratios(run.groups, comparison["id"], name, anchor, by)
-
-
-def _steadiest(old: Run, new: Run, both: list[dict[str, Any]], known: list[str]) -> str | None:
-    """Of the contenders whose version stayed: the most launches, then the least spread."""
+def steadiest(timed: list[list[statistics.Times]], names: list[str]) -> str | None:
+    """Who is measured everywhere, in the most launches, with the least spread between them."""
 
     def order(name: str) -> tuple[int, float]:
-        launches, spreads = 0, []
-        for comparison in both:
-            by = statistics.ranked_by(comparison["direction"], comparison["batch"])[0]
-            for run in (old, new):
-                names, logs = statistics.launch_log_times(run.groups, comparison["id"], by)
-                if name in names:
-                    mine = logs[:, names.index(name)]
-                    launches += int(np.isfinite(mine).sum())
-                    spreads.append(float(np.nanstd(mine)))
-        return -launches, float(np.mean(spreads)) if spreads else np.inf
+        logs = [run[name] for each in timed for run in each if name in run]
+        spreads = [
+            float(np.std([float(np.mean(rounds)) for rounds in launches.values()]))
+            for launches in logs
+        ]
+        return -sum(map(len, logs)), float(np.mean(spreads)) if spreads else np.inf
 
-    measured = [name for name in known if order(name)[0] < 0]
+    measured = [name for name in names if order(name)[0] < 0]
     return min(measured, key=order, default=None)
+
+
+def machine_of(run: Run) -> str:
+    """A machine in a line."""
+    machine = run.environment.get("machine", {})
+    settings = run.plan.get("settings", {})
+    gpus = [gpu["name"] for gpu in machine.get("gpu") or [] if gpu.get("name")]
+    parts = [machine.get("cpu") or "unknown processor", f"{settings.get('threads', '?')} threads"]
+    return ", ".join([*parts, *gpus, str(settings.get("device", ""))])
+
+
+def _place(run: Run) -> tuple[Any, ...]:
+    """What makes a machine another one: its processor, cores, GPUs, and which of them."""
+    machine = run.environment.get("machine", {})
+    gpus = [gpu.get("name") for gpu in machine.get("gpu") or []]
+    return machine.get("cpu"), machine.get("cores_physical"), gpus, _device(run)
+
+
+def _device(run: Run) -> str | None:
+    return run.plan.get("settings", {}).get("device")
+
+
+# --- changes ---------------------------------------------------------------------------------
+
+
+def _changes(
+    name: str,
+    before: dict[str, str | None],
+    after: dict[str, str | None],
+    found: list[tuple[str, list[dict[int, float]]]],
+    margin: float,
+) -> tuple[list[Change], list[Change]]:
+    """A contender's changes, one a comparison; and over all of them together."""
+    found = [(place, each) for place, each in found if all(each)]
+    one = []
+    for place, (a, b) in found:
+        one += _change(place, name, before, after, a, b, margin)
+    if len(found) < 2:
+        return one, []
+    first, second = (_mean([each[k] for _, each in found]) for k in (0, 1))
+    return one, _change("", name, before, after, first, second, margin)
+
+
+def _mean(logs: list[dict[int, float]]) -> dict[int, float]:
+    """Over comparisons, launch by launch, where a launch holds them all."""
+    return dict(enumerate(statistics.shared_launches(logs)))
+
+
+def _clocked(
+    shared: list[str],
+    before: dict[str, str | None],
+    after: dict[str, str | None],
+    timed: list[Timed],
+    margin: float,
+) -> list[Change]:
+    """Each contender's own time, new over old; "" is all comparisons together."""
+    rows = []
+    for name in shared:
+        found = [(place, [_by_launch(run.get(name, {})) for run in each]) for place, each in timed]
+        one, all_ = _changes(name, before, after, found, margin)
+        rows += [*one, *all_]
+    return rows
+
+
+def _by_launch(rounds: dict[int, np.ndarray]) -> dict[int, float]:
+    return {launch: statistics.trimmed_mean(logs) for launch, logs in rounds.items()}
+
+
+def _by_the_clock(clocked: list[Change]) -> str:
+    rows = [c for c in clocked if c.comparison]
+    less = sum(c.verdict == "materially_faster" for c in rows)
+    more = sum(c.verdict == "materially_slower" for c in rows)
+    ratios = sorted(c.ratio for c in rows)
+    span = f"{ratios[0]:.2f} to {ratios[-1]:.2f} times the first's"
+    return (
+        f"Two machines: on the second, {less} of {len(rows)} take less time by the clock, {more} "
+        f"more ({span})."
+    )
+
+
+def _costs(
+    shared: list[str],
+    both: list[list[dict[str, Any]]],
+    timed: list[Timed],
+    clocked: list[Change],
+    prices: Prices,
+) -> list[Cost]:
+    if not any(prices):
+        return []
+    changes = {(c.comparison, c.contender): c for c in clocked}
+    rows = []
+    for pair, (place, each) in zip(both, timed, strict=True):
+        for name in shared:
+            costs = []
+            for comparison, run, price in zip(pair, each, prices, strict=True):
+                logs = list(_by_launch(run.get(name, {})).values())
+                cost = None
+                if logs and price is not None:
+                    cost = price / 3600 * float(np.exp(np.mean(logs))) / comparison["batch"] * 1e6
+                costs.append(cost)
+            change = changes.get((place, name))
+            scale = prices[1] / prices[0] if prices[0] and prices[1] is not None else None
+            ends: list[float | None] = [None, None, None]
+            if change and scale:
+                ends = [scale * end for end in (change.ratio, change.low, change.high)]
+            if any(cost is not None for cost in costs):
+                rows.append(Cost(place, name, costs[0], costs[1], *ends))
+    return rows
 
 
 def _change(

@@ -6,9 +6,7 @@ One file without any script. What comes from the campaign's files is data: Jinja
 from pathlib import Path
 from typing import Any
 
-from harness.errors import Wrong
-from reports import words
-from reports.page import FOLDER, TEMPLATES, save
+from reports import template
 
 WIDTH = 220  # of a strip, in pixels
 CHART = (460, 220)
@@ -17,25 +15,15 @@ INK = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # Okabe and Ito's
 
 def write(findings: list[dict[str, Any]], name: str, output: Path | None = None) -> Path:
     """Writes the page; returns where. Raises Wrong where it cannot."""
-    return save(output or FOLDER / "html" / f"{name}.html", render(findings, name))
+    return template.save(
+        output or template.FOLDER / "html" / f"{name}.html", render(findings, name)
+    )
 
 
 def render(findings: list[dict[str, Any]], name: str) -> str:
     """The page as text; `findings` as `harness.proof.campaign.read` gives them."""
-    try:
-        import jinja2
-    except ImportError:
-        raise Wrong("the page needs jinja2, which this Python lacks") from None
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=words.figure, plain=words.plain)
-    return environment.get_template("proof.html.j2").render(
+    return template.render(
+        "proof.html.j2",
         name=name,
         findings=findings,
         held=sum(finding["ok"] for finding in findings),
@@ -43,7 +31,6 @@ def render(findings: list[dict[str, Any]], name: str) -> str:
         curves=curves,
         width=WIDTH,
         chart=CHART,
-        style=(TEMPLATES / "style.css").read_text(),
     )
 
 

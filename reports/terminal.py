@@ -8,7 +8,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from reports.analysis import Analysis, Cell, Comparison
+from reports.analysis import Analysis, Cell, Comparison, short
 from reports.charts import label
 from reports.compare import Changes
 from reports.flip import Limit
@@ -37,7 +37,7 @@ def render(analysis: Analysis, console: Console) -> None:
         if choice.flips:
             _print(console, f"  It flips: {'; '.join(choice.flips[:FLIPS])}.", "dim")
     for found in analysis.breakeven:
-        where = _short(found.comparison)
+        where = short(found.comparison)
         _print(console, f"Break-even, {where}: {found.sentence}", "")
     console.print()
     table = _table(analysis, " ")
@@ -95,7 +95,7 @@ def _lanes(analysis: Analysis) -> Table:
             "" if lane.low is None or lane.high is None else f"{lane.low:.3f} to {lane.high:.3f}"
         )
         table.add_row(
-            Text(_short(lane.comparison).translate(CONTROLS)),
+            Text(short(lane.comparison).translate(CONTROLS)),
             Text(f"{lane.portable} / {lane.native}".translate(CONTROLS)),
             f"{lane.ratio:.3f}",
             between,
@@ -138,7 +138,7 @@ def render_changes(found: Changes, console: Console) -> None:
         for change in [*by_verdict, *found.overall]:
             word, style = CHANGES[change.verdict]
             table.add_row(
-                Text(_short(change.comparison).translate(CONTROLS)),
+                Text(short(change.comparison).translate(CONTROLS)),
                 Text(change.contender.translate(CONTROLS)),
                 f"{change.ratio:.3f}",
                 f"{change.low:.3f} to {change.high:.3f}",
@@ -177,12 +177,6 @@ def _in_words(each: dict[str, Any]) -> str:
     if wanted:
         text += f"; {'a control, ' if each['control'] else ''}{' and '.join(wanted)} wanted"
     return text
-
-
-def _short(comparison: str) -> str:
-    """`resnet18@112/b4/train/float32/cpu` -> `resnet18@112 b4 train`; "" is all of them."""
-    parts = [part for part in comparison.split("/") if part not in ("float32", "cpu")]
-    return " ".join(parts) or "all, geometric mean"
 
 
 def _print(console: Console, text: str, style: str) -> None:

@@ -95,10 +95,11 @@ def _comparison(
     run: Run, plan: dict[str, Any], roof: dict[str, float] | None, busy: list[str]
 ) -> Comparison:
     name = plan["id"]
-    groups = [g for g in run.groups if g["comparison"] == name]
+    groups = run.groups_of(name)
     bys = statistics.rank_of(plan)
     by = bys[0]
-    contenders, logs = statistics.launch_log_times(groups, name, by)
+    times = statistics.log_times(groups, name, by)
+    contenders, logs = statistics.launch_table(groups, times, by)
     columns = {c: logs[:, i] for i, c in enumerate(contenders)}
     floor_seconds = _floor(plan["cost"], roof)
     cells = [
@@ -120,7 +121,7 @@ def _comparison(
         else cells_of.placed(c, seconds.get(best) if best else None, idle)
         for c in cells
     ]
-    ratios = _ratios(run, groups, name, able, columns, by, busy)
+    ratios = _ratios(run, name, able, columns, times, busy)
     winner, runner_up = _winner(ratios, able)
     why = _why(ratios, able, winner, runner_up, busy)
     if winner and len(bys) > 1:
@@ -131,7 +132,7 @@ def _comparison(
     floor = run.plan.get("noise_floor")
     twins = None
     if floor and floor["twin"] in columns and floor["of"] in columns:
-        twins = _ratio(run, groups, name, floor["twin"], floor["of"], columns, by, False)
+        twins = _ratio(run, name, floor["twin"], floor["of"], columns, times, False)
     return Comparison(
         **{k: plan[k] for k in ("id", "workload", "batch", "size", "direction", "precision")},
         **{k: plan[k] for k in ("device", "kind", "summary", "headline", "cost")},
@@ -157,16 +158,15 @@ def _stage(run: Run) -> int | None:
 
 def _ratios(
     run: Run,
-    groups: list[dict[str, Any]],
     name: str,
     able: list[str],
     columns: dict[str, np.ndarray],
-    by: str,
+    times: statistics.Times,
     busy: list[str],
 ) -> list[Ratio]:
     """Every pair both ways, p-values adjusted over the comparison (Holm)."""
     pairs = [(a, b) for i, a in enumerate(able) for b in able[i + 1 :]]
-    found = [_ratio(run, groups, name, a, b, columns, by, bool(busy)) for a, b in pairs]
+    found = [_ratio(run, name, a, b, columns, times, bool(busy)) for a, b in pairs]
     found = [ratio for ratio in found if ratio.launches]  # two that never met have no ratio
     adjusted = statistics.holm([r.p for r in found])
     both = []
@@ -189,15 +189,14 @@ def _ratios(
 
 def _ratio(
     run: Run,
-    groups: list[dict[str, Any]],
     name: str,
     a: str,
     b: str,
     columns: dict[str, np.ndarray],
-    by: str,
+    times: statistics.Times,
     busy: bool,
 ) -> Ratio:
-    by_launch = statistics.launch_log_ratios(groups, name, a, b, by)
+    by_launch = statistics.log_ratios(times, a, b)
     logs = np.array([by_launch[launch] for launch in sorted(by_launch)])
     modal = statistics.modes_overlap(columns[a], columns[b])
     stage = _stage(run)
@@ -231,9 +230,10 @@ def _winner(ratios: list[Ratio], able: list[str]) -> tuple[str | None, str | Non
 def _other_winner(
     run: Run, groups: list[dict[str, Any]], name: str, able: list[str], by: str, busy: list[str]
 ) -> str | None:
-    contenders, logs = statistics.launch_log_times(groups, name, by)
+    times = statistics.log_times(groups, name, by)
+    contenders, logs = statistics.launch_table(groups, times, by)
     columns = {c: logs[:, i] for i, c in enumerate(contenders)}
-    return _winner(_ratios(run, groups, name, able, columns, by, busy), able)[0]
+    return _winner(_ratios(run, name, able, columns, times, busy), able)[0]
 
 
 def _why(

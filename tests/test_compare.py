@@ -12,6 +12,7 @@ import pytest
 
 from harness import records, statistics
 from harness.processes import ROOT
+from reports import compare_page
 from reports.compare import Changes, compare
 from tests.synthetic import edit_groups, write_run
 
@@ -140,3 +141,81 @@ def test_json_holds_every_change(tmp_path: Path) -> None:
     told = json.loads(result.stdout)
     assert len(told["changes"]) == 8
     assert all(math.isfinite(change["low"]) for change in told["changes"])
+
+
+def _elsewhere(folder: Path, **machine: Any) -> None:
+    """The run was measured on another machine."""
+    path = folder / "environment.json"
+    document = json.loads(path.read_text())
+    document["machine"] |= machine
+    path.write_text(json.dumps(document))
+
+
+def test_two_machines_are_compared_by_the_clock_as_well(tmp_path: Path) -> None:
+    old, new = _pair(tmp_path, {"jax": 1.5 * 1.2}, drift=0.5)
+    assert not _compare(old, new, anchor="torch").clocked
+    _elsewhere(new, cpu="Another processor")
+    found = _compare(old, new, anchor="torch")
+    assert found.two_machines and found.sentence.startswith("Two machines: on the second, 12 of 12")
+    torch = [c for c in found.clocked if c.contender == "torch"]
+    assert len(torch) == 4 + 1 and all(c.low < 0.5 < c.high or c.ratio < 0.51 for c in torch)
+    assert {c.verdict for c in found.clocked} == {"materially_faster"}
+    assert {c.verdict for c in found.changes if c.contender == "jax"} == {"materially_slower"}
+
+
+def test_a_gpu_of_another_number_does_the_same_work(tmp_path: Path) -> None:
+    old, new = _pair(tmp_path, {})
+    for path in (new / "plan.json", *new.glob("records-*.jsonl")):
+        path.write_text(path.read_text().replace("/float32/cpu", "/float32/cuda:1"))
+    plan = json.loads((new / "plan.json").read_text())
+    for comparison in plan["comparisons"]:
+        comparison["device"] = "cuda:1"
+    (new / "plan.json").write_text(json.dumps(plan))
+    found = _compare(old, new, anchor="torch")
+    assert len(found.changes) == 8 and not found.only_old and not found.only_new
+
+
+def test_a_million_items_cost_the_price_of_the_hours_they_take(tmp_path: Path) -> None:
+    old, new = _pair(tmp_path, {}, drift=0.5)
+    found = _compare(old, new, prices=(3.6, 1.8))
+    [cost] = [c for c in found.costs if c.contender == "torch" and c.comparison.startswith("relu")]
+    assert cost.old == pytest.approx(0.001 * 0.01 / 32 * 1e6, rel=0.02)  # 10 ms for 32 items
+    assert cost.new == pytest.approx((cost.old or 0) / 4, rel=0.02)
+    assert cost.ratio == pytest.approx(0.25, rel=0.02)
+    assert cost.low is not None and cost.high is not None and cost.low < 0.25 < cost.high
+    one = _compare(old, new, prices=(None, 1.8)).costs[0]
+    assert one.old is None and one.ratio is None and one.new is not None
+
+
+def test_the_page_says_the_sentence_first_and_every_change_in_a_table(tmp_path: Path) -> None:
+    old, new = _pair(tmp_path, {"jax": 1.5 * 1.2})
+    found = _compare(old, new, anchor="torch", prices=(3.6, 1.8))
+    text = compare_page.render(found)
+    assert found.sentence in text.partition("<table")[0]
+    assert text.count("<tr><td>") == len(found.changes) + len(found.overall) + len(
+        found.clocked
+    ) + len(found.costs)
+    assert 'data-place="chart-changes"' in text and 'data-place="chart-clocked"' in text
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "words"),
+    [
+        (["--html", "--output", "page.html", "--price", "old=3.5"], 0, "page.html"),
+        (["--price", "other=3.5"], 2, "expected such as old=3.50"),
+        (["--price", "old=cheap"], 2, "expected such as old=3.50"),
+        (["--output", "page.html"], 2, "needs --html"),
+    ],
+)
+def test_the_door_to_the_page(tmp_path: Path, options: list[str], status: int, words: str) -> None:
+    _pair(tmp_path, {})
+    told = subprocess.run(
+        [sys.executable, "-m", "harness.cli", "compare", "old", "new", *options],
+        cwd=tmp_path,
+        env={**os.environ, "BAKEOFF_RESULTS": str(tmp_path), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == status, told.stderr
+    assert words in told.stdout + told.stderr
+    assert (tmp_path / "page.html").exists() == (status == 0)

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from html.parser import HTMLParser
 from importlib import util
 from pathlib import Path
@@ -16,8 +17,8 @@ from rich.console import Console
 from harness import records
 from harness.errors import Wrong
 from harness.processes import ROOT
-from reports import page, terminal, verdicts
-from tests.synthetic import edit_groups, write_run
+from reports import compare, compare_page, machines, page, terminal, verdicts
+from tests.synthetic import edit_groups, poison, write_run
 
 HOSTILE = "</script><script>alert('r')</script><img src=x onerror=alert(1)>\u202e&amp;{{ 7*7 }}"
 
@@ -150,6 +151,60 @@ def test_a_hostile_record_is_shown_and_never_run(tmp_path: Path) -> None:
     ratios = json.loads(found.scripts[0])
     shown = json.dumps(ratios, ensure_ascii=False).replace("\\\\u202e", "\\u202e")
     assert HOSTILE.replace("\u202e", "\\u202e") in shown
+
+
+def harmless(found: Page) -> None:
+    """Nothing that a record holds has become an element, an attribute or a script."""
+    kinds = [script.get("type") for script in found.all("script")]
+    assert [kind for kind in kinds if kind != "application/json"] == ["module"]
+    assert not found.all("img")
+    assert not [a for _, a in found.elements for name in a if name.startswith("on")]
+    assert "\u202e" not in found.source
+    for text in found.scripts[:-1]:
+        json.loads(text)
+
+
+@pytest.mark.parametrize("make", ["one", "compare", "machines"])
+def test_a_hostile_string_in_every_field_of_every_record_is_text_on_every_page(
+    tmp_path: Path, make: str
+) -> None:
+    folders = [write_run(tmp_path / name, {"torch": 1.0, "jax": 1.2}) for name in ("a", "b")]
+    for folder in folders:
+        poison(folder, HOSTILE)
+    runs = [records.read(folder) for folder in folders]
+    assert not any(run.problems for run in runs)
+    path = tmp_path / "page.html"
+    if make == "one":
+        found = Page(page.write(runs[0], path))
+    elif make == "compare":
+        changes = compare.compare(runs[0], runs[1], None, 0.03, (1.0, 2.0))
+        assert changes.changes and changes.clocked and changes.costs
+        found = Page(compare_page.write(changes, tmp_path, path))
+    else:
+        found = Page(machines.write(runs, None, path))
+    harmless(found)
+    assert found.text.count("alert('r')") > 10
+
+
+def test_a_hundred_thousand_characters_are_shown(tmp_path: Path) -> None:
+    failures = {("relu", "jax"): ("crash", HOSTILE + "x" * 100_000)}
+    found = made(write_run(tmp_path / "long", {"torch": 1.0, "jax": 1.2}, failures=failures))
+    harmless(found)
+    assert "x" * 100_000 in found.text
+
+
+@pytest.mark.alone
+def test_20_000_records_are_a_page_in_under_20_seconds(tmp_path: Path) -> None:
+    """Many comparisons, and many launches of a few: neither grows with the square."""
+    speeds = {"torch": 1.0, "jax": 1.2, "tensorflow": 1.5}
+    for name, works, launches in (("wide", 600, 26), ("deep", 8, 2500)):
+        workloads = [(f"w{n}", "convnet", 1, 32, "infer", n < 3) for n in range(works)]
+        folder = write_run(tmp_path / name, speeds, launches=launches, workloads=workloads)
+        start = time.perf_counter()
+        run = records.read(folder)
+        page.write(run, tmp_path / f"{name}.html")
+        assert time.perf_counter() - start < 20
+        assert len(run.groups) + len(run.cells) >= 18_000
 
 
 def test_marks_that_nobody_sees_are_shown(tmp_path: Path) -> None:

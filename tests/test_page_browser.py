@@ -17,8 +17,9 @@ import pytest
 from harness import records
 from harness.processes import ROOT
 from harness.proof import campaign
-from reports import page, proof
+from reports import compare, compare_page, machines, page, proof
 from tests.synthetic import EVERYONE, edit_groups, write_run
+from tests.test_history import SUITE as CONVNETS
 from tests.test_page import HOSTILE
 from tests.test_profiles import edit_cells
 
@@ -67,9 +68,14 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     edit_groups(runs["decades"], uncertain)
     runs["limited"] = write_run(folder / "limited")
     edit_cells(runs["limited"], "torch:compile", seconds={"total": 40.0})
-    return {
-        name: page.write(records.read(run), folder / f"{name}.html") for name, run in runs.items()
-    }
+    runs["history"] = write_run(folder / "history", EVERYONE, workloads=CONVNETS)
+    read = {name: records.read(run) for name, run in runs.items()}
+    made = {name: page.write(run, folder / f"{name}.html") for name, run in read.items()}
+    two = (read["hostile"], read["decades"])
+    changes = compare.compare(*two, None, 0.03, (1.0, 2.0))
+    made["compare"] = compare_page.write(changes, folder, folder / "compare.html")
+    made["machines"] = machines.write([*two, read["whole"]], None, folder / "machines.html")
+    return made
 
 
 def uncertain(group: dict[str, Any]) -> bool:
@@ -117,7 +123,7 @@ def requests(browser: Any) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("name", ["whole", "hostile", "empty"])
+@pytest.mark.parametrize("name", ["whole", "hostile", "empty", "history", "compare", "machines"])
 def test_the_page_asks_for_nothing_and_complains_of_nothing(
     open_page: Open, pages: dict[str, Path], name: str
 ) -> None:
@@ -170,7 +176,7 @@ def test_a_hostile_record_does_not_run(open_page: Open) -> None:
     assert "alert('r')" in browser.execute_script("return document.body.innerText")
 
 
-@pytest.mark.parametrize("name", ["whole", "hostile", "empty"])
+@pytest.mark.parametrize("name", ["whole", "hostile", "empty", "history", "compare", "machines"])
 @pytest.mark.parametrize("width", [PHONE, DESK])
 def test_nothing_sticks_out_sideways(open_page: Open, name: str, width: int) -> None:
     browser = open_page(name, width)
@@ -288,10 +294,11 @@ return [...found];
 """
 
 
+@pytest.mark.parametrize("name", ["hostile", "history", "compare", "machines"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_its_ground(open_page: Open, scheme: str) -> None:
+def test_text_stands_out_from_its_ground(open_page: Open, name: str, scheme: str) -> None:
     """4.5 to 1, as WCAG 2.2 (1.4.3) asks: every text on the ground that lies under it."""
-    browser = open_page("hostile", scheme=scheme)
+    browser = open_page(name, scheme=scheme)
     browser.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true })")
     assert browser.execute_script(POOR) == []
 

@@ -1,5 +1,6 @@
 """Claims about records: what was reported is there, once, whatever happened next."""
 
+import gc
 import json
 import signal
 import subprocess
@@ -153,6 +154,35 @@ def test_the_frame_has_one_row_for_every_call(folder: Path) -> None:
     assert frame["kept"].sum() == 8 * 2
     assert list(frame["call"].head(3)) == [0, 1, 2]
     assert records.frame(records.Run(folder, {}, {})).empty
+
+
+@pytest.mark.alone
+def test_100_000_records_of_100_samples_are_a_frame_in_under_6_seconds(folder: Path) -> None:
+    """In a process of its own, as somebody would load them, pandas' import included."""
+    calls = [1_000_000 + 7919 * n % 1_000_000 for n in range(100)]
+    turn = {"calls": calls, "dropped": 2, "total_ns": sum(calls)}
+    record = {"schema": 1, "kind": "group", "direction": "infer", "precision": "float32"}
+    record |= {"device": "cpu", "rounds": 1, "order": [["torch"]], "turns": {"torch": [turn]}}
+    text = json.dumps(record | {"statuses": {}, "machine": {}})[:-1]
+    with (folder / "records-000.jsonl").open("w") as file:
+        for n in range(100_000):
+            file.write(f'{text},"comparison":"c{n % 50}","launch":{n // 50}}}\n')
+    code = (
+        "import sys, time; from pathlib import Path; start = time.perf_counter()\n"
+        "from harness import records\n"
+        "frame = records.frame(records.read(Path(sys.argv[1])))\n"
+        "print(time.perf_counter() - start, len(frame), frame['ns'].sum())"
+    )
+    command = [sys.executable, "-c", code, str(folder)]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    seconds, rows, total = told.stdout.split()
+    assert (int(rows), int(total)) == (10_000_000, 100_000 * sum(calls))
+    assert float(seconds) < 6
+
+
+def test_the_collector_runs_again_after_reading(folder: Path) -> None:
+    records.read(folder)
+    assert gc.isenabled()
 
 
 def test_reading_needs_no_frame_library() -> None:

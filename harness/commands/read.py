@@ -130,23 +130,66 @@ def show(
 
 @app.command()
 def report(
-    run: Annotated[str, typer.Argument(help="A run's name or folder; default: the latest.")] = "",
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(help="Names or folders; default: the latest. Several: a page of machines."),
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Default: reports/html/RUN.html")
+        Path | None,
+        typer.Option("--output", "-o", help="Default: reports/html/RUN.html; else the terminal."),
     ] = None,
     title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
     profile: Profiles = None,
     price: Price = None,
     open_: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="html, markdown, json, csv, parquet, pytest-benchmark or github-action-benchmark.",
+        ),
+    ] = "html",
+    charts: Annotated[
+        Path | None, typer.Option(help="A folder for PNG and SVG of every chart.")
+    ] = None,
+    anchor: Annotated[
+        str | None, typer.Option(help="With several runs: whom all are related to on each.")
+    ] = None,
 ) -> None:
-    """Write the HTML page of a run: one file, no network needed.
+    """Write the HTML page of a run: one file, no network needed. Or another format.
 
-    Example: `bakeoff report --open` · `bakeoff report --profile prototyping --price 3.50`
+    Examples: `bakeoff report --open` · `bakeoff report RUN --format markdown` ·
+    `bakeoff report --profile prototyping --price 3.50` ·
+    `bakeoff report HERE THERE --output machines.html`
     """
-    path = write_page(folder_of(run), output, title, profile, price_of(price))
-    print(path)
+    from reports import machines
+    from reports.exports import formats, pictures
+    from reports.verdicts import analyse
+
+    folders = [folder_of(run) for run in runs or [""]]
+    formats.known(format_)
+    if len(folders) > 1 and (format_ != "html" or charts):
+        raise Wrong("several runs make one HTML page; --format and --charts take a single run")
+    if anchor and len(folders) == 1:
+        raise Wrong("--anchor relates several runs; only one was given")
+    if open_ and format_ != "html":
+        raise Wrong(f"--open shows a page; --format {format_} makes none")
+    if charts:
+        for path in pictures.write(analyse(records.read(folders[0])), charts):
+            print(path)
+    if format_ != "html":
+        print(formats.write(records.read(folders[0]), format_, output).rstrip("\n"))
+        return
+    if len(folders) > 1:
+        try:
+            written = machines.write([records.read(f) for f in folders], anchor, output, title)
+        except KeyError as error:
+            raise Wrong(f"--anchor {error.args[0]}") from None
+    else:
+        written = write_page(folders[0], output, title, profile, price_of(price))
+    print(written)
     if open_:
-        typer.launch(str(path))
+        typer.launch(str(written))
 
 
 @app.command()
@@ -161,22 +204,36 @@ def compare(
         str | None,
         typer.Option(help="'slower' or 'slower=5%': exit status 1 where a contender became so."),
     ] = None,
+    price: Annotated[
+        list[str] | None,
+        typer.Option(help="RUN=3.50: what an hour of its machine costs; may be given for each."),
+    ] = None,
+    html: Annotated[bool, typer.Option("--html", help="Write a page of it.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Default: reports/html/OLD-NEW.html")
+    ] = None,
     json_: Json = False,
 ) -> None:
     """What became faster or slower between two runs, drift set aside.
 
-    Examples: `bakeoff compare OLD NEW` · `bakeoff compare OLD NEW --fail-on slower=5%`
+    Examples: `bakeoff compare OLD NEW` · `bakeoff compare OLD NEW --fail-on slower=5%` ·
+    `bakeoff compare HERE THERE --html --price HERE=3.50 --price THERE=1.20`
     """
     from reports import compare as comparing
-    from reports import terminal
+    from reports import compare_page, terminal
 
     margin = _margin(fail_on)
+    prices = _prices(price or [], old, new)
+    if output and not html:
+        raise Wrong("--output is where the page goes: it needs --html")
     runs = [records.read(folder_of(name)) for name in (old, new)]
     try:
-        found = comparing.compare(runs[0], runs[1], anchor, margin)
+        found = comparing.compare(runs[0], runs[1], anchor, margin, prices)
     except KeyError as error:
         raise Wrong(f"--anchor {error.args[0]}") from None
-    if json_:
+    if html:
+        print(compare_page.write(found, runs[0].folder, output))
+    elif json_:
         print_json(asdict(found))
     else:
         terminal.render_changes(found, Console())
@@ -192,3 +249,14 @@ def _margin(fail_on: str | None) -> float:
     if match is None:
         raise Wrong(f"--fail-on {fail_on}: expected 'slower', or such as 'slower=5%'")
     return math.log1p(float(match[1]) / 100) if match[1] else statistics.MARGIN
+
+
+def _prices(given: list[str], old: str, new: str) -> tuple[float | None, float | None]:
+    """['OLD=3.50'] -> (3.5, None), an hour of each run's machine. Raises Wrong."""
+    found: dict[str, float] = {}
+    for each in given:
+        run, _, amount = each.rpartition("=")
+        if run not in (old, new) or not re.fullmatch(r"\d+(\.\d+)?", amount):
+            raise Wrong(f"--price {each}: expected such as {old}=3.50 or {new}=1.20, an hour's")
+        found[run] = float(amount)
+    return found.get(old), found.get(new)

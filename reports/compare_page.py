@@ -1,0 +1,69 @@
+"""The page of two runs: the sentence first, then dots with intervals, the table behind them."""
+
+from pathlib import Path
+from typing import Any
+
+from reports import charts, template
+from reports.analysis import short
+from reports.compare import Change, Changes
+
+WORDS = {  # how a verdict on a change is called
+    "materially_slower": "slower",
+    "materially_faster": "faster",
+    "slower": "a little slower",
+    "faster": "a little faster",
+    "tie": "stayed",
+    "inconclusive": "open",
+    "screening": "too few launches",
+}
+
+
+def write(found: Changes, folder: Path, output: Path | None = None) -> Path:
+    """Writes the page; returns where. Raises Wrong where it cannot."""
+    template.lacking(folder)
+    path = output or template.FOLDER / "html" / f"{found.old}-{found.new}.html"
+    return template.save(path, render(found))
+
+
+def render(found: Changes) -> str:
+    """The page as text."""
+    parts = [
+        (
+            "clocked",
+            "By the clock" if found.two_machines else "By the clock, drift and all",
+            found.clocked,
+        ),
+        ("changes", f"As ratios to {found.anchor}", [*found.changes, *found.overall]),
+    ]
+    specs = {
+        name: charts.intervals(found, rows(changes), "time in the second over the first (log)")
+        for name, _, changes in parts
+    }
+    return template.render(
+        "compare.html.j2",
+        {name: spec for name, spec in specs.items() if spec is not None},
+        title=f"{found.old} and {found.new}, side by side",
+        found=found,
+        parts=[part for part in parts if part[2]],
+        counts={word: sum(c.verdict == v for c in found.changes) for v, word in WORDS.items()},
+        names=[c["name"] for c in found.contenders],
+        colours=charts.colours(found),
+        shapes=charts.shapes(found),
+        verdicts=WORDS,
+        short=short,
+    )
+
+
+def rows(changes: list[Change]) -> list[dict[str, Any]]:
+    """What a chart shows of them."""
+    return [
+        {
+            "comparison": short(change.comparison),
+            "contender": change.contender,
+            "ratio": change.ratio,
+            "low": change.low,
+            "high": change.high,
+            "verdict": WORDS[change.verdict],
+        }
+        for change in changes
+    ]

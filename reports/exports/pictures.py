@@ -1,0 +1,68 @@
+"""PNG and SVG of every chart, on white: for a slide or a wiki. Needs no browser.
+
+On the page a chart takes its key and its colours from around it; alone it brings its own.
+"""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from harness.errors import Wrong
+from reports import charts, template
+from reports.analysis import Analysis
+
+WIDTH = 720
+CONFIG = {
+    "background": "white",
+    "font": "DejaVu Sans, Liberation Sans, sans-serif",
+    "view": {"stroke": None},
+    "axis": {"gridColor": "#dfe1e5", "domainColor": "#dfe1e5", "labelColor": "#1d2126"},
+    "title": {"anchor": "start", "color": "#1d2126"},
+    "legend": {"title": None, "orient": "bottom", "columns": 4},
+    "rule": {"color": "#5a626c"},
+}
+
+
+def write(analysis: Analysis, folder: Path) -> list[Path]:
+    """Writes NAME.svg and NAME.png of every chart of a page; returns where. Raises Wrong."""
+    template.lacking(folder)
+    import vl_convert
+
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, spec in charts.specs(analysis).items():
+            alone = standalone(spec, _title(analysis, name))
+            svg, png = folder / f"{name}.svg", folder / f"{name}.png"
+            svg.write_text(vl_convert.vegalite_to_svg(alone), encoding="utf-8")
+            png.write_bytes(vl_convert.vegalite_to_png(alone, scale=2))
+            written += [svg, png]
+    except OSError as error:
+        raise Wrong(f"the charts cannot be written to {folder}: {error.strerror}") from None
+    return written
+
+
+def standalone(spec: dict[str, Any], title: str) -> dict[str, Any]:
+    """A chart of the page with a width, a title, a key and colours of its own."""
+    made = copy.deepcopy(spec)
+    made |= {"width": WIDTH, "title": str(template.visible(title)), "config": CONFIG}
+    del made["autosize"], made["background"]
+    for layer in made.get("layer", [made]):
+        for channel in ("fill", "shape", "stroke", "color"):
+            encoding = layer.get("encoding", {}).get(channel)
+            if encoding and encoding.get("legend", "") is None:
+                del encoding["legend"]
+    return made
+
+
+def _title(analysis: Analysis, name: str) -> str:
+    kind, _, number = name.partition("-")
+    what = {
+        "ratios": "Time over the leader's, with intervals",
+        "roof": "Share of the machine's measured peak",
+        "start": "Seconds from nothing to a first result",
+        "memory": "Peak memory",
+    }.get(kind, name)
+    if number.isdigit():
+        what += f": {charts.label(charts.started(analysis)[int(number)])}"
+    return f"{what} ({analysis.run})"

@@ -1,0 +1,143 @@
+"""JSON of verdicts and recommendations, in a shape that is promised: `verdicts.schema.json`.
+
+`bakeoff show --json` prints all that is known, and may change; these are the fields that
+others may build on. The types below are the promise. The schema is made of them:
+
+    python -m reports.exports.verdicts > reports/exports/verdicts.schema.json
+"""
+
+import json
+from dataclasses import asdict
+from typing import Any, Literal
+
+import msgspec
+
+from reports.analysis import Analysis
+
+Verdict = Literal[
+    "screening",
+    "multimodal",
+    "tie",
+    "materially_faster",
+    "materially_slower",
+    "faster",
+    "slower",
+    "inconclusive",
+]
+
+
+class Place(msgspec.Struct):
+    """A contender's place in a ranking: its time over the leader's, with its interval."""
+
+    contender: str
+    ratio: float
+    low: float | None
+    high: float | None
+    confidence: float
+    verdict: Verdict | Literal["best"]
+
+
+class Choice(msgspec.Struct):
+    """What to choose for one use; `choice` is null where nothing is sure enough."""
+
+    use: str
+    choice: str | None
+    tied: list[str]
+    sentence: str
+    verdict: Verdict
+    runner_up: str | None
+    ratio: float | None
+    low: float | None
+    high: float | None
+    confidence: float
+    launches: int
+    comparisons: list[str]
+    ranking: list[Place]
+    conditions: list[str]
+
+
+class Cell(msgspec.Struct):
+    """A contender in a comparison. Times in seconds; throughput in items a second."""
+
+    contender: str
+    status: Literal["ok", "wrong", "oom", "crash", "timeout", "unsupported", "missing"]
+    reason: str | None
+    launches: int
+    seconds: float | None
+    throughput: float | None
+    relative: float | None
+
+
+class Ratio(msgspec.Struct):
+    """Time of a over time of b, with its interval, and a verdict on a."""
+
+    a: str
+    b: str
+    ratio: float
+    low: float | None
+    high: float | None
+    confidence: float
+    verdict: Verdict
+    p: float
+    launches: int
+
+
+class Comparison(msgspec.Struct):
+    """Contenders that were measured in turns, and are ranked against each other."""
+
+    id: str
+    workload: str
+    batch: int
+    size: int | None
+    direction: str
+    precision: str
+    device: str
+    winner: str | None
+    leader: str | None
+    runner_up: str | None
+    why: str
+    by: str
+    launches: int
+    command: str
+    cells: list[Cell]
+    ratios: list[Ratio]
+
+
+class NoiseFloor(msgspec.Struct):
+    """What one contender, entered twice, differs from itself by, at most."""
+
+    of: str
+    percent: float
+
+
+class Verdicts(msgspec.Struct):
+    """What Bakeoff says about a run."""
+
+    schema: Literal[1]
+    run: str
+    title: str
+    created: str
+    command: str
+    machine: dict[str, Any]
+    settings: dict[str, Any]
+    screening: list[str]
+    noise_floor: NoiseFloor | None
+    recommendations: list[Choice]
+    comparisons: list[Comparison]
+
+
+def text(analysis: Analysis) -> str:
+    """The document; what is not promised is left out of it."""
+    known = json.dumps({"schema": 1, **asdict(analysis)}, default=float, allow_nan=False)
+    promised = msgspec.json.decode(known, type=Verdicts)
+    return msgspec.json.format(msgspec.json.encode(promised), indent=1).decode() + "\n"
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of the document."""
+    made = msgspec.json.schema(Verdicts)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
+
+
+if __name__ == "__main__":
+    print(json.dumps(schema(), indent=1))

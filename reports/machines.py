@@ -1,0 +1,189 @@
+"""One page of several machines: what each of them says, side by side.
+
+Contenders are ranked within a machine, where they were measured in turns, and never across:
+a table holds each contender's time over a shared anchor's on the same machine, so that a
+column is one machine's and no figure relates two.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness import statistics
+from harness.errors import Wrong
+from harness.records import Run
+from reports import charts, compare, template
+from reports.analysis import Analysis, finite, ranked, short
+from reports.verdicts import analyse
+from reports.words import times
+
+ALL = ""  # the geometric mean over all comparisons that every machine holds
+
+
+@dataclass(frozen=True)
+class Place:
+    """A contender's time over the anchor's on one machine."""
+
+    ratio: float
+    low: float | None
+    high: float | None
+    verdict: str
+    launches: int
+    confidence: float  # of the interval: 0.999 for who left early
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One run, under the name by which the page calls it."""
+
+    name: str
+    told: str  # processor, threads, GPUs
+    analysis: Analysis
+    versions: dict[str, str | None]
+
+
+@dataclass(frozen=True)
+class Machines:
+    """All of it. `places[comparison][contender][machine]`; "" is all shared comparisons."""
+
+    machines: list[Machine]
+    anchor: str | None
+    sentence: str
+    uses: dict[str, list[Any]]  # use -> each machine's recommendation, or None
+    places: dict[str, dict[str, dict[str, Place]]]
+    shared: list[str]  # comparisons that every machine holds
+    contenders: list[dict[str, Any]] = field(default_factory=list)  # the machines' own marks
+
+
+def write(
+    runs: list[Run], anchor: str | None = None, output: Path | None = None, title: str | None = None
+) -> Path:
+    """Writes the page; returns where. Raises Wrong, and KeyError as `gather`."""
+    template.lacking(runs[0].folder)
+    path = output or template.FOLDER / "html" / f"{'-'.join(run.name for run in runs)}.html"
+    return template.save(path, render(gather(runs, anchor), title))
+
+
+def gather(runs: list[Run], anchor: str | None = None) -> Machines:
+    """Raises KeyError for an anchor that not all runs hold; Wrong for one run given twice."""
+    folders = [run.folder.resolve() for run in runs]
+    if len(set(folders)) < len(folders):
+        raise Wrong("a run was named twice; a page of machines needs different ones")
+    names = _names(runs)
+    machines = [
+        Machine(name, compare.machine_of(run), analyse(run), compare.versions(run))
+        for name, run in zip(names, runs, strict=True)
+    ]
+    common = compare.shared_contenders(runs)
+    if anchor is not None and anchor not in common:
+        raise KeyError(f"'{anchor}' is not in all runs; they share: {', '.join(common)}")
+    shared = compare.shared_comparisons(runs)
+    timed = [compare.turns(runs, each) for each in shared]
+    alike = [n for n in common if len({m.versions.get(n) for m in machines}) == 1]
+    anchor = anchor or compare.steadiest(timed, alike) or compare.steadiest(timed, common)
+    uses: dict[str, list[Any]] = {}
+    for place, machine in enumerate(machines):
+        for choice in machine.analysis.recommendations:
+            uses.setdefault(choice.use, [None] * len(machines))[place] = choice
+    ids = [each[0]["id"] for each in shared]
+    return Machines(
+        machines=machines,
+        anchor=anchor,
+        sentence=_sentence(machines, uses),
+        uses=uses,
+        places=_places(runs, names, anchor, ids, timed) if anchor else {},
+        shared=ids,
+        contenders=[{"name": n, "adapter": f"machine {i % 4}"} for i, n in enumerate(names)],
+    )
+
+
+def _names(runs: list[Run]) -> list[str]:
+    """Runs' names; numbered where two machines called theirs the same."""
+    found: list[str] = []
+    for run in runs:
+        name, number = run.name, 1
+        while name in found:
+            number += 1
+            name = f"{run.name} ({number})"
+        found.append(name)
+    return found
+
+
+def _sentence(machines: list[Machine], uses: dict[str, list[Any]]) -> str:
+    """Where they say the same, and where not."""
+    parts = []
+    for use, choices in uses.items():
+        named = [
+            (machine.name, choice.choice)
+            for machine, choice in zip(machines, choices, strict=True)
+            if choice is not None and choice.choice
+        ]
+        if not named:
+            parts.append(f"{use}: no machine names a winner")
+        elif len({choice for _, choice in named}) == 1:
+            where = (
+                "all machines" if len(named) == len(machines) else ", ".join(n for n, _ in named)
+            )
+            parts.append(f"{use}: {named[0][1]} on {where}")
+        else:
+            parts.append(f"{use}: " + ", ".join(f"{choice} on {name}" for name, choice in named))
+    text = "; ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}." if text else "No use has a choice on any machine."
+
+
+def _places(
+    runs: list[Run],
+    names: list[str],
+    anchor: str,
+    ids: list[str],
+    timed: list[list[statistics.Times]],
+) -> dict[str, dict[str, dict[str, Place]]]:
+    found: dict[str, dict[str, dict[str, Place]]] = {}
+    for column, (run, name) in enumerate(zip(runs, names, strict=True)):
+        for contender in ranked(run):
+            logs = [statistics.log_ratios(each[column], contender, anchor) for each in timed]
+            together = statistics.shared_launches(logs) if all(logs) else np.array([])
+            rows = [(i, np.array(list(each.values()))) for i, each in zip(ids, logs, strict=True)]
+            for place, values in [(ALL, together), *rows] if len(rows) > 1 else rows:
+                if len(values):
+                    left = [run.settled(c["id"], contender) for c in run.plan["comparisons"]]
+                    pair = statistics.compare(values, settled=any(left))
+                    verdict = "anchor" if contender == anchor else pair.verdict
+                    made = Place(
+                        pair.ratio,
+                        finite(pair.low),
+                        finite(pair.high),
+                        verdict,
+                        pair.launches,
+                        pair.confidence,
+                    )
+                    found.setdefault(place, {}).setdefault(contender, {})[name] = made
+    return {place: found[place] for place in (ALL, *ids) if place in found}
+
+
+def render(found: Machines, title: str | None = None) -> str:
+    """The page as text."""
+    rows = []
+    first = next(iter(found.places), None)
+    for contender, on in (found.places[first] if first is not None else {}).items():
+        for machine, place in on.items():
+            if contender != found.anchor:
+                ends = {"low": place.low or place.ratio, "high": place.high or place.ratio}
+                label = f"{contender} over {found.anchor}"
+                row = {"comparison": label, "contender": machine, "ratio": place.ratio, **ends}
+                rows.append({**row, "launches": place.launches})
+    spec = charts.intervals(found, rows, f"time over {found.anchor}'s on the same machine (log)")
+    return template.render(
+        "machines.html.j2",
+        {"places": spec} if spec else {},
+        title=title or f"{len(found.machines)} machines, side by side",
+        found=found,
+        first=first,
+        names=[machine.name for machine in found.machines],
+        colours=charts.colours(found),
+        shapes=charts.shapes(found),
+        short=short,
+        times=times,
+    )

@@ -1,0 +1,125 @@
+"""What every page shares: its frame (`base.html.j2`), escaping, the script, and the writing.
+
+Jinja2 escapes whatever comes from records. Charts travel as JSON that nothing executes;
+the only script is ours with the Vega runtime, allowed by its hash in a content security
+policy that lets nothing be fetched. Vega's expressions run in its interpreter, so the
+policy needs no `eval`; styles may be inline, because Vega sets them on what it draws.
+"""
+
+import base64
+import hashlib
+import json
+from functools import cache
+from importlib import util
+from pathlib import Path
+from typing import Any
+
+from harness.errors import Wrong
+from reports import breakeven, charts, words
+
+FOLDER = Path(__file__).resolve().parent
+TEMPLATES = FOLDER / "templates"
+NEEDS = ("altair", "vl_convert", "jinja2")
+OUTLINES = {  # of a contender's mark in the text, as Vega draws it in the charts
+    "circle": "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0Z",
+    "diamond": "M0-5.5L5.5 0L0 5.5L-5.5 0Z",
+    "square": "M-4-4H4V4H-4Z",
+    "triangle-up": "M0-5L5.5 4.5H-5.5Z",
+    "cross": "M-1.8-5H1.8V-1.8H5V1.8H1.8V5H-1.8V1.8H-5V-1.8H-1.8Z",
+}
+TURNING = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+CONTROLS = (*(c for c in range(0x20) if chr(c) not in "\t\n\r"), *range(0x7F, 0xA0))
+UNSEEN = {mark: f"\\u{mark:04x}" for mark in (*TURNING, *CONTROLS)}
+
+
+def lacking(folder: Path) -> None:
+    """Raises Wrong where a library of the page is absent: measuring needs none of them."""
+    absent = [name for name in NEEDS if util.find_spec(name) is None]
+    if absent:
+        raise Wrong(
+            f"the page needs {' and '.join(absent)}, which this Python lacks; carry "
+            f"{folder} to a machine that has Bakeoff's environment, and run "
+            f"`bakeoff report {folder.name}` there"
+        )
+
+
+def save(path: Path, text: str) -> Path:
+    """Writes a page, whatever is on it; returns where. Raises Wrong."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Wrong(f"the page cannot be written to {path}: {error.strerror}") from None
+    return path
+
+
+def render(file: str, specs: dict[str, Any] | None = None, /, **given: Any) -> str:
+    """A page as text. specs: its charts by place; None is a page without any script."""
+    try:
+        import jinja2
+    except ImportError:
+        raise Wrong("the page needs jinja2, which this Python lacks") from None
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        finalize=visible,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        seconds=words.seconds,
+        times=words.times,
+        percent=words.percent,
+        rate=words.rate,
+        size=words.size,
+        interval=words.interval,
+        number=words.figure,
+        label=charts.label,
+        plain=words.plain,
+        count=breakeven.count,
+    )
+    script = "" if specs is None else _script()
+    return environment.get_template(file).render(
+        specs={place: _json(spec) for place, spec in (specs or {}).items()},
+        outlines=OUTLINES,
+        style=(TEMPLATES / "style.css").read_text(),
+        script=script,
+        script_hash=_hash(script),
+        **given,
+    )
+
+
+def visible(value: Any) -> Any:
+    """Text with the marks shown that would turn what stands around it, or that nobody sees."""
+    if isinstance(value, str) and not hasattr(value, "__html__"):
+        return value.translate(UNSEEN)
+    return value
+
+
+def _json(value: Any) -> Any:
+    """JSON that may stand inside a script element: nothing in it can close one."""
+    from markupsafe import Markup
+
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    for mark, shown in UNSEEN.items():  # as in the text: marks that turn what stands around them
+        text = text.replace(json.dumps(chr(mark))[1:-1], f"\\{shown}")
+    return Markup(text)
+
+
+@cache
+def _script() -> Any:
+    """Vega, Vega-Lite, Vega-Embed and our own few lines, in one."""
+    import vl_convert
+    from markupsafe import Markup
+
+    bundle = vl_convert.javascript_bundle((TEMPLATES / "page.js").read_text())
+    return Markup(bundle.replace("</script", "<\\/script"))
+
+
+def _hash(script: str) -> str:
+    digest = hashlib.sha256(str(script).encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"

@@ -1,0 +1,191 @@
+"""Claims about exports: other tools open them, and nothing in a record commands a reader."""
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib import util
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from harness import records
+from harness.errors import Wrong
+from harness.processes import ROOT
+from reports import verdicts
+from reports.analysis import Analysis
+from reports.exports import formats, parquet, pictures
+from reports.exports import verdicts as promised
+from tests.synthetic import EVERYONE, poison, write_run
+from tests.test_page import HOSTILE
+
+FAILED = {("relu", "jax"): ("crash", "it | died\n# here")}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_run(tmp_path_factory.mktemp("runs") / "whole", failures=FAILED)
+
+
+@pytest.fixture(scope="module")
+def analysis(folder: Path) -> Analysis:
+    return verdicts.analyse(records.read(folder))
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
+    folder = tmp_path_factory.mktemp("runs") / "hostile"
+    names = {"torch": 1.0, "=cmd|' /C calc'!A0": 1.2, "@team": 2.0, "-1+1": 3.0}
+    write_run(folder, names, failures={("relu", "@team"): ("crash", "`|*x*[a](http://b)\n# c")})
+    poison(folder, HOSTILE)
+    return verdicts.analyse(records.read(folder))
+
+
+def test_pytest_benchmark_itself_opens_a_run(
+    folder: Path, analysis: Analysis, tmp_path: Path
+) -> None:
+    path = tmp_path / "whole.json"
+    formats.write(records.read(folder), "pytest-benchmark", path)
+    command = [sys.executable, "-m", "pytest_benchmark", "compare", str(path), "--csv=out.csv"]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    assert "Failed to load" not in told.stdout + told.stderr
+    for comparison in analysis.comparisons:
+        assert f"benchmark '{comparison.id}'" in told.stdout
+    rows = list(csv.DictReader((tmp_path / "out.csv").open()))
+    assert len(rows) == len(analysis.comparisons) * len([*EVERYONE, "torch#2"]) - 1
+    [one] = [r for r in rows if r["name"].startswith("relu") and r["name"].endswith("[numpy]")]
+    measured = next(c for c in analysis.comparisons if c.workload == "relu").cell("numpy")
+    assert min(measured.launch_seconds) <= float(one["mean"]) <= max(measured.launch_seconds)
+    assert int(one["rounds"]) == 6
+
+
+def test_github_action_benchmark_gets_a_positive_number_and_a_unit_for_every_name(
+    analysis: Analysis,
+) -> None:
+    entries = json.loads(formats.TEXT["github-action-benchmark"](analysis))
+    assert len({entry["name"] for entry in entries}) == len(entries) == 4 * 5 - 1
+    for entry in entries:
+        assert entry["unit"] == "ms" and entry["value"] > 0
+        assert re.fullmatch(r"± [\d.e+-]+", entry["range"])
+
+
+def test_the_json_is_what_its_schema_promises(analysis: Analysis, hostile: Analysis) -> None:
+    schema = json.loads((ROOT / "reports/exports/verdicts.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for each in (analysis, hostile):
+        jsonschema.validate(json.loads(formats.TEXT["json"](each)), schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"schema": 1}, schema)
+
+
+def test_the_schema_that_is_kept_is_that_of_the_types() -> None:
+    kept = json.loads((ROOT / "reports/exports/verdicts.schema.json").read_text())
+    told = "make it anew: python -m reports.exports.verdicts > reports/exports/verdicts.schema.json"
+    assert kept == promised.schema(), told
+
+
+def test_the_json_says_what_the_verdicts_say(analysis: Analysis) -> None:
+    told = json.loads(formats.TEXT["json"](analysis))
+    assert [c["choice"] for c in told["recommendations"]] == ["torch:compile"] * 3
+    assert [c["winner"] for c in told["comparisons"]] == [c.winner for c in analysis.comparisons]
+    assert told["noise_floor"]["of"] == "torch"
+
+
+def test_csv_has_a_row_for_every_cell(analysis: Analysis) -> None:
+    rows = list(csv.DictReader(io.StringIO(formats.TEXT["csv"](analysis))))
+    assert len(rows) == sum(len(c.cells) for c in analysis.comparisons)
+    [failed] = [row for row in rows if row["status"] == "crash"]
+    assert failed["reason"] == "it | died\n# here" and failed["seconds"] == ""
+    assert {row["contender"] for row in rows if row["winner"] == "True"} == {"torch:compile"}
+
+
+def test_no_text_of_a_csv_is_a_formula(hostile: Analysis) -> None:
+    rows = list(csv.reader(io.StringIO(formats.TEXT["csv"](hostile))))
+    assert len({len(row) for row in rows}) == 1
+    numbers = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
+    for value in (value for row in rows for value in row):
+        assert not value.startswith(("=", "+", "-", "@", "\t", "\r")) or numbers.fullmatch(value)
+        assert "\u202e" not in value
+    assert any(value.startswith("'=cmd") for row in rows for value in row)
+
+
+def test_markdown_says_the_verdicts_and_how_to_repeat_them(analysis: Analysis) -> None:
+    text = formats.TEXT["markdown"](analysis)
+    assert text.count("Choose torch:compile") == 3
+    assert "Noise floor: torch entered twice" in text
+    assert "crash: jax in relu/b32" in text
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(table) == 2 + len(analysis.comparisons)
+    assert len({line.count("|") for line in table}) == 1
+    assert text.count("★") == len(analysis.comparisons) + 1  # and in the key
+
+
+def test_markdown_holds_no_markup_of_a_record(hostile: Analysis) -> None:
+    text = formats.TEXT["markdown"](hostile)
+    assert len(text.encode()) < 65_536
+    outside_code = re.sub(r"`[^`\n]*`", "", text.replace(r"\`", ""))
+    assert set(re.findall(r"</?\w+", outside_code)) == {
+        "<details", "</details", "<summary", "</summary"
+    }  # fmt: skip
+    assert not re.search(r"(?<!\\)\]\(", outside_code)
+    assert not re.search(r"(?<!\w)@\w", outside_code)
+    assert "\u202e" not in text
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1
+
+
+def test_every_chart_is_a_picture_with_a_key_of_its_own(analysis: Analysis, tmp_path: Path) -> None:
+    written = {path.name for path in pictures.write(analysis, tmp_path / "charts")}
+    assert {"ratios.svg", "ratios.png", "roof.svg", "start-0.png", "memory-1.svg"} <= written
+    for name, words in (("ratios", ["torch:compile", "numpy"]), ("start-0", ["first call"])):
+        svg = (tmp_path / "charts" / f"{name}.svg").read_text()
+        assert all(word in svg.partition("role-legend")[2] for word in words)
+        assert "var(--" not in svg and 'fill="white"' in svg
+    assert (tmp_path / "charts" / "roof.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_parquet_without_pyarrow_says_what_to_install(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(util, "find_spec", lambda name: None)
+    with pytest.raises(Wrong, match=r"needs pyarrow.*pip install"):
+        parquet.write(records.read(folder), tmp_path / "calls.parquet")
+
+
+def test_parquet_holds_every_call(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    import pandas as pd
+
+    run = records.read(folder)
+    back = pd.read_parquet(parquet.write(run, tmp_path / "calls.parquet"))
+    pd.testing.assert_frame_equal(back, records.frame(run), check_categorical=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "words"),
+    [
+        (["whole", "--format", "markdown"], 0, "Choose torch:compile"),
+        (["whole", "--format", "docx"], 2, "expected one of html, markdown"),
+        (["whole", "whole", "--format", "csv"], 2, "take a single run"),
+        (["whole", "whole"], 2, "named twice"),
+        (["whole", "--anchor", "jax"], 2, "only one was given"),
+        (["whole", "--format", "parquet"], 2, "--output"),
+        (["whole", "--format", "csv", "--open"], 2, "makes none"),
+    ],
+)
+def test_the_door_to_them(folder: Path, options: list[str], status: int, words: str) -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "harness.cli", "report", *options],
+        cwd=ROOT,
+        env={**os.environ, "BAKEOFF_RESULTS": str(folder.parent)},
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == status, told.stderr
+    assert words in told.stdout + told.stderr
+    assert "Traceback" not in told.stderr

@@ -1,0 +1,79 @@
+"""Claims about several machines on one page: each speaks for itself, and none is ranked."""
+
+from pathlib import Path
+
+import pytest
+
+from harness import records
+from reports import machines
+from tests.synthetic import edit_groups, write_run
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[records.Run]:
+    """The second machine is twice as fast, and there jax is the better one."""
+    write_run(tmp_path / "here", {"torch": 1.0, "jax": 1.3, "numpy": 5.0})
+    write_run(tmp_path / "there", {"torch": 0.5, "jax": 0.4, "tensorflow": 0.9})
+    return [records.read(tmp_path / name) for name in ("here", "there")]
+
+
+def test_each_machine_names_its_own_winner(runs: list[records.Run]) -> None:
+    found = machines.gather(runs)
+    assert "Training: torch on here, jax on there" in found.sentence
+    for choices in found.uses.values():
+        assert [choice.choice for choice in choices] == ["torch", "jax"]
+
+
+def test_all_ratios_are_to_one_anchor_within_a_machine(runs: list[records.Run]) -> None:
+    found = machines.gather(runs, "torch")
+    for place, contenders in found.places.items():
+        assert {m: round(p.ratio, 6) for m, p in contenders["torch"].items()} == {
+            "here": 1.0,
+            "there": 1.0,
+        }
+        assert contenders["jax"]["here"].ratio == pytest.approx(1.3, rel=0.02)
+        assert contenders["jax"]["there"].ratio == pytest.approx(0.8, rel=0.02), place
+        assert list(contenders["tensorflow"]) == ["there"]
+        assert contenders["jax"]["here"].verdict == "materially_slower"
+
+
+def test_no_figure_of_the_page_relates_two_machines(runs: list[records.Run]) -> None:
+    text = machines.render(machines.gather(runs, "torch"))
+    assert "Nothing on this page ranks one machine against another" in text
+    assert "1.00x" in text and "0.50x" not in text  # torch there over torch here
+
+
+def test_work_that_only_one_machine_did_is_left_out_of_the_table(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", {"torch": 1.0, "jax": 2.0})
+    write_run(tmp_path / "b", {"torch": 1.0, "jax": 2.0}, workloads=[
+        ("relu", "micro", 32, None, "infer", False)
+    ])  # fmt: skip
+    found = machines.gather([records.read(tmp_path / name) for name in ("a", "b")])
+    assert list(found.places) == found.shared == ["relu/b32/infer/float32/cpu"]
+    assert [choice is None for choice in found.uses["training"]] == [False, True]
+    machines.render(found)
+
+
+def test_two_machines_may_have_called_their_runs_the_same(tmp_path: Path) -> None:
+    folders = [write_run(tmp_path / name / "quick", {"torch": 1.0, "jax": 2.0}) for name in "ab"]
+    found = machines.gather([records.read(folder) for folder in folders])
+    assert [machine.name for machine in found.machines] == ["quick", "quick (2)"]
+
+
+def test_without_a_common_contender_there_is_a_page_and_no_anchor(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", {"torch": 1.0, "jax": 2.0})
+    write_run(tmp_path / "b", {"numpy": 1.0, "tensorflow": 2.0})
+    runs = [records.read(tmp_path / name) for name in ("a", "b")]
+    found = machines.gather(runs)
+    assert found.anchor is None and not found.places
+    assert "there is no anchor" in machines.render(found)
+    with pytest.raises(KeyError, match="not in all runs"):
+        machines.gather(runs, "torch")
+
+
+def test_a_machine_without_a_record_is_shown_as_such(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", {"torch": 1.0, "jax": 2.0})
+    write_run(tmp_path / "b", {"torch": 1.0, "jax": 2.0}, launches=0)
+    few = write_run(tmp_path / "c", {"torch": 1.0, "jax": 2.0})
+    edit_groups(few, lambda group: group["launch"] == 1)
+    machines.render(machines.gather([records.read(tmp_path / n) for n in ("a", "b", "c")]))

@@ -86,7 +86,7 @@ def gather(runs: list[Run], anchor: str | None = None) -> Machines:
     uses: dict[str, list[Any]] = {}
     for place, machine in enumerate(machines):
         for choice in machine.analysis.recommendations:
-            uses.setdefault(choice.use, [None] * len(machines))[place] = choice
+            uses.setdefault(choice.title, [None] * len(machines))[place] = choice
     ids = [each[0]["id"] for each in shared]
     return Machines(
         machines=machines,

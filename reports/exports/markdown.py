@@ -29,7 +29,7 @@ def text(analysis: Analysis) -> str:
     lines += [""]
     for choice in analysis.recommendations:
         lines.append(
-            f"- **{escape(choice.use.capitalize())}:** {escape(choice.sentence, LONGEST_SENTENCE)}"
+            f"- **{escape(choice.title)}:** {escape(choice.sentence, LONGEST_SENTENCE)}"
         )
     lines += ["", *_map(analysis), "", _marks(analysis)]
     if analysis.failures:

@@ -30,7 +30,7 @@ class Place(msgspec.Struct):
     """A contender's place in a ranking: its time over the leader's, with its interval."""
 
     contender: str
-    ratio: float
+    ratio: float | None
     low: float | None
     high: float | None
     confidence: float
@@ -40,7 +40,8 @@ class Place(msgspec.Struct):
 class Choice(msgspec.Struct):
     """What to choose for one use; `choice` is null where nothing is sure enough."""
 
-    use: str
+    profile: str
+    title: str
     choice: str | None
     tied: list[str]
     sentence: str

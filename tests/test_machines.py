@@ -19,7 +19,7 @@ def runs(tmp_path: Path) -> list[records.Run]:
 
 def test_each_machine_names_its_own_winner(runs: list[records.Run]) -> None:
     found = machines.gather(runs)
-    assert "Training: torch on here, jax on there" in found.sentence
+    assert "Large-scale training: torch on here, jax on there" in found.sentence
     for choices in found.uses.values():
         assert [choice.choice for choice in choices] == ["torch", "jax"]
 
@@ -50,7 +50,7 @@ def test_work_that_only_one_machine_did_is_left_out_of_the_table(tmp_path: Path)
     ])  # fmt: skip
     found = machines.gather([records.read(tmp_path / name) for name in ("a", "b")])
     assert list(found.places) == found.shared == ["relu/b32/infer/float32/cpu"]
-    assert [choice is None for choice in found.uses["training"]] == [False, True]
+    assert [choice is None for choice in found.uses["Large-scale training"]] == [False, True]
     machines.render(found)
 
 

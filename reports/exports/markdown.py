@@ -28,9 +28,7 @@ def text(analysis: Analysis) -> str:
         lines += ["", f"> **Screening:** {escape('; '.join(analysis.screening))}."]
     lines += [""]
     for choice in analysis.recommendations:
-        lines.append(
-            f"- **{escape(choice.title)}:** {escape(choice.sentence, LONGEST_SENTENCE)}"
-        )
+        lines.append(f"- **{escape(choice.title)}:** {escape(choice.sentence, LONGEST_SENTENCE)}")
     lines += ["", *_map(analysis), "", _marks(analysis)]
     if analysis.failures:
         lines += ["", "**What failed**", ""]

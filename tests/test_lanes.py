@@ -40,8 +40,9 @@ def test_a_native_model_wins_nothing_however_fast(tmp_path: Path) -> None:
         assert comparison.cell("torch_nn").relative is None
         assert comparison.cell("torch_nn").seconds is not None
     for choice in analysis.recommendations:
-        assert choice.choice == "torch"
+        assert choice.choice in ("torch", None)  # None: what was not measured here decides
         assert [row["contender"] for row in choice.ranking] == ["torch", "jax"]
+    assert "torch" in {choice.choice for choice in analysis.recommendations}
 
 
 def test_portable_over_native_is_told_for_each_framework(tmp_path: Path) -> None:

@@ -489,5 +489,5 @@ def shared_launches(logs: Sequence[dict[int, float]]) -> np.ndarray:
     """
     if not logs:
         return np.array([])
-    common = set.intersection(*(set(one) for one in logs))
-    return np.array([np.mean([one[launch] for one in logs]) for launch in sorted(common)])
+    common = sorted(set.intersection(*(set(one) for one in logs)))
+    return np.array([[one[launch] for launch in common] for one in logs]).mean(axis=0)

@@ -68,6 +68,7 @@ class Evidence:
         self.price = price
         self.names = ranked(run)
         self._paired: dict[tuple[str, ...], dict[int, float]] = {}
+        self._read: dict[tuple[str, str, str], float | None] = {}
 
     def failures(self, objectives: Iterable[tuple[Objective, list[Comparison]]]) -> dict[str, str]:
         """contender -> why it is out: it failed, or does not take part, where it is needed."""
@@ -135,22 +136,24 @@ class Evidence:
                 for c in comparisons
             ]
             return {ONCE: float(np.mean([math.log(x / y) for x, y in pairs]))}
-        found = [self._pair(measure, c.id, a, b) for c in comparisons]
+        found = [self._pair(measure, c, a, b) for c in comparisons]
         launches = sorted(set.intersection(*(set(one) for one in found)))
         means = statistics.shared_launches(found)
         return dict(zip(launches, (float(mean) for mean in means), strict=True))
 
-    def _pair(self, measure: str, comparison: str, a: str, b: str) -> dict[int, float]:
+    def _pair(self, measure: str, comparison: Comparison, a: str, b: str) -> dict[int, float]:
         if b < a:
             return {k: -v for k, v in self._pair(measure, comparison, b, a).items()}
-        key = (measure, comparison, a, b)
+        key = (measure, comparison.id, a, b)
         if key not in self._paired:
-            groups = self.run.groups
             if measure in ("latency", "throughput", "cost"):
-                by = "latency" if measure == "latency" else "throughput"
-                found = statistics.launch_log_ratios(groups, comparison, a, b, by)
+                # Where training was also measured without a pause, that is its throughput.
+                whole = "sustained" if comparison.by == "sustained" else "throughput"
+                by = "latency" if measure == "latency" else whole
+                groups = self.run.groups_of(comparison.id)
+                found = statistics.launch_log_ratios(groups, comparison.id, a, b, by)
             else:
-                ours, theirs = (self._launches(measure, comparison, name) for name in (a, b))
+                ours, theirs = (self._launches(measure, comparison.id, name) for name in (a, b))
                 found = {k: math.log(ours[k] / theirs[k]) for k in ours if k in theirs}
             self._paired[key] = found
         return self._paired[key]
@@ -158,8 +161,8 @@ class Evidence:
     def _launches(self, measure: str, comparison: str, name: str) -> dict[int, float]:
         """A figure of all the turns of a launch together; none where too little was seen."""
         found = {}
-        for group in self.run.groups:
-            turns = group["turns"].get(name) if group["comparison"] == comparison else None
+        for group in self.run.groups_of(comparison):
+            turns = group["turns"].get(name)
             figure = FIGURES[measure](turns) if turns else None
             if figure is not None:
                 found[group["launch"]] = figure
@@ -167,6 +170,12 @@ class Evidence:
 
     def _value(self, measure: str, comparison: Comparison, name: str) -> float | None:
         """What a person reads, of one contender in one comparison; None: not known."""
+        key = (measure, comparison.id, name)
+        if key not in self._read:
+            self._read[key] = self._reading(measure, comparison, name)
+        return self._read[key]
+
+    def _reading(self, measure: str, comparison: Comparison, name: str) -> float | None:
         cell = next((c for c in comparison.cells if c.contender == name), None)
         if cell is None or cell.status != "ok":
             return None

@@ -24,6 +24,8 @@ from reports.words import interval, launches, percent, times
 
 Wanted = list[tuple[Objective, list[Comparison]]]
 ENOUGH = 0.5  # of the weight has to be measured for a profile to be answered
+# Of more workloads than these none is left out or taken alone: each try reads all the others.
+MOST_ALONE = 50
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,7 @@ class _Case:
         """Leave a workload out, take one alone, another batch, another precision."""
         found: dict[str, str] = {}
         for place, (objective, comparisons) in self._replicated():
-            if len(comparisons) > 1:
+            if 1 < len(comparisons) <= MOST_ALONE:
                 for c in comparisons:
                     rest = [other for other in comparisons if other is not c]
                     self._try(found, f"without {c.id}", {place: (objective, rest)})

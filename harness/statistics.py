@@ -358,6 +358,8 @@ def compare(
         least = 0.0 if allowance else margin / 2
         room = max(abs(abs(mean) - margin) - allowance, least)
         needed = launches_to_see(_spread(logs)[0], room)
+        if needed is not None and needed <= count:  # so many were made, and did not tell
+            needed = None
     return Comparison(
         math.exp(mean) if count else math.nan,
         math.exp(low),

@@ -17,7 +17,8 @@ import numpy as np
 from adapters.core import build
 from adapters.core.algebra import Pair
 from adapters.core.base import Unsupported, Variant
-from adapters.core.tape import Node, Tape, TapeAdapter
+from adapters.core.channels_last import ChannelsLast
+from adapters.core.tape import Node, Tape
 
 SOURCE = Path(__file__).with_suffix(".c")
 # No -ffast-math: it would take infinity from max pooling. These change no result.
@@ -26,7 +27,7 @@ FLAGS = ("-O3", "-march=native", "-std=gnu11", "-ffp-contract=fast", "-fno-math-
 FEW = 8  # channels: with so few, padding is made, and a whole kernel row is one run of memory
 
 
-class C(TapeAdapter):
+class C(ChannelsLast):
     """Images lie NHWC, kernels (KH, KW, I / groups, O)."""
 
     environment = "numpy"
@@ -84,10 +85,6 @@ class C(TapeAdapter):
         return y
 
     # --- the algebra --------------------------------------------------------------------
-
-    def shape(self, x: Node) -> tuple[int, ...]:
-        dims = x.value.shape
-        return (dims[0], dims[3], dims[1], dims[2]) if len(dims) == 4 else dims
 
     def conv2d(
         self, x: Node, weight: Node, bias: Node | None, stride: Pair, padding: Pair, groups: int
@@ -235,25 +232,6 @@ class C(TapeAdapter):
         whole = (x.value.shape[1], x.value.shape[2])
         return self.flatten(self.avg_pool(x, whole, whole, (0, 0)))
 
-    def concat(self, xs: list[Node]) -> Node:
-        borders = np.cumsum([x.value.shape[3] for x in xs])[:-1]
-        return self.tape.record(
-            np.concatenate([x.value for x in xs], axis=3),
-            xs,
-            lambda dy: [np.ascontiguousarray(part) for part in np.split(dy, borders, axis=3)],
-        )
-
-    def flatten(self, x: Node) -> Node:
-        batch, height, width, channels = x.value.shape
-
-        def gradients(dy: np.ndarray) -> list[np.ndarray | None]:
-            dy = dy.reshape(batch, channels, height, width)
-            return [np.ascontiguousarray(dy.transpose(0, 2, 3, 1))]
-
-        return self.tape.record(
-            np.ascontiguousarray(x.value.transpose(0, 3, 1, 2)).reshape(batch, -1), [x], gradients
-        )
-
     def cross_entropy(self, logits: Node, labels: Node) -> Node:
         value, loss = logits.value, self._new()
         grad = np.empty_like(value)
@@ -266,17 +244,6 @@ class C(TapeAdapter):
         self._c("sgd", param, velocity, grad, lr, momentum, param.size)
 
     # --- the verbs --------------------------------------------------------------------------
-
-    def place(self, value: np.ndarray, role: str, groups: int = 1) -> Node:
-        if role == "labels":
-            return Node(value.astype(np.int64))
-        order = {"image": (0, 2, 3, 1), "kernel": (2, 3, 1, 0)}.get(role)
-        value = value.astype(self.dtype)
-        return Node(np.ascontiguousarray(value.transpose(order)) if order else value)
-
-    def dump(self, handle: Node, role: str, groups: int = 1) -> np.ndarray:
-        order = {"image": (0, 3, 1, 2), "kernel": (3, 2, 0, 1)}.get(role)
-        return np.array(handle.value.transpose(order) if order else handle.value)
 
     def manifest(self) -> dict[str, Any]:
         return {

@@ -14,13 +14,14 @@ from numpy.lib.stride_tricks import as_strided
 
 from adapters.core.algebra import Pair
 from adapters.core.base import Unsupported, Variant
-from adapters.core.tape import Node, TapeAdapter
+from adapters.core.channels_last import ChannelsLast
+from adapters.core.tape import Node
 
 # Unfolded windows are kept to about this size: larger ones were 1.2 times slower.
 CHUNK_BYTES = 4 << 20
 
 
-class NumPy(TapeAdapter):
+class NumPy(ChannelsLast):
     """Images lie NHWC, kernels (KH, KW, I / groups, O)."""
 
     distributions = ("numpy",)
@@ -32,10 +33,6 @@ class NumPy(TapeAdapter):
             raise Unsupported("NumPy computes on the CPU alone")
 
     # --- the algebra --------------------------------------------------------------------
-
-    def shape(self, x: Node) -> tuple[int, ...]:
-        dims = x.value.shape
-        return (dims[0], dims[3], dims[1], dims[2]) if len(dims) == 4 else dims
 
     def conv2d(
         self, x: Node, weight: Node, bias: Node | None, stride: Pair, padding: Pair, groups: int
@@ -193,22 +190,6 @@ class NumPy(TapeAdapter):
 
         return self.tape.record(value.mean(axis=(1, 2)), [x], gradients)
 
-    def concat(self, xs: list[Node]) -> Node:
-        borders = np.cumsum([x.value.shape[3] for x in xs])[:-1]
-        return self.tape.record(
-            np.concatenate([x.value for x in xs], axis=3),
-            xs,
-            lambda dy: [np.ascontiguousarray(part) for part in np.split(dy, borders, axis=3)],
-        )
-
-    def flatten(self, x: Node) -> Node:
-        batch, height, width, channels = x.value.shape
-
-        def gradients(dy: np.ndarray) -> list[np.ndarray | None]:
-            return [_to_nhwc(dy.reshape(batch, channels, height, width))]
-
-        return self.tape.record(_to_nchw(x.value).reshape(batch, -1), [x], gradients)
-
     def cross_entropy(self, logits: Node, labels: Node) -> Node:
         value, rows = logits.value, np.arange(len(logits.value))
         shifted = value - value.max(axis=1, keepdims=True)
@@ -224,17 +205,6 @@ class NumPy(TapeAdapter):
         return self.tape.record(np.asarray(loss), [logits, labels], gradients)
 
     # --- the verbs --------------------------------------------------------------------------
-
-    def place(self, value: np.ndarray, role: str, groups: int = 1) -> Node:
-        if role == "labels":
-            return Node(value.astype(np.int64))
-        order = {"image": (0, 2, 3, 1), "kernel": (2, 3, 1, 0)}.get(role)
-        value = value.astype(self.dtype)
-        return Node(np.ascontiguousarray(value.transpose(order)) if order else value)
-
-    def dump(self, handle: Node, role: str, groups: int = 1) -> np.ndarray:
-        order = {"image": (0, 3, 1, 2), "kernel": (3, 2, 0, 1)}.get(role)
-        return np.array(handle.value.transpose(order) if order else handle.value)
 
     def manifest(self) -> dict[str, Any]:
         blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
@@ -361,11 +331,3 @@ def _over_rows(x: np.ndarray) -> np.ndarray:
     """Sum over all but the last axis, as a matrix product: BLAS adds in blocks."""
     rows = x.reshape(-1, x.shape[-1])
     return np.ones(len(rows), x.dtype) @ rows
-
-
-def _to_nchw(x: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(x.transpose(0, 3, 1, 2))
-
-
-def _to_nhwc(x: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(x.transpose(0, 2, 3, 1))

@@ -31,6 +31,7 @@ FINAL = ("wrong", "unsupported")
 MOST_FAILURES = 2
 # How often an autotuner chooses anew: launches that share one choice are no replicates of it.
 DRAWS = 3
+NEAR = 1.25  # contenders whose calls differ by no more take turns of as many calls
 MOST_DISCARDED = 0.2  # of a comparison's turns in a launch; past that nothing is discarded
 
 
@@ -38,7 +39,7 @@ class Frozen:
     """What a cell's first launch decides once and for all."""
 
     def __init__(self) -> None:
-        self.calls: dict[Key, int] = {}  # in a turn
+        self._seconds: dict[Key, float] = {}  # of a call that nothing disturbed
         self.warmup: dict[Key, int] = {}  # calls before the first turn
         self.verified: set[Key] = set()
         self._failures: Counter[Key] = Counter()
@@ -47,7 +48,23 @@ class Frozen:
     def freeze(self, key: Key, warmed: dict[str, Any]) -> None:
         """Later launches warm up 1.5 times as long as the first one needed."""
         self.warmup[key] = math.ceil(1.5 * warmed["needed"])
-        self.calls[key] = timing.calls_for(warmed["call"])
+        self._seconds[key] = warmed["call"]
+
+    def calls(self, key: Key) -> int:
+        """Calls in a turn of about 40 ms, and one number for those who are near each other.
+
+        What a turn's length does to a call (caches, a scheduler's slices on a busy machine)
+        is then the same for all between whom little decides. Beside a load, a warm-up that
+        was disturbed once gave one of two identical contenders turns of 2 calls, and the other
+        turns of 40, for the whole run: they differed by 4 times in every launch.
+        """
+        own = fastest = self._seconds[key]
+        same = [s for (comparison, _), s in self._seconds.items() if comparison == key[0]]
+        for seconds in sorted((s for s in same if s < own), reverse=True):
+            if fastest > NEAR * seconds:
+                break
+            fastest = seconds
+        return timing.calls_for(fastest)
 
     def failed(self, key: Key, status: str) -> None:
         self._failures[key] += 1
@@ -226,7 +243,7 @@ class LaunchGroup:
         self, comparison: PlannedComparison, name: str, again: int
     ) -> tuple[dict[str, Any], WorkerFailed | None, int]:
         """One turn; measured again, at most `again` times, where something disturbed it."""
-        worker, calls = self.workers[name], self.frozen.calls[comparison.id, name]
+        worker, calls = self.workers[name], self.frozen.calls((comparison.id, name))
         queue = comparison.latency and comparison.device != "cpu"
         disturbances = Disturbances(comparison.device)
         for repeated in range(again + 1):
@@ -265,7 +282,7 @@ class LaunchGroup:
                 lambda worker=worker, key=key: worker.ask(  # type: ignore[misc]
                     "block",
                     self.timeout + comparison.sustained_s,
-                    calls=self.frozen.calls[key],
+                    calls=self.frozen.calls(key),
                     seconds=comparison.sustained_s,
                 )
             )

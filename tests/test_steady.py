@@ -1,12 +1,13 @@
 """Claims about a turn in a launch group: measured again for a cause, never for its value."""
 
 import random
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from harness import steady
+from harness import steady, timing
 from harness.steady import Frozen, LaunchGroup
 
 COMPARISON: Any = SimpleNamespace(id="one", device="cpu", latency=True)
@@ -28,7 +29,7 @@ class Worker:
 
 def _group(written: list[str]) -> LaunchGroup:
     frozen = Frozen()
-    frozen.calls["one", "torch"] = 1
+    frozen.freeze(("one", "torch"), {"needed": 1, "call": 1.0})
     nothing: Any = None
     group = LaunchGroup(
         launcher=nothing,
@@ -100,3 +101,28 @@ def test_an_autotuner_chooses_anew_in_three_launches_and_who_does_not_tune_compi
         drawn[group.number] = (group._draw("torch"), group._draw("torch#2"), group._draw("jax"))
     assert [draw for draw, *_ in drawn.values()] == [0, 1, 2, 0, 1, 2, 0]
     assert all(first == twin and never == 0 for first, twin, never in drawn.values())
+
+
+def test_near_contenders_take_turns_of_as_many_calls() -> None:
+    """Whoever is far takes turns of about 40 ms all the same, and so does another comparison."""
+    frozen = Frozen()
+    seconds = {"torch": 1e-3, "torch#2": 1.1e-3, "jax": 1.3e-3, "numpy": 9e-3}
+    for name, call in seconds.items():
+        frozen.freeze(("one", name), {"needed": 10, "call": call})
+    frozen.freeze(("two", "torch"), {"needed": 10, "call": 8.5e-3})
+    found = {name: frozen.calls(("one", name)) for name in seconds}
+    assert found == {"torch": 40, "torch#2": 40, "jax": 40, "numpy": 5}
+    assert frozen.calls(("two", "torch")) == 5
+
+
+def test_a_disturbed_window_does_not_make_a_call_long() -> None:
+    """Thirty milliseconds of waiting in most calls of a window: a call is still 0.2 ms."""
+    made = 0
+
+    def step() -> None:
+        nonlocal made
+        made += 1
+        time.sleep(0.03 if made % 3 else 2e-4)
+
+    warmed = timing.warm_up(step, lambda _: None, 0.5)
+    assert warmed["call"] < 0.003

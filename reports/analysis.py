@@ -11,6 +11,8 @@ from typing import Any
 from harness import statistics
 from harness.records import Run
 
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)  # of a launch's calls
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -37,6 +39,8 @@ class Cell:
     log: str | None = None
     modes: list[float] = field(default_factory=list)
     launch_seconds: list[float] = field(default_factory=list)
+    # Launch by launch, the QUANTILES of its calls; the last is None below a hundred calls.
+    calls: list[list[float | None]] = field(default_factory=list)
 
     @property
     def one_compilation(self) -> bool:

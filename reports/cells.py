@@ -10,7 +10,7 @@ import numpy as np
 
 from harness import statistics
 from harness.records import Run
-from reports.analysis import Cell, finite
+from reports.analysis import QUANTILES, Cell, finite
 
 P99_CALLS = 100
 
@@ -28,7 +28,7 @@ def cell(
     turns = [g["turns"][contender] for g in groups if contender in g["turns"]]
     status, reason, log = _status(mine, groups, contender, bool(turns))
     seconds = math.exp(float(np.nanmean(logs))) if np.isfinite(logs).any() else None
-    latency, per_call = _figures(turns)
+    calls, latency, per_call = _figures(turns)
     if plan.get("sustained_s") and seconds:  # how people train, rather than 40 ms of it
         per_call = seconds
     clusters = statistics.modes(logs) if np.isfinite(logs).any() else []
@@ -55,6 +55,7 @@ def cell(
         log=log,
         modes=[math.exp(float(np.mean(c))) for c in clusters] if len(clusters) > 1 else [],
         launch_seconds=[math.exp(float(v)) for v in logs if np.isfinite(v)],
+        calls=calls,
     )
 
 
@@ -79,20 +80,24 @@ def _status(
 
 def _figures(
     turns: list[list[dict[str, Any]]],
-) -> tuple[dict[str, float | None] | None, float | None]:
-    """Quantiles per launch, then the median over launches; and seconds a call by the turn."""
+) -> tuple[list[list[float | None]], dict[str, float | None] | None, float | None]:
+    """Quantiles of each launch; their median over launches; and seconds a call by the turn."""
     if not turns:
-        return None, None
-    rows, per_call = [], []
+        return [], None, None
+    launches, means, per_call = [], [], []
     for launch in turns:
         calls = [call for turn in launch for call in turn["calls"][turn["dropped"] :]]
-        p25, p50, p99 = statistics.quantiles(calls, 0.25, 0.5, 0.99)
-        p99 = p99 if len(calls) >= P99_CALLS else math.nan
-        rows.append([1e-9 * value for value in (p25, p50, sum(calls) / len(calls), p99)])
+        seen = [1e-9 * value for value in statistics.quantiles(calls, *QUANTILES)]
+        launches.append(seen if len(calls) >= P99_CALLS else [*seen[:-1], math.nan])
+        means.append(1e-9 * sum(calls) / len(calls))
         per_call.append(sum(statistics.per_call(t) for t in launch) / len(launch))
-    p25, p50, mean, p99 = (float(v) for v in np.median(np.array(rows), axis=0))
-    figures = {"p25": p25, "p50": p50, "mean": mean, "p99": finite(p99)}
-    return figures, float(np.median(per_call))
+    over = dict(zip(QUANTILES, np.median(np.array(launches), axis=0), strict=True))
+    figures = {"p25": over[0.25], "p50": over[0.5], "mean": np.median(means), "p99": over[0.99]}
+    return (
+        [[finite(value) for value in seen] for seen in launches],
+        {name: finite(float(value)) for name, value in figures.items()},
+        float(np.median(per_call)),
+    )
 
 
 def _oracle(cells: list[dict[str, Any]]) -> dict[str, Any] | None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from harness.records import Run
 from reports import charts, template
-from reports.analysis import Analysis, Comparison
+from reports.analysis import Analysis, Cell, Comparison
+from reports.charts import batches
 from reports.history import history
 from reports.objectives import MEASURES
 from reports.profiles import Profile
@@ -50,6 +51,9 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         run=analysis,
         title=title or f"{analysis.title}: which framework?",
         started=charts.started(analysis),
+        facets=facets(analysis),
+        quantiles=quantiles,
+        batches=[each.title for each in batches.series(analysis)],
         natives=[c["name"] for c in analysis.contenders if c.get("of")],
         names=[c["name"] for c in analysis.contenders if not c["twin"]],
         named=any(c.winner for c in analysis.comparisons)
@@ -67,6 +71,18 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         rows_of_manifest=rows_of_manifest(analysis),
         history=history(analysis),
     )
+
+
+def facets(analysis: Analysis) -> dict[str, list[str]]:
+    """What comparisons may be told apart by, and every value of it."""
+    keys = ("direction", "precision", "device", "kind")
+    return {k: list(dict.fromkeys(str(getattr(c, k)) for c in analysis.comparisons)) for k in keys}
+
+
+def quantiles(cell: Cell) -> str:
+    """Microseconds, launch by launch, as JSON: the QUANTILES of its calls."""
+    short = [[v and float(f"{1e6 * v:.4g}") for v in launch] for launch in cell.calls]
+    return json.dumps(short, separators=(",", ":"))
 
 
 def heat(relative: float | None) -> int:

@@ -32,7 +32,7 @@ def write(analysis: Analysis, folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, spec in charts.specs(analysis).items():
-            alone = standalone(spec, _title(analysis, name))
+            alone = standalone(spec, f"{spec['description']} ({analysis.run})")
             svg, png = folder / f"{name}.svg", folder / f"{name}.png"
             svg.write_text(vl_convert.vegalite_to_svg(alone), encoding="utf-8")
             png.write_bytes(vl_convert.vegalite_to_png(alone, scale=2))
@@ -53,16 +53,3 @@ def standalone(spec: dict[str, Any], title: str) -> dict[str, Any]:
             if encoding and encoding.get("legend", "") is None:
                 del encoding["legend"]
     return made
-
-
-def _title(analysis: Analysis, name: str) -> str:
-    kind, _, number = name.partition("-")
-    what = {
-        "ratios": "Time over the leader's, with intervals",
-        "roof": "Share of the machine's measured peak",
-        "start": "Seconds from nothing to a first result",
-        "memory": "Peak memory",
-    }.get(kind, name)
-    if number.isdigit():
-        what += f": {charts.label(charts.started(analysis)[int(number)])}"
-    return f"{what} ({analysis.run})"

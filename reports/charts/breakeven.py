@@ -1,0 +1,81 @@
+"""Break-even: seconds saved against a baseline, call by call."""
+
+import math
+from typing import Any
+
+from reports.analysis import Analysis
+from reports.breakeven import MOST, BreakEven
+from reports.charts import marks
+
+POINTS, SYMLOG = 80, 0.3  # of a line of break-even; seconds about which its axis is linear
+
+
+def breakeven(analysis: Analysis, found: BreakEven) -> dict[str, Any]:
+    """Seconds saved against a baseline, call by call; where a line crosses zero it has paid."""
+    import altair as alt
+
+    base = found.baseline
+    paid = [c for c in found.crossings if base in (c.early, c.late) and c.calls]
+    most = min(MOST, 10 * max([100.0, *(c.calls or 0.0 for c in paid)]))
+    at = [most ** (i / POINTS) for i in range(POINTS + 1)]
+    rows = [
+        {
+            "contender": name,
+            "calls": calls,
+            "seconds saved": found.spent(base, calls) - found.spent(name, calls),
+            "marked": i % (POINTS // 4) == POINTS // 8,
+        }
+        for name in found.starts
+        for i, calls in enumerate(at)
+    ]
+    others = [row["seconds saved"] for row in rows if row["contender"] != base]
+    starts = [abs(found.starts[base] - s) for s in found.starts.values()]
+    reach = max(1.0, *starts, *(value for value in others if value > 0)) * 1.3
+    what = "steps" if found.direction == "train" else "calls"
+    tens = [10.0**k for k in range(10)]
+    size = [10.0**k for k in range(10) if 10.0**k <= reach]
+    size = size[:: max(1, math.ceil(len(size) / 4))]
+    x = alt.X(
+        "calls:Q",
+        title=what,
+        scale=alt.Scale(type="log", domain=[1, most], nice=False),
+        axis=alt.Axis(values=[t for t in tens if t <= most], format="~s", grid=False),
+    )
+    y = alt.Y(
+        "seconds saved:Q",
+        title=f"seconds saved against {base}",
+        scale=alt.Scale(type="symlog", domain=[-reach, reach], constant=SYMLOG, nice=False),
+        axis=alt.Axis(values=[*(-s for s in size), 0, *size], format="~s"),
+    )
+    chart = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y)
+    stroke = marks.by_contender(analysis, rows, alt.Stroke, marks.colours)
+    fill = marks.by_contender(analysis, rows, alt.Fill, marks.colours)
+    shape = marks.by_contender(analysis, rows, alt.Shape, marks.shapes)
+    tips = marks.tips([{key: rows[0][key] for key in ("contender", "calls", "seconds saved")}])
+    lines = chart.mark_line(clip=True, strokeWidth=2).encode(stroke=stroke)
+    points = (
+        chart.transform_filter("datum.marked")
+        .mark_point(filled=True, size=60, opacity=1, clip=True)
+        .encode(fill=fill, shape=shape, tooltip=tips)
+    )
+    crossed = [
+        {
+            "contender": c.early if c.late == base else c.late,
+            "calls": c.calls,
+            "from": max(1.0, c.low or 1.0),
+            "to": min(most, c.high or most),
+            "seconds saved": 0,
+        }
+        for c in paid
+    ]
+    layers = [lines, points]
+    if crossed:
+        there = alt.Chart(alt.Data(values=crossed)).encode(y=y)
+        bars = there.mark_rule(strokeWidth=7, opacity=0.45, clip=True).encode(
+            x=alt.X("from:Q", title=what), x2="to:Q", stroke=stroke
+        )
+        dots = there.mark_point(filled=True, size=90, opacity=1, shape="circle").encode(
+            x=x, fill=fill, tooltip=marks.tips([crossed[0]])
+        )
+        layers += [bars, dots]
+    return marks.spec(alt.layer(*layers), 260)

@@ -1,0 +1,58 @@
+"""How much the calls of a launch differ: the body and the tails, about their own median."""
+
+from typing import Any
+
+import numpy as np
+
+from reports.analysis import QUANTILES, Analysis
+from reports.charts import marks
+
+TICKS = (0.5, 0.7, 0.8, 0.9, 0.95, 1, 1.05, 1.1, 1.2, 1.5, 2, 3, 5, 10, 20, 50)
+NAMES = tuple(f"p{100 * share:.0f}" for share in QUANTILES)  # p5, p25, p50, p75, p95, p99
+
+
+def calls(analysis: Analysis) -> dict[str, Any] | None:
+    """Quantiles of the calls over their median, launch by launch; the median launch's is shown."""
+    rows = []
+    for comparison in analysis.comparisons:
+        for cell in marks.shown(analysis, comparison):
+            spread = over_median(cell.calls)
+            if spread:
+                row = {"comparison": marks.label(comparison), "contender": cell.contender}
+                rows.append({**row, **spread})
+    if not rows:
+        return None
+    import altair as alt
+
+    ends = (min(row["p5"] for row in rows), max(row["p99"] or row["p95"] for row in rows))
+    axis = marks.log_axis(ends, TICKS, "format(datum.value, '~g') + 'x'")
+    title = "a call's time over the median call's (log)"
+    base = marks.dots(analysis, rows)
+    stroke = marks.by_contender(analysis, rows, alt.Stroke, marks.colours)
+    fill = marks.by_contender(analysis, rows, alt.Fill, marks.colours)
+    shape = marks.by_contender(analysis, rows, alt.Shape, marks.shapes)
+    tails = base.mark_rule(strokeWidth=1.2, clip=True).encode(
+        x=alt.X("p5:Q", title=title, **axis), x2="p95:Q", stroke=stroke
+    )
+    body = base.mark_rule(strokeWidth=4, clip=True).encode(
+        x=alt.X("p25:Q", title=title, **axis), x2="p75:Q", stroke=stroke
+    )
+    last = base.mark_point(size=42, opacity=1, strokeWidth=1.5, clip=True).encode(
+        x=alt.X("p99:Q", title=title, **axis), stroke=stroke, shape=shape
+    )
+    median = base.mark_point(filled=True, size=36, opacity=1, clip=True).encode(
+        x=alt.X("p50:Q", title=title, **axis), fill=fill, shape=shape, tooltip=marks.tips(rows)
+    )
+    return marks.spec(alt.layer(tails, body, last, median), marks.height(rows))
+
+
+def over_median(launches: list[list[float | None]]) -> dict[str, float | None] | None:
+    """Name of a quantile -> it over p50, in the median launch; None where nothing was timed."""
+    if not launches:
+        return None
+    values = np.array(launches, dtype=float)
+    relative = values / values[:, [NAMES.index("p50")]]
+    return {
+        name: float(np.median(column[known])) if (known := np.isfinite(column)).any() else None
+        for name, column in zip(NAMES, relative.T, strict=True)
+    }

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from reports.analysis import Analysis, Cell, Comparison
 from reports.breakeven import MOST, BreakEven
+from reports.why import KINDS, Why, bars
 
 FIXED = {
     "torch": "#D55E00",
@@ -90,7 +91,13 @@ def specs(analysis: Analysis) -> dict[str, dict[str, Any]]:
         made[f"memory-{number}"] = memory(analysis, comparison)
     for number, found in enumerate(analysis.breakeven):
         made[f"breakeven-{number}"] = breakeven(analysis, found)
+    made |= {f"profiled-{n}": _profiled(each) for n, each in enumerate(analysis.profiled)}
     return {name: spec for name, spec in made.items() if spec is not None}
+
+
+def _profiled(found: Why) -> dict[str, Any] | None:
+    """Milliseconds of a call, by what they went into."""
+    return _stacked(bars(found), "ms", "milliseconds of a call", KINDS, None)
 
 
 def started(analysis: Analysis) -> list[Comparison]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from adapters.core import profiling
 from adapters.core.algebra import Pair
 from adapters.core.algebra import Tensor as T
 from adapters.core.base import Adapter, State, Unsupported, Variant
@@ -232,6 +233,28 @@ class Jax(Adapter):
 
     def sync(self, result: Any) -> None:
         self.jax.block_until_ready(result)
+
+    def profile(
+        self, call: Callable[[], Any], sync: Callable[[Any], None]
+    ) -> list[tuple[str, float, int]]:
+        profiler = self.jax.profiler
+        options = profiler.ProfileOptions()
+        options.python_tracer_level = 0
+        with profiling.traced(".xplane.pb") as (folder, written):
+            with profiler.trace(folder, profiler_options=options):
+                sync(call())
+            planes = list(profiler.ProfileData.from_file(str(written())).planes)
+        planes = [p for p in planes if p.name.startswith("/device:GPU")] or planes
+        spans = []
+        for event in (e for plane in planes for line in plane.lines for e in line.events):
+            hlo = dict(event.stats).get("hlo_op")
+            if hlo or event.name.startswith("end: "):
+                spans.append((hlo or event.name, event.start_ns, event.end_ns))
+        told: dict[str, str] = {}
+        for executable in self._device.client.live_executables():
+            for module in executable.hlo_modules():
+                told |= profiling.described(profiling.program(module.to_string()))
+        return profiling.named(profiling.shares(profiling.closed(spans), 1e-9), told)
 
     def memory(self) -> dict[str, int]:
         stats = self._device.memory_stats() or {}  # None on a CPU

@@ -10,15 +10,20 @@ and means compute in float32.
 """
 
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from adapters.core import profiling
 from adapters.core.algebra import Pair, Tensor
 from adapters.core.base import Adapter, State, Unsupported, Variant
 from adapters.core.network import Network
 from adapters.core.precision import LOSS_SCALE, MIXED, NO_TF32, PRECISIONS, lowered, stored
+
+# In a profile: an operation of a graph, and where one of XLA's is over.
+_OPERATION = re.compile(r"^[\w/.-]+:_?[A-Z]\w*$|^end: ")
 
 
 class TensorFlow(Adapter):
@@ -263,6 +268,39 @@ class TensorFlow(Adapter):
         if self.device == "cuda":
             self.tf.test.experimental.sync_devices()
 
+    def profile(
+        self, call: Callable[[], Any], sync: Callable[[Any], None]
+    ) -> list[tuple[str, float, int]]:
+        from tensorflow.compiler.xla.service import hlo_pb2
+        from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+        profiler = self.tf.profiler.experimental
+        with profiling.traced(".xplane.pb") as (folder, written):
+            profiler.start(folder, profiler.ProfilerOptions(python_tracer_level=0))
+            try:
+                sync(call())
+            finally:
+                profiler.stop()
+            space = xplane_pb2.XSpace.FromString(written().read_bytes())
+        devices = [p for p in space.planes if p.name.startswith("/device:GPU")]
+        spans, told = [], {}
+        for plane in devices or space.planes:
+            kinds = {number: each.name for number, each in plane.stat_metadata.items()}
+            for line in plane.lines:
+                for event in line.events:
+                    name = plane.event_metadata[event.metadata_id].name
+                    hlo = any(kinds[stat.metadata_id] == "hlo_op" for stat in event.stats)
+                    if devices or hlo or _OPERATION.match(name):
+                        begin = 1000 * line.timestamp_ns + event.offset_ps
+                        spans.append((name, begin, begin + event.duration_ps))
+        for plane in space.planes:  # XLA's programs, to say what a fusion is made of
+            for module in plane.event_metadata.values():
+                for stat in module.stats:
+                    if plane.stat_metadata[stat.metadata_id].name == "Hlo Proto":
+                        proto = hlo_pb2.HloProto.FromString(stat.bytes_value)
+                        told |= profiling.described(_program(proto.hlo_module))
+        return profiling.named(profiling.shares(profiling.closed(spans), 1e-12), told)
+
     def memory(self) -> dict[str, int]:
         if self.device != "cuda":
             return {}
@@ -302,3 +340,19 @@ class TensorFlow(Adapter):
         self._functions.clear()
         if self.device == "cuda":
             self.tf.config.experimental.reset_memory_stats("GPU:0")
+
+
+def _program(module: Any) -> profiling.Program:
+    """XLA's own form of a program, as profiling.py reads one."""
+    names = {each.id: each.name for each in module.computations}
+    return {
+        computation.name: [
+            (
+                each.name,
+                profiling.doing(each.opcode, each.custom_call_target, each.metadata.op_name),
+                [names[number] for number in each.called_computation_ids],
+            )
+            for each in computation.instructions
+        ]
+        for computation in module.computations
+    }

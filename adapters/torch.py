@@ -252,6 +252,25 @@ class Torch(Adapter):
         if self.device == "cuda":  # on a CPU a call returns when it is done
             self.torch.cuda.synchronize()
 
+    def profile(
+        self, call: Callable[[], Any], sync: Callable[[Any], None]
+    ) -> list[tuple[str, float, int]]:
+        from torch.autograd import DeviceType
+        from torch.profiler import ProfilerActivity, profile
+
+        cuda = self.device == "cuda"
+        activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]
+        with profile(activities=activities) as profiler:
+            sync(call())
+        # A kernel's name does not say what it serves, so eager operators tell; what was compiled
+        # is launched by none.
+        on = DeviceType.CUDA if cuda and self.mode else DeviceType.CPU
+        return [
+            (e.key, 1e-6 * (e.self_device_time_total if cuda else e.self_cpu_time_total), e.count)
+            for e in profiler.key_averages()
+            if e.device_type == on
+        ]
+
     def memory(self) -> dict[str, int]:
         if self.device == "cpu":
             return {}

@@ -3,7 +3,8 @@
 What a person waits for when they start: import, loading, the first call (which
 compiles), each timed; once with an empty compiler cache (`cold`), once with the cache
 that left behind (`warm`). Memory is read next, while it means something, and only then
-is that first result verified.
+is that first result verified. In the last of a cell's processes, when all is read, one call
+runs under the framework's own profiler: where its time goes.
 """
 
 from pathlib import Path
@@ -34,7 +35,7 @@ def measure(
     record = blank(state, comparison.id, contender.name, worker.log.name)
     try:
         _, failed = attempt(
-            lambda: _fill(record, worker, launcher, comparison, contender, answer, timeout)
+            lambda: _fill(record, worker, launcher, comparison, contender, cache, answer, timeout)
         )
     finally:
         launcher.close(worker)
@@ -47,6 +48,7 @@ def _fill(
     launcher: Launcher,
     comparison: PlannedComparison,
     contender: PlannedContender,
+    cache: str,
     answer: Path | None,
     timeout: float,
 ) -> dict[str, Any]:
@@ -74,7 +76,16 @@ def _fill(
         except oracle.Mistaken as mistaken:
             record["oracle"] = mistaken.evidence
             raise
+    # The last of its processes: nothing is timed in it any more, and a second start is over.
+    if contender.computes and (record["pass"] == "warm" or not launcher.holds(cache)):
+        record["profile"] = _profile(worker, timeout)
     return record
+
+
+def _profile(worker: WorkerProcess, timeout: float) -> dict[str, Any]:
+    """Where a call's time goes. How it failed is kept, and counts for nothing else."""
+    found, failed = attempt(lambda: worker.ask("profile", timeout)["profile"])
+    return {"failed": f"{failed.status}: {failed.reason}"} if failed else found
 
 
 def blank(state: str, comparison: str, contender: str, log: str | None) -> dict[str, Any]:
@@ -89,6 +100,7 @@ def blank(state: str, comparison: str, contender: str, log: str | None) -> dict[
         "memory": {},
         "manifest": {},
         "oracle": None,
+        "profile": None,
         "warmup": None,
     }
 

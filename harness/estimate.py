@@ -23,6 +23,8 @@ TRAIN_COMPILES = 2.5
 # Warm-up in the first launch, and verification, per cell.
 SETTLING = 0.7
 TURN = 0.040
+# A profile in the cold pass: its profiler's own start, and some calls.
+PROFILE, PROFILED_CALLS = 1.0, 4
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ def compiling(work: Work, per_layer: float) -> float:
 def cold(work: Work, per_layer: float) -> float:
     """A cell in the cold pass: a fresh process with an empty cache, then with a full one."""
     again = IMPORT if per_layer else 0.0  # only a compiler leaves a cache to start from
-    return IMPORT + again + 4 * call(work) + 1.15 * compiling(work, per_layer) + SETTLING
+    calls = (4 + PROFILED_CALLS) * call(work) + PROFILE
+    return IMPORT + again + calls + 1.15 * compiling(work, per_layer) + SETTLING
 
 
 def first_launch(work: Work, per_layer: float) -> float:

@@ -90,6 +90,7 @@ class Cell(msgspec.Struct, tag_field="kind", tag="cell"):
     pass_: Literal["cold", "warm", "steady"] = msgspec.field(name="pass")
     launch: int | None = None
     warmup: dict[str, Any] | None = None
+    profile: dict[str, Any] | None = None  # where a call's time goes, or how asking `failed`
 
 
 class Probe(msgspec.Struct, tag_field="kind", tag="probe"):

@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from adapters.core import profiling
 from adapters.core.base import Adapter, Unsupported
 from harness import roundtrips, timing, verify
 from harness.cell import Cell
@@ -179,6 +180,28 @@ class Worker:
 
     def memory(self) -> dict[str, Any]:
         return {"peak_rss_bytes": _resident("VmHWM"), "memory": self.adapter.memory()}
+
+    def profile(self, calls: int = 2) -> dict[str, Any]:
+        """`calls` warm ones, one that is timed, one under the framework's own profiler."""
+        self.result, began, took = None, 0.0, 0.0
+        cell = self.cell
+        cell.restore()
+        timing.synced(cell.step, cell.sync, calls)
+
+        def call() -> Any:
+            nonlocal began
+            began = time.perf_counter()
+            return cell.step()
+
+        def sync(result: Any) -> None:
+            nonlocal took
+            cell.sync(result)
+            took = time.perf_counter() - began
+
+        sync(call())
+        wall = took
+        events = self.adapter.profile(call, sync)
+        return {"profile": {"wall_s": wall, "profiled_s": took, **profiling.summary(events)}}
 
     def unload(self) -> dict[str, Any]:
         """Forget the cell and what was compiled for it."""

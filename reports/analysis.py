@@ -125,6 +125,7 @@ class Analysis:
     left_out: list[dict[str, str]]
     problems: list[str]
     lanes: list[Any] = field(default_factory=list)
+    profiled: list[Any] = field(default_factory=list)  # why.Why
 
     def comparison(self, name: str) -> Comparison:
         return next(c for c in self.comparisons if c.id == name)

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from reports import charts, template
+from reports import template
 from reports.analysis import short
+from reports.charts import marks, ratios
 from reports.compare import Change, Changes
 
 WORDS = {  # how a verdict on a change is called
@@ -36,7 +37,7 @@ def render(found: Changes) -> str:
         ("changes", f"As ratios to {found.anchor}", [*found.changes, *found.overall]),
     ]
     specs = {
-        name: charts.intervals(found, rows(changes), "time in the second over the first (log)")
+        name: ratios.intervals(found, rows(changes), "time in the second over the first (log)")
         for name, _, changes in parts
     }
     return template.render(
@@ -47,8 +48,8 @@ def render(found: Changes) -> str:
         parts=[part for part in parts if part[2]],
         counts={word: sum(c.verdict == v for c in found.changes) for v, word in WORDS.items()},
         names=[c["name"] for c in found.contenders],
-        colours=charts.colours(found),
-        shapes=charts.shapes(found),
+        colours=marks.colours(found),
+        shapes=marks.shapes(found),
         verdicts=WORDS,
         short=short,
     )

@@ -14,8 +14,9 @@ import numpy as np
 from harness import statistics
 from harness.errors import Wrong
 from harness.records import Run
-from reports import charts, compare, template
+from reports import compare, template
 from reports.analysis import Analysis, finite, ranked, short
+from reports.charts import marks, ratios
 from reports.verdicts import analyse
 from reports.words import times
 
@@ -174,7 +175,7 @@ def render(found: Machines, title: str | None = None) -> str:
                 label = f"{contender} over {found.anchor}"
                 row = {"comparison": label, "contender": machine, "ratio": place.ratio, **ends}
                 rows.append({**row, "launches": place.launches})
-    spec = charts.intervals(found, rows, f"time over {found.anchor}'s on the same machine (log)")
+    spec = ratios.intervals(found, rows, f"time over {found.anchor}'s on the same machine (log)")
     return template.render(
         "machines.html.j2",
         {"places": spec} if spec else {},
@@ -182,8 +183,8 @@ def render(found: Machines, title: str | None = None) -> str:
         found=found,
         first=first,
         names=[machine.name for machine in found.machines],
-        colours=charts.colours(found),
-        shapes=charts.shapes(found),
+        colours=marks.colours(found),
+        shapes=marks.shapes(found),
         short=short,
         times=times,
     )

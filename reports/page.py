@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.records import Run
-from reports import charts, template
+from reports import template
 from reports.analysis import Analysis, Cell, Comparison
-from reports.charts import batches
+from reports.charts import batches, every, marks, start
 from reports.history import history
 from reports.objectives import MEASURES
 from reports.profiles import Profile
@@ -47,10 +47,10 @@ def render(analysis: Analysis, title: str | None = None) -> str:
     """The page as text."""
     return template.render(
         "page.html.j2",
-        charts.specs(analysis),
+        every.specs(analysis),
         run=analysis,
         title=title or f"{analysis.title}: which framework?",
-        started=charts.started(analysis),
+        started=start.started(analysis),
         facets=facets(analysis),
         quantiles=quantiles,
         batches=[each.title for each in batches.series(analysis)],
@@ -58,16 +58,16 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         names=[c["name"] for c in analysis.contenders if not c["twin"]],
         named=any(c.winner for c in analysis.comparisons)
         or any(r.choice for r in analysis.recommendations),
-        colours=charts.colours(analysis),
-        shapes=charts.shapes(analysis),
-        start_phases=charts.PHASES,
-        memory_parts=charts.memory_parts,
+        colours=marks.colours(analysis),
+        shapes=marks.shapes(analysis),
+        start_phases=start.PHASES,
+        memory_parts=start.memory_parts,
         kinds_of_memory=kinds_of_memory,
         heat=heat,
         steps=(1, *HEAT),
         mark=mark,
         limits=limits,
-        labels={c.id: charts.label(c) for c in analysis.comparisons},
+        labels={c.id: marks.label(c) for c in analysis.comparisons},
         rows_of_manifest=rows_of_manifest(analysis),
         history=history(analysis),
     )

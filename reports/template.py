@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import Wrong
-from reports import breakeven, charts, words
+from reports import breakeven, words
+from reports.charts import marks
 
 FOLDER = Path(__file__).resolve().parent
 TEMPLATES = FOLDER / "templates"
@@ -76,7 +77,7 @@ def render(file: str, specs: dict[str, Any] | None = None, /, **given: Any) -> s
         size=words.size,
         interval=words.interval,
         number=words.figure,
-        label=charts.label,
+        label=marks.label,
         plain=words.plain,
         count=breakeven.count,
     )

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reports.analysis import Analysis, Cell, Comparison, short
-from reports.charts import label
+from reports.charts.marks import label
 from reports.compare import Changes
 from reports.flip import Limit
 from reports.lanes import Lane

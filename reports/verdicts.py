@@ -13,7 +13,7 @@ import numpy as np
 
 from harness import statistics
 from harness.records import Run
-from reports import breakeven, comparable, lanes, profiles, recommend, warn
+from reports import breakeven, comparable, lanes, profiles, recommend, warn, why
 from reports import cells as cells_of
 from reports.analysis import Analysis, Comparison, Ratio, finite, nearness, ranked
 from reports.words import interval, launches, percent, times
@@ -76,6 +76,7 @@ def analyse(
         left_out=run.plan.get("left_out", []),
         problems=run.problems,
         lanes=lanes.lanes(run, comparisons, bool(busy)),
+        profiled=why.why(run, comparisons),
     )
 
 

@@ -138,8 +138,8 @@ def test_every_chart_is_drawn_with_its_marks(open_page: Open) -> None:
     places = browser.execute_script(
         "return [...document.querySelectorAll('script.chart')].map(s => s.dataset.place)"
     )
-    # ratios, roof; start, memory and break-even of two comparisons
-    assert len(places) == 8
+    # ratios, calls, roof, roofline; start, memory and break-even of two comparisons
+    assert len(places) == 10
     for place in places:
         marks = "return document.querySelectorAll(`#${arguments[0]} svg .mark-group path`).length"
         assert browser.execute_script(marks, place) > 5, place
@@ -303,6 +303,111 @@ def test_text_stands_out_from_its_ground(open_page: Open, name: str, scheme: str
     assert browser.execute_script(POOR) == []
 
 
+@pytest.mark.parametrize("name", ["whole", "hostile", "history", "compare", "machines"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_wrong_for_those_who_do_not_see_the_page(
+    open_page: Open, name: str, scheme: str
+) -> None:
+    """All of axe-core's rules, best practices among them, with everything opened."""
+    browser = open_page(name, scheme=scheme)
+    browser.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true })")
+    assert axe(browser) == []
+
+
+def axe(browser: Any) -> list[str]:
+    """What axe-core complains of: rule, and the first place."""
+    package = importlib.util.find_spec("axe_core_python")
+    if package is None or package.origin is None:
+        pytest.skip("axe-core-python is not installed")
+    browser.execute_script((Path(package.origin).parent / "axe.min.js").read_text())
+    browser.set_script_timeout(60)
+    found = browser.execute_async_script(
+        "axe.run({resultTypes: ['violations']}).then(arguments[0], e => arguments[0]({error: e}))"
+    )
+    return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found["violations"]]
+
+
+SHOWN = (
+    "return [...document.querySelectorAll('table.map thead th')]"
+    ".filter(th => !th.hidden).map(th => th.textContent).slice(1)"
+)
+DRAWN = (
+    "return [...new Set([...document.querySelectorAll('#chart-ratios .mark-symbol path')]"
+    ".map(p => p.getAttribute('fill')))].length"
+)
+
+
+def tick(browser: Any, value: str) -> None:
+    """A press on a box of the filter; the charts are drawn anew."""
+    browser.execute_script(
+        "delete document.documentElement.dataset.ready;"
+        'document.querySelector(`#filter input[value="${arguments[0]}"]`).click()',
+        value,
+    )
+    await_(lambda: browser.execute_script("return document.documentElement.dataset.ready"))
+
+
+def test_what_is_left_out_leaves_tables_and_charts_and_the_address_keeps_it(
+    open_page: Open,
+) -> None:
+    browser = open_page()
+    everyone, colours = browser.execute_script(SHOWN), browser.execute_script(DRAWN)
+    tick(browser, "numpy")
+    tick(browser, "train")
+    assert browser.execute_script(SHOWN) == [name for name in everyone if name != "numpy"]
+    assert browser.execute_script(DRAWN) == colours - 1
+    rows = "return [...document.querySelectorAll('table.map tbody tr')].map(r => r.hidden)"
+    assert browser.execute_script(rows) == [False, False, False, True]
+    address = browser.current_url
+    assert "no-contender=numpy" in address and "no-direction=train" in address
+    browser.get("about:blank")
+    browser.get(address)
+    await_(lambda: browser.execute_script("return document.documentElement.dataset.ready"))
+    assert browser.execute_script(DRAWN) == colours - 1
+    assert browser.execute_script(rows) == [False, False, False, True]
+    browser.execute_script("document.querySelector('#filter form').reset()")
+    await_(lambda: browser.execute_script(DRAWN) == colours)
+    assert browser.execute_script(SHOWN) == everyone
+
+
+@pytest.mark.parametrize("name", ["whole", "hostile"])
+def test_a_cell_says_what_its_figure_rests_on(open_page: Open, name: str) -> None:
+    browser = open_page(name)
+    cells = browser.find_elements("css selector", "table.map tbody tr:nth-child(2) td button")
+    cells[0].send_keys("\n")  # by keyboard
+    text = browser.find_element("id", "cell").text
+    for told in ("torch in resnet18", "p50", "launch by launch", "leader", "layout", "bakeoff run"):
+        assert told in text
+    assert len(browser.find_elements("css selector", "#cell svg circle")) >= 6
+    assert axe(browser) == []
+    browser.find_element("css selector", "#cell button").click()
+    assert not browser.find_element("id", "cell").is_displayed()
+    if name == "hostile":
+        failed = browser.find_element("css selector", "table.map td.failed button")
+        browser.execute_script("arguments[0].click()", failed)
+        assert "alert('r')" in browser.find_element("id", "cell").text
+        assert "crash" in browser.find_element("id", "cell").text
+
+
+@pytest.mark.parametrize("kind", ["SVG", "PNG"])
+def test_a_chart_is_saved_with_colours_of_its_own(
+    open_page: Open, tmp_path: Path, kind: str
+) -> None:
+    browser = open_page()
+    allowed = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    browser.execute_cdp_cmd("Browser.setDownloadBehavior", allowed)
+    button = f"#ratios .save button[aria-label^='Save as {kind}']"
+    browser.execute_script(f'document.querySelector("{button}").click()')
+    path = tmp_path / f"ratios.{kind.lower()}"
+    await_(path.exists)
+    content = path.read_bytes()
+    if kind == "PNG":
+        assert content.startswith(b"\x89PNG") and len(content) > 5000
+    else:
+        assert b"var(--" not in content and b"resnet18" in content
+    assert browser.get_log("browser") == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [PHONE, DESK])
 def test_the_page_of_the_proofs_fits_is_legible_and_asks_for_nothing(
@@ -318,6 +423,7 @@ def test_the_page_of_the_proofs_fits_is_legible_and_asks_for_nothing(
     assert browser.get_log("browser") == []
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     assert browser.execute_script(POOR) == []
+    assert axe(browser) == []
     drawn = "return document.querySelectorAll('svg.strip circle.value').length"
     assert browser.execute_script(drawn) == sum(
         figure["series"] is None for finding in findings for figure in finding["figures"]

@@ -190,6 +190,18 @@ class Adapter:
     def sync(self, result: Any) -> None:
         """Return once every effect of the call that gave `result` is done."""
 
+    def profile(
+        self, call: Callable[[], Any], sync: Callable[[Any], None]
+    ) -> list[tuple[str, float, int]]:
+        """Where the time of one `sync(call())` goes, as the framework's own profiler sees it.
+
+        The call is warm, and not timed. -> (name, seconds, count) of each operator, kernel or
+        primitive. Seconds are its own, without what it calls, as profiling.py has it: on a
+        CPU of the thread that waits for it, however many help; on a device, of the device.
+        Raises Unsupported.
+        """
+        raise Unsupported("its framework has no profiler that is read here")
+
     def memory(self) -> dict[str, int]:
         """Bytes on the device as the framework knows them: `allocated`, `reserved` peaks."""
         return {}

@@ -136,6 +136,11 @@ class Native(Adapter):
     def sync(self, result: Any) -> None:
         self.home.sync(result[1] if isinstance(result, tuple) else result)  # of a step, the loss
 
+    def profile(
+        self, call: Callable[[], Any], sync: Callable[[Any], None]
+    ) -> list[tuple[str, float, int]]:
+        return self.home.profile(call, sync)
+
     def memory(self) -> dict[str, int]:
         return self.home.memory()
 

@@ -136,6 +136,11 @@ class OnnxEngine(Adapter):
         y = Network(graph, handles).run(workload, x)
         return graph.model(workload.name, x, y, params)
 
+    def profile(
+        self, call: Callable[[], Any], sync: Callable[[Any], None]
+    ) -> list[tuple[str, float, int]]:
+        raise Unsupported("its profiler must be on before it compiles, and so would be timed")
+
     def shape(self, x: Any) -> tuple[int, ...]:
         return tuple(x.shape)
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from adapters.core import profiling
+from adapters.core.algebra import Operations
 from adapters.core.base import Adapter, State
 from adapters.core.network import Network
 
@@ -118,6 +120,15 @@ class TapeAdapter(Adapter):
         velocity *= momentum
         velocity += grad
         param -= lr * velocity
+
+    def profile(
+        self, call: Callable[[], Any], sync: Callable[[Any], None]
+    ) -> list[tuple[str, float, int]]:
+        def whole() -> None:
+            sync(call())
+
+        own = {name for name in vars(Operations) if not name.startswith("_")}
+        return profiling.by_operation(whole, own - {"shape"} | {"update"})
 
     def _differentiate(
         self, workload: Any, params: dict[str, Node], trained: set[str], x: Node, y: Node

@@ -55,6 +55,7 @@ def _lines(analysis: Analysis, found: Series, what: str, value: Any) -> dict[str
     import altair as alt
 
     batches = sorted({row["batch"] for row in rows})
+    tall = [min(row[what] for row in rows) / 1.3, max(row[what] for row in rows) * 1.3]
     ends = [batches[0] / 1.15, batches[-1] * 1.15]
     x = alt.X(
         "batch:Q",
@@ -65,7 +66,7 @@ def _lines(analysis: Analysis, found: Series, what: str, value: Any) -> dict[str
     y = alt.Y(
         f"{what}:Q",
         title=f"{what} (log)",
-        scale=alt.Scale(type="log"),
+        scale=alt.Scale(type="log", domain=tall, nice=False),
         axis=alt.Axis(tickCount=5, format="~s"),
     )
     chart = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y)

@@ -13,7 +13,7 @@ NAMES = tuple(f"p{100 * share:.0f}" for share in QUANTILES)  # p5, p25, p50, p75
 
 def calls(analysis: Analysis) -> dict[str, Any] | None:
     """Quantiles of the calls over their median, launch by launch; the median launch's is shown."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for comparison in analysis.comparisons:
         for cell in marks.shown(analysis, comparison):
             spread = over_median(cell.calls)
@@ -43,7 +43,8 @@ def calls(analysis: Analysis) -> dict[str, Any] | None:
     median = base.mark_point(filled=True, size=36, opacity=1, clip=True).encode(
         x=alt.X("p50:Q", title=title, **axis), fill=fill, shape=shape, tooltip=marks.tips(rows)
     )
-    return marks.spec(alt.layer(tails, body, last, median), marks.height(rows))
+    far = [last] if any(row["p99"] for row in rows) else []
+    return marks.spec(alt.layer(tails, body, *far, median), marks.height(rows), rows)
 
 
 def over_median(launches: list[list[float | None]]) -> dict[str, float | None] | None:

@@ -98,7 +98,7 @@ def height(rows: list[dict[str, Any]]) -> dict[str, Any]:
     A step, so that the chart shrinks where a reader shows fewer of them.
     """
     inside = max(3, len({row["contender"] for row in rows}))
-    return {"step": inside * PITCH + GAP, "for": "position"}
+    return {"step": inside * PITCH + GAP, "of": "comparison"}
 
 
 def present(analysis: Contested, rows: Iterable[dict[str, Any]]) -> list[str]:
@@ -146,9 +146,16 @@ def tips(rows: list[dict[str, Any]]) -> list[Any]:
     ]
 
 
-def spec(chart: Any, height: int | dict[str, Any]) -> dict[str, Any]:
-    """A chart as wide as its place. height: in pixels, or a step for each row of its axis."""
-    made = chart.properties(width="container", height=height).to_dict()
+def spec(
+    chart: Any, height: int | dict[str, Any], rows: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """A chart as wide as its place. height: in pixels; or a `step` for each of `rows`' `of`."""
+    if isinstance(height, dict):
+        count = len({row[height["of"]] for row in rows or []})
+        made = chart.properties(width="container", height=height["step"] * count).to_dict()
+        made["usermeta"] = height  # the page draws it shorter where it shows fewer
+    else:
+        made = chart.properties(width="container", height=height).to_dict()
     made["autosize"] = {"type": "fit-x", "contains": "padding"}
     made["background"] = "transparent"
     made.pop("config", None)

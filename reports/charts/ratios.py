@@ -84,4 +84,4 @@ def intervals(
             opacity=0.22, color="#888888", clip=True
         )
         layers.insert(0, band.encode(x=alt.X("from:Q", title=title, **axis), x2="to:Q"))
-    return marks.spec(alt.layer(*layers), marks.height(rows))
+    return marks.spec(alt.layer(*layers), marks.height(rows), rows)

@@ -37,7 +37,7 @@ def shares(analysis: Analysis) -> dict[str, Any] | None:
             tooltip=marks.tips(rows),
         )
     )
-    return marks.spec(dots, marks.height(rows))
+    return marks.spec(dots, marks.height(rows), rows)
 
 
 def roofline(analysis: Analysis) -> dict[str, Any] | None:

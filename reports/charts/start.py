@@ -89,4 +89,4 @@ def stacked(
             yOffset=alt.YOffset(f"{split}:O"),
             opacity=alt.Opacity(f"{split}:O", scale=pale, legend=None),
         )
-    return marks.spec(chart, {"step": BAR + 6 if split else BAR, "for": "position"})
+    return marks.spec(chart, {"step": BAR + 6 if split else BAR, "of": "contender"}, rows)

@@ -7,7 +7,7 @@ an element, or calls somebody by name. Long text is cut: a comment holds 65,536 
 import re
 
 from reports.analysis import Analysis, Comparison
-from reports.charts import label
+from reports.charts.marks import label
 from reports.template import visible
 from reports.words import seconds, times
 

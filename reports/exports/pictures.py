@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import Wrong
-from reports import charts, template
+from reports import template
 from reports.analysis import Analysis
+from reports.charts import every
 
 WIDTH = 720
 CONFIG = {
@@ -31,7 +32,7 @@ def write(analysis: Analysis, folder: Path) -> list[Path]:
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, spec in charts.specs(analysis).items():
+        for name, spec in every.specs(analysis).items():
             alone = standalone(spec, f"{spec['description']} ({analysis.run})")
             svg, png = folder / f"{name}.svg", folder / f"{name}.png"
             svg.write_text(vl_convert.vegalite_to_svg(alone), encoding="utf-8")

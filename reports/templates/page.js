@@ -32,6 +32,11 @@ function kept(spec) {
       (row) => !out.contender.has(row.contender) && !out.comparison.has(row.comparison));
     left ||= part.data.values.some((row) => "contender" in row);
   }
+  const { step, of } = spec.usermeta || {};
+  if (step) {
+    const names = [spec, ...(spec.layer || [])].flatMap((part) => part.data?.values || []).map((row) => row[of]);
+    spec.height = step * new Set(names.filter((name) => name !== undefined)).size;
+  }
   return left;
 }
 
@@ -45,6 +50,7 @@ async function drawOne(data) {
     if (!kept(spec)) { place.replaceChildren("Nothing of this chart is shown."); return; }
     const { view } = await vegaEmbed(place, spec, options);
     place.view = view;
+    place.firstElementChild.setAttribute("aria-hidden", "true");  // the place has role and name
     view.addEventListener("click", (_, item) => {
       const row = rows.find((each) => each.dataset.label === item?.datum?.comparison);
       if (row) challenge(row.dataset.w, item.datum.contender);
@@ -293,7 +299,7 @@ function open() {
   // A link within the page keeps what is left out.
   const left = boxes.filter((box) => !box.checked).map((box) => [`no-${box.name}`, box.value]);
   if (left.length && !query.size) remember(new URLSearchParams(left));
-  if (query.size) target?.scrollIntoView();
+  if (query.size && target) target.scrollIntoView();
 }
 
 // A limit on a slider: what each profile chooses there is marked in the table of steps.

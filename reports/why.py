@@ -1,0 +1,136 @@
+"""Why one contender is slower than another: where a profiled call's time went, side by side.
+
+A profile is one call under the framework's own profiler, apart from all that is timed. What
+it says are shares; they are laid over the time that was measured, so that the bars are as
+long as the ranking says. Where a profiler's sum is more than its call took (several threads,
+or its own cost), it is scaled to that; what it does not account for is `idle or host`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from harness.records import Run
+from reports import words
+from reports.analysis import Comparison
+
+# Told apart by the colour-blind, and on a light page as on a dark one.
+KINDS = {
+    "convolution": "#0E7AC4",
+    "matrix product": "#7F49F2",
+    "normalisation": "#D55E00",
+    "pooling": "#B0529E",
+    "elementwise": "#00936B",
+    "copy": "#C98A2B",
+    "other": "#8FB3C9",
+    "idle or host": "#9AA0A6",
+}
+SAME = 0.03  # within this, there is no difference to explain
+KERNELS = 12
+
+
+@dataclass(frozen=True)
+class Profiled:
+    """One contender's call. Seconds; `kernels` as the record has its events."""
+
+    contender: str
+    seconds: float  # as measured; of the profile's own plain call where nothing was
+    by_kind: dict[str, float]  # adds up to `seconds`
+    kernels: list[dict[str, Any]]  # scaled alike
+    wall_s: float
+    profiled_s: float
+
+
+@dataclass(frozen=True)
+class Why:
+    """One comparison: who was profiled, why the others were not, and what it comes to."""
+
+    comparison: str
+    profiled: list[Profiled]
+    unprofiled: list[tuple[str, str]]  # contender, reason
+    sentences: list[str]
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Those that anybody spent time in, and their colours."""
+        return {k: c for k, c in KINDS.items() if any(p.by_kind[k] > 0 for p in self.profiled)}
+
+
+def why(run: Run, comparisons: list[Comparison]) -> list[Why]:
+    """Every comparison in which anybody was profiled."""
+    found = (_why(run, comparison) for comparison in comparisons if comparison.headline)
+    return [each for each in found if each.profiled]
+
+
+def _why(run: Run, comparison: Comparison) -> Why:
+    profiled, unprofiled = [], []
+    for cell in comparison.cells:
+        records = run.cells_of(comparison.id, cell.contender)
+        kept = [r["profile"] for r in records if r.get("profile")]
+        if not kept:
+            continue
+        if "failed" in kept[-1]:
+            unprofiled.append((cell.contender, str(kept[-1]["failed"])))
+            continue
+        try:
+            profiled.append(laid_over(cell.contender, kept[-1], cell.seconds))
+        except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError):
+            unprofiled.append((cell.contender, "its profile cannot be read"))
+    by_name = {p.contender: p for p in profiled}
+    first = by_name.get(comparison.leader or "")
+    others = sorted(profiled, key=lambda p: p.seconds)
+    told = [sentence(first, p) for p in others if first and p is not first]
+    return Why(comparison.id, profiled, unprofiled, [text for text in told if text])
+
+
+def laid_over(contender: str, profile: dict[str, Any], measured: float | None) -> Profiled:
+    """The shares of a profile, over the time that was measured."""
+    known = {kind: float(seconds) for kind, seconds in profile["by_kind"].items()}
+    wall = float(profile["wall_s"])
+    whole = max(wall, sum(known.values()))
+    seconds = measured or wall
+    scale = seconds / whole
+    by_kind = dict.fromkeys(KINDS, 0.0)
+    for kind, value in known.items():
+        by_kind[kind if kind in KINDS else "other"] += value * scale
+    by_kind["idle or host"] = max(0.0, seconds - sum(known.values()) * scale)
+    kernels = [{**e, "seconds": float(e["seconds"]) * scale} for e in profile["events"]]
+    return Profiled(
+        contender, seconds, by_kind, kernels[:KERNELS], wall, float(profile["profiled_s"])
+    )
+
+
+def sentence(fast: Profiled, slow: Profiled) -> str:
+    """What the slower one's time goes into beyond the faster one's; "" where there is no gap."""
+    gap = slow.seconds - fast.seconds
+    if gap < SAME * fast.seconds:
+        return ""
+    more = {kind: slow.by_kind[kind] - fast.by_kind[kind] for kind in KINDS}
+    largest = sorted(more, key=lambda kind: -more[kind])
+    ratio = words.times(slow.seconds / fast.seconds)
+    text = f"{slow.contender} takes {ratio} {fast.contender}'s time: "
+    named = largest[:1] if more[largest[0]] >= 0.6 * gap else largest[:2]
+    named = [kind for kind in named if more[kind] > 0]
+    share = sum(more[kind] for kind in named) / gap
+    parts = " and ".join(
+        f"{kind} ({words.seconds(slow.by_kind[kind])} against {_less(fast.by_kind[kind])})"
+        for kind in named
+    )
+    if share > 1.02:
+        won = words.seconds((share - 1) * gap)
+        return (
+            f"{text}it spends more in {parts} than the whole difference, and {won} less elsewhere"
+        )
+    return f"{text}{words.percent(share)} of the difference is {parts}"
+
+
+def _less(value: float) -> str:
+    return words.seconds(value) if value > 0 else "none"
+
+
+def bars(found: Why) -> list[dict[str, Any]]:
+    """The rows of a stacked chart, in milliseconds."""
+    return [
+        {"contender": p.contender, "phase": kind, "ms": 1e3 * p.by_kind[kind], "order": order}
+        for p in found.profiled
+        for order, kind in enumerate(KINDS)
+    ]

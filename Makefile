@@ -6,7 +6,7 @@ BIN := .venv/bin
 COMMA := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help controller env bench bench-lanes report test prove bench-kernels gpu-check clean
+.PHONY: help controller env bench bench-lanes report test prove bench-kernels pictures gpu-check clean
 
 help: ## this list
 	@echo "make TARGET [SUITE=quick] [CONTENDERS=torch,jax] [DEVICE=cpu|cuda[:N]] [BUDGET=10m] [RUN=NAME]"
@@ -48,6 +48,9 @@ prove: env ## prove the method's claims: over an hour; CLAIMS="coverage drift" f
 
 bench-kernels: env ## how good the numpy and c convolutions are, against BLAS and torch: minutes
 	@$(BIN)/python -m tests.kernels
+
+pictures: env ## take the pictures of README.md and docs/ anew, from a published run (RUN=FOLDER)
+	@$(BIN)/python -m tests.pictures $(RUN)
 
 gpu-check: ## check and measure on a GPU with this Python's own frameworks; needs no network
 	@$(PYTHON) -m harness.gpu_check --device $(or $(DEVICE),cuda)

@@ -3,56 +3,64 @@
 make pictures [RUN=results/published/quick-2core]
 """
 
-import shutil
-import subprocess
+import base64
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from harness import records
 from harness.processes import ROOT
 from reports import page
+from tests.browser import CHROMIUM, DRIVER, await_, emulate, start
 
-DARK = "--blink-settings=preferredColorScheme=0"
-SHOTS = (  # file, part of the page, width, height, theme
-    ("report.png", "", 1280, 1000, ()),
-    ("report-dark.png", "", 1280, 1000, (DARK,)),
-    ("report-narrow.png", "", 500, 1000, ()),
-    ("report-map.png", "#map", 1280, 900, ()),
+PRESS = "document.querySelector('table.map tbody tr:nth-child(8) td button').click()"
+READY = "return document.documentElement.dataset.ready"
+SHOTS = (  # file, part of the page (its first screen), width, theme, what to do first
+    ("report.png", "", 1280, "light", ""),
+    ("report-dark.png", "", 1280, "dark", ""),
+    ("report-narrow.png", "", 420, "light", ""),
+    ("report-map.png", "#map", 1280, "light", ""),
+    ("report-cell.png", "", 1280, "light", PRESS),
 )
 
 
 def main(folder: Path) -> int:
     """Takes every picture anew; exit status 2 where there is no Chromium or no run."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if not chromium or not (folder / "plan.json").exists():
-        absent = "Chromium (`apt install chromium`)" if not chromium else f"a run in {folder}"
+    if not CHROMIUM or not DRIVER or not (folder / "plan.json").exists():
+        no_browser = "Chromium with its driver (`apt install chromium-driver`)"
+        absent = f"a run in {folder}" if CHROMIUM and DRIVER else no_browser
         print(f"pictures need {absent}", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory() as temporary:
         written = page.write(records.read(folder), Path(temporary) / "page.html")
-        for name, part, width, height, theme in SHOTS:
-            where = ROOT / "docs" / name
-            subprocess.run(
-                [
-                    chromium,
-                    "--headless",
-                    "--no-sandbox",
-                    "--disable-gpu",
-                    "--hide-scrollbars",
-                    "--virtual-time-budget=15000",
-                    f"--user-data-dir={temporary}/profile",
-                    f"--window-size={width},{height}",
-                    f"--screenshot={where}",
-                    *theme,
-                    written.as_uri() + part,
-                ],
-                check=True,
-                capture_output=True,
-                timeout=120,
-            )
-            print(where.relative_to(ROOT))
+        browser = start(Path(temporary) / "profile")
+        try:
+            for name, part, width, theme, first in SHOTS:
+                emulate(browser, width, theme)
+                browser.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
+                browser.get(written.as_uri())
+                await_(lambda: browser.execute_script(READY))
+                browser.execute_script(first)
+                (ROOT / "docs" / name).write_bytes(shot(browser, part, width))
+                print(f"docs/{name}")
+        finally:
+            browser.quit()
     return 0
+
+
+def shot(browser: Any, part: str, width: int) -> bytes:
+    """PNG of the first screen, or of one part of the page, whole."""
+    clip: dict[str, Any] = {"x": 0, "y": 0, "width": width, "height": 900, "scale": 1}
+    if part:
+        where = (
+            "const r = document.querySelector(arguments[0]).getBoundingClientRect();"
+            "return [r.top + scrollY - 20, r.height + 40]"
+        )
+        clip["y"], clip["height"] = browser.execute_script(where, part)
+    given = {"format": "png", "clip": clip, "captureBeyondViewport": bool(part)}
+    taken = browser.execute_cdp_cmd("Page.captureScreenshot", given)
+    return base64.b64decode(taken["data"])
 
 
 if __name__ == "__main__":

@@ -4,10 +4,8 @@ Headless Chromium with its driver, as Debian has them (`apt install chromium-dri
 without them these tests are skipped.
 """
 
-import importlib
+import importlib.util
 import json
-import shutil
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,22 +16,12 @@ from harness import records
 from harness.processes import ROOT
 from harness.proof import campaign
 from reports import compare, compare_page, machines, page, proof
+from tests.browser import CHROMIUM, DRIVER, await_, emulate, start
 from tests.synthetic import EVERYONE, edit_groups, write_run
 from tests.test_history import SUITE as CONVNETS
 from tests.test_page import HOSTILE
 from tests.test_profiles import edit_cells
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 PHONE, DESK = 400, 1600
 
 Open = Callable[..., Any]
@@ -43,14 +31,8 @@ Open = Callable[..., Any]
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     if not CHROMIUM or not DRIVER:
         pytest.skip("no chromium with its chromedriver on this machine")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    service = importlib.import_module("selenium.webdriver.chrome.service")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=service.Service(DRIVER))
+    pytest.importorskip("selenium.webdriver")
+    driver = start(tmp_path_factory.mktemp("profile"))
     yield driver
     driver.quit()
 
@@ -95,23 +77,6 @@ def open_page(browser: Any, pages: dict[str, Path]) -> Open:
         return browser
 
     return go
-
-
-def emulate(browser: Any, width: int, scheme: str) -> None:
-    """A screen of that width, in that colour scheme, and nothing logged yet."""
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    wish = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": wish, "media": ""})
-    for log in ("browser", "performance"):
-        browser.get_log(log)
-
-
-def await_(condition: Callable[[], Any], limit: float = 30) -> None:
-    end = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < end, "the page did not get ready"
-        time.sleep(0.05)
 
 
 def requests(browser: Any) -> set[str]:

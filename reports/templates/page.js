@@ -180,7 +180,7 @@ function pairs(row, parent) {
   const heads = all("thead th", row.closest("table"));
   const list = element("dl", "", parent);
   [...row.cells].forEach((cell, column) => {
-    if (!cell.textContent.trim()) return;
+    if (!cell.textContent.trim() || ["workload", "contender"].includes(heads[column].textContent)) return;
     element("dt", heads[column].textContent, list);
     element("dd", cell.textContent, list);
   });
@@ -210,7 +210,7 @@ function strip(launches, parent) {
   svg.setAttribute("role", "img");
   parent.append(svg);
   const told = (value) => value < 1000 ? `${Number(value.toPrecision(3))} us` : `${Number((value / 1000).toPrecision(3))} ms`;
-  element("p", `${told(low)} to ${told(high)}: a line for each launch, thick where half of its calls are, a dot at the median, a ring at p99.`, parent).className = "quiet";
+  element("p", `${told(low)} to ${told(high)}: a line for each launch, thick where half of its calls are, a dot at the median${launches.some((launch) => launch[5] !== null) ? ", a ring at p99" : ""}.`, parent).className = "quiet";
 }
 
 function challenge(id, contender) {

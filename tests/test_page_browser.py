@@ -17,7 +17,7 @@ from harness.processes import ROOT
 from harness.proof import campaign
 from reports import compare, compare_page, machines, page, proof
 from tests.browser import CHROMIUM, DRIVER, await_, emulate, start
-from tests.synthetic import EVERYONE, edit_groups, write_run
+from tests.synthetic import EVERYONE, WORKLOADS, edit_groups, write_run
 from tests.test_history import SUITE as CONVNETS
 from tests.test_page import HOSTILE
 from tests.test_profiles import edit_cells
@@ -51,6 +51,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     runs["limited"] = write_run(folder / "limited")
     edit_cells(runs["limited"], "torch:compile", seconds={"total": 40.0})
     runs["history"] = write_run(folder / "history", EVERYONE, workloads=CONVNETS)
+    batches = [(*WORKLOADS[1][:2], batch, *WORKLOADS[1][3:]) for batch in (4, 16)]
+    runs["idle"] = write_run(folder / "idle", workloads=[*WORKLOADS, *batches])
+    edit_plan(runs["idle"], lambda plan: plan["comparisons"][0]["cost"].update(flops=0))
     read = {name: records.read(run) for name, run in runs.items()}
     made = {name: page.write(run, folder / f"{name}.html") for name, run in read.items()}
     two = (read["hostile"], read["decades"])
@@ -58,6 +61,12 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     made["compare"] = compare_page.write(changes, folder, folder / "compare.html")
     made["machines"] = machines.write([*two, read["whole"]], None, folder / "machines.html")
     return made
+
+
+def edit_plan(folder: Path, edit: Callable[[dict[str, Any]], None]) -> None:
+    plan = json.loads((folder / "plan.json").read_text())
+    edit(plan)
+    (folder / "plan.json").write_text(json.dumps(plan))
 
 
 def uncertain(group: dict[str, Any]) -> bool:
@@ -108,6 +117,17 @@ def test_every_chart_is_drawn_with_its_marks(open_page: Open) -> None:
     for place in places:
         marks = "return document.querySelectorAll(`#${arguments[0]} svg .mark-group path`).length"
         assert browser.execute_script(marks, place) > 5, place
+
+
+def test_a_chart_has_figures_on_its_axes(open_page: Open) -> None:
+    """Also where a workload counts no operation at all: its rate has no logarithm."""
+    labels = (
+        "return [...document.querySelectorAll(`#${arguments[0]} .role-axis-label text`)]"
+        ".filter(t => getComputedStyle(t).opacity !== '0' && /\\d/.test(t.textContent)).length"
+    )
+    browser = open_page("idle")
+    for place in ("chart-roofline", "chart-calls", "chart-throughput-0", "chart-latency-0"):
+        assert browser.execute_script(labels, place) >= 4, place
 
 
 def test_a_label_of_a_chart_is_not_cut_off(open_page: Open) -> None:

@@ -45,7 +45,8 @@ def roofline(analysis: Analysis) -> dict[str, Any] | None:
 
     Left of the ridge memory is the limit, right of it arithmetic (Williams, Waterman and
     Patterson, "Roofline", Communications of the ACM 52(4), 2009). Bytes are the least that
-    must move; a comparison in another precision than the roof's has no place here.
+    must move; what computes nothing (a ReLU counts no operation) has no place here, nor has
+    another precision than the roof's.
     """
     if not analysis.roof:
         return None
@@ -59,7 +60,7 @@ def roofline(analysis: Analysis) -> dict[str, Any] | None:
         }
         for comparison in analysis.comparisons
         for cell in marks.shown(analysis, comparison)
-        if cell.share_of_peak and cell.seconds and cell.status == "ok"
+        if comparison.cost["flops"] and cell.share_of_peak and cell.seconds and cell.status == "ok"
     ]
     if not rows:
         return None

@@ -25,6 +25,7 @@ KINDS = {
     "idle or host": "#9AA0A6",
 }
 SAME = 0.03  # within this, there is no difference to explain
+STRAYED = 1.5  # times the measured call: beyond, the machine was another meanwhile
 KERNELS = 12
 
 
@@ -39,6 +40,11 @@ class Profiled:
     wall_s: float
     profiled_s: float
 
+    @property
+    def strayed(self) -> float:
+        """How many times as long as the measured calls the one beside the profile took."""
+        return self.wall_s / self.seconds
+
 
 @dataclass(frozen=True)
 class Why:
@@ -47,7 +53,7 @@ class Why:
     comparison: str
     profiled: list[Profiled]
     unprofiled: list[tuple[str, str]]  # contender, reason
-    sentences: list[str]
+    sentences: list[str]  # each slower one against the fastest of those profiled
 
     @property
     def kinds(self) -> dict[str, str]:
@@ -75,10 +81,8 @@ def _why(run: Run, comparison: Comparison) -> Why:
             profiled.append(laid_over(cell.contender, kept[-1], cell.seconds))
         except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError):
             unprofiled.append((cell.contender, "its profile cannot be read"))
-    by_name = {p.contender: p for p in profiled}
-    first = by_name.get(comparison.leader or "")
-    others = sorted(profiled, key=lambda p: p.seconds)
-    told = [sentence(first, p) for p in others if first and p is not first]
+    by_time = sorted(profiled, key=lambda p: p.seconds)  # the leader may be unprofiled
+    told = [sentence(by_time[0], slower) for slower in by_time[1:]]
     return Why(comparison.id, profiled, unprofiled, [text for text in told if text])
 
 
@@ -115,12 +119,17 @@ def sentence(fast: Profiled, slow: Profiled) -> str:
         f"{kind} ({words.seconds(slow.by_kind[kind])} against {_less(fast.by_kind[kind])})"
         for kind in named
     )
-    if share > 1.02:
+    rough = "".join(
+        f" (roughly: {p.contender}'s call beside the profile took {words.times(p.strayed)} "
+        "what was measured)"
+        for p in (fast, slow)
+        if not 1 / STRAYED < p.strayed < STRAYED
+    )
+    if share > 1.1:
         won = words.seconds((share - 1) * gap)
-        return (
-            f"{text}it spends more in {parts} than the whole difference, and {won} less elsewhere"
-        )
-    return f"{text}{words.percent(share)} of the difference is {parts}"
+        return f"{text}it spends more in {parts} than the whole difference, and {won} less elsewhere{rough}"
+    part = "nearly all" if share > 0.97 else words.percent(share)
+    return f"{text}{part} of the difference is {parts}{rough}"
 
 
 def _less(value: float) -> str:

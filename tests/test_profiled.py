@@ -96,8 +96,13 @@ def test_the_longest_are_kept_and_the_rest_are_summed() -> None:
     assert max(len(event["name"]) for event in found["events"]) == profiling.LONGEST_NAME
 
 
-@pytest.mark.parametrize("adapter", ["torch", "jax", "tensorflow", "numpy"])
-def test_a_framework_s_own_profiler_sees_the_convolutions(adapter: str, tmp_path: Path) -> None:
+DIRECTIONS = [("torch", "train"), ("jax", "train"), ("tensorflow", "train"), ("numpy", "train")]
+
+
+@pytest.mark.parametrize(("adapter", "direction"), [*DIRECTIONS, ("numpy", "infer")])
+def test_a_framework_s_own_profiler_sees_the_convolutions(
+    adapter: str, direction: str, tmp_path: Path
+) -> None:
     python = environments.python_of(adapter, "cpu")
     if python is None:
         pytest.skip(f"the environment {adapter}-cpu is not made: `make env`")
@@ -106,7 +111,7 @@ def test_a_framework_s_own_profiler_sees_the_convolutions(adapter: str, tmp_path
     try:
         how = {"variant": "", "device": "cpu", "precision": "float32", "threads": 1}
         worker.ask("open", adapter=adapter, **how)
-        worker.ask("load", workload="resnet_basic", batch=2, direction="train")
+        worker.ask("load", workload="resnet_basic", batch=2, direction=direction)
         worker.ask("first")
         profile = worker.ask("profile")["profile"]
         again = worker.ask("turn", calls=2, latency=True, queue=False)  # from the start state
@@ -188,6 +193,15 @@ def test_no_gap_needs_no_sentence_and_a_gap_may_be_won_back_in_part() -> None:
     assert why.sentence(fast, same) == ""
     assert "more in convolution (1.4 s against 500 ms) than the whole difference" in why.sentence(
         fast, mixed
+    )
+
+
+def test_a_profile_of_a_process_that_ran_much_slower_is_called_rough() -> None:
+    fast = why.laid_over("a", _profile(wall=1.0, convolution=1.0), 1.0)
+    slow = why.laid_over("b", _profile(wall=6.0, convolution=5.0, copy=1.0), 2.0)
+    assert why.sentence(fast, slow) == (
+        "b takes 2.00x a's time: 67% of the difference is convolution (1.67 s against 1 s) "
+        "(roughly: b's call beside the profile took 3.00x what was measured)"
     )
 
 

@@ -205,6 +205,6 @@ def _operation(code: Any, names: set[str]) -> str | None:
     kind, _, method = owner.rpartition(".")
     if kind in ("", "Network"):  # which calls the adapter's operation of the same name
         return None
-    if inner in ("gradients", "<lambda>") and method != "infer":
+    if inner in ("gradients", "<lambda>") and (method in names or method.startswith("_")):
         return f"{method.lstrip('_')}, gradient"
     return method if method in names and not inner else None

@@ -127,7 +127,8 @@ def sentence(fast: Profiled, slow: Profiled) -> str:
     )
     if share > 1.1:
         won = words.seconds((share - 1) * gap)
-        return f"{text}it spends more in {parts} than the whole difference, and {won} less elsewhere{rough}"
+        all_of_it = f"{parts} than the whole difference, and {won} less elsewhere"
+        return f"{text}it spends more in {all_of_it}{rough}"
     part = "nearly all" if share > 0.97 else words.percent(share)
     return f"{text}{part} of the difference is {parts}{rough}"
 

@@ -24,6 +24,7 @@ SUFFIXES = {
     "moving_mean": "mean",
     "moving_variance": "var",
 }
+DOT = "-"  # in a layer's name: PyTorch, beneath Keras, allows no dot there
 DEPTHS = {"resnet18": (2, 2, 2, 2), "resnet50": (3, 4, 6, 3)}
 
 
@@ -147,7 +148,7 @@ def _is_kept(variable: Any) -> bool:
 
 def _ours(variable: Any) -> str:
     layer, _, kind = variable.path.rpartition("/")
-    return f"{layer}.{SUFFIXES[kind]}"
+    return f"{layer.replace(DOT, '.')}.{SUFFIXES[kind]}"
 
 
 class _Layers:
@@ -167,10 +168,10 @@ class _Layers:
         mode = "same"
         if stride > 1 and kernel > 1:
             x, mode = self.layers.ZeroPadding2D(kernel // 2)(x), "valid"
-        layer = self.layers.Conv2D(width, kernel, stride, mode, use_bias=False, name=f"{name}.conv")
-        norm = self.layers.BatchNormalization(
-            axis=self.axis, momentum=0.9, epsilon=1e-5, name=f"{name}.bn"
-        )
+        name = name.replace(".", DOT)
+        conv, bn = f"{name}{DOT}conv", f"{name}{DOT}bn"
+        layer = self.layers.Conv2D(width, kernel, stride, mode, use_bias=False, name=conv)
+        norm = self.layers.BatchNormalization(axis=self.axis, momentum=0.9, epsilon=1e-5, name=bn)
         return norm(layer(x))
 
     def _block(self, name: str, x: Any, width: int, stride: int, deep: bool) -> Any:

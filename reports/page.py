@@ -81,7 +81,7 @@ def facets(analysis: Analysis) -> dict[str, list[str]]:
 
 def quantiles(cell: Cell) -> str:
     """Microseconds, launch by launch, as JSON: the QUANTILES of its calls."""
-    short = [[v and float(f"{1e6 * v:.4g}") for v in launch] for launch in cell.calls]
+    short = [[v and float(f"{1e6 * v:.3g}") for v in launch] for launch in cell.calls]
     return json.dumps(short, separators=(",", ":"))
 
 

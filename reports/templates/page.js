@@ -64,7 +64,10 @@ async function drawOne(data) {
 }
 
 async function draw() {
-  for (const data of all("script.chart")) await drawOne(data);
+  for (const data of all("script.chart")) {
+    await new Promise((done) => setTimeout(done));  // a reader may act between two charts
+    await drawOne(data);
+  }
   root.dataset.ready = "yes";
 }
 

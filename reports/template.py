@@ -20,6 +20,7 @@ from reports.charts import marks
 
 FOLDER = Path(__file__).resolve().parent
 TEMPLATES = FOLDER / "templates"
+SCRIPTS = ("charts.js", "filter.js", "cell.js", "page.js")  # one module, in this order
 NEEDS = ("altair", "vl_convert", "jinja2")
 OUTLINES = {  # of a contender's mark in the text, as Vega draws it in the charts
     "circle": "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0Z",
@@ -113,11 +114,12 @@ def _json(value: Any) -> Any:
 
 @cache
 def _script() -> Any:
-    """Vega, Vega-Lite, Vega-Embed and our own few lines, in one."""
+    """Vega, Vega-Lite, Vega-Embed and our own SCRIPTS, in one."""
     import vl_convert
     from markupsafe import Markup
 
-    bundle = vl_convert.javascript_bundle((TEMPLATES / "page.js").read_text())
+    ours = "\n".join((TEMPLATES / name).read_text() for name in SCRIPTS)
+    bundle = vl_convert.javascript_bundle(ours)
     return Markup(bundle.replace("</script", "<\\/script"))
 
 

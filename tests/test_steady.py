@@ -116,7 +116,7 @@ def test_near_contenders_take_turns_of_as_many_calls() -> None:
 
 
 def test_a_disturbed_window_does_not_make_a_call_long() -> None:
-    """Five calls of six wait 30 ms, so that a window's quartile does too: a call is still 0.2 ms."""
+    """Five calls of six wait 30 ms, and so does a window's quartile: a call is still 0.2 ms."""
     made = 0
 
     def step() -> None:

@@ -1,0 +1,98 @@
+// What a figure rests on: a dialog that gathers what the page says of one cell elsewhere.
+// The page's script is charts.js, filter.js, cell.js and page.js, in this order, as one module.
+
+function element(tag, text, parent) {
+  const made = document.createElement(tag);
+  if (text) made.textContent = text;
+  parent?.append(made);
+  return made;
+}
+
+// Headings and cells of a row, as a list.
+function pairs(row, parent) {
+  const heads = all("thead th", row.closest("table"));
+  const list = element("dl", "", parent);
+  [...row.cells].forEach((cell, column) => {
+    if (!cell.textContent.trim() || ["workload", "contender"].includes(heads[column].textContent)) return;
+    element("dt", heads[column].textContent, list);
+    element("dd", cell.textContent, list);
+  });
+}
+
+// The calls of each launch: p5 to p95, the middle half, the median, and p99 hollow.
+function strip(launches, parent) {
+  const flat = launches.flat().filter((value) => value !== null);
+  const [low, high] = [Math.min(...flat), Math.max(...flat)];
+  const x = (value) => 10 + (580 * Math.log(value / low)) / (Math.log(high / low) || 1);
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const mark = (tag, given) => {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [key, set] of Object.entries(given)) made.setAttribute(key, set);
+    svg.append(made);
+  };
+  mark("title", {});
+  svg.lastChild.textContent = "Calls, launch by launch, on a logarithmic axis";
+  launches.forEach(([p5, p25, p50, p75, p95, p99], row) => {
+    const y = 9 + 14 * row;
+    mark("line", { x1: x(p5), x2: x(p95), y1: y, y2: y, stroke: "var(--quiet)" });
+    mark("line", { x1: x(p25), x2: x(p75), y1: y, y2: y, stroke: "var(--accent)", "stroke-width": 5 });
+    mark("circle", { cx: x(p50), cy: y, r: 4, fill: "var(--text)" });
+    if (p99 !== null) mark("circle", { cx: x(p99), cy: y, r: 4, fill: "none", stroke: "var(--quiet)" });
+  });
+  svg.setAttribute("viewBox", `0 0 600 ${14 * launches.length + 6}`);
+  svg.setAttribute("role", "img");
+  parent.append(svg);
+  const told = (value) => value < 1000 ? `${Number(value.toPrecision(3))} us` : `${Number((value / 1000).toPrecision(3))} ms`;
+  element("p", `${told(low)} to ${told(high)}: a line for each launch, thick where half of its calls are, a dot at the median${launches.some((launch) => launch[5] !== null) ? ", a ring at p99" : ""}.`, parent).className = "quiet";
+}
+
+function challenge(id, contender) {
+  const dialog = document.getElementById("cell");
+  const body = dialog.querySelector(".held");
+  const here = (each) => each.dataset.c === contender;
+  const details = document.getElementById(id);
+  const row = all("tbody tr", details).find(here);
+  dialog.querySelector("h2").textContent = `${contender} in ${details.querySelector(".name").textContent}`;
+  body.replaceChildren();
+  const figures = all("#figures tbody tr").find((each) => each.dataset.w === id && here(each));
+  if (figures) pairs(figures, body);
+  if (row?.dataset.calls) {
+    element("h3", "Its calls, launch by launch", body);
+    strip(JSON.parse(row.dataset.calls), body);
+  }
+  if (row) {
+    element("h3", "Against the leader", body);
+    pairs(row, body);
+  }
+  const told = all("#failed li").filter(({ dataset: { of, who } }) =>
+    of === contender || (of === id && (!who || who === contender)) || of === `${id} ${contender}`);
+  if (told.length) {
+    element("h3", "Failures and warnings", body);
+    const list = element("ul", "", body);
+    for (const each of told) element("li", each.textContent, list);
+  }
+  const column = all("#manifest thead th").findIndex(here);
+  if (column > 0) {
+    element("h3", "What it ran with", body);
+    const list = element("dl", "", body);
+    for (const each of all("#manifest tbody tr")) {
+      element("dt", each.cells[0].textContent, list);
+      element("dd", each.cells[column].textContent, list);
+    }
+  }
+  element("h3", "Measure it again", body);
+  element("code", details.querySelector(".again code").textContent, element("p", "", body));
+  if (!dialog.open) dialog.showModal();
+  dialog.scrollTop = 0;
+}
+
+for (const cell of all("table.map tbody td")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.append(...cell.childNodes);
+  cell.append(button);
+}
+document.querySelector("table.map")?.addEventListener("click", (event) => {
+  const cell = event.target.closest("td");
+  if (cell) challenge(cell.closest("tr").dataset.w, cell.dataset.c);
+});

@@ -23,8 +23,8 @@ TRAIN_COMPILES = 2.5
 # Warm-up in the first launch, and verification, per cell.
 SETTLING = 0.7
 TURN = 0.040
-# A profile in the cold pass: its profiler's own start, and some calls.
-PROFILE, PROFILED_CALLS = 1.0, 4
+# A profile in the cold pass: its profiler's own starts, and some calls.
+PROFILE, PROFILED_CALLS = 2.0, 8
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,12 @@ class Why:
         """Those that anybody spent time in, and their colours."""
         return {k: c for k, c in KINDS.items() if any(p.by_kind[k] > 0 for p in self.profiled)}
 
+    @property
+    def rough(self) -> str:
+        """Whose process ran at another speed than when it was timed; "" where none did."""
+        found = [p for p in self.profiled if not 1 / STRAYED < p.strayed < STRAYED]
+        return ", ".join(f"{p.contender} ({words.times(p.strayed)})" for p in found)
+
 
 def why(run: Run, comparisons: list[Comparison]) -> list[Why]:
     """Every comparison in which anybody was profiled."""
@@ -119,18 +125,12 @@ def sentence(fast: Profiled, slow: Profiled) -> str:
         f"{kind} ({words.seconds(slow.by_kind[kind])} against {_less(fast.by_kind[kind])})"
         for kind in named
     )
-    rough = "".join(
-        f" (roughly: {p.contender}'s call beside the profile took {words.times(p.strayed)} "
-        "what was measured)"
-        for p in (fast, slow)
-        if not 1 / STRAYED < p.strayed < STRAYED
-    )
     if share > 1.1:
         won = words.seconds((share - 1) * gap)
         all_of_it = f"{parts} than the whole difference, and {won} less elsewhere"
-        return f"{text}it spends more in {all_of_it}{rough}"
+        return f"{text}it spends more in {all_of_it}"
     part = "nearly all" if share > 0.97 else words.percent(share)
-    return f"{text}{part} of the difference is {parts}{rough}"
+    return f"{text}{part} of the difference is {parts}"
 
 
 def _less(value: float) -> str:

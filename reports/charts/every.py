@@ -10,6 +10,7 @@ from reports.analysis import Analysis
 from reports.charts import batches, breakeven, calls, ratios, roof, start
 from reports.charts.marks import label
 from reports.charts.start import started
+from reports.why import KINDS, bars
 
 
 def specs(analysis: Analysis) -> dict[str, dict[str, Any]]:
@@ -33,4 +34,8 @@ def specs(analysis: Analysis) -> dict[str, dict[str, Any]]:
         lines = breakeven.breakeven(analysis, pays)
         of = label(analysis.comparison(pays.comparison))
         made[f"breakeven-{n}"] = (f"Seconds saved against {pays.baseline}: {of}", lines)
+    for n, each in enumerate(analysis.profiled):
+        spent = start.stacked(bars(each), "ms", "milliseconds of a call", KINDS, None)
+        of = label(analysis.comparison(each.comparison))
+        made[f"profiled-{n}"] = (f"Where the time goes: {of}", spent)
     return {place: {**spec, "description": title} for place, (title, spec) in made.items() if spec}

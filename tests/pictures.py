@@ -21,6 +21,7 @@ SHOTS = (  # file, part of the page (its first screen), width, theme, what to do
     ("report-dark.png", "", 1280, "dark", ""),
     ("report-narrow.png", "", 420, "light", ""),
     ("report-map.png", "#map", 1280, "light", ""),
+    ("report-why.png", "#profiled", 1280, "light", ""),
     ("report-cell.png", "", 1280, "light", PRESS),
 )
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import clashes, environments, machine, statistics
+from harness import clashes, energy, environments, machine, statistics
 from harness.processes import ROOT
 
 SYS, CGROUP = Path("/sys"), Path("/sys/fs/cgroup")
@@ -35,7 +35,8 @@ class Finding:
 def examine() -> list[Finding]:
     """Every finding, in the order of what spoils most. Takes about two seconds."""
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (
-        _load, _cores, _frequency, _heat, _memory, _virtual, _clock, _disk, _gpus, _environments,
+        _load, _cores, _frequency, _heat, _memory, _virtual, _clock, _disk, _energy, _gpus,
+        _environments,
     )  # fmt: skip
     return [finding for check in checks for finding in check()]
 
@@ -175,6 +176,20 @@ def _disk() -> Iterator[Finding]:
     if free is not None and free < LEAST_DISK:
         what = f"{free / 1e9:.1f} GB of disk are free where results are kept"
         yield Finding("disk", "warn", what, "make room: a run stops when it is full")
+
+
+def _energy() -> Iterator[Finding]:
+    """Nothing in a virtual machine: it has no meter to read."""
+    if energy.meters("cpu"):
+        names = ", ".join(meter.name for meter in energy.meters("cpu"))
+        yield Finding("energy", "ok", f"the processor counts its joules: {names}")
+    elif list(energy.POWERCAP.glob("intel-rapl:*")):
+        yield Finding(
+            "energy",
+            "note",
+            "the processor's meters may not be read, so energy is not measured",
+            "run as root, or `sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj`",
+        )
 
 
 # --- GPUs ---------------------------------------------------------------------------------------

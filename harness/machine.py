@@ -230,6 +230,22 @@ def _gpu_memory(index: int, pid: int) -> int | None:
         pynvml.nvmlShutdown()
 
 
+def gpu_joules(index: int) -> float | None:
+    """What a GPU has drawn since its driver was loaded; None where it does not count."""
+    return maybe(lambda: _gpu_joules(index))
+
+
+def _gpu_joules(index: int) -> float:
+    import pynvml
+
+    pynvml.nvmlInit()
+    try:
+        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+        return pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
+    finally:
+        pynvml.nvmlShutdown()
+
+
 def _clocks_event_reasons(nvml: Any, handle: Any) -> int:
     """By its new name, or the one it had in older libraries."""
     for name in ("nvmlDeviceGetCurrentClocksEventReasons",

@@ -39,6 +39,8 @@ class Turn(msgspec.Struct):
     minor_faults: int = 0
     involuntary_switches: int = 0
     stolen_s: float = 0.0  # what the hypervisor took of all our processors meanwhile
+    # What the meters counted from asking for the turn to its answer: all calls that it made.
+    energy_j: float | None = None
 
 
 class Block(msgspec.Struct):
@@ -49,6 +51,8 @@ class Block(msgspec.Struct):
     turns: int = 0
     settle_s: float = 0.0
     wall_s: float = 0.0
+    made: int = 0  # calls in all: those of the settling too, and those waited for
+    energy_j: float | None = None  # of all calls made
 
 
 class Outcome(msgspec.Struct):

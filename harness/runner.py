@@ -25,6 +25,7 @@ import msgspec
 from harness import (
     budget,
     cold,
+    energy,
     environments,
     leaving,
     machine,
@@ -141,7 +142,9 @@ class Runner:
         if self.done is None:
             self.autotuned = _autotuned(seen)
             self._look_into_environments(seen)
-            environment = {"machine": machine.describe(self.launcher.threads), "contenders": seen}
+            metered = {"energy_meters": [each.name for each in energy.meters(self.launcher.device)]}
+            described = machine.describe(self.launcher.threads) | metered
+            environment = {"machine": described, "contenders": seen}
             _write_document(self.folder / "environment.json", environment)
 
     def _look_into_environments(self, seen: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from adapters.core.discovery import adapter_class
 from harness import design, machine, oracle, timing
 from harness.budget import Launch, Spent
 from harness.cold import blank, outcome
+from harness.energy import Energy
 from harness.launch import Launcher, attempt, two_at_a_time
 from harness.machine import Disturbances, Load
 from harness.plan import PlannedComparison, PlannedContender
@@ -245,19 +246,22 @@ class LaunchGroup:
         """One turn; measured again, at most `again` times, where something disturbed it."""
         worker, calls = self.workers[name], self.frozen.calls((comparison.id, name))
         queue = comparison.latency and comparison.device != "cpu"
-        disturbances = Disturbances(comparison.device)
+        disturbances, energy = Disturbances(comparison.device), Energy(comparison.device)
         for repeated in range(again + 1):
             stolen = machine.stolen()
+            energy.since()
             answer, failed = attempt(
                 lambda: worker.ask(
                     "turn", self.timeout, calls=calls, latency=comparison.latency, queue=queue
                 )
             )
+            joules = energy.since()
             worker.stop()
             reason = disturbances.since()
             turn = answer.get("turn", {})
             if turn:
                 turn["stolen_s"] = round(machine.stolen() - stolen, 3)
+                turn |= {} if joules is None else {"energy_j": round(joules, 6)}
             if failed is not None or reason is None:
                 return turn, failed, repeated
             kept = "kept: too many were discarded" if repeated == again else "measured again"
@@ -278,6 +282,7 @@ class LaunchGroup:
                 continue
             self.say("block", comparison=comparison.id, contender=name)
             worker, key = self.workers[name], (comparison.id, name)
+            energy = Energy(comparison.device)
             answer, failed = attempt(
                 lambda worker=worker, key=key: worker.ask(  # type: ignore[misc]
                     "block",
@@ -286,11 +291,13 @@ class LaunchGroup:
                     seconds=comparison.sustained_s,
                 )
             )
+            joules = energy.since()
             worker.stop()
             if failed is not None:
                 statuses[name] = failed
             else:
-                blocks[name] = answer["block"]
+                told = {} if joules is None else {"energy_j": round(joules, 6)}
+                blocks[name] = answer["block"] | told
         return blocks
 
 

@@ -107,7 +107,7 @@ def sustained(
     """
     clock = time.perf_counter
     begin, settle = clock(), min(MOST_SETTLING, seconds / 4)
-    counted = total = turns = 0
+    made = counted = total = turns = 0
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -116,6 +116,7 @@ def sustained(
             synced(step, sync, 1)
             settled = clock() - begin >= settle
             took = sum(queued(step, sync, calls))
+            made += 1 + calls
             if settled:
                 counted, total, turns = counted + calls, total + took, turns + 1
     finally:
@@ -125,6 +126,7 @@ def sustained(
         "calls": counted,
         "total_ns": total,
         "turns": turns,
+        "made": made,
         "settle_s": settle,
         "wall_s": clock() - begin,
     }

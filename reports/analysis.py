@@ -26,6 +26,7 @@ class Cell:
     latency: dict[str, float | None] | None = None  # p25, p50, mean, p99
     seconds: float | None = None  # of a call, by the statistic the comparison is ranked by
     throughput: float | None = None  # items per second
+    energy: float | None = None  # joules of an item, where the machine's meters could be read
     relative: float | None = None  # time over the best contender's
     share_of_peak: float | None = None
     cold: dict[str, float] | None = None

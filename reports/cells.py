@@ -31,6 +31,7 @@ def cell(
     calls, latency, per_call = _figures(turns)
     if plan.get("sustained_s") and seconds:  # how people train, rather than 40 ms of it
         per_call = seconds
+    joules = energy(groups, contender, plan["batch"])
     clusters = statistics.modes(logs) if np.isfinite(logs).any() else []
     manifest: dict[str, Any] = next((c["manifest"] for c in reversed(mine) if c["manifest"]), {})
     memory = next((c["memory"] for c in mine if c["memory"]), None)
@@ -42,6 +43,7 @@ def cell(
         latency=latency,
         seconds=seconds,
         throughput=plan["batch"] / per_call if per_call else None,
+        energy=float(np.median([*joules.values()])) if joules else None,
         share_of_peak=floor_seconds / seconds if floor_seconds and seconds else None,
         cold=cold["cold"]["seconds"] or None if "cold" in cold else None,
         warm=cold["warm"]["seconds"] or None if "warm" in cold else None,
@@ -98,6 +100,31 @@ def _figures(
         {name: finite(float(value)) for name, value in figures.items()},
         float(np.median(per_call)),
     )
+
+
+def energy(groups: list[dict[str, Any]], contender: str, batch: int) -> dict[int, float]:
+    """Launch -> joules of an item, over every call that was made while the meters ran.
+
+    Of training without a pause, where that was measured; else of all turns, where each of
+    them was long enough for the meters.
+    """
+    found = {}
+    for group in groups:
+        block = group.get("sustained", {}).get(contender)
+        spells = [block] if block else group["turns"].get(contender, [])
+        drawn = [spell.get("energy_j") for spell in spells]
+        calls = sum(_made(spell) for spell in spells)
+        if calls and all(joules is not None for joules in drawn):
+            found[group["launch"]] = sum(drawn) / calls / batch
+    return found
+
+
+def _made(spell: dict[str, Any]) -> int:
+    """Calls in a turn or a block, whether they were timed or not."""
+    if "made" in spell:
+        return int(spell["made"])
+    queued = len(spell["calls"]) - spell["dropped"] if spell.get("queued_ns") else 0
+    return len(spell["calls"]) + queued
 
 
 def _oracle(cells: list[dict[str, Any]]) -> dict[str, Any] | None:

@@ -25,7 +25,7 @@ from harness import statistics, uses
 from harness.records import Run
 from reports import words
 from reports.analysis import Cell, Comparison, ranked
-from reports.cells import P99_CALLS
+from reports.cells import P99_CALLS, energy
 from reports.decide import ONCE, Aspect
 from reports.profiles import Objective
 
@@ -52,7 +52,9 @@ MEASURES = {
     ),
     "first_result": Measure("time to first result", words.seconds, math.log(1.3)),
     "peak_memory": Measure("peak memory", words.size, math.log(1.05)),
-    "energy": Measure("energy of an item", lambda joules: f"{joules:.3g} J"),
+    "energy": Measure(
+        "energy of an item", words.joules, absent="no meter of this machine could be read"
+    ),
     "installed_size": Measure("size of the installation", words.size, 0.0),
     "cost": Measure(
         "cost of a million", lambda money: f"{money:.3g}", absent="no price was given: --price"
@@ -154,17 +156,20 @@ class Evidence:
                 groups = self.run.groups_of(comparison.id)
                 found = statistics.launch_log_ratios(groups, comparison.id, a, b, by)
             else:
-                ours, theirs = (self._launches(measure, comparison.id, name) for name in (a, b))
+                ours, theirs = (self._launches(measure, comparison, name) for name in (a, b))
                 found = {k: math.log(ours[k] / theirs[k]) for k in ours if k in theirs}
             self._paired[key] = found
         return self._paired[key]
 
-    def _launches(self, measure: str, comparison: str, name: str) -> dict[int, float]:
+    def _launches(self, measure: str, comparison: Comparison, name: str) -> dict[int, float]:
         """A figure of all the turns of a launch together; none where too little was seen."""
+        groups = self.run.groups_of(comparison.id)
+        if measure == "energy":
+            return energy(groups, name, comparison.batch)
         found = {}
-        for group in self.run.groups_of(comparison):
+        for group in groups:
             turns = group["turns"].get(name)
-            figure = FIGURES[measure](turns) if turns else None
+            figure = _p99(turns) if turns else None
             if figure is not None:
                 found[group["launch"]] = figure
         return found
@@ -180,8 +185,8 @@ class Evidence:
         cell = next((c for c in comparison.cells if c.contender == name), None)
         if cell is None or cell.status != "ok":
             return None
-        if measure in FIGURES:
-            launches = self._launches(measure, comparison.id, name)
+        if measure in ("latency_p99", "energy"):
+            launches = self._launches(measure, comparison, name)
             return float(np.median([*launches.values()])) if launches else None
         if measure == "installed_size":
             seen = self.run.environment.get("contenders", {}).get(name.partition("#")[0]) or {}
@@ -209,20 +214,6 @@ VALUES: dict[str, Callable[[Cell], float | None]] = {
 def _p99(turns: list[dict[str, Any]]) -> float | None:
     calls = np.concatenate([turn["calls"][turn["dropped"] :] for turn in turns]) * 1e-9
     return float(np.quantile(calls, 0.99)) if len(calls) >= P99_CALLS else None
-
-
-def _energy(turns: list[dict[str, Any]]) -> float | None:
-    """Joules of a call; only where every turn has its own."""
-    joules = [turn.get("energy_j") for turn in turns]
-    calls = sum(len(turn["calls"]) - turn["dropped"] for turn in turns)
-    known = [value for value in joules if value]
-    return sum(known) / calls if len(known) == len(turns) and calls else None
-
-
-FIGURES: dict[str, Callable[[list[dict[str, Any]]], float | None]] = {
-    "latency_p99": _p99,
-    "energy": _energy,
-}
 
 
 def comparisons_of(of: str | None, comparisons: list[Comparison]) -> list[Comparison]:

@@ -51,6 +51,7 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         run=analysis,
         title=title or f"{analysis.title}: which framework?",
         started=start.started(analysis),
+        metered=any(cell.energy for c in analysis.comparisons for cell in c.cells),
         facets=facets(analysis),
         quantiles=quantiles,
         batches=[each.title for each in batches.series(analysis)],

@@ -9,6 +9,7 @@ policy needs no `eval`; styles may be inline, because Vega sets them on what it 
 import base64
 import hashlib
 import json
+import re
 from functools import cache
 from importlib import util
 from pathlib import Path
@@ -23,11 +24,12 @@ TEMPLATES = FOLDER / "templates"
 SCRIPTS = ("charts.js", "filter.js", "cell.js", "page.js")  # one module, in this order
 NEEDS = ("altair", "vl_convert", "jinja2")
 OUTLINES = {  # of a contender's mark in the text, as Vega draws it in the charts
-    "circle": "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0Z",
-    "diamond": "M0-5.5L5.5 0L0 5.5L-5.5 0Z",
-    "square": "M-4-4H4V4H-4Z",
-    "triangle-up": "M0-5L5.5 4.5H-5.5Z",
-    "cross": "M-1.8-5H1.8V-1.8H5V1.8H1.8V5H-1.8V1.8H-5V-1.8H-1.8Z",
+    "circle": "circle(38%)",
+    "diamond": "polygon(50% 4%, 96% 50%, 50% 96%, 4% 50%)",
+    "square": "inset(17%)",
+    "triangle-up": "polygon(50% 8%, 92% 88%, 8% 88%)",
+    "cross": "polygon(35% 8%, 65% 8%, 65% 35%, 92% 35%, 92% 65%, 65% 65%, 65% 92%, 35% 92%,"
+    " 35% 65%, 8% 65%, 8% 35%, 35% 35%)",
 }
 TURNING = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 CONTROLS = (*(c for c in range(0x20) if chr(c) not in "\t\n\r"), *range(0x7F, 0xA0))
@@ -76,16 +78,20 @@ def render(file: str, specs: dict[str, Any] | None = None, /, **given: Any) -> s
         percent=words.percent,
         rate=words.rate,
         size=words.size,
+        joules=words.joules,
         interval=words.interval,
         number=words.figure,
         label=marks.label,
         plain=words.plain,
         count=breakeven.count,
+        tight=tight,
+        sortkey=sortkey,
     )
     script = "" if specs is None else _script()
     return environment.get_template(file).render(
         specs={place: _json(spec) for place, spec in (specs or {}).items()},
         outlines=OUTLINES,
+        glyphs={name: f"g{n}" for n, name in enumerate(given.get("colours", ()))},
         style=(TEMPLATES / "style.css").read_text(),
         script=script,
         script_hash=_hash(script),
@@ -98,6 +104,21 @@ def visible(value: Any) -> Any:
     if isinstance(value, str) and not hasattr(value, "__html__"):
         return value.translate(UNSEEN)
     return value
+
+
+def tight(text: Any) -> Any:
+    """Without the line breaks between elements: a table of ten thousand rows is half of them.
+
+    What came from a record is escaped by then, so that no `>` or `<` is its own.
+    """
+    from markupsafe import Markup
+
+    return Markup(re.sub(r">(?:\n|\s{2,})<", "><", str(text)))
+
+
+def sortkey(value: float | None) -> str:
+    """What a cell of a table sorts by, to five digits; what was not measured sorts last."""
+    return "NaN" if value is None else f"{value:.5g}"
 
 
 def _json(value: Any) -> Any:

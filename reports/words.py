@@ -42,6 +42,13 @@ def size(value: float | None) -> str:
     return f"{value:.0f} B"
 
 
+def joules(value: float | None) -> str:
+    """1.23 J, 4.56 mJ: three figures."""
+    if value is None:
+        return "-"
+    return f"{value:.3g} J" if value >= 1 else f"{value * 1e3:.3g} mJ"
+
+
 def interval(confidence: float) -> str:
     """95% interval; 99.9% where a contender left early."""
     return f"{100 * confidence:g}% interval"

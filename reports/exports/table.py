@@ -52,6 +52,7 @@ def _row(run: str, comparison: Comparison, cell: Cell, version: str | None) -> d
         "seconds": cell.seconds,
         **{key: latency.get(key) for key in ("p25", "p50", "mean", "p99")},
         "items_per_second": cell.throughput,
+        "joules_per_item": cell.energy,
         "times_the_best": cell.relative,
         "leader": comparison.leader,
         "ratio_to_leader": pair.ratio if pair else None,

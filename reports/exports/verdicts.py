@@ -58,14 +58,17 @@ class Choice(msgspec.Struct):
 
 
 class Cell(msgspec.Struct):
-    """A contender in a comparison. Times in seconds; throughput in items a second."""
+    """A contender in a comparison: seconds, items a second, joules an item."""
 
     contender: str
-    status: Literal["ok", "wrong", "oom", "crash", "timeout", "unsupported", "missing"]
+    status: Literal[
+        "ok", "wrong", "oom", "crash", "timeout", "unsupported", "missing", "incomparable"
+    ]
     reason: str | None
     launches: int
     seconds: float | None
     throughput: float | None
+    energy: float | None
     relative: float | None
 
 

@@ -6,8 +6,10 @@ contender. Nothing is timed while anything else of ours runs: idle workers are s
 A comparison becomes one record when its last turn is over, or none at all.
 """
 
+import itertools
 import math
 import random
+import statistics
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -32,7 +34,7 @@ FINAL = ("wrong", "unsupported")
 MOST_FAILURES = 2
 # How often an autotuner chooses anew: launches that share one choice are no replicates of it.
 DRAWS = 3
-NEAR = 1.25  # contenders whose calls differ by no more take turns of as many calls
+NEAR = 3.0  # contenders whose calls differ by no more times take turns of as many calls
 MOST_DISCARDED = 0.2  # of a comparison's turns in a launch; past that nothing is discarded
 
 
@@ -52,20 +54,24 @@ class Frozen:
         self._seconds[key] = warmed["call"]
 
     def calls(self, key: Key) -> int:
-        """Calls in a turn of about 40 ms, and one number for those who are near each other.
+        """Calls in a turn, one number for all who are near each other: 40 ms of their mean.
 
         What a turn's length does to a call (caches, a scheduler's slices on a busy machine)
-        is then the same for all between whom little decides. Beside a load, a warm-up that
-        was disturbed once gave one of two identical contenders turns of 2 calls, and the other
-        turns of 40, for the whole run: they differed by 4 times in every launch.
+        is then the same for all between whom little decides. Beside a load on every core, what
+        a warm-up tells of identical contenders differs by up to two times: one of two had turns
+        of 3 calls and the other of 2, for the whole run, and they differed by 30%.
         """
-        own = fastest = self._seconds[key]
-        same = [s for (comparison, _), s in self._seconds.items() if comparison == key[0]]
-        for seconds in sorted((s for s in same if s < own), reverse=True):
-            if fastest > NEAR * seconds:
-                break
-            fastest = seconds
-        return timing.calls_for(fastest)
+        return timing.calls_for(statistics.geometric_mean(self._near(key)))
+
+    def _near(self, key: Key) -> list[float]:
+        """Seconds of a call of this one, and of all that steps of NEAR link it to."""
+        every = sorted(s for (comparison, _), s in self._seconds.items() if comparison == key[0])
+        chains = [[every[0]]]
+        for before, seconds in itertools.pairwise(every):
+            if seconds > NEAR * before:
+                chains.append([])
+            chains[-1].append(seconds)
+        return next(chain for chain in chains if self._seconds[key] in chain)
 
     def failed(self, key: Key, status: str) -> None:
         self._failures[key] += 1

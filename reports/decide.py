@@ -140,13 +140,15 @@ def among(
     )
 
 
-def _rival(pair: statistics.Comparison) -> float:
+def _rival(pair: statistics.Comparison) -> tuple[bool, float]:
     """The smallest is the runner-up: by the lower bound of its score over the leader's.
 
-    Whoever left early has a wider interval (99.9%), which makes it no nearer; but it left
-    for its times, and may be near by what else is wanted: so its ratio itself counts.
+    Whoever is not proved to be behind comes first: that is who keeps a choice open, whoever
+    else is near. Whoever left early has a wider interval (99.9%), which makes it no nearer; but
+    it left for its times, and may be near by what else is wanted: so its ratio itself counts.
     """
-    return pair.ratio if pair.confidence > 0.95 else pair.low or pair.ratio
+    bound = pair.ratio if pair.confidence > 0.95 else pair.low or pair.ratio
+    return pair.verdict == "materially_slower", bound
 
 
 def ranking(aspects: Sequence[Aspect], names: Iterable[str]) -> list[str]:

@@ -361,16 +361,15 @@ class _Case:
         more = ""
         if best.launches_needed:
             more = f" {launches(best.launches_needed).capitalize()} would tell."
-        if best.verdict == "materially_faster":
-            open_ = [
-                name
-                for name in self.decision.order[1:]
-                if self.decision.pairs[leader or "", name].verdict != "materially_faster"
-            ]
-            doubt = f"{leader} leads, not proved against {', '.join(open_)}"
-            return f"{doubt}: {fact} ({sure}), over {over}."
         if best.verdict == "multimodal":
             more = " Launches fall into modes that overlap."
+        others = [
+            name
+            for name in self.decision.order[1:]
+            if name != runner_up
+            and self.decision.pairs[leader or "", name].verdict != "materially_faster"
+        ]
+        more += f" Nor is it proved against {', '.join(others)}." if others else ""
         return f"No winner by the margin of 3%: {leader} leads, {fact} ({sure}), over {over}.{more}"
 
     def _ruled_out(self) -> str:

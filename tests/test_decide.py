@@ -238,3 +238,16 @@ def test_identical_contenders_are_chosen_between_in_at_most_one_of_twenty_cases(
         aspects = [aspect(level, 0.5), aspect(start, 0.5, allowance=math.log(1.3))]
         false += decide(aspects, names).choice is not None
     assert false <= 10
+
+
+def test_the_runner_up_is_who_keeps_the_choice_open_not_who_is_near_and_beaten() -> None:
+    launches = range(1, 7)
+    times = {
+        "best": dict.fromkeys(launches, 0.0),
+        "near": {k: 0.1 + 0.001 * (k % 2) for k in launches},
+        "wild": {k: 0.3 + 0.9 * (-1) ** k for k in launches},
+    }
+    found = decide([aspect(times)], times)
+    assert (found.leader, found.choice, found.runner_up) == ("best", None, "wild")
+    beaten = decide([aspect({name: times[name] for name in ("best", "near")})], ("best", "near"))
+    assert (beaten.choice, beaten.runner_up) == ("best", "near")

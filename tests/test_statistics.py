@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from harness import statistics as st
-from harness.proof import traces
+from harness.proof import claims, traces
 
 # --- formulas -------------------------------------------------------------------------------
 
@@ -128,3 +128,15 @@ def test_the_trace_with_two_modes_is_called_multimodal() -> None:
     assert st.modes_overlap(logs[:, 0], logs[:, 1])
     verdict = st.compare(logs[:, 0] - logs[:, 1], modes=True).verdict
     assert verdict == "multimodal"
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 5, 19])
+def test_quantiles_and_rates_are_those_of_scipy_stats(freedom: int) -> None:
+    """Which is not imported where a command must answer at once."""
+    for probability in (0.025, 0.5, 0.95, 0.975, 0.9995):
+        wanted = stats.t.ppf(probability, freedom)
+        assert st.quantile(probability, freedom) == pytest.approx(wanted, rel=1e-9)
+    for count, trials in ((0, 30), (3, 200), (30, 30)):
+        found = claims.rate("rate", count, trials)
+        wanted = stats.binomtest(count, trials).proportion_ci(0.95)
+        assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), rel=1e-9)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from scipy import stats
+from scipy import special
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,14 @@ def rate(
     control: bool = False,
 ) -> Figure:
     """A share of independent trials, with its exact interval (Clopper and Pearson 1934)."""
-    interval = stats.binomtest(int(count), trials).proportion_ci(0.95)
+    missed = trials - count
+    low = special.betaincinv(count, missed + 1, 0.025) if count else 0.0
+    high = special.betaincinv(count + 1, missed, 0.975) if missed else 1.0
     return Figure(
         name,
         count / trials,
-        float(interval.low),
-        float(interval.high),
+        float(low),
+        float(high),
         most,
         least,
         control=control,

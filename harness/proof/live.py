@@ -18,7 +18,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from scipy import stats
 
 from harness import (
     agreement,
@@ -181,8 +180,8 @@ def over_runs(
     values = np.array(rates)
     low = high = None
     if len(values) > 1:
-        half = float(stats.t.ppf(0.975, len(values) - 1)) * stats.sem(values)
-        low, high = max(0.0, values.mean() - half), min(1.0, values.mean() + half)
+        low, high = statistics.t_interval(values)
+        low, high = max(0.0, low), min(1.0, high)
     return Figure(name, float(values.mean()), low, high, most, least)
 
 

@@ -195,8 +195,10 @@ def test_a_new_framework_goes_from_skeleton_to_a_ranked_place_in_one_file(tmp_pa
     assert result["ok"], result
     assert len(file.read_text().splitlines()) < 250
 
+    suite = tmp_path / "small.toml"
+    suite.write_text('title = "Small"\n[[compare]]\nworkload = "lenet5"\nbatch = 2\n')
     done = _bakeoff(
-        "run", "-c", "toy,numpy", "-w", "lenet5", "--python", "current", "--device", "cpu",
+        "run", "-c", "toy,numpy", "--suite", str(suite), "--python", "current", "--device", "cpu",
         "--launches", "6", "--run-id", "toys", root=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

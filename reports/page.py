@@ -51,6 +51,8 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         run=analysis,
         title=title or f"{analysis.title}: which framework?",
         started=start.started(analysis),
+        devices=list(dict.fromkeys(c.device for c in analysis.comparisons)),
+        versions=versions(analysis),
         metered=any(cell.energy for c in analysis.comparisons for cell in c.cells),
         facets=facets(analysis),
         quantiles=quantiles,
@@ -72,6 +74,17 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         rows_of_manifest=rows_of_manifest(analysis),
         history=history(analysis),
     )
+
+
+def versions(analysis: Analysis) -> list[str]:
+    """`torch 2.13.0`: each framework once, as far as its version is known."""
+    found = [
+        (c["adapter"], (c["manifest"] or {}).get("version") or c["version"])
+        for c in analysis.contenders
+        if not c.get("of")
+    ]
+    known = [f"{adapter} {version}" for adapter, version in found if version]
+    return list(dict.fromkeys(known))
 
 
 def facets(analysis: Analysis) -> dict[str, list[str]]:

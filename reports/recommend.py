@@ -15,7 +15,7 @@ import msgspec
 from harness import statistics
 from harness.records import Run
 from reports import flip
-from reports.analysis import Comparison, finite
+from reports.analysis import Comparison, finite, short
 from reports.decide import Aspect, apart, decide
 from reports.flip import Limit, Weight
 from reports.objectives import EXTRAS, MEASURES, Evidence, comparisons_of
@@ -337,7 +337,7 @@ class _Case:
             return "No contender was measured in all that this asks for, within its limits."
         if best is None or not math.isfinite(best.ratio):
             return f"Only {leader} did all that this asks for: nothing to choose from."
-        over = ids[0] if len(ids) == 1 else f"{len(ids)} workloads (geometric mean)"
+        over = short(ids[0]) if len(ids) == 1 else f"{len(ids)} workloads (geometric mean)"
         weighed = [each for each in self.aspects if each.weight > 0]
         if len(weighed) == 1 and not weighed[0].once:
             fact = f"it takes {times(best.ratio)} the time of {runner_up}"

@@ -74,7 +74,9 @@ def render(file: str, specs: dict[str, Any] | None = None, /, **given: Any) -> s
     )
     environment.filters.update(
         seconds=words.seconds,
+        named=lambda key, of: of[key],  # what Ansible calls `extract`
         times=words.times,
+        less=words.less,
         percent=words.percent,
         rate=words.rate,
         size=words.size,

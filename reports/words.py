@@ -18,6 +18,15 @@ def times(ratio: float) -> str:
     return f"{ratio:.2f}x" if ratio < 10 else f"{ratio:.0f}x"
 
 
+def less(ratio: float, fewer: str = "less", more: str = "more") -> str:
+    """0.97 -> 3.0% less; 1.15 -> 15% more; past twice as much 2.40x."""
+    if ratio >= 2:
+        return times(ratio)
+    share = 100 * abs(ratio - 1)
+    told = f"{share:.0f}%" if share >= 9.5 else f"{share:.1f}%"
+    return f"{told} {fewer if ratio < 1 else more}" if told != "0.0%" else "as much"
+
+
 def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.0f}%"
 

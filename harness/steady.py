@@ -9,12 +9,12 @@ A comparison becomes one record when its last turn is over, or none at all.
 import itertools
 import math
 import random
-import statistics
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Any
 
 from adapters.core.discovery import adapter_class
@@ -26,6 +26,7 @@ from harness.launch import Launcher, attempt, two_at_a_time
 from harness.machine import Disturbances, Load
 from harness.plan import PlannedComparison, PlannedContender
 from harness.processes import WorkerFailed, WorkerProcess
+from harness.statistics import per_call
 
 Key = tuple[str, str]  # comparison, contender
 
@@ -34,6 +35,7 @@ FINAL = ("wrong", "unsupported")
 MOST_FAILURES = 2
 # How often an autotuner chooses anew: launches that share one choice are no replicates of it.
 DRAWS = 3
+DISTURBED = 1.5  # a call that was told to take so many times what it takes: mend it
 NEAR = 3.0  # contenders whose calls differ by no more times take turns of as many calls
 MOST_DISCARDED = 0.2  # of a comparison's turns in a launch; past that nothing is discarded
 
@@ -53,6 +55,16 @@ class Frozen:
         self.warmup[key] = math.ceil(1.5 * warmed["needed"])
         self._seconds[key] = warmed["call"]
 
+    def seen(self, key: Key, turns: list[dict[str, Any]]) -> None:
+        """What a launch's quickest turn says of a call, where its warm-up said far more.
+
+        A warm-up of a second may be disturbed from its beginning to its end: beside a load, one
+        of two identical contenders was told to take 14 times what its twin took.
+        """
+        seconds = min(per_call(turn) for turn in turns)
+        if self._seconds[key] > DISTURBED * seconds:
+            self._seconds[key] = seconds
+
     def calls(self, key: Key) -> int:
         """Calls in a turn, one number for all who are near each other: 40 ms of their mean.
 
@@ -61,7 +73,7 @@ class Frozen:
         a warm-up tells of identical contenders differs by up to two times: one of two had turns
         of 3 calls and the other of 2, for the whole run, and they differed by 30%.
         """
-        return timing.calls_for(statistics.geometric_mean(self._near(key)))
+        return timing.calls_for(geometric_mean(self._near(key)))
 
     def _near(self, key: Key) -> list[float]:
         """Seconds of a call of this one, and of all that steps of NEAR link it to."""
@@ -182,6 +194,8 @@ class LaunchGroup:
         beside = load.since()
         for name, failed in statuses.items():
             self.frozen.failed((comparison.id, name), failed.status)
+        for name, seen in turns.items():
+            self.frozen.seen((comparison.id, name), seen)
         self.write(
             "group",
             comparison=comparison.id,

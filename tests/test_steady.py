@@ -126,3 +126,19 @@ def test_a_disturbed_window_does_not_make_a_call_long() -> None:
 
     warmed = timing.warm_up(step, lambda _: None, 0.5)
     assert warmed["call"] < 0.003
+
+
+def test_a_warm_up_that_was_disturbed_throughout_is_mended_by_the_turns() -> None:
+    """And one that was right stays as it is, whatever the turns' own noise."""
+    frozen = Frozen()
+    for name, call in (("torch", 14e-3), ("torch#2", 1e-3)):
+        frozen.freeze(("one", name), {"needed": 10, "call": call})
+    assert [frozen.calls(("one", name)) for name in ("torch", "torch#2")] == [3, 40]
+    turns = [
+        {"calls": [0] * (calls + 1), "dropped": 1, "total_ns": int(calls * each * 1e9)}
+        for calls, each in ((2, 9e-3), (2, 1.1e-3), (2, 3e-3))
+    ]
+    for name in ("torch", "torch#2"):
+        frozen.seen(("one", name), turns)
+    both = 39  # 40 ms of the mean of 1.0 and 1.1
+    assert [frozen.calls(("one", name)) for name in ("torch", "torch#2")] == [both, both]

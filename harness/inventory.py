@@ -100,7 +100,10 @@ def parse_list(text: str) -> list[Contender]:
 
 
 def contenders(
-    device: str, current: bool = False, versions: Iterable[Contender] = ()
+    device: str,
+    current: bool = False,
+    named: Iterable[Contender] = (),
+    everyone: bool = True,
 ) -> list[dict[str, Any]]:
     """Every adapter in every variant, by name, whether or not it can run on `device`.
 
@@ -109,14 +112,16 @@ def contenders(
     (None: not known), available, reason (why not; else None), computes (False: the null
     adapter, never ranked), named_only (left out where nobody is named), and of (the portable
     contender it is shown beside, or "").
-    `versions`: contenders that ask for a version of their own are looked up besides. Raises
-    Wrong for those where `current`.
+    `named`: contenders that ask for a version of their own are looked up besides. Raises
+    Wrong for those where `current`. Without `everyone` nobody else's environment is asked.
     """
-    others = {(c.adapter, c.version) for c in versions if c.version}
+    named = [*named]
+    others = {(c.adapter, c.version) for c in named if c.version}
     if current and others:
-        named = ", ".join(f"{adapter}@{version}" for adapter, version in sorted(others))
-        raise Wrong(f"{named}: this Python has one version of each; leave out --python current")
-    homes: list[tuple[str, str | None]] = [(name, None) for name in discovery.names()]
+        told = ", ".join(f"{adapter}@{version}" for adapter, version in sorted(others))
+        raise Wrong(f"{told}: this Python has one version of each; leave out --python current")
+    wanted = discovery.names() if everyone else sorted({c.adapter for c in named})
+    homes: list[tuple[str, str | None]] = [(name, None) for name in wanted]
     homes += sorted(others)
     pythons = {
         Contender(name, version, variant): environments.python_of(

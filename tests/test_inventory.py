@@ -46,13 +46,13 @@ def test_a_wrong_name_is_refused_with_what_there_is(fakes: None, name: str, advi
 
 
 def test_another_version_is_looked_up_in_an_environment_of_its_own(fakes: None) -> None:
-    rows = contenders("cpu", versions=[parse("torch_like@2.12:fast")])
+    rows = contenders("cpu", named=[parse("torch_like@2.12:fast")])
     [row] = [r for r in rows if r["name"] == "torch_like@2.12:fast"]
     assert (row["home"], row["available"]) == ("torch_like@2.12", False)
     assert row["reason"] == "not installed: run `bakeoff setup torch_like@2.12`"
     assert {r["home"] for r in rows} == {"jax_like", "torch_like", "torch_like@2.12"}
     with pytest.raises(Wrong, match="this Python has one version of each"):
-        contenders("cpu", current=True, versions=[parse("torch_like@2.12")])
+        contenders("cpu", current=True, named=[parse("torch_like@2.12")])
 
 
 def test_a_broken_adapter_cannot_be_named(fakes: None, put_adapter: Put) -> None:
@@ -107,3 +107,10 @@ def test_an_environment_that_does_not_start_is_said_to_be_broken(
     put_adapter("fake")
     monkeypatch.setattr(environments, "python_of", lambda *_, **__: Path("/bin/false"))
     assert inventory.contenders("cpu")[0]["reason"] == "its environment is broken: run `make env`"
+
+
+def test_who_is_not_named_is_not_asked_where_a_run_names_its_contenders(put_adapter: Put) -> None:
+    for name in ("fake", "other"):
+        put_adapter(name)
+    rows = contenders("cpu", current=True, named=[parse("fake:fast")], everyone=False)
+    assert {row["adapter"] for row in rows} == {"fake"}

@@ -90,7 +90,7 @@ def run(
         planned = plan.read(folder)
         current = planned.settings["python"] == "current"
         taking = [inventory.Contender(c.adapter, c.version) for c in planned.contenders]
-        rows = inventory.contenders(planned.settings["device"], current, taking)
+        rows = inventory.contenders(planned.settings["device"], current, taking, everyone=False)
         names = [c.name for c in planned.contenders]
         plan.refuse_change(planned.fingerprint, plan.fingerprint(_versions(names, rows)))
         if budget is not None:
@@ -103,8 +103,14 @@ def run(
     loaded = suites.load(suite or ("quick" if chosen == "cpu" else "full"))
     comparisons = plan.select(loaded, workloads, precision)
     named = inventory.parse_list(contenders or ",".join(loaded.contenders) or "numpy")
-    rows = inventory.contenders(chosen, current, named)
-    asked = named if contenders or loaded.contenders else _everyone(rows)
+    name = plan.check_run_name(_run_name(loaded.name) if run_id is None else run_id)
+    folder = RESULTS / name
+    if folder.exists():
+        raise Wrong(f"run '{name}' exists already; choose another --run-id, or --resume {name}")
+    limit = plan.seconds(budget) if budget else None
+    everyone = not (contenders or loaded.contenders)
+    rows = inventory.contenders(chosen, current, named, everyone)
+    asked = _everyone(rows) if everyone else named
     able = {row["name"] for row in rows if row["available"]}
     taking = [c for c in asked if _single(c.name) in able]
     absent = [
@@ -116,10 +122,6 @@ def run(
     if not taking:
         reasons = "; ".join(f"{a['name']}: {a['reason']}" for a in absent)
         raise Wrong(f"no contender can run here: {reasons}")
-    name = plan.check_run_name(_run_name(loaded.name) if run_id is None else run_id)
-    folder = RESULTS / name
-    if folder.exists():
-        raise Wrong(f"run '{name}' exists already; choose another --run-id, or --resume {name}")
     count = machine.threads(threads)
     settings = {
         "device": chosen,
@@ -139,7 +141,7 @@ def run(
         contenders=taking,
         absent=absent,
         device=chosen,
-        budget=plan.seconds(budget) if budget else None,
+        budget=limit,
         explicit=workloads is not None,
         settings=settings,
         versions=_versions([c.name for c in taking], rows),

@@ -40,7 +40,7 @@ test: env ## lint, check types, run the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not alone"
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 15 -m "not alone"
 	$(BIN)/python -m pytest -m alone
 
 prove: env ## prove the method's claims: over an hour; CLAIMS="coverage drift" for some, RUN=NAME to go on

@@ -197,6 +197,7 @@ def test_on_a_gpu_calls_are_queued_too_training_goes_on_without_a_pause_and_memo
     run = records.read(tmp_path / "r")
     analysis = analyse(run)
     assert analysis.machine["gpu"][0]["name"] == "Imaginary GPU"
+    assert "gpu 0" in analysis.machine["energy_meters"]
     assert _statuses(analysis, "numpy") == {"unsupported"}  # it computes on the CPU alone
     assert _statuses(analysis, "streamed") == {"ok"}
     for group in run.groups:
@@ -207,10 +208,14 @@ def test_on_a_gpu_calls_are_queued_too_training_goes_on_without_a_pause_and_memo
         assert (blocks.keys() == group["turns"].keys()) == (group["direction"] == "train")
         assert all(block["wall_s"] >= 1.0 and block["calls"] > 0 for block in blocks.values())
         assert all(block["total_ns"] < 1e9 * block["wall_s"] for block in blocks.values())
+        # 100 W at least, while the block lasted; the GPU's meter tells nothing of 40 ms.
+        assert all(block["energy_j"] >= 100 * block["wall_s"] - 1 for block in blocks.values())
+        assert not any(turn["energy_j"] for turn in turns)
     by = {c.direction: c.by for c in analysis.comparisons}
     assert by == {"infer": "throughput", "train": "sustained"}
     trained = next(c for c in analysis.comparisons if c.direction == "train")
     assert trained.ratio("streamed", "streamed#2").launches == 3  # type: ignore[union-attr]
+    assert trained.cell("streamed").energy
     memory = trained.cell("streamed").memory
     assert memory is not None
     assert [memory[key] for key in ("allocated", "reserved", "device")] == [

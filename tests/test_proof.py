@@ -5,14 +5,19 @@ tested alone.
 """
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from harness import records
 from harness.errors import Wrong
 from harness.plan import write as write_plan
+from harness.processes import ROOT
 from harness.proof import calibrate, campaign, live
 from harness.proof.claims import Figure, rate
 from reports import proof
@@ -133,3 +138,18 @@ def test_an_unknown_claim_is_refused_with_those_there_are() -> None:
 def test_a_folder_without_findings_is_no_proof(tmp_path: Path) -> None:
     with pytest.raises(Wrong, match="holds no proof"):
         campaign.read(tmp_path)
+
+
+def test_a_load_ends_with_the_campaign_that_made_it_however_that_ends() -> None:
+    source = (
+        "import time\nfrom harness.proof import live\n"
+        "with live.background_load():\n    print('loaded', flush=True)\n    time.sleep(60)\n"
+    )
+    campaign_ = subprocess.Popen([sys.executable, "-c", source], cwd=ROOT, stdout=subprocess.PIPE)
+    assert campaign_.stdout is not None and campaign_.stdout.readline() == b"loaded\n"
+    loads = psutil.Process(campaign_.pid).children()
+    time.sleep(0.3)  # a moment to say whom they go with
+    campaign_.kill()
+    campaign_.wait()
+    gone, alive = psutil.wait_procs(loads, timeout=10)
+    assert len(gone) == len(loads) > 0 and not alive

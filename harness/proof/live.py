@@ -36,6 +36,8 @@ from harness.runner import Runner
 from harness.suite import Comparison, Suite
 
 Say = Callable[..., None]
+# Whoever ends a campaign, by whatever signal, ends its load as well (PR_SET_PDEATHSIG).
+WITH_US = "import ctypes; ctypes.CDLL(None).prctl(1, 9)\n"
 # Its child goes on alone, and holds nothing of ours open; it ends after half an hour all the
 # same, since nobody may be left with a program that spins.
 ORPHAN = """
@@ -226,7 +228,8 @@ def background_load(ours: bool = True) -> Iterator[None]:
     are judged as they would be without the guard that makes a busy machine a screening. Else
     they belong to nobody: their parent has ended.
     """
-    spin = "import itertools, os\n" + ("" if ours else ORPHAN) + "for _ in itertools.count(): pass"
+    bound = WITH_US if ours else ORPHAN
+    spin = f"import itertools, os\n{bound}for _ in itertools.count(): pass"
     others = [
         subprocess.Popen(
             [sys.executable, "-c", spin],

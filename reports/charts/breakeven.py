@@ -69,13 +69,14 @@ def breakeven(analysis: Analysis, found: BreakEven) -> dict[str, Any]:
         for c in paid
     ]
     layers = [lines, points]
+    # A bar from one end to the other would say nothing, and look like an axis.
+    known = [row for row in crossed if row["from"] > 1 or row["to"] < most]
+    if known:
+        bars = alt.Chart(alt.Data(values=known)).mark_rule(strokeWidth=7, opacity=0.45, clip=True)
+        layers.append(bars.encode(x=alt.X("from:Q", title=what), x2="to:Q", y=y, stroke=stroke))
     if crossed:
-        there = alt.Chart(alt.Data(values=crossed)).encode(y=y)
-        bars = there.mark_rule(strokeWidth=7, opacity=0.45, clip=True).encode(
-            x=alt.X("from:Q", title=what), x2="to:Q", stroke=stroke
+        dots = alt.Chart(alt.Data(values=crossed)).mark_point(
+            filled=True, size=90, opacity=1, shape="circle"
         )
-        dots = there.mark_point(filled=True, size=90, opacity=1, shape="circle").encode(
-            x=x, fill=fill, tooltip=marks.tips([crossed[0]])
-        )
-        layers += [bars, dots]
+        layers.append(dots.encode(x=x, y=y, fill=fill, tooltip=marks.tips([crossed[0]])))
     return marks.spec(alt.layer(*layers), 260)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import design, sampling, statistics
+from harness import design, readings, sampling
 from harness.plan import PlannedComparison
 
 LEAST_ROUNDS = 2
@@ -101,7 +101,7 @@ def launches_planned(
     stage = [g for g in groups if g["launch"] in first[: sampling.FIRST_STAGE]]
     planned: dict[str, int] = {}
     for by in comparison.ranked_by:
-        found, logs = statistics.launch_log_times(stage, comparison.id, by)
+        found, logs = readings.launch_log_times(stage, comparison.id, by)
         means = {n: float(np.mean(logs[:, found.index(n)])) for n in names if n in found}
         means = {n: mean for n, mean in means.items() if math.isfinite(mean)}
         if len(means) < 2:
@@ -111,7 +111,7 @@ def launches_planned(
         pairs = [(name, leader) for name in able - {leader}]
         paired = [(name, of) for name, of in native.items() if {name, of} <= means.keys()]
         for name, other in pairs + paired:
-            ratios = statistics.launch_log_ratios(stage, comparison.id, name, other, by)
+            ratios = readings.launch_log_ratios(stage, comparison.id, name, other, by)
             count = sampling.launches_planned(np.array([ratios[k] for k in sorted(ratios)]))
             planned[name] = max(planned.get(name, 0), count)
         for name, of in paired:
@@ -127,11 +127,11 @@ def best_rounds(
     """Rounds of a comparison's next launch: R* of the two that lead, as whole squares."""
     mine = [g for g in groups if g["comparison"] == comparison.id]
     by = comparison.ranked_by[0]
-    names, logs = statistics.launch_log_times(mine, comparison.id, by)
+    names, logs = readings.launch_log_times(mine, comparison.id, by)
     if len(names) < 2:
         return before
     first, second = (names[i] for i in np.argsort(np.nanmean(logs, axis=0))[:2])
-    pairs = statistics.round_log_ratios(mine, comparison.id, first, second, by)
+    pairs = readings.round_log_ratios(mine, comparison.id, first, second, by)
     within, seen = sampling.spreads(list(pairs.values()))
     between = sampling.expected_spread(seen, len(pairs))
     launch = last.setup(comparison.id) + last.overhead / len(last.comparisons)

@@ -7,7 +7,7 @@ must be so by every statistic that they are ranked by.
 
 from typing import Any
 
-from harness import sampling, statistics, uses
+from harness import readings, sampling, statistics, uses
 from harness.plan import Plan, PlannedComparison
 
 Key = tuple[str, str]  # comparison, contender
@@ -68,10 +68,7 @@ def _far_behind(
         sampling.leaves(
             {
                 rival: statistics.shared_launches(
-                    [
-                        statistics.launch_log_ratios(groups, c.id, name, rival, by)
-                        for c in comparisons
-                    ]
+                    [readings.launch_log_ratios(groups, c.id, name, rival, by) for c in comparisons]
                 )
                 for rival in rivals
             }

@@ -20,7 +20,7 @@ import msgspec
 from adapters.core import cost as cost_model
 from adapters.core.discovery import adapter_class
 from adapters.core.precision import PRECISIONS, value_bytes
-from harness import estimate, statistics
+from harness import estimate, readings
 from harness.errors import Wrong
 from harness.inventory import Contender
 from harness.processes import ROOT
@@ -88,7 +88,7 @@ class PlannedComparison(msgspec.Struct):
 
     @property
     def ranked_by(self) -> list[str]:
-        return statistics.ranked_by(self.direction, self.batch, self.sustained_s > 0)
+        return readings.ranked_by(self.direction, self.batch, self.sustained_s > 0)
 
 
 class NoiseFloor(msgspec.Struct):

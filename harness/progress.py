@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from harness import statistics
+from harness import readings, statistics
 from harness.sampling import FIRST_STAGE
 
 
@@ -136,7 +136,7 @@ class Progress:
 
     def _standing(self, comparison: str) -> str:
         """Who is ahead, and how sure that is by now."""
-        names, logs = statistics.launch_log_times(self.groups, comparison)
+        names, logs = readings.launch_log_times(self.groups, comparison)
         means = np.nanmean(logs, axis=0) if logs.size else np.array([])
         if len(means) < 2 or not np.isfinite(means).all():
             return "measured"

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import statistics
+from harness import readings, statistics
 from harness.statistics import MARGIN
 
 FIRST_STAGE = statistics.LEAST_LAUNCHES
@@ -128,12 +128,12 @@ def spreads(rounds: list[np.ndarray]) -> tuple[float, float]:
     kept = [values for values in rounds if len(values) > 1]
     if not kept:
         return math.nan, math.nan
-    of_a_round = [statistics.winsorised_variance(values) for values in kept]
+    of_a_round = [readings.winsorised_variance(values) for values in kept]
     within = math.sqrt(float(np.mean(of_a_round)))
     if len(kept) == 1:
         return within, 0.0
     brought = float(np.mean([v / len(values) for v, values in zip(of_a_round, kept, strict=True)]))
-    between = float(np.var([statistics.trimmed_mean(values) for values in kept], ddof=1)) - brought
+    between = float(np.var([readings.trimmed_mean(values) for values in kept], ddof=1)) - brought
     return within, math.sqrt(max(between, 0.0))
 
 

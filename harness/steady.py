@@ -26,7 +26,7 @@ from harness.launch import Launcher, attempt, two_at_a_time
 from harness.machine import Disturbances, Load
 from harness.plan import PlannedComparison, PlannedContender
 from harness.processes import WorkerFailed, WorkerProcess
-from harness.statistics import per_call
+from harness.readings import per_call
 
 Key = tuple[str, str]  # comparison, contender
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness import statistics
+from harness import readings, statistics
 from harness.records import Run
 from reports.analysis import Comparison, finite, ranked
 from reports.objectives import MEASURES
@@ -76,7 +76,7 @@ def _of(run: Run, comparison: Comparison) -> BreakEven | None:
     if len(cells) < 2:
         return None
     groups = [g for g in run.groups if g["comparison"] == comparison.id]
-    names, logs = statistics.launch_log_times(groups, comparison.id, comparison.by)
+    names, logs = readings.launch_log_times(groups, comparison.id, comparison.by)
     seconds = {name: np.exp(logs[:, names.index(name)]) for name in cells}
     starts = {name: (cell.cold or {})["total"] for name, cell in cells.items()}
     cached = {name: (cell.warm or cell.cold or {})["total"] for name, cell in cells.items()}

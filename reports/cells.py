@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import statistics
+from harness import readings, statistics
 from harness.records import Run
 from reports.analysis import QUANTILES, Cell, finite
 
@@ -89,10 +89,10 @@ def _figures(
     launches, means, per_call = [], [], []
     for launch in turns:
         calls = [call for turn in launch for call in turn["calls"][turn["dropped"] :]]
-        seen = [1e-9 * value for value in statistics.quantiles(calls, *QUANTILES)]
+        seen = [1e-9 * value for value in readings.quantiles(calls, *QUANTILES)]
         launches.append(seen if len(calls) >= P99_CALLS else [*seen[:-1], math.nan])
         means.append(1e-9 * sum(calls) / len(calls))
-        per_call.append(sum(statistics.per_call(t) for t in launch) / len(launch))
+        per_call.append(sum(readings.per_call(t) for t in launch) / len(launch))
     over = dict(zip(QUANTILES, np.median(np.array(launches), axis=0), strict=True))
     figures = {"p25": over[0.25], "p50": over[0.5], "mean": np.median(means), "p99": over[0.99]}
     return (

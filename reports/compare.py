@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import statistics
+from harness import readings, statistics
 from harness.records import Run
 from reports.analysis import ranked
 
@@ -72,7 +72,7 @@ class Changes:
 
 
 Prices = tuple[float | None, float | None]  # of an hour of each run's machine
-Timed = tuple[str, list[statistics.Times]]  # a comparison, and its turns in each run
+Timed = tuple[str, list[readings.Times]]  # a comparison, and its turns in each run
 
 
 def compare(
@@ -92,7 +92,7 @@ def compare(
     for name in shared if anchor is not None else []:
         if name != anchor:
             found = [
-                (place, [statistics.log_ratios(run, name, anchor or "") for run in each])
+                (place, [readings.log_ratios(run, name, anchor or "") for run in each])
                 for place, each in timed
             ]
             one, all_ = _changes(name, before, after, found, margin)
@@ -141,11 +141,11 @@ def _work(comparison: dict[str, Any]) -> str:
     return comparison["id"].removesuffix(f"/{comparison['device']}")
 
 
-def turns(runs: list[Run], comparisons: list[dict[str, Any]]) -> list[statistics.Times]:
+def turns(runs: list[Run], comparisons: list[dict[str, Any]]) -> list[readings.Times]:
     """The turns of one comparison in each run, by the statistic it is ranked by."""
-    by = statistics.ranked_by(comparisons[0]["direction"], comparisons[0]["batch"])[0]
+    by = readings.ranked_by(comparisons[0]["direction"], comparisons[0]["batch"])[0]
     return [
-        statistics.log_times(run.groups_of(c["id"]), c["id"], by)
+        readings.log_times(run.groups_of(c["id"]), c["id"], by)
         for run, c in zip(runs, comparisons, strict=True)
     ]
 
@@ -159,7 +159,7 @@ def versions(run: Run) -> dict[str, str | None]:
     }
 
 
-def steadiest(timed: list[list[statistics.Times]], names: list[str]) -> str | None:
+def steadiest(timed: list[list[readings.Times]], names: list[str]) -> str | None:
     """Who is measured everywhere, in the most launches, with the least spread between them."""
 
     def order(name: str) -> tuple[int, float]:
@@ -237,7 +237,7 @@ def _clocked(
 
 
 def _by_launch(rounds: dict[int, np.ndarray]) -> dict[int, float]:
-    return {launch: statistics.trimmed_mean(logs) for launch, logs in rounds.items()}
+    return {launch: readings.trimmed_mean(logs) for launch, logs in rounds.items()}
 
 
 def _by_the_clock(clocked: list[Change]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness import statistics
+from harness import readings, statistics
 from harness.records import Run
 from reports.analysis import Comparison, finite
 
@@ -41,7 +41,7 @@ def lanes(run: Run, comparisons: list[Comparison], busy: bool) -> list[Lane]:
             both = [cells.get(portable), cells.get(native)]
             if not all(cell is not None and cell.status == "ok" for cell in both):
                 continue
-            by_launch = statistics.launch_log_ratios(
+            by_launch = readings.launch_log_ratios(
                 run.groups, comparison.id, portable, native, comparison.by
             )
             if not by_launch:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import statistics
+from harness import readings, statistics
 from harness.errors import Wrong
 from harness.records import Run
 from reports import compare, template
@@ -139,12 +139,12 @@ def _places(
     names: list[str],
     anchor: str,
     ids: list[str],
-    timed: list[list[statistics.Times]],
+    timed: list[list[readings.Times]],
 ) -> dict[str, dict[str, dict[str, Place]]]:
     found: dict[str, dict[str, dict[str, Place]]] = {}
     for column, (run, name) in enumerate(zip(runs, names, strict=True)):
         for contender in ranked(run):
-            logs = [statistics.log_ratios(each[column], contender, anchor) for each in timed]
+            logs = [readings.log_ratios(each[column], contender, anchor) for each in timed]
             together = statistics.shared_launches(logs) if all(logs) else np.array([])
             rows = [(i, np.array(list(each.values()))) for i, each in zip(ids, logs, strict=True)]
             for place, values in [(ALL, together), *rows] if len(rows) > 1 else rows:

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import statistics, uses
+from harness import readings, statistics, uses
 from harness.records import Run
 from reports import words
 from reports.analysis import Cell, Comparison, ranked
@@ -154,7 +154,7 @@ class Evidence:
                 whole = "sustained" if comparison.by == "sustained" else "throughput"
                 by = "latency" if measure == "latency" else whole
                 groups = self.run.groups_of(comparison.id)
-                found = statistics.launch_log_ratios(groups, comparison.id, a, b, by)
+                found = readings.launch_log_ratios(groups, comparison.id, a, b, by)
             else:
                 ours, theirs = (self._launches(measure, comparison, name) for name in (a, b))
                 found = {k: math.log(ours[k] / theirs[k]) for k in ours if k in theirs}

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import statistics
+from harness import readings, statistics
 from harness.records import Run
 from reports import breakeven, comparable, lanes, profiles, recommend, warn, why
 from reports import cells as cells_of
@@ -97,10 +97,10 @@ def _comparison(
 ) -> Comparison:
     name = plan["id"]
     groups = run.groups_of(name)
-    bys = statistics.rank_of(plan)
+    bys = readings.rank_of(plan)
     by = bys[0]
-    times = statistics.log_times(groups, name, by)
-    contenders, logs = statistics.launch_table(groups, times, by)
+    times = readings.log_times(groups, name, by)
+    contenders, logs = readings.launch_table(groups, times, by)
     columns = {c: logs[:, i] for i, c in enumerate(contenders)}
     floor_seconds = _floor(plan["cost"], roof)
     cells = [
@@ -162,7 +162,7 @@ def _ratios(
     name: str,
     able: list[str],
     columns: dict[str, np.ndarray],
-    times: statistics.Times,
+    times: readings.Times,
     busy: list[str],
 ) -> list[Ratio]:
     """Every pair both ways, p-values adjusted over the comparison (Holm)."""
@@ -194,10 +194,10 @@ def _ratio(
     a: str,
     b: str,
     columns: dict[str, np.ndarray],
-    times: statistics.Times,
+    times: readings.Times,
     busy: bool,
 ) -> Ratio:
-    by_launch = statistics.log_ratios(times, a, b)
+    by_launch = readings.log_ratios(times, a, b)
     logs = np.array([by_launch[launch] for launch in sorted(by_launch)])
     modal = statistics.modes_overlap(columns[a], columns[b])
     stage = _stage(run)
@@ -231,8 +231,8 @@ def _winner(ratios: list[Ratio], able: list[str]) -> tuple[str | None, str | Non
 def _other_winner(
     run: Run, groups: list[dict[str, Any]], name: str, able: list[str], by: str, busy: list[str]
 ) -> str | None:
-    times = statistics.log_times(groups, name, by)
-    contenders, logs = statistics.launch_table(groups, times, by)
+    times = readings.log_times(groups, name, by)
+    contenders, logs = readings.launch_table(groups, times, by)
     columns = {c: logs[:, i] for i, c in enumerate(contenders)}
     return _winner(_ratios(run, name, able, columns, times, busy), able)[0]
 

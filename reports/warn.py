@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import statistics
+from harness import readings, statistics
 from harness.records import Run
 from reports import comparable
 from reports.analysis import Comparison
@@ -225,10 +225,10 @@ def _modes(run: Run, comparisons: list[Comparison]) -> list[dict[str, str]]:
 
 def _cause(launches: dict[int, list[dict[str, Any]]], by: str) -> str:
     """What the slow launches have that the fast ones have not, as far as it was counted."""
-    statistic = statistics.STATISTICS[by]
+    statistic = readings.STATISTICS[by]
     rows = [
         (
-            statistics.trimmed_mean(np.log([statistic(t) for t in turns])),
+            readings.trimmed_mean(np.log([statistic(t) for t in turns])),
             _per_call(turns, "minor_faults"),
             _per_call(turns, "involuntary_switches"),
         )
@@ -288,7 +288,7 @@ def _boosted(run: Run, comparisons: list[Comparison]) -> list[dict[str, str]]:
             )
         )
     for comparison in trained:
-        names, logs = statistics.launch_log_times(run.groups, comparison.id, "throughput")
+        names, logs = readings.launch_log_times(run.groups, comparison.id, "throughput")
         ranked = [name for name in names if comparison.cell(name).relative]
         means = {name: float(np.nanmean(logs[:, names.index(name)])) for name in ranked}
         first = min(means, key=lambda name: means[name], default=comparison.leader)

@@ -26,7 +26,7 @@ from adapters.core.cost import CostModel, Declaration, Shape
 from adapters.core.discovery import adapter_class
 from adapters.core.network import Network
 from adapters.core.tape import Node
-from harness import machine, timing
+from harness import machine, readings, timing
 from suites import catalogue
 
 BATCH = 16
@@ -139,7 +139,6 @@ def launch(shapes: str) -> None:
 
 
 def report(groups: list[dict[str, Any]]) -> None:
-    from harness import statistics
 
     print(f"{'':34}{'numpy: of BLAS':>16}{'c over torch':>16}{'c, two threads':>16}")
     rows: dict[tuple[str, str], list[float]] = {}
@@ -148,7 +147,7 @@ def report(groups: list[dict[str, Any]]) -> None:
         mine = [g for g in groups if (g["comparison"], g["kind"]) == (name, kind)]
 
         def ratio(a: str, b: str, mine: Any = mine, name: str = name) -> float:
-            logs = statistics.launch_log_ratios(mine, name, a, b)
+            logs = readings.launch_log_ratios(mine, name, a, b)
             return math.exp(sum(logs.values()) / len(logs))
 
         if kind == "numpy":

@@ -127,6 +127,7 @@ def test_a_report_reads_records_and_nothing_else() -> None:
     readable = (
         "reports",
         "harness.records",
+        "harness.readings",
         "harness.statistics",
         "harness.uses",
         "harness.errors",

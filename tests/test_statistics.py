@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from harness import readings
 from harness import statistics as st
 from harness.proof import claims, traces
 
@@ -33,17 +34,17 @@ def test_holm_steps_down() -> None:
 
 
 def test_a_trimmed_mean_forgets_its_tails_from_five_on() -> None:
-    assert st.trimmed_mean(np.array([0.0] * 9)) == 0.0
-    assert st.trimmed_mean(np.array([0.0] * 9 + [1000.0])) == 0.0
-    assert st.trimmed_mean(np.array([0.0] * 4 + [9.0])) == 0.0
-    assert st.trimmed_mean(np.array([0.0] * 3 + [8.0])) == 2.0  # of four none can be left out
+    assert readings.trimmed_mean(np.array([0.0] * 9)) == 0.0
+    assert readings.trimmed_mean(np.array([0.0] * 9 + [1000.0])) == 0.0
+    assert readings.trimmed_mean(np.array([0.0] * 4 + [9.0])) == 0.0
+    assert readings.trimmed_mean(np.array([0.0] * 3 + [8.0])) == 2.0  # of four none can be left out
 
 
 def test_a_turn_s_two_statistics() -> None:
     turn = {"calls": [900, 100, 200, 300, 400], "dropped": 1, "total_ns": 1000}
-    assert st.latency(turn) == pytest.approx(175e-9)
-    assert st.per_call(turn) == pytest.approx(250e-9)
-    assert st.per_call({**turn, "queued_ns": 400}) == pytest.approx(100e-9)
+    assert readings.latency(turn) == pytest.approx(175e-9)
+    assert readings.per_call(turn) == pytest.approx(250e-9)
+    assert readings.per_call({**turn, "queued_ns": 400}) == pytest.approx(100e-9)
 
 
 # --- verdicts -------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from harness import (
     inventory,
     machine,
     plan,
+    readings,
     records,
     statistics,
     timing,
@@ -164,8 +165,8 @@ def pairs(
     found = {}
     for comparison in run.plan["comparisons"]:
         name = comparison["id"]
-        by = statistics.rank_of(comparison)[0]
-        logs = statistics.launch_log_ratios(run.groups, name, a, b, by)
+        by = readings.rank_of(comparison)[0]
+        logs = readings.launch_log_ratios(run.groups, name, a, b, by)
         values = np.array([logs[k] for k in sorted(logs)])[:launches]
         if len(values) >= statistics.LEAST_LAUNCHES:
             found[name] = statistics.compare(values)

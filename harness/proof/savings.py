@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import records, sampling, statistics
+from harness import readings, records, sampling
 from harness.errors import Wrong
 from harness.processes import ROOT
 from harness.proof.claims import Figure
@@ -52,8 +52,8 @@ def replay(run: records.Run) -> list[Figure]:
     spent_seconds = fixed_seconds = 0.0
     told = []
     for comparison in run.plan["comparisons"]:
-        by = statistics.rank_of(comparison)[0]
-        names, times = statistics.launch_log_times(run.groups, comparison["id"], by)
+        by = readings.rank_of(comparison)[0]
+        names, times = readings.launch_log_times(run.groups, comparison["id"], by)
         kept = [i for i, name in enumerate(names) if "#" not in name]
         times = times[: sampling.MOST_LAUNCHES, kept]
         times = times[np.isfinite(times).all(axis=1)]

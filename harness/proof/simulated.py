@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness import sampling, statistics
+from harness import readings, sampling, statistics
 from harness.proof.claims import Figure, rate
 
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
@@ -118,7 +118,7 @@ def lasting_offsets(trials: int, launches: int = 6, rounds: int = 12) -> list[Fi
     for _ in range(trials):
         offsets = rng.normal(0.0, 0.02, launches)
         within = offsets[:, None] + rng.normal(0.0, 0.002, (launches, rounds))
-        by_launch = np.array([statistics.trimmed_mean(row) for row in within])
+        by_launch = np.array([readings.trimmed_mean(row) for row in within])
         alarms += statistics.p_value(by_launch) < 0.05
         naive += statistics.p_value(within[0]) < 0.05
     return [

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import statistics
+from harness import readings, statistics
 from harness.processes import ROOT
 from harness.proof.claims import Figure, rate
 from harness.proof.simulated import DIFFERENT
@@ -30,7 +30,7 @@ def quartiles(name: str, folder: Path = FOLDER) -> np.ndarray:
 
 def by_launch(name: str) -> np.ndarray:
     """(launches, workers): trimmed means over rounds."""
-    return np.apply_along_axis(statistics.trimmed_mean, 2, quartiles(name))
+    return np.apply_along_axis(readings.trimmed_mean, 2, quartiles(name))
 
 
 def _comparisons(name: str, trials: int, seed: int) -> list[statistics.Comparison]:
@@ -108,7 +108,7 @@ def drift() -> list[Figure]:
 def _ratio(rounds: np.ndarray) -> float:
     """The mean over launches of the trimmed mean over rounds, as runs have it."""
     pairs = rounds[:, 0] - rounds[:, 1]
-    return math.expm1(np.mean([statistics.trimmed_mean(launch) for launch in pairs]))
+    return math.expm1(np.mean([readings.trimmed_mean(launch) for launch in pairs]))
 
 
 def _one_after_the_other(rounds: np.ndarray) -> float:

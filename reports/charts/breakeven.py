@@ -58,7 +58,7 @@ def breakeven(analysis: Analysis, found: BreakEven) -> dict[str, Any]:
         .mark_point(filled=True, size=60, opacity=1, clip=True)
         .encode(fill=fill, shape=shape, tooltip=tips)
     )
-    crossed = [
+    crossed: list[dict[str, Any]] = [
         {
             "contender": c.early if c.late == base else c.late,
             "calls": c.calls,

@@ -10,7 +10,7 @@ import json
 import statistics as plain
 from typing import Any
 
-from harness import statistics
+from harness import readings
 from reports.analysis import Analysis, Cell, Comparison
 
 FORMAT = "5.3.1"  # the release whose files these are like
@@ -61,7 +61,7 @@ def _benchmark(analysis: Analysis, comparison: Comparison, cell: Cell) -> dict[s
 
 
 def _stats(seconds: list[float]) -> dict[str, Any]:
-    q1, median, q3 = statistics.quantiles(seconds, 0.25, 0.5, 0.75)
+    q1, median, q3 = readings.quantiles(seconds, 0.25, 0.5, 0.75)
     mean, iqr = plain.fmean(seconds), q3 - q1
     spread = plain.stdev(seconds) if len(seconds) > 1 else 0.0
     low, high = q1 - 1.5 * iqr, q3 + 1.5 * iqr

@@ -105,16 +105,18 @@ class Backend:
 
     def fprop_conv(self, layer: Any, I: Tensor, F: Tensor, O: Tensor, bias: Any = None) -> None:  # noqa: E741
         taps = F._tensor.reshape(layer.C, -1, layer.K)
-        O._tensor[:] = np.einsum("tcpqn,ctk->kpqn", _windows(layer, I, 0), taps)
+        O._tensor[:] = np.einsum("tcpqn,ctk->kpqn", _windows(layer, I, 0), taps, optimize=True)
         if bias is not None:
             O._tensor[:] += bias._tensor.reshape(-1, 1, 1, 1)
 
     def bprop_conv(self, layer: Any, F: Tensor, E: Tensor, grad_I: Tensor) -> None:
         taps = F._tensor.reshape(layer.C, -1, layer.K)
-        grad_I._tensor[:] = _scattered(layer, np.einsum("kpqn,ctk->tcpqn", E._tensor, taps))
+        grad_I._tensor[:] = _scattered(
+            layer, np.einsum("kpqn,ctk->tcpqn", E._tensor, taps, optimize=True)
+        )
 
     def update_conv(self, layer: Any, I: Tensor, E: Tensor, U: Tensor, grad_bias: Any) -> None:  # noqa: E741
-        update = np.einsum("tcpqn,kpqn->ctk", _windows(layer, I, 0), E._tensor)
+        update = np.einsum("tcpqn,kpqn->ctk", _windows(layer, I, 0), E._tensor, optimize=True)
         U._tensor[:] = update.reshape(U.shape)
         if grad_bias is not None:
             grad_bias._tensor[:] = E._tensor.sum((1, 2, 3)).reshape(-1, 1)

@@ -30,7 +30,7 @@ end
 -- Tensors.
 
 function place(kind, address, bytes, ...)
-   local tensor = torch[kind](torch.LongStorage({...}))
+   local tensor = torch[kind](...) -- numbers: of a LongStorage a LongTensor would be a view
    ffi.copy(tensor:data(), pointer(address), bytes)
    return keep(tensor)
 end
@@ -152,7 +152,8 @@ function gradients(number)
    local net = networks[number]
    for _, gradient in pairs(net.gradients) do gradient:zero() end
    local y = forward(net)
-   net.loss:fill(net.criterion:forward(y, net.labels))
+   local loss = net.criterion:forward(y, net.labels) -- the first of its two results
+   net.loss:fill(loss)
    backward(net, net.criterion:backward(y, net.labels))
 end
 

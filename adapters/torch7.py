@@ -133,6 +133,12 @@ class Torch7(Adapter):
             f"package.path = [[{home}/share/lua/5.1/?.lua;{home}/share/lua/5.1/?/init.lua]]\n"
             f"package.cpath = [[{home}/lib/lua/5.1/?.so;{home}/lib/?.so]]"
         )
+        for library in (
+            "libTH.so",
+            "libluaT.so",
+        ):  # else only those who set LD_LIBRARY_PATH have them
+            if (home / "lib" / library).exists():
+                ctypes.CDLL(str(home / "lib" / library), mode=ctypes.RTLD_GLOBAL)
         self.lua.run(SOURCE.read_text())
         self.lua.call("setup", KINDS[precision], threads)
         self.libraries = sorted(_libraries() - before)

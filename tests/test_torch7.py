@@ -68,9 +68,8 @@ def test_what_it_tells_a_stand_in_is_right(standin: None, precision: str) -> Non
 
 def test_a_network_with_branches_is_right_in_a_stand_in(standin: None) -> None:
     for check in opened("float32"):
-        for direction in ("infer", "train"):
-            finding = check._right(catalogue.get("resnet20"), direction)
-            assert finding is None, finding
+        finding = check._right(catalogue.get("resnet20"), "train")
+        assert finding is None, finding
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])

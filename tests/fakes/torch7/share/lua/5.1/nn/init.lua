@@ -37,7 +37,7 @@ function Module:noBias()
    return self
 end
 function Module:parametrised(weight, width)
-   self.weight, self.gradWeight = torch.Tensor(weight), torch.Tensor(weight)
+   self.weight, self.gradWeight = torch.Tensor(unpack(weight)), torch.Tensor(unpack(weight))
    self.bias, self.gradBias = torch.Tensor(width), torch.Tensor(width)
 end
 
@@ -433,7 +433,7 @@ function LogSoftMax:updateGradInput(input, gradOutput)
    return self.gradInput
 end
 
--- A criterion's output is a number; labels count from 1.
+-- A criterion's output is a number, and the labels' total weight; labels count from 1.
 
 local ClassNLL = class('ClassNLLCriterion')
 function ClassNLL:__init() end
@@ -450,7 +450,7 @@ function ClassNLL:forward(input, target)
    for n = 0, input:size(1) - 1 do
       self.output = self.output - input.memory[label_of(input, target, n)] / input:size(1)
    end
-   return self.output
+   return self.output, input:size(1)
 end
 
 function ClassNLL:backward(input, target)

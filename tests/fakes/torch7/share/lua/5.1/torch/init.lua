@@ -20,13 +20,10 @@ local function allocate(kind, sizes)
    return tensor:resize(sizes)
 end
 
--- Torch's holds numbers; here it is the table itself, which tells a tensor's constructor sizes.
-function torch.LongStorage(sizes) return sizes end
-
 for kind in pairs(C_TYPES) do
-   torch[kind] = function(first)
-      assert(first == nil or type(first) == 'table' or type(first) == 'number')
-      return allocate(kind, type(first) == 'number' and {first} or first or {0})
+   torch[kind] = function(...)
+      for _, size in ipairs({...}) do assert(type(size) == 'number', 'sizes are numbers') end
+      return allocate(kind, select('#', ...) > 0 and {...} or {0})
    end
 end
 
@@ -61,7 +58,9 @@ function Tensor:nElement() return count(self.sizes) end
 function Tensor:dim() return #self.sizes end
 function Tensor:size(dimension) return self.sizes[dimension] end
 
-function Tensor:fill(value)
+function Tensor:fill(...)
+   assert(select('#', ...) == 1 and type(...) == 'number', 'one number expected')
+   local value = ...
    for i = 0, self:nElement() - 1 do self.memory[i] = value end
    return self
 end

@@ -133,12 +133,10 @@ class Torch7(Adapter):
             f"package.path = [[{home}/share/lua/5.1/?.lua;{home}/share/lua/5.1/?/init.lua]]\n"
             f"package.cpath = [[{home}/lib/lua/5.1/?.so;{home}/lib/?.so]]"
         )
-        for library in (
-            "libTH.so",
-            "libluaT.so",
-        ):  # else only those who set LD_LIBRARY_PATH have them
-            if (home / "lib" / library).exists():
-                ctypes.CDLL(str(home / "lib" / library), mode=ctypes.RTLD_GLOBAL)
+        # Loaded by name, Torch's libraries find each other without its LD_LIBRARY_PATH.
+        for own in (home / "lib/libTH.so", home / "lib/libluaT.so"):
+            if own.exists():
+                ctypes.CDLL(str(own), mode=ctypes.RTLD_GLOBAL)
         self.lua.run(SOURCE.read_text())
         self.lua.call("setup", KINDS[precision], threads)
         self.libraries = sorted(_libraries() - before)

@@ -37,7 +37,7 @@ def _contenders(native: bool) -> list[tuple[str, str]]:
     found = []
     for name in discovery.names():
         kind = discovery.adapter_class(name)
-        if name in ("darknet", "neon"):
+        if name in ("darknet", "neon", "torch7"):
             continue  # old systems that cannot say everything: held by tests of their own
         if kind.computes:
             found += [(name, v) for v, entry in kind.variants.items() if bool(entry.of) == native]

@@ -15,7 +15,6 @@ that is checked would not be Darknet's.
 """
 
 import ctypes
-import ctypes.util
 import os
 import struct
 import subprocess

@@ -6,8 +6,10 @@ batch last, (C, H, W, N), and op-trees, which run when they are assigned. Every 
 neon's own, backward passes too; the tape only keeps their order. Nothing of it is copied.
 
 The backend is NumPy in loops: a matrix product for each pixel of a convolution's output, and
-for each pixel of *each channel* of a pooling's, which makes its pooling dearer than most of its
-convolutions. That is what its users have on a CPU without the MKL build of its own.
+two calls for each pixel of *each channel* of a pooling's: ResNet-50's first max pooling took over
+a second, whatever the batch, and a convolution behind it 17 to 49 ms. That is what its users
+have on a CPU without the MKL build of its own. Outputs are made afresh in each call, where a model
+of neon's keeps its own: below 1% of a convolution, up to a tenth of a ReLU.
 
 What it cannot say is refused: its convolution has no groups, and its average pooling leaves
 padding out of the mean. Its batch norm moves the variance by the biased one; one op-tree more,

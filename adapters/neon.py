@@ -63,7 +63,7 @@ class Neon(TapeAdapter):
         if home is None:
             return (
                 "Nervana neon is not here: clone github.com/NervanaSystems/neon, "
-                f"`pip install --target CLONE {' '.join(NEEDS)}`, and name the clone in {HOME}"
+                f"`pip install --target CLONE {' '.join(NEEDS)}`, and put its absolute path into {HOME}"
             )
         absent = [n for n in NEEDS if PathFinder.find_spec(n, [str(home), *sys.path]) is None]
         if absent:

@@ -1,9 +1,8 @@
 """Lua Torch, of 2011 to 2017: torch7 and nn under LuaJIT, where somebody has it installed.
 
-Its language is Lua, so this process gets a Lua of its own: LuaJIT's library, called by ctypes,
-which loads Torch from the installation that TORCH7_HOME names or that torch/distro makes. Both
-share one address space: an array's address is all that passes between them, and the one worker,
-its clock and its verification serve Torch as they serve the others.
+Its language is Lua, so this process gets a Lua of its own (`core/lua.py`), which loads Torch from
+the installation that TORCH7_HOME names or that torch/distro makes. That was seen with a stand-in
+for Torch alone, written from its sources.
 
 On its first call a workload is run over nameless shapes, and written down as a table of nn's own
 modules in Lua. From then on the call is one function of `torch7.lua`, beside this file, which
@@ -13,7 +12,6 @@ What nn cannot say is refused: it has no grouped convolution (its depthwise one 
 width), and its batch norm takes running statistics where a training batch is a single image.
 """
 
-import ctypes
 import ctypes.util
 import os
 import re
@@ -26,73 +24,13 @@ import numpy as np
 
 from adapters.core.algebra import Pair
 from adapters.core.base import Adapter, State, Unsupported, Variant
+from adapters.core.lua import Lua
 from adapters.core.network import Network
 
 HOME = "TORCH7_HOME"  # the variable that names an installation: bin, lib and share lie in it
 DISTROS = Path("torch", "install")  # where torch/distro puts it, below a person's home
 SOURCE = Path(__file__).with_suffix(".lua")
 KINDS = {"float32": "FloatTensor", "float64": "DoubleTensor", "int64": "LongTensor"}
-GLOBALS = -10002  # a place in Lua's stack that is the table of global names (lua.h)
-
-
-class Lua:
-    """A LuaJIT in this process. Only what lua.h and lauxlib.h of Lua 5.1 say is called."""
-
-    def __init__(self, library: str):
-        # Globally: Torch's own libraries look for Lua's functions in the process.
-        self.lib = ctypes.CDLL(library, mode=ctypes.RTLD_GLOBAL)
-        state, number, text = ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p
-        for name, result, *arguments in (
-            ("luaL_newstate", state),
-            ("luaL_openlibs", None, state),
-            ("luaL_loadstring", number, state, text),
-            ("lua_pcall", number, state, number, number, number),
-            ("lua_getfield", None, state, number, text),
-            ("lua_pushnumber", None, state, ctypes.c_double),
-            ("lua_pushstring", state, state, text),
-            ("lua_isnumber", number, state, number),
-            ("lua_tonumber", ctypes.c_double, state, number),
-            ("lua_tolstring", text, state, number, ctypes.c_void_p),
-            ("lua_settop", None, state, number),
-        ):
-            function = getattr(self.lib, name)
-            function.restype, function.argtypes = result, arguments
-        self.state = self.lib.luaL_newstate()
-        if not self.state:
-            raise MemoryError("LuaJIT found no memory of the kind it needs")
-        self.lib.luaL_openlibs(self.state)
-
-    def call(self, name: str, *arguments: float | str) -> Any:
-        """A global function's result: a number, a text, or None."""
-        self.lib.lua_getfield(self.state, GLOBALS, name.encode())
-        for argument in arguments:
-            if isinstance(argument, str):
-                self.lib.lua_pushstring(self.state, argument.encode())
-            else:
-                self.lib.lua_pushnumber(self.state, argument)
-        return self._called(len(arguments))
-
-    def run(self, source: str) -> Any:
-        """What a piece of Lua returns."""
-        if self.lib.luaL_loadstring(self.state, source.encode()):
-            raise self._error()
-        return self._called(0)
-
-    def _called(self, arguments: int) -> Any:
-        if self.lib.lua_pcall(self.state, arguments, 1, 0):
-            raise self._error()
-        if self.lib.lua_isnumber(self.state, -1):
-            result: Any = self.lib.lua_tonumber(self.state, -1)
-        else:
-            text = self.lib.lua_tolstring(self.state, -1, None)
-            result = None if text is None else text.decode()
-        self.lib.lua_settop(self.state, 0)
-        return result
-
-    def _error(self) -> Exception:
-        message = (self.lib.lua_tolstring(self.state, -1, None) or b"").decode(errors="replace")
-        self.lib.lua_settop(self.state, 0)
-        return (MemoryError if "not enough memory" in message else RuntimeError)(message)
 
 
 class Held:
@@ -148,7 +86,7 @@ class Torch7(Adapter):
         if _home() is None:
             return (
                 "Lua Torch is not installed: install github.com/torch/distro, which puts it into "
-                f"~/{DISTROS}, or name in {HOME} the folder that has share/lua/5.1/torch and nn"
+                f"~/{DISTROS}, or put into {HOME} the path of the folder with share/lua/5.1/torch and nn"
             )
         if _luajit() is None:
             return (

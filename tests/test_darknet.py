@@ -12,9 +12,9 @@ import pytest
 from adapters.core.base import Unsupported
 from adapters.core.cost import declare
 from adapters.darknet import LIBRARY, Darknet
-from harness import environments, inventory
 from harness.conformance import Check
 from suites import catalogue
+from tests.checked import held, opened
 
 REFUSED = {
     "conv5x20_stride2", "conv3x5_unequal", "max_pool_unequal", "avg_pool7", "avg_pool3_padded",
@@ -24,26 +24,12 @@ REFUSED = {
 
 @pytest.fixture
 def check() -> Iterator[Check]:
-    reason = Darknet.missing("")
-    if reason is None and environments.python_of("darknet", "cpu") is None:
-        reason = environments.why_absent("darknet", "cpu")
-    if reason is not None:
-        pytest.skip(reason)
-    with Check(inventory.parse("darknet"), "cpu", "float32", current=False) as opened:
-        yield opened
+    with opened("darknet") as found:
+        yield found
 
 
 def test_every_operation_block_and_clock_is_right_or_refused_with_a_reason(check: Check) -> None:
-    wrong, refused = [], set()
-    for step in check.steps():
-        finding = step.run()
-        if finding is not None and finding.unsupported:
-            refused.add(step.name.partition(",")[0])
-            assert finding.what.startswith("Darknet")
-        elif finding is not None:
-            wrong.append(f"{step.name}: {finding.what}")
-    assert not wrong, "\n".join(wrong)
-    assert refused == REFUSED
+    held(check, REFUSED, "Darknet")
 
 
 def test_whole_networks_are_right(check: Check) -> None:

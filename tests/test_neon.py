@@ -9,9 +9,10 @@ import pytest
 
 from adapters import neon
 from adapters.neon import HOME, Neon
-from harness import environments, inventory
+from harness import inventory
 from harness.conformance import Check
 from suites import catalogue
+from tests.checked import held, opened
 
 STAND_IN = Path(__file__).parent / "fakes" / "nervana"
 REFUSED = {
@@ -24,45 +25,23 @@ REFUSED = {
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Check]:
     monkeypatch.setenv(HOME, str(STAND_IN))
-    with Check(inventory.parse("neon"), "cpu", "float32", current=True) as opened:
-        yield opened
+    with Check(inventory.parse("neon"), "cpu", "float32", current=True) as found:
+        yield found
 
 
 @pytest.fixture
 def check() -> Iterator[Check]:
-    reason = Neon.missing("")
-    if reason is None and environments.python_of("neon", "cpu") is None:
-        reason = environments.why_absent("neon", "cpu")
-    if reason is not None:
-        pytest.skip(reason)
-    with Check(inventory.parse("neon"), "cpu", "float32", current=False) as opened:
-        yield opened
-
-
-def _hold(check: Check, stages: set[str]) -> None:
-    wrong, refused, done = [], set(), set()
-    for step in check.steps():
-        if step.stage not in stages:
-            continue
-        done.add(step.stage)
-        finding = step.run()
-        if finding is not None and finding.unsupported:
-            refused.add(step.name.partition(",")[0])
-            assert finding.what.startswith("neon's")
-        elif finding is not None:
-            wrong.append(f"{step.name}: {finding.what}")
-    assert not wrong, "\n".join(wrong)
-    assert done == stages
-    assert refused == REFUSED
+    with opened("neon") as found:
+        yield found
 
 
 def test_every_operation_and_gradient_and_step_is_right_or_refused(stand_in: Check) -> None:
-    _hold(stand_in, {"arrays", "operations", "gradients", "training", "blocks"})
+    stages = {"arrays", "operations", "gradients", "training", "blocks"}
+    held(stand_in, REFUSED, "neon's", stages)
 
 
 def test_so_it_is_of_neon_itself(check: Check) -> None:
-    stages = {"the file", "arrays", "operations", "gradients", "training", "blocks", "clock"}
-    _hold(check, stages)
+    held(check, REFUSED, "neon's")
 
 
 def test_whole_networks_are_right(check: Check) -> None:

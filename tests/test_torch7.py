@@ -4,7 +4,6 @@ always against a stand-in that speaks its interface, in the LuaJIT that Debian p
 
 import ctypes.util
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,9 +14,8 @@ import pytest
 from adapters.core.base import Unsupported
 from adapters.core.cost import declare
 from adapters.torch7 import HOME, Torch7
-from harness import environments, inventory
-from harness.conformance import Check
 from suites import catalogue
+from tests.checked import held, opened
 
 STANDIN = Path(__file__).with_name("fakes") / "torch7"
 REFUSED = {
@@ -33,41 +31,16 @@ def standin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(HOME, str(STANDIN))
 
 
-def opened(precision: str) -> Iterator[Check]:
-    reason = Torch7.missing("")
-    if reason is None and environments.python_of("torch7", "cpu") is None:
-        reason = environments.why_absent("torch7", "cpu")
-    if reason is not None:
-        pytest.skip(reason)
-    with Check(inventory.parse("torch7"), "cpu", precision, current=False) as check:
-        yield check
-
-
-def held(check: Check, leave_out: tuple[str, ...] = ()) -> None:
-    """All steps of a check are right, but for what is refused with a reason."""
-    wrong, refused = [], set()
-    for step in check.steps():
-        if step.stage in leave_out:
-            continue
-        finding = step.run()
-        if finding is not None and finding.unsupported:
-            refused.add(step.name.partition(",")[0])
-            assert finding.what.startswith("Torch's nn")
-        elif finding is not None:
-            wrong.append(f"{step.name}: {finding.what}")
-    assert not wrong, "\n".join(wrong)
-    assert refused == REFUSED - ({"mobilenet_block"} if "blocks" in leave_out else set())
-
-
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_what_it_tells_a_stand_in_is_right(standin: None, precision: str) -> None:
     """Every operation: its output, gradients, three steps. Blocks would take plain loops long."""
-    for check in opened(precision):
-        held(check, leave_out=("blocks", "clock"))
+    stages = {"the file", "arrays", "operations", "gradients", "training"}
+    with opened("torch7", precision) as check:
+        held(check, REFUSED - {"mobilenet_block"}, "Torch's nn", stages)
 
 
 def test_a_network_with_branches_is_right_in_a_stand_in(standin: None) -> None:
-    for check in opened("float32"):
+    with opened("torch7") as check:
         finding = check._right(catalogue.get("resnet20"), "train")
         assert finding is None, finding
 
@@ -76,8 +49,8 @@ def test_a_network_with_branches_is_right_in_a_stand_in(standin: None) -> None:
 def test_torch_itself_is_right_where_it_is_installed(precision: str) -> None:
     if HOME not in os.environ:
         pytest.skip(f"{HOME} names no installation of Lua Torch")
-    for check in opened(precision):
-        held(check)
+    with opened("torch7", precision) as check:
+        held(check, REFUSED, "Torch's nn")
         for name in ("threelayer", "lenet5", "resnet20"):
             for direction in ("infer", "train"):
                 finding = check._right(catalogue.get(name), direction)

@@ -12,15 +12,14 @@ from typing import Any
 
 import msgspec
 
-from harness import statistics
 from harness.records import Run
-from reports import flip
-from reports.analysis import Comparison, finite, short
+from reports import flip, sentences
+from reports.analysis import Comparison, finite
 from reports.decide import Aspect, apart, decide
 from reports.flip import Limit, Weight
 from reports.objectives import EXTRAS, MEASURES, Evidence, comparisons_of
 from reports.profiles import Objective, Profile
-from reports.words import interval, launches, percent, times
+from reports.words import percent
 
 Wanted = list[tuple[Objective, list[Comparison]]]
 ENOUGH = 0.5  # of the weight has to be measured for a profile to be answered
@@ -54,7 +53,7 @@ class Recommendation:
     weights: list[Weight]
     unknown: list[str]
     confidence: float = 0.95  # of the interval: 0.999 where one of the two left early
-    once: float = 0.0  # the share of the weight that rests on what was seen once
+    once: float = 0.0  # the share of the weight that rests on what was measured once
     device: str = "cpu"
     precision: str = "float32"
     conditions: list[str] = field(default_factory=list)
@@ -156,7 +155,7 @@ class _Case:
             elif aspect and value * math.exp(aspect.allowance or 0.0) > most:
                 told = measure.tell(value)
                 self.unknown.append(
-                    f"whether {name} keeps {asked}: {measure.title} of {told} was seen once"
+                    f"whether {name} keeps {asked}: {measure.title} of {told} was measured once"
                 )
         self.names = [n for n in self.names if n not in self.out]
 
@@ -199,7 +198,7 @@ class _Case:
         if leader is None or len(self.decision.order) < 2:
             return []
         found = [
-            f"{other} leads once {_named(weight)} weighs "
+            f"{other} leads once {sentences.named(weight)} weighs "
             f"{'less' if side == 'below' else 'more'} than {_share(at)}"
             + f" (now {percent(weight.now)})"
             for weight in weights
@@ -209,7 +208,8 @@ class _Case:
             off = flip.factor(aspect, self.decision)
             if off and off[0] < 3:
                 found.append(
-                    f"{off[1]} leads if {_named(aspect)}, seen once, is off by {off[0]:.2f}x"
+                    f"{off[1]} leads if {sentences.named(aspect)}, measured once, "
+                    f"is off by {off[0]:.2f}x"
                 )
         return found + self._elsewhere()
 
@@ -289,7 +289,7 @@ class _Case:
             summary=self.profile.summary,
             choice=decision.choice,
             tied=decision.tied,
-            sentence=self._sentence(ids, extras) + self._ruled_out(),
+            sentence=self._sentence(ids, extras),
             verdict=best.verdict if best else "screening",
             runner_up=decision.runner_up,
             ratio=finite(best.ratio) if best else None,
@@ -306,13 +306,18 @@ class _Case:
                 self.aspects, [a for a in [*self.aspects, *extras] if _limited(a)], decision
             ),
             weights=weights,
-            unknown=[*self._beware(), *self.unknown],
+            unknown=[*sentences.beware(self.aspects), *self.unknown],
             confidence=best.confidence if best else 0.95,
             once=once,
             device=self.comparisons[0].device,
             precision=self.comparisons[0].precision,
             conditions=_conditions(self._used(), [leader, decision.runner_up or ""]),
         )
+
+    def _sentence(self, ids: list[str], extras: list[Aspect]) -> str:
+        lacking = self.lost if self.lost > ENOUGH else None
+        told = sentences.sentence(self.decision, self.aspects, ids, extras, self.busy, lacking)
+        return told + sentences.ruled_out(self.decision, self.aspects)
 
     def _row(self, name: str) -> dict[str, Any]:
         leader = self.decision.leader or ""
@@ -329,85 +334,6 @@ class _Case:
             "confidence": pair.confidence,
         }
 
-    def _sentence(self, ids: list[str], extras: list[Aspect]) -> str:
-        """For a person who reads nothing else."""
-        leader, best = self.decision.leader, self.decision.best
-        runner_up, tied = self.decision.runner_up, self.decision.tied
-        if not self.names:
-            return "No contender was measured in all that this asks for, within its limits."
-        if best is None or not math.isfinite(best.ratio):
-            return f"Only {leader} did all that this asks for: nothing to choose from."
-        over = short(ids[0]) if len(ids) == 1 else f"{len(ids)} workloads (geometric mean)"
-        weighed = [each for each in self.aspects if each.weight > 0]
-        if len(weighed) == 1 and not weighed[0].once:
-            fact = f"it takes {times(best.ratio)} the time of {runner_up}"
-        else:
-            fact = f"its score is {times(best.ratio)} that of {runner_up} (less is better)"
-            over = f"{len(weighed)} objectives and {over}"
-        sure = f"{interval(best.confidence)} {best.low:.2f} to {best.high:.2f}"
-        sure += f", {best.launches} launches"
-        sure = sure if math.isfinite(best.high) else f"{best.launches} launch"
-        if self.decision.choice:
-            return f"Choose {leader}: {fact} ({sure}), over {over}."
-        if tied:
-            decides = self._deciders(tied, extras)
-            names = ", ".join(tied)
-            return f"A tie of {names}: they differ by less than 3% over {over}.{decides}"
-        if best.verdict == "screening":
-            why = "the machine was busy" if self.busy else f"only {best.launches} of 6 launches"
-            if self.lost > ENOUGH:
-                why = f"{percent(self.lost)} of what is weighed was not measured"
-            return f"{leader} is ahead, not proved ({why}): {fact} ({sure}), over {over}."
-        more = ""
-        if best.launches_needed:
-            more = f" {launches(best.launches_needed).capitalize()} would tell."
-        if best.verdict == "multimodal":
-            more = " Launches fall into modes that overlap."
-        others = [
-            name
-            for name in self.decision.order[1:]
-            if name != runner_up
-            and self.decision.pairs[leader or "", name].verdict != "materially_faster"
-        ]
-        more += f" Nor is it proved against {', '.join(others)}." if others else ""
-        return f"No winner by the margin of 3%: {leader} leads, {fact} ({sure}), over {over}.{more}"
-
-    def _ruled_out(self) -> str:
-        """Who need not be considered: a choice that is open is seldom open between all."""
-        leader = self.decision.leader or ""
-        rows = [
-            (name, self.decision.pairs[name, leader])
-            for name in self.decision.order[1:]
-            if name != self.decision.runner_up
-        ]
-        slower = [f"{n} ({times(p.ratio)})" for n, p in rows if p.verdict == "materially_slower"]
-        word = "slower" if len(self.aspects) == 1 else "behind"
-        return f" Clearly {word}: {', '.join(slower)}." if slower else ""
-
-    def _deciders(self, tied: list[str], extras: list[Aspect]) -> str:
-        """What decides between the tied: start, then memory, then size, where they differ."""
-        for aspect in extras:
-            if not aspect.once or not set(tied) <= aspect.values.keys():
-                continue
-            ordered = sorted(tied, key=lambda n: aspect.values[n])
-            first, second = (aspect.values[n] for n in ordered[:2])
-            if math.log(second / first) > max(aspect.allowance or 0.0, statistics.MARGIN):
-                measure = MEASURES[aspect.measure]
-                rest = ", ".join(f"{n} {measure.tell(aspect.values[n])}" for n in ordered[1:])
-                told = f"{ordered[0]} {measure.tell(first)}, {rest}"
-                return f" What then decides: {measure.title}, seen once: {told}."
-        return ""
-
-    def _beware(self) -> list[str]:
-        """What limits every word of it."""
-        seen = [each for each in self.aspects if each.once and each.weight and each.allowance]
-        found = [
-            f"{_named(each)} was seen once for each contender: it is trusted to "
-            f"{math.expm1(each.allowance or 0.0):.0%}, and the interval is wider by that"
-            for each in seen
-        ]
-        return [*found, "any other workload, and any other machine"]
-
     def _steady(self, weights: list[Weight]) -> str:
         words = {"without": "leaving a workload out", "on": "one workload alone"}
         words |= {"at": "another batch", "in": "another precision"}
@@ -423,11 +349,6 @@ def _share(at: float) -> str:
 
 def _limited(aspect: Aspect) -> bool:
     return aspect.measure in (*EXTRAS, "cost", "latency", "latency_p99")
-
-
-def _named(each: Aspect | Weight) -> str:
-    title = MEASURES[each.measure].title
-    return f"{title} in {each.of}" if each.of and title not in each.of else title
 
 
 def _objective(aspect: Aspect) -> dict[str, Any]:

@@ -1,0 +1,112 @@
+"""What is said of a choice: sentences for a person who reads nothing else.
+
+The same in the terminal, on the page and in every export; what they say was decided in
+`decide.py`, on what `objectives.py` holds.
+"""
+
+import math
+
+from harness import statistics
+from reports.analysis import short
+from reports.decide import Aspect, Decision
+from reports.flip import Weight
+from reports.objectives import MEASURES
+from reports.words import interval, launches, percent, times
+
+
+def sentence(
+    decision: Decision,
+    aspects: list[Aspect],
+    ids: list[str],
+    extras: list[Aspect],
+    busy: bool,
+    lacking: float | None,
+) -> str:
+    """The choice, or why there is none.
+
+    ids: of the comparisons it rests on. extras: what may decide between the tied. lacking: the
+    share of the weight that was not measured, where it is too much for a choice.
+    """
+    leader, best = decision.leader, decision.best
+    runner_up, tied = decision.runner_up, decision.tied
+    if not decision.order:
+        return "No contender was measured in all that this asks for, within its limits."
+    if best is None or not math.isfinite(best.ratio):
+        return f"Only {leader} did all that this asks for: nothing to choose from."
+    over = short(ids[0]) if len(ids) == 1 else f"{len(ids)} workloads (geometric mean)"
+    weighed = [each for each in aspects if each.weight > 0]
+    if len(weighed) == 1 and not weighed[0].once:
+        fact = f"it takes {times(best.ratio)} the time of {runner_up}"
+    else:
+        fact = f"its score is {times(best.ratio)} that of {runner_up} (less is better)"
+        over = f"{len(weighed)} objectives and {over}"
+    sure = f"{interval(best.confidence)} {best.low:.2f} to {best.high:.2f}"
+    sure += f", {best.launches} launches"
+    sure = sure if math.isfinite(best.high) else f"{best.launches} launch"
+    if decision.choice:
+        return f"Choose {leader}: {fact} ({sure}), over {over}."
+    if tied:
+        decides = _deciders(tied, extras)
+        names = ", ".join(tied)
+        return f"A tie of {names}: they differ by less than 3% over {over}.{decides}"
+    if best.verdict == "screening":
+        why = "the machine was busy" if busy else f"only {best.launches} of 6 launches"
+        if lacking is not None:
+            why = f"{percent(lacking)} of what is weighed was not measured"
+        return f"{leader} is ahead, not proved ({why}): {fact} ({sure}), over {over}."
+    more = ""
+    if best.launches_needed:
+        more = f" {launches(best.launches_needed).capitalize()} would tell."
+    if best.verdict == "multimodal":
+        more = " Launches fall into modes that overlap."
+    others = [
+        name
+        for name in decision.order[1:]
+        if name != runner_up and decision.pairs[leader or "", name].verdict != "materially_faster"
+    ]
+    more += f" Nor is it proved against {', '.join(others)}." if others else ""
+    return f"No winner by the margin of 3%: {leader} leads, {fact} ({sure}), over {over}.{more}"
+
+
+def ruled_out(decision: Decision, aspects: list[Aspect]) -> str:
+    """Who need not be considered: a choice that is open is seldom open between all."""
+    leader = decision.leader or ""
+    rows = [
+        (name, decision.pairs[name, leader])
+        for name in decision.order[1:]
+        if name != decision.runner_up
+    ]
+    slower = [f"{n} ({times(p.ratio)})" for n, p in rows if p.verdict == "materially_slower"]
+    word = "slower" if len(aspects) == 1 else "behind"
+    return f" Clearly {word}: {', '.join(slower)}." if slower else ""
+
+
+def _deciders(tied: list[str], extras: list[Aspect]) -> str:
+    """What decides between the tied: start, then memory, then size, where they differ."""
+    for aspect in extras:
+        if not aspect.once or not set(tied) <= aspect.values.keys():
+            continue
+        ordered = sorted(tied, key=lambda n: aspect.values[n])
+        first, second = (aspect.values[n] for n in ordered[:2])
+        if math.log(second / first) > max(aspect.allowance or 0.0, statistics.MARGIN):
+            measure = MEASURES[aspect.measure]
+            rest = ", ".join(f"{n} {measure.tell(aspect.values[n])}" for n in ordered[1:])
+            told = f"{ordered[0]} {measure.tell(first)}, {rest}"
+            return f" What then decides: {measure.title}, measured once: {told}."
+    return ""
+
+
+def beware(aspects: list[Aspect]) -> list[str]:
+    """What limits every word of it."""
+    seen = [each for each in aspects if each.once and each.weight and each.allowance]
+    found = [
+        f"{named(each)} was measured once for each contender: it is trusted to "
+        f"{math.expm1(each.allowance or 0.0):.0%}, and the interval is wider by that"
+        for each in seen
+    ]
+    return [*found, "any other workload, and any other machine"]
+
+
+def named(each: Aspect | Weight) -> str:
+    title = MEASURES[each.measure].title
+    return f"{title} in {each.of}" if each.of and title not in each.of else title

@@ -4,9 +4,10 @@ Two kinds of meter can be read without a cable. A processor counts the joules of
 and of its memory (RAPL, on Linux under `powercap`, of Intel and of AMD; its counters move
 every millisecond, see Intel's Software Developer's Manual, volume 3B, "Platform Specific
 Power Management Support"). An NVIDIA GPU of Volta or later counts its own
-(`nvmlDeviceGetTotalEnergyConsumption`, in NVML's reference; how often it moves is nowhere
-promised, and about every 100 ms is what was found: Yang, Adamek and Armour, "Part-time Power
-Measurements: nvidia-smi's Lack of Attention", 2023).
+(`nvmlDeviceGetTotalEnergyConsumption`, in NVML's reference). How often that moves is nowhere
+promised: about every 100 ms, the ML.ENERGY project found, for whom windows of a second are
+still too short. And on an A100 or H100 the sensor looks a quarter of the time only (Yang,
+Adamek and Armour, arXiv 2312.02741), so work whose power swings may be counted wrong.
 
 What is counted is all that the meters see: a machine that idles beside the work is in it,
 alike for all contenders. A figure is kept only where it lasted ten steps of the slowest

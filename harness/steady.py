@@ -35,6 +35,7 @@ FINAL = ("wrong", "unsupported")
 MOST_FAILURES = 2
 # How often an autotuner chooses anew: launches that share one choice are no replicates of it.
 DRAWS = 3
+LEAST = 1e-9  # seconds of a call: a clock may see no time go by, and that has no mean
 DISTURBED = 1.5  # a call that was told to take so many times what it takes: mend it
 NEAR = 3.0  # contenders whose calls differ by no more times take turns of as many calls
 MOST_DISCARDED = 0.2  # of a comparison's turns in a launch; past that nothing is discarded
@@ -53,15 +54,15 @@ class Frozen:
     def freeze(self, key: Key, warmed: dict[str, Any]) -> None:
         """Later launches warm up 1.5 times as long as the first one needed."""
         self.warmup[key] = math.ceil(1.5 * warmed["needed"])
-        self._seconds[key] = warmed["call"]
+        self._seconds[key] = max(warmed["call"], LEAST)
 
     def seen(self, key: Key, turns: list[dict[str, Any]]) -> None:
         """What a launch's quickest turn says of a call, where its warm-up said far more.
 
-        A warm-up of a second may be disturbed from its beginning to its end: beside a load, one
-        of two identical contenders was told to take 14 times what its twin took.
+        A warm-up of a second may be disturbed from its beginning to its end: beside several
+        loads, one of two identical contenders was told to take 14 times what its twin took.
         """
-        seconds = min(per_call(turn) for turn in turns)
+        seconds = max(LEAST, min(per_call(turn) for turn in turns))
         if self._seconds[key] > DISTURBED * seconds:
             self._seconds[key] = seconds
 
@@ -266,10 +267,9 @@ class LaunchGroup:
         """One turn; measured again, at most `again` times, where something disturbed it."""
         worker, calls = self.workers[name], self.frozen.calls((comparison.id, name))
         queue = comparison.latency and comparison.device != "cpu"
-        disturbances, energy = Disturbances(comparison.device), Energy(comparison.device)
+        disturbances = Disturbances(comparison.device)
         for repeated in range(again + 1):
-            stolen = machine.stolen()
-            energy.since()
+            stolen, energy = machine.stolen(), Energy(comparison.device)
             answer, failed = attempt(
                 lambda: worker.ask(
                     "turn", self.timeout, calls=calls, latency=comparison.latency, queue=queue

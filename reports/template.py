@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import Wrong
-from reports import breakeven, words
+from reports import analysis, breakeven, words
 from reports.charts import marks
 
 FOLDER = Path(__file__).resolve().parent
@@ -74,7 +74,7 @@ def render(file: str, specs: dict[str, Any] | None = None, /, **given: Any) -> s
     )
     environment.filters.update(
         seconds=words.seconds,
-        named=lambda key, of: of[key],  # what Ansible calls `extract`
+        short=analysis.short,
         times=words.times,
         less=words.less,
         percent=words.percent,

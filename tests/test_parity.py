@@ -100,7 +100,7 @@ def _convnet_cells(names: tuple[str, ...]) -> list[Key]:
 
 
 def _open(python: Path, adapter: str, variant: str, precision: str, folder: Path) -> WorkerProcess:
-    # One compiler cache for all tests: a compiler's own headers take it ten seconds to prepare.
+    # One compiler cache for all tests: else each prepares the compiler's own headers anew.
     environment = machine.worker_environment("cpu", THREADS, folder.parent / "compiled")
     worker = WorkerProcess(python, environment, folder / f"{adapter}-{variant}-{precision}.txt")
     worker.ask(

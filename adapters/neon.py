@@ -63,7 +63,8 @@ class Neon(TapeAdapter):
         if home is None:
             return (
                 "Nervana neon is not here: clone github.com/NervanaSystems/neon, "
-                f"`pip install --target CLONE {' '.join(NEEDS)}`, and put its absolute path into {HOME}"
+                f"`pip install --target CLONE {' '.join(NEEDS)}`, and put CLONE's absolute path "
+                f"into {HOME}"
             )
         absent = [n for n in NEEDS if PathFinder.find_spec(n, [str(home), *sys.path]) is None]
         if absent:

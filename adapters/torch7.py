@@ -86,7 +86,8 @@ class Torch7(Adapter):
         if _home() is None:
             return (
                 "Lua Torch is not installed: install github.com/torch/distro, which puts it into "
-                f"~/{DISTROS}, or put into {HOME} the path of the folder with share/lua/5.1/torch and nn"
+                f"~/{DISTROS}, or put into {HOME} the absolute path of the folder that has "
+                "share/lua/5.1/torch and nn"
             )
         if _luajit() is None:
             return (

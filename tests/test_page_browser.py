@@ -398,8 +398,9 @@ def test_a_chart_is_saved_with_colours_of_its_own(
 def test_the_page_of_the_proofs_fits_is_legible_and_asks_for_nothing(
     browser: Any, tmp_path: Path, width: int, scheme: str
 ) -> None:
-    """The published findings, those that do not hold among them."""
+    """The published findings, and one that does not hold."""
     findings = campaign.read(ROOT / "results" / "published" / "proofs-2core")
+    findings[0]["ok"] = findings[0]["figures"][0]["ok"] = False
     written = proof.write(findings, "proofs-2core", tmp_path / "proofs.html")
     emulate(browser, width, scheme)
     browser.get(written.as_uri())

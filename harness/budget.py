@@ -22,14 +22,21 @@ LATER_SETUP = 0.4
 
 @dataclass(frozen=True)
 class Spent:
-    """Measured seconds of one comparison in one launch: setting up, a round, its blocks."""
+    """Measured seconds of one comparison in one launch: loading and unloading, its turns,
+    how many rounds these were (those of the design, not those asked for), its blocks."""
 
     setup: float
-    round: float
+    turns: float
+    rounds: int
     blocks: float = 0.0
 
-    def total(self, rounds: int) -> float:
-        return self.setup + self.round * rounds + self.blocks
+    @property
+    def round(self) -> float:
+        return self.turns / max(1, self.rounds)
+
+    @property
+    def seconds(self) -> float:
+        return self.setup + self.turns + self.blocks
 
 
 @dataclass(frozen=True)

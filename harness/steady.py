@@ -138,8 +138,8 @@ class LaunchGroup:
                 for worker in self.workers.values():
                     self.launcher.close(worker)
                 self.workers.clear()
-        total = sum(spent[i].total(rounds[i]) for i in spent)
-        return Launch(spent, time.monotonic() - begin - total, new)
+        visits = sum(s.seconds for s in spent.values())
+        return Launch(spent, time.monotonic() - begin - visits, new)
 
     def _known(self, comparison: PlannedComparison) -> bool:
         """Whether an earlier launch has warmed it up already."""
@@ -185,13 +185,13 @@ class LaunchGroup:
         alive = [n for n in names if n not in statuses]
         statuses |= self._set_up(comparison, alive)
         ready = [n for n in names if n not in statuses]
-        setup = time.monotonic() - begin
+        opened = time.monotonic()
         order = design.rounds(ready, rounds, self.rng) if ready else []
         load = Load()
         turns = self._turns(comparison, order, statuses)
-        seconds = time.monotonic() - begin - setup
+        timed = time.monotonic()
         blocks = self._blocks(comparison, ready, statuses)
-        sustaining = time.monotonic() - begin - setup - seconds
+        sustained = time.monotonic()
         beside = load.since()
         for name, failed in statuses.items():
             self.frozen.failed((comparison.id, name), failed.status)
@@ -217,7 +217,8 @@ class LaunchGroup:
         two_at_a_time(lambda n: attempt(lambda: self.workers[n].ask("unload", self.timeout)), ready)
         for name in ready:
             self.workers[name].stop()
-        return Spent(setup, seconds / max(1, len(order)), sustaining)
+        beside_rounds = opened - begin + time.monotonic() - sustained
+        return Spent(beside_rounds, timed - opened, len(order), sustained - timed)
 
     def _set_up(self, comparison: PlannedComparison, names: list[str]) -> dict[str, WorkerFailed]:
         """Every contender loaded, verified and warm; who failed, and how.

@@ -116,14 +116,16 @@ def test_other_times_are_refused(text: str) -> None:
 
 
 def test_the_costly_comparison_loses_rounds_and_the_cheap_one_keeps_its_own() -> None:
-    launch = Launch({"cheap": Spent(0, 0.5), "costly": Spent(0, 10.0)}, overhead=1.0, first=False)
+    launch = Launch(
+        {"cheap": Spent(0, 0.5, 1), "costly": Spent(0, 10.0, 1)}, overhead=1.0, first=False
+    )
     rounds = launch.fit({"cheap": 6, "costly": 6}, share=34.0)
     assert rounds == {"cheap": 6, "costly": 3}
     assert launch.expected(rounds) <= 34.0
 
 
 def test_rounds_that_fit_are_left_alone_and_two_always_stay() -> None:
-    launch = Launch({"a": Spent(1, 1.0), "b": Spent(1, 2.0)}, overhead=0.0, first=False)
+    launch = Launch({"a": Spent(1, 1.0, 1), "b": Spent(1, 2.0, 1)}, overhead=0.0, first=False)
     assert launch.fit({"a": 6, "b": 6}, share=100.0) == {"a": 6, "b": 6}
     assert launch.fit({"a": 6, "b": 6}, share=0.1) == {"a": 2, "b": 2}
 

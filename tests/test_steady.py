@@ -16,12 +16,14 @@ COMPARISON: Any = SimpleNamespace(id="one", device="cpu", latency=True)
 class Worker:
     """Answers the first turn with 1, the next one with 2, and so on."""
 
+    dead = None
+
     def __init__(self) -> None:
         self.turns = 0
 
     def ask(self, do: str, timeout: float, **arguments: Any) -> dict[str, Any]:
         self.turns += 1
-        return {"turn": {"calls": [self.turns]}}
+        return {"turn": {"calls": [self.turns], "dropped": 0, "total_ns": 1}}
 
     def stop(self) -> None:
         pass
@@ -92,6 +94,43 @@ def test_a_comparison_discards_at_most_a_fifth_of_its_turns(
     turns = group._turns(COMPARISON, [["torch"]] * 10, {})
     assert len(turns["torch"]) == 10
     assert group.workers["torch"].turns == 12  # type: ignore[attr-defined]
+
+
+def test_a_launch_is_charged_the_rounds_it_took_whatever_it_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nine rounds of two are four whole squares, eight rounds: the ninth is nobody's cost."""
+    _disturb(monkeypatch, [None] * 100)
+    group = _group([])
+    group.frozen.freeze(("one", "jax"), {"needed": 1, "call": 1.0})
+    group.write = lambda kind, **fields: None
+    comparison: Any = SimpleNamespace(
+        id="one",
+        device="cpu",
+        latency=True,
+        contenders=["torch", "jax"],
+        precision="float32",
+        direction="infer",
+        sustained_s=0,
+    )
+
+    class Slow(Worker):
+        def ask(self, do: str, timeout: float, **arguments: Any) -> dict[str, Any]:
+            time.sleep(0.01)
+            return super().ask(do, timeout, **arguments)
+
+    def launch(names: list[str], precision: str) -> dict[str, Any]:
+        group.workers |= {name: Slow() for name in names}  # type: ignore[misc]
+        return {}
+
+    group.contenders = dict.fromkeys(("torch", "jax"))  # type: ignore[assignment]
+    group.launcher = SimpleNamespace(close=lambda worker: None)  # type: ignore[assignment]
+    monkeypatch.setattr(group, "_launch", launch)
+    monkeypatch.setattr(group, "_set_up", lambda comparison, names: {})
+    last = group.measure([comparison], {"one": 9})
+    assert last.comparisons["one"].rounds == 8
+    assert last.comparisons["one"].round >= 0.02
+    assert last.overhead >= 0
 
 
 def test_an_autotuner_chooses_anew_in_three_launches_and_who_does_not_tune_compiles_once() -> None:

@@ -15,7 +15,7 @@ import msgspec
 from harness.records import Run
 from reports import flip, sentences
 from reports.analysis import Comparison, finite
-from reports.decide import Aspect, apart, decide
+from reports.decide import Aspect, aligned, apart, decide
 from reports.flip import Limit, Weight
 from reports.objectives import EXTRAS, MEASURES, Evidence, comparisons_of
 from reports.profiles import Objective, Profile
@@ -44,7 +44,9 @@ class Recommendation:
     high: float | None
     launches: int
     comparisons: list[str]
-    ranking: list[dict[str, Any]]  # contender, ratio (score over the leader's), low, high, verdict
+    # contender, ratio (score over the leader's), low, high, verdict; factors: title, ratio,
+    # weight of each objective: the ratios to the power of the weights make the score
+    ranking: list[dict[str, Any]]
     incomplete: list[dict[str, str]]  # contender, why: it failed, or breaks a limit
     objectives: list[dict[str, Any]]  # measure, title, of, weight, once, values, told, comparisons
     flips: list[str]
@@ -322,11 +324,20 @@ class _Case:
     def _row(self, name: str) -> dict[str, Any]:
         leader = self.decision.leader or ""
         row: dict[str, Any] = {"contender": name, "ratio": 1.0, "low": None, "high": None}
+        row["factors"] = [
+            {
+                "title": sentences.named(each),
+                "ratio": finite(math.exp(each.mean(name, leader))) if name != leader else 1.0,
+                "weight": each.weight,
+            }
+            for each in aligned(self.aspects)
+            if each.weight > 0
+        ]
         if name == leader:
             return {**row, "verdict": "best", "confidence": 0.95}
         pair = self.decision.pairs[name, leader]
         return {
-            "contender": name,
+            **row,
             "ratio": finite(pair.ratio),
             "low": finite(pair.low),
             "high": finite(pair.high),

@@ -1,6 +1,7 @@
 """Claims about profiles: what can be written in one, and what is then recommended."""
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,22 @@ def test_every_profile_that_comes_along_is_read_and_in_the_order_of_the_page() -
         assert each.title and each.summary
         assert {o.of for o in each.objectives} <= {None, *uses.USES}
     assert set(objectives.MEASURES) == set(profiles.FITTING)
+
+
+def test_a_score_is_the_product_of_its_factors_to_the_power_of_their_weights(
+    tmp_path: Path,
+) -> None:
+    """What the page works out in front of the reader comes to the score that was compared."""
+    folder = write_run(tmp_path / "run")
+    edit_cells(folder, "jax", seconds={"total": 9.0})
+    seen = 0
+    for choice in analyse(records.read(folder)).recommendations:
+        for row in choice.ranking:
+            assert sum(each["weight"] for each in row["factors"]) == pytest.approx(1)
+            made = math.prod(each["ratio"] ** each["weight"] for each in row["factors"])
+            assert made == pytest.approx(row["ratio"])
+            seen += len(row["factors"]) > 1 and row["ratio"] != 1
+    assert seen
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ from reports.analysis import Analysis
 from reports.verdicts import analyse
 
 FAKES = ROOT / "tests" / "fakes"
+# Two runs at a time that compute with all threads each take three times as long.
+THREADS = ("--threads", "1") if "PYTEST_XDIST_WORKER" in os.environ else ()
 Start = Callable[..., subprocess.Popen[str]]
 
 
@@ -34,6 +36,8 @@ def bakeoff(tmp_path: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+        if arguments[0] == "run" and "--resume" not in arguments:
+            arguments = (*arguments, *THREADS)
         process = subprocess.Popen(
             [sys.executable, "-m", "harness.cli", *arguments],
             cwd=ROOT,
@@ -89,11 +93,11 @@ def _statuses(analysis: Analysis, contender: str) -> set[str]:
     }
 
 
-def test_a_run_measures_every_cell_in_six_launches_and_verifies_it(
+def test_a_run_measures_every_cell_in_each_launch_and_verifies_it(
     bakeoff: Start, tmp_path: Path
 ) -> None:
-    suite = _suite(tmp_path, RELU, f"{NET}\nheadline = true", TRAIN)
-    analysis = _run(bakeoff, tmp_path, suite, "numpy,slow")
+    suite = _suite(tmp_path, f"{NET}\nheadline = true", TRAIN)
+    analysis = _run(bakeoff, tmp_path, suite, "numpy,slow", launches=3)
     run = records.read(tmp_path / "r")
     assert not run.problems
     for seen in run.environment["contenders"].values():
@@ -101,7 +105,7 @@ def test_a_run_measures_every_cell_in_six_launches_and_verifies_it(
         assert f"numpy=={np.__version__}\n" in packages
         assert seen["environment"]["lock"] == hashlib.sha256(packages.encode()).hexdigest()
     for comparison in analysis.comparisons:
-        assert comparison.launches >= 6
+        assert comparison.launches == 3
         for cell in comparison.cells:
             assert cell.status == "ok", cell
             assert cell.oracle is not None and cell.oracle["ok"], cell
@@ -117,7 +121,7 @@ def test_a_run_measures_every_cell_in_six_launches_and_verifies_it(
 def test_a_contender_that_takes_twice_its_time_is_found_and_loses(
     bakeoff: Start, tmp_path: Path
 ) -> None:
-    analysis = _run(bakeoff, tmp_path, _suite(tmp_path, RELU, NET), "numpy,slow")
+    analysis = _run(bakeoff, tmp_path, _suite(tmp_path, NET), "numpy,slow")
     for comparison in analysis.comparisons:
         pair = comparison.ratio("slow", "numpy")
         assert pair is not None and 1.5 < pair.ratio < 2.5
@@ -132,7 +136,7 @@ def test_whoever_is_far_behind_leaves_early_and_loses_by_the_wider_interval(
     suite = _suite(tmp_path, NET)
     process = bakeoff(
         *("run", "--suite", suite, "--contenders", "numpy,numpy,crawls", "--python", "current"),
-        *("--run-id", "r", "--no-page", "--budget", "60s"),
+        *("--run-id", "r", "--no-page", "--budget", "40s"),
     )
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
@@ -149,10 +153,10 @@ def test_whoever_is_far_behind_leaves_early_and_loses_by_the_wider_interval(
 
 
 def test_the_same_contender_entered_twice_wins_nothing(bakeoff: Start, tmp_path: Path) -> None:
-    analysis = _run(bakeoff, tmp_path, _suite(tmp_path, RELU, NET), "numpy,numpy")
+    analysis = _run(bakeoff, tmp_path, _suite(tmp_path, NET), "numpy,numpy")
     assert [c["name"] for c in analysis.contenders] == ["numpy", "numpy#2"]
     assert analysis.noise_floor is None
-    assert [c.winner for c in analysis.comparisons] == [None, None]
+    assert [c.winner for c in analysis.comparisons] == [None]
 
 
 @pytest.mark.parametrize(
@@ -169,17 +173,17 @@ def test_the_same_contender_entered_twice_wins_nothing(bakeoff: Start, tmp_path:
 def test_a_contender_that_fails_is_shown_with_its_reason_and_the_others_go_on(
     bakeoff: Start, tmp_path: Path, fake: str, status: str, word: str
 ) -> None:
-    contenders, launches = f"numpy,slow,{fake}", 3
-    arguments = (_suite(tmp_path, RELU), contenders, "--timeout", "3")
+    launches = 3
+    arguments = (_suite(tmp_path, RELU), f"numpy,numpy,{fake}", "--timeout", "3")
     analysis = _run(bakeoff, tmp_path, *arguments, launches=launches)
     assert _statuses(analysis, fake) == {status}
     reasons = [f["reason"] for f in analysis.failures if f["contender"] == fake]
     assert reasons and all(word in (reason or "") for reason in reasons)
-    assert _statuses(analysis, "numpy") == _statuses(analysis, "slow") == {"ok"}
-    pair = analysis.comparisons[0].ratio("slow", "numpy")
+    assert _statuses(analysis, "numpy") == _statuses(analysis, "numpy#2") == {"ok"}
+    pair = analysis.comparisons[0].ratio("numpy#2", "numpy")
     assert pair is not None and pair.launches == launches
     # Not even ahead in a screening of three launches, and compared with nobody.
-    assert analysis.comparisons[0].leader in ("numpy", "slow", "numpy#2")
+    assert analysis.comparisons[0].leader in ("numpy", "numpy#2")
     assert not any(fake in (each.a, each.b) for each in analysis.comparisons[0].ratios)
 
 
@@ -210,9 +214,9 @@ def test_on_a_gpu_calls_are_queued_too_training_goes_on_without_a_pause_and_memo
         assert (blocks.keys() == group["turns"].keys()) == (group["direction"] == "train")
         assert all(block["wall_s"] >= 1.0 and block["calls"] > 0 for block in blocks.values())
         assert all(block["total_ns"] < 1e9 * block["wall_s"] for block in blocks.values())
-        # 100 W at least, while the block lasted; the GPU's meter tells nothing of 40 ms.
+        # 100 W at least, while the block lasted; of less than a second the meter tells nothing.
         assert all(block["energy_j"] >= 100 * block["wall_s"] - 1 for block in blocks.values())
-        assert not any(turn.get("energy_j") for turn in turns)
+        assert all(turn.get("energy_j", 100) >= 99 for turn in turns)
     by = {c.direction: c.by for c in analysis.comparisons}
     assert by == {"infer": "throughput", "train": "sustained"}
     trained = next(c for c in analysis.comparisons if c.direction == "train")
@@ -233,7 +237,7 @@ def test_on_a_gpu_calls_are_queued_too_training_goes_on_without_a_pause_and_memo
 def test_a_loud_contender_is_measured_and_its_words_are_kept(
     bakeoff: Start, tmp_path: Path
 ) -> None:
-    analysis = _run(bakeoff, tmp_path, _suite(tmp_path, RELU), "numpy,loud", launches=2)
+    analysis = _run(bakeoff, tmp_path, _suite(tmp_path, RELU), "loud", launches=2)
     assert _statuses(analysis, "loud") == {"ok"}
     assert any("noise" in log.read_text() for log in (tmp_path / "r" / "logs").glob("*loud*"))
 

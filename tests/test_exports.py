@@ -10,6 +10,7 @@ import sys
 from importlib import util
 from pathlib import Path
 
+import altair
 import jsonschema
 import pytest
 
@@ -18,6 +19,7 @@ from harness.errors import Wrong
 from harness.processes import ROOT
 from reports import verdicts
 from reports.analysis import Analysis
+from reports.charts import every
 from reports.exports import formats, parquet, pictures
 from reports.exports import verdicts as promised
 from tests.synthetic import EVERYONE, poison, write_run
@@ -43,6 +45,17 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
     write_run(folder, names, failures={("relu", "@team"): ("crash", "`|*x*[a](http://b)\n# c")})
     poison(folder, HOSTILE)
     return verdicts.analyse(records.read(folder))
+
+
+def test_every_chart_is_what_vega_lite_says_a_chart_is(
+    analysis: Analysis, hostile: Analysis
+) -> None:
+    """A page is written without this: it takes seconds where a run is large."""
+    for run in (analysis, hostile):
+        specs = every.specs(run)
+        assert len(specs) > 5
+        for spec in specs.values():
+            altair.LayerChart.validate(spec, schema=altair.VegaLiteSchema._rootschema)
 
 
 def test_pytest_benchmark_itself_opens_a_run(

@@ -149,13 +149,19 @@ def tips(rows: list[dict[str, Any]]) -> list[Any]:
 def spec(
     chart: Any, height: int | dict[str, Any], rows: list[dict[str, Any]] | None = None
 ) -> dict[str, Any]:
-    """A chart as wide as its place. height: in pixels; or a `step` for each of `rows`' `of`."""
+    """A chart as wide as its place. height: in pixels; or a `step` for each of `rows`' `of`.
+
+    Altair would hold every row of data against the schema of Vega-Lite, seconds of a large
+    page; a test does that for all charts.
+    """
     if isinstance(height, dict):
         count = len({row[height["of"]] for row in rows or []})
-        made = chart.properties(width="container", height=height["step"] * count).to_dict()
+        made = chart.properties(width="container", height=height["step"] * count).to_dict(
+            validate=False
+        )
         made["usermeta"] = height  # the page draws it shorter where it shows fewer
     else:
-        made = chart.properties(width="container", height=height).to_dict()
+        made = chart.properties(width="container", height=height).to_dict(validate=False)
     made["autosize"] = {"type": "fit-x", "contains": "padding"}
     made["background"] = "transparent"
     made.pop("config", None)

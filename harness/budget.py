@@ -144,4 +144,6 @@ def best_rounds(
     launch = last.setup(comparison.id) + last.overhead / len(last.comparisons)
     a_round = last.comparisons[comparison.id].round
     wanted = sampling.best_rounds(launch, a_round, within, between)
-    return sampling.whole_squares(wanted, len(design.williams(len(mine[-1]["order"][0]))))
+    # A launch in which nobody got as far as a turn has no order.
+    row = next(g["order"][0] for g in reversed(mine) if g["order"])
+    return sampling.whole_squares(wanted, len(design.williams(len(row))))

@@ -1,5 +1,8 @@
 """Claims about plans and budgets: what is measured, and what gives way when time is short."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from harness import budget, inventory, plan, suite
@@ -128,6 +131,23 @@ def test_rounds_that_fit_are_left_alone_and_two_always_stay() -> None:
     launch = Launch({"a": Spent(1, 1.0, 1), "b": Spent(1, 2.0, 1)}, overhead=0.0, first=False)
     assert launch.fit({"a": 6, "b": 6}, share=100.0) == {"a": 6, "b": 6}
     assert launch.fit({"a": 6, "b": 6}, share=0.1) == {"a": 2, "b": 2}
+
+
+def test_a_launch_in_which_everybody_failed_leaves_the_next_one_its_rounds() -> None:
+    """Both crashed before their first turn; once before, they were measured."""
+    turn = {"calls": [1000, 1100], "dropped": 0, "total_ns": 2100}
+    groups: list[dict[str, Any]] = [
+        {
+            "comparison": "one",
+            "launch": launch,
+            "order": [["torch", "jax"]] * (2 if measured else 0),
+            "turns": {"torch": [turn] * 2, "jax": [turn] * 2} if measured else {},
+        }
+        for launch, measured in ((1, True), (2, False))
+    ]
+    comparison: Any = SimpleNamespace(id="one", ranked_by=["latency"])
+    last = Launch({"one": Spent(1.0, 0.0, 0)}, overhead=1.0, first=False)
+    assert budget.best_rounds(last, groups, comparison, before=10) == 10
 
 
 def test_a_first_launch_has_whole_designs_of_at_least_ten_rounds() -> None:

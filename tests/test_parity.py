@@ -24,8 +24,7 @@ from harness import environments, machine
 from harness.processes import WorkerFailed, WorkerProcess
 from suites import catalogue
 
-# Two tests at a time that compute with all threads each take more than twice as long.
-THREADS = 1 if "PYTEST_XDIST_WORKER" in os.environ else machine.threads()
+THREADS = machine.threads()
 # All convnets, at a small batch; the large ones on smaller images, where their first linear
 # layer shrinks as well (OverFeat's and VGG's weights are half a gigabyte else).
 CONVNETS = tuple(name for name, w in catalogue.load().items() if w.kind == "convnet")

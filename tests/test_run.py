@@ -25,8 +25,6 @@ from reports.analysis import Analysis
 from reports.verdicts import analyse
 
 FAKES = ROOT / "tests" / "fakes"
-# Two runs at a time that compute with all threads each take three times as long.
-THREADS = ("--threads", "1") if "PYTEST_XDIST_WORKER" in os.environ else ()
 Start = Callable[..., subprocess.Popen[str]]
 
 
@@ -36,8 +34,6 @@ def bakeoff(tmp_path: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
-        if arguments[0] == "run" and "--resume" not in arguments:
-            arguments = (*arguments, *THREADS)
         process = subprocess.Popen(
             [sys.executable, "-m", "harness.cli", *arguments],
             cwd=ROOT,

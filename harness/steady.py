@@ -217,8 +217,8 @@ class LaunchGroup:
         two_at_a_time(lambda n: attempt(lambda: self.workers[n].ask("unload", self.timeout)), ready)
         for name in ready:
             self.workers[name].stop()
-        beside_rounds = opened - begin + time.monotonic() - sustained
-        return Spent(beside_rounds, timed - opened, len(order), sustained - timed)
+        setup = opened - begin + time.monotonic() - sustained  # unloading as well
+        return Spent(setup, timed - opened, len(order), sustained - timed)
 
     def _set_up(self, comparison: PlannedComparison, names: list[str]) -> dict[str, WorkerFailed]:
         """Every contender loaded, verified and warm; who failed, and how.

@@ -110,6 +110,7 @@ class _Case:
         for name in apart(self.aspects, self.names):
             self.out[name] = "shares no launch with the others"
         self.names = [n for n in self.names if n not in self.out] if self.aspects else []
+        self.weighed = [each for each in aligned(self.aspects) if each.weight > 0]
         self.decision = decide(
             self.aspects,
             self.names,
@@ -323,18 +324,10 @@ class _Case:
 
     def _row(self, name: str) -> dict[str, Any]:
         leader = self.decision.leader or ""
-        row: dict[str, Any] = {"contender": name, "ratio": 1.0, "low": None, "high": None}
-        row["factors"] = [
-            {
-                "title": sentences.named(each),
-                "ratio": finite(math.exp(each.mean(name, leader))) if name != leader else 1.0,
-                "weight": each.weight,
-            }
-            for each in aligned(self.aspects)
-            if each.weight > 0
-        ]
+        row: dict[str, Any] = {"contender": name, "factors": self._factors(name, leader)}
         if name == leader:
-            return {**row, "verdict": "best", "confidence": 0.95}
+            best = {"ratio": 1.0, "low": None, "high": None}
+            return {**row, **best, "verdict": "best", "confidence": 0.95}
         pair = self.decision.pairs[name, leader]
         return {
             **row,
@@ -344,6 +337,17 @@ class _Case:
             "verdict": pair.verdict,
             "confidence": pair.confidence,
         }
+
+    def _factors(self, name: str, leader: str) -> list[dict[str, Any]]:
+        """What makes the score of one over the leader: each ratio to the power of its weight."""
+        return [
+            {
+                "title": sentences.named(each),
+                "ratio": 1.0 if name == leader else finite(math.exp(each.mean(name, leader))),
+                "weight": each.weight,
+            }
+            for each in self.weighed
+        ]
 
     def _steady(self, weights: list[Weight]) -> str:
         words = {"without": "leaving a workload out", "on": "one workload alone"}

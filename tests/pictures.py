@@ -54,7 +54,10 @@ def shot(browser: Any, part: str, width: int) -> bytes:
     """PNG of the first screen, or of one part of the page, whole."""
     clip: dict[str, Any] = {"x": 0, "y": 0, "width": width, "height": 900, "scale": 1}
     if part:
+        # What the page lays out only once it comes into view has to be there all the same.
         where = (
+            "for (const each of document.querySelectorAll('.later'))"
+            "  each.style.contentVisibility = 'visible';"
             "const r = document.querySelector(arguments[0]).getBoundingClientRect();"
             "return [r.top + scrollY - 20, r.height + 40]"
         )

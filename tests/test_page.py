@@ -1,5 +1,6 @@
 """Claims about the page and the terminal: whole, offline, and obeying no record."""
 
+import html
 import io
 import json
 import re
@@ -76,6 +77,26 @@ def test_the_page_says_first_what_the_verdicts_say(folder: Path, whole: Page) ->
     before_the_map = whole.text.partition("Every contender in every workload")[0]
     for sentence in sentences:
         assert sentence in before_the_map
+
+
+def test_figures_stand_beside_a_margin_and_a_score_is_worked_out(folder: Path) -> None:
+    """Figures where one thing is wanted of one workload; no sum that lacks a factor."""
+    analysis = verdicts.analyse(records.read(folder))
+    text = html.unescape(page.render(analysis))
+    told = worked = 0
+    for choice in analysis.recommendations:
+        wanted = [each for each in choice.objectives if each["weight"]]
+        first, second = choice.ranking[0]["contender"], choice.runner_up
+        if len(wanted) == 1 and len(wanted[0]["comparisons"]) == 1:
+            told += 1
+            assert f"{wanted[0]['told'][first]} against {wanted[0]['told'][second]}" in text
+        elif len(wanted) > 1:
+            worked += 1
+            assert f"The score of {second} over {first}, worked out" in text
+        choice.ranking[1]["factors"][0]["ratio"] = None
+        assert choice.ranking[1]["contender"] == second
+    assert told and text.count("worked out:") == worked > 0
+    assert "worked out:" not in page.render(analysis)
 
 
 def test_every_comparison_has_an_anchor_that_links_reach(folder: Path, whole: Page) -> None:

@@ -154,14 +154,12 @@ def spec(
     Altair would hold every row of data against the schema of Vega-Lite, seconds of a large
     page; a test does that for all charts.
     """
-    if isinstance(height, dict):
-        count = len({row[height["of"]] for row in rows or []})
-        made = chart.properties(width="container", height=height["step"] * count).to_dict(
-            validate=False
-        )
-        made["usermeta"] = height  # the page draws it shorter where it shows fewer
-    else:
-        made = chart.properties(width="container", height=height).to_dict(validate=False)
+    stepped = height if isinstance(height, dict) else None
+    if stepped:
+        height = stepped["step"] * len({row[stepped["of"]] for row in rows or []})
+    made = chart.properties(width="container", height=height).to_dict(validate=False)
+    if stepped:
+        made["usermeta"] = stepped  # the page draws it shorter where it shows fewer
     made["autosize"] = {"type": "fit-x", "contains": "padding"}
     made["background"] = "transparent"
     made.pop("config", None)

@@ -110,7 +110,7 @@ def test_a_suite_that_is_no_text_is_refused(bakeoff: Any, tmp_path: Path) -> Non
 
 
 def test_a_run_that_is_not_there_or_torn_is_refused(bakeoff: Any, tmp_path: Path) -> None:
-    _refused(bakeoff("show", "nothing"), "nothing")
+    _refused(bakeoff("show", "nothing"), "nothing", "`bakeoff run` makes one")
     _refused(bakeoff("show"), "no run yet")
     broken = tmp_path / "results" / "broken"
     broken.mkdir(parents=True)

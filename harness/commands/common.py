@@ -67,8 +67,12 @@ def folder_of(run: str) -> Path:
     for folder in (RESULTS / run, RESULTS / "published" / run, Path(run)):
         if (folder / "plan.json").is_file():
             return folder
-    known = ", ".join(sorted(path.parent.name for path in RESULTS.glob("*/plan.json"))[-5:])
-    raise Wrong(f"run '{run}' is not there" + (f"; the latest are: {known}" if known else ""))
+    known = [
+        *sorted(path.parent.name for path in RESULTS.glob("*/plan.json"))[-5:],
+        *sorted(path.parent.name for path in RESULTS.glob("published/*/plan.json")),
+    ]
+    there = f"there are: {', '.join(known)}" if known else "`bakeoff run` makes one"
+    raise Wrong(f"run '{run}' is not there; {there}, or give a run's folder")
 
 
 def device_of(text: str | None) -> str:

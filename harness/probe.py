@@ -1,9 +1,9 @@
 """What this machine can do, found through a contender's own operations.
 
 The roof under which every figure is drawn: the rate of a large matrix product, and of
-streaming through memory, each by the fastest of a few calls after one that warms up. The
-machine's roof is the best that any contender reaches. The product also tells how many
-processors really work for it: processor time over wall time.
+streaming through memory, each by the fastest of a few calls. The machine's roof is the
+best that any contender reaches. The product also tells how many processors really work
+for it: processor time over wall time.
 """
 
 from adapters.core.cost import cost
@@ -11,7 +11,7 @@ from adapters.core.precision import value_bytes
 from harness.processes import WorkerProcess
 from suites import catalogue
 
-CALLS = 3
+CALLS = 6
 TIMEOUT = 120.0
 
 
@@ -33,6 +33,7 @@ def _rate(worker: WorkerProcess, workload: str, figure: str) -> tuple[float, flo
     amount = getattr(cost(catalogue.get(workload), batch, "infer"), figure)
     worker.ask("load", TIMEOUT, workload=workload, batch=batch, direction="infer")
     worker.ask("first", TIMEOUT)
+    worker.ask("warm", TIMEOUT, calls=2)
     turn = worker.ask("turn", TIMEOUT, calls=CALLS, latency=True, queue=False)["turn"]
     worker.ask("unload", TIMEOUT)
     return amount / (min(turn["calls"]) * 1e-9), turn["cpu_ns"] / turn["wall_ns"]

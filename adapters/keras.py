@@ -105,6 +105,8 @@ class Keras(Native):
         variable.assign(channels_last(self.parameters, name, value))
 
     def infer(self, workload: Any) -> Callable[[Any, Any], Any]:
+        # Left to itself Keras chooses by device: XLA where there is a GPU, and not on a CPU.
+        self.model.compile(jit_compile=bool(self.options.get("jit")))
         predict = self.model.predict_on_batch
         return lambda _, x: predict(x)
 

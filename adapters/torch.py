@@ -66,14 +66,19 @@ class Torch(Adapter):
             compile_seconds=0.7,
             named_only=True,
         ),
-        "contiguous": Variant("eager, contiguous (NCHW)", {"contiguous": True}, named_only=True),
+        # On a GPU without TF32 nobody knows beforehand which layout is the better one: cuDNN's
+        # float32 kernels were written for NCHW. So both take part there.
+        "contiguous": Variant(
+            "eager, contiguous (NCHW)", {"contiguous": True}, named_only=True, except_on="cuda"
+        ),
     }
 
     precisions = PRECISIONS
 
     def __init__(self, variant: str, device: str, precision: str, threads: int):
         super().__init__(variant, device, precision, threads)
-        os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # it forks workers otherwise
+        # As many as compute: left to itself inductor takes one for each core of the machine.
+        os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(threads))
         import torch
 
         self.torch, self.F = torch, torch.nn.functional
@@ -93,6 +98,8 @@ class Torch(Adapter):
             raise Unsupported(f"torch {torch.__version__} has no fp32_precision: 2.9 is needed")
         if precision == "tf32" and torch.cuda.get_device_capability() < (8, 0):
             raise Unsupported(f"{NO_TF32}: {torch.cuda.get_device_name()} has none")
+        if precision == "tf32":  # else inductor, which asks by the old name, is refused an answer
+            torch.set_float32_matmul_precision("high")
         for name, leaf in self._leaves().items():
             leaf.fp32_precision = (
                 "tf32" if precision == "tf32" and name in _USED[device] else "ieee"

@@ -266,7 +266,11 @@ def _environments() -> Iterator[Finding]:
     device = environments.default_device()
     from adapters.core import discovery
 
-    names = [n for n in discovery.names() if environments.unnamed(n)]
+    names = [
+        n
+        for n in discovery.names()
+        if environments.unnamed(n) and environments.environment_of(n, device)
+    ]
     absent = [n for n in names if not environments.python_of(n, device)]
     made = len(names) - len(absent)
     if absent:

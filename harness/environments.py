@@ -169,7 +169,7 @@ def environment_of(
     kind = device.partition(":")[0]
     home = _home(adapter, variant)
     usual = REQUIREMENTS / f"{home}-{kind}.txt"
-    name = f"{home}@{version}-{kind}" if version else usual.stem
+    name = f"{_versioned(home, adapter, version)}-{kind}" if version else usual.stem
     own = REQUIREMENTS / f"{name}.txt"
     folder = ROOT / ".envs" / name
     if own.exists():
@@ -207,6 +207,15 @@ def _pinned(recipe: str, adapter: str, version: str) -> str:
 
     pattern = r"(?m)^(?P<name>[\w.-]+)(?P<extras>\[[^]]*\])?==\S+"
     return re.sub(pattern, pin, recipe)
+
+
+def _versioned(home: str, adapter: str, version: str) -> str:
+    """`torch@2.12`, where torch_nn lives too; Keras's releases are not those of its home."""
+    from adapters.core import discovery
+
+    kinds = [discovery.adapter_class(name) for name in (home, adapter) if name in discovery.names()]
+    shared = len({kind.distributions for kind in kinds}) == 1 and len(kinds) == 2
+    return f"{home}@{version}" if shared else f"{home}-{adapter}@{version}"
 
 
 def python_of(

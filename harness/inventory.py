@@ -75,11 +75,14 @@ def parse(text: str) -> Contender:
             f"unknown contender '{text}'{_nearest(adapter, names)}; there are: {', '.join(names)}"
         )
     try:
-        variants = [name for name in discovery.adapter_class(adapter).variants if name]
+        kind = discovery.adapter_class(adapter)
+        variants = [name for name in kind.variants if name]
     except Exception as error:
         raise Wrong(
             f"contender '{text}': adapters/{adapter}.py is broken: {_line(error)}"
         ) from None
+    if version and not kind.distributions:
+        raise Wrong(f"contender '{text}': {adapter} has no releases to choose from")
     if variant and variant not in variants:
         known = ", ".join([adapter, *(f"{adapter}:{name}" for name in variants)])
         raise Wrong(f"unknown variant '{text}'{_nearest(variant, variants)}; there are: {known}")
@@ -163,7 +166,10 @@ def _found(contender: Contender, device: str, seen: dict[str, Any] | None) -> di
     else:
         version = seen.get("version")
         reason = seen.get("broken") or seen.get("missing", {}).get(variant)
-    return _row(contender, kind.variants[variant], kind.computes, version, reason)
+    entry = kind.variants[variant]
+    if entry.except_on == device.partition(":")[0]:
+        entry = replace(entry, named_only=False)
+    return _row(contender, entry, kind.computes, version, reason)
 
 
 def _row(

@@ -310,6 +310,17 @@ def test_an_extra_pins_what_the_adapters_environment_pins(extra: str) -> None:
     assert required <= given
 
 
+def test_keras_of_another_release_has_an_environment_that_pins_it_and_nobody_else_shares() -> None:
+    keras = environments.environment_of("keras", "cpu", "3.10.0")
+    assert keras is not None
+    assert keras.name == "tensorflow-keras@3.10.0-cpu"
+    assert keras.recipe.split() == ["tensorflow-cpu", "numpy", "keras==3.10.0"]
+    torch, native = (environments.environment_of(n, "cpu", "2.12") for n in ("torch", "torch_nn"))
+    assert torch is not None
+    assert torch == native
+    assert torch.name == "torch@2.12-cpu"
+
+
 def test_every_requirement_is_pinned() -> None:
     files = sorted(environments.REQUIREMENTS.glob("*.txt"))
     assert files

@@ -45,6 +45,11 @@ def test_a_wrong_name_is_refused_with_what_there_is(fakes: None, name: str, advi
         parse(name)
 
 
+def test_a_release_of_what_has_none_is_refused() -> None:
+    with pytest.raises(Wrong, match="c has no releases to choose from"):
+        parse("c@1")
+
+
 def test_another_version_is_looked_up_in_an_environment_of_its_own(fakes: None) -> None:
     rows = contenders("cpu", named=[parse("torch_like@2.12:fast")])
     [row] = [r for r in rows if r["name"] == "torch_like@2.12:fast"]

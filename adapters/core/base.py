@@ -36,7 +36,8 @@ class Variant:
 
     `compile_seconds` is a rough cost, per convolution or linear layer of a workload, of
     the first call beyond running it; it serves time estimates and nothing else.
-    `named_only`: it takes part where somebody names it; a run of everyone leaves it out.
+    `named_only`: it takes part where somebody names it; a run of everyone leaves it out, but on
+    the kind of device that `except_on` names.
     `of`: the contender beside which it is the framework's own idiomatic model (native.py). Such
     a one is shown beside it, and never ranked. `environment`: where it does not live with the
     adapter's other variants.
@@ -46,6 +47,7 @@ class Variant:
     options: dict[str, Any]
     compile_seconds: float = 0.0
     named_only: bool = False
+    except_on: str = ""
     of: str = ""
     environment: str = ""
 

@@ -37,11 +37,10 @@ def main() -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise
-        _leave(
-            f"cannot write {error.filename or 'here'}: {error.strerror}; what was reported is "
-            "kept: make room, then `bakeoff run --resume RUN`",
-            2,
-        )
+        text = f"cannot write {error.filename or 'here'}: {error.strerror}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            text += "; make room. What a run reported is kept: `bakeoff run --resume RUN` goes on"
+        _leave(text, 2)
     sys.exit(status or 0)
 
 

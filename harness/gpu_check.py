@@ -16,10 +16,20 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness import conformance, environments, inventory, machine
-from harness.agreement import ratios
-from harness.errors import Wrong
-from harness.processes import ROOT
+NEEDS = ("numpy", "scipy", "msgspec", "typer", "rich", "psutil")
+ABSENT = [name for name in NEEDS if importlib.util.find_spec(name) is None]
+if ABSENT:
+    print(
+        f"gpu-check needs {', '.join(ABSENT)}, which {sys.executable} lacks: carry their wheels "
+        "here (pip download), or name another Python with PYTHON=",
+        file=sys.stderr,
+    )
+    sys.exit(2)
+
+from harness import conformance, environments, inventory, machine  # noqa: E402
+from harness.agreement import ratios  # noqa: E402
+from harness.errors import Wrong  # noqa: E402
+from harness.processes import ROOT  # noqa: E402
 
 WITHIN = 0.02  # of torch.utils.benchmark
 RUN = "gpu-check"

@@ -157,9 +157,11 @@ def select(suite: Suite, globs: str | None, precision: str | None) -> list[Compa
     chosen = list(suite.comparisons)
     if globs:
         chosen = []
-        for pattern in globs.split(","):
+        for pattern in filter(None, (part.strip() for part in globs.split(","))):
             found = [c for c in suite.comparisons if fnmatch(c.workload, pattern)]
             chosen += found or _from_catalogue(pattern)
+        if not chosen:
+            raise Wrong(f"--workloads '{globs}' names none; `bakeoff list` has them")
     if precision is not None:
         if precision not in PRECISIONS:
             raise Wrong(f"precision '{precision}': expected one of {', '.join(PRECISIONS)}")

@@ -220,6 +220,14 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
+def is_begun(folder: Path) -> bool:
+    """Whether there is anything to read: a run that was ended in its first seconds holds nothing.
+
+    Its environment is written once every contender has been opened, before anything is measured.
+    """
+    return (folder / "environment.json").is_file()
+
+
 def read(folder: Path) -> Run:
     """Reads a run. Raises Wrong where the folder is not one; bad lines become `problems`."""
     plan = _document(folder, "plan.json")
@@ -257,6 +265,11 @@ def _document(folder: Path, name: str) -> dict[str, Any]:
     try:
         document = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
     except FileNotFoundError:
+        if name != "plan.json":
+            raise Wrong(
+                f"{folder} was ended before anything was measured (it has no {name}): "
+                f"`bakeoff run --resume {folder.name}` goes on"
+            ) from None
         raise Wrong(
             f"{folder} is not a run: it has no {name}; `ls results` shows the runs"
         ) from None

@@ -59,8 +59,11 @@ class Runner:
             cpus=settings["cpus"],
             as_shipped=settings["allocator"] == "as-shipped",
         )
+        if not records.is_begun(folder):  # ended while it greeted: it greets again, from nothing
+            for path in folder.glob("records-*.jsonl"):
+                path.unlink()
         self.writer = records.Writer(folder)
-        self.done = records.read(folder) if (folder / "environment.json").exists() else None
+        self.done = records.read(folder) if records.is_begun(folder) else None
         self.contenders = {c.name: c for c in plan.contenders}
         self.native = {c.name: c.of for c in plan.contenders if c.of}
         self.answers: dict[str, Path] = {}

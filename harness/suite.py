@@ -3,6 +3,7 @@
     title = "Quick"
     summary = "Ten comparisons in under ten minutes"
     budget = "10m"
+    contenders = ["torch", "jax"]    # who takes part unless --contenders says; default: everyone
     sustained = "30s"                # on a GPU: headline trainings also in blocks so long
 
     [[compare]]

@@ -121,7 +121,7 @@ class Analysis:
     noise_floor: dict[str, Any] | None
     roof: dict[str, float] | None
     roof_precision: str | None
-    warnings: list[dict[str, str]]
+    warnings: list[dict[str, Any]]
     failures: list[dict[str, str | None]]
     left_out: list[dict[str, str]]
     problems: list[str]

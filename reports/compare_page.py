@@ -22,7 +22,7 @@ WORDS = {  # how a verdict on a change is called
 def write(found: Changes, folder: Path, output: Path | None = None) -> Path:
     """Writes the page; returns where. Raises Wrong where it cannot."""
     template.lacking(folder)
-    path = output or template.FOLDER / "html" / f"{found.old}-{found.new}.html"
+    path = output or template.place(found.old, found.new)
     return template.save(path, render(found))
 
 

@@ -63,7 +63,7 @@ def write(
 ) -> Path:
     """Writes the page; returns where. Raises Wrong, and KeyError as `gather`."""
     template.lacking(runs[0].folder)
-    path = output or template.FOLDER / "html" / f"{'-'.join(run.name for run in runs)}.html"
+    path = output or template.place(*(run.name for run in runs))
     return template.save(path, render(gather(runs, anchor), title))
 
 

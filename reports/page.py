@@ -39,7 +39,7 @@ def write(
 ) -> Path:
     """Writes the page of a run; returns where. Raises Wrong where it cannot."""
     template.lacking(run.folder)
-    path = output or template.FOLDER / "html" / f"{run.plan['run']}.html"
+    path = output or template.place(run.plan["run"])
     return template.save(path, render(analyse(run, chosen, price), title))
 
 

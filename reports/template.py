@@ -47,6 +47,12 @@ def lacking(folder: Path) -> None:
         )
 
 
+def place(*runs: str) -> Path:
+    """Where the page of these runs goes unless told: a name from a record leads nowhere else."""
+    name = re.sub(r"[^\w.@+-]", "-", "-".join(runs))
+    return FOLDER / "html" / f"{name}.html"
+
+
 def save(path: Path, text: str) -> Path:
     """Writes a page, whatever is on it; returns where. Raises Wrong."""
     try:

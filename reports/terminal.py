@@ -22,7 +22,8 @@ CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), " ")
 def render(analysis: Analysis, console: Console) -> None:
     """What to choose, first; then every comparison; then what failed and what to beware of."""
     console.print()
-    console.rule(f"[bold]{escape(analysis.title)}[/], {escape(analysis.run)}", align="left")
+    heading = f"[bold]{escape(analysis.title)}[/], {escape(analysis.run)}"
+    console.rule(heading.translate(CONTROLS), align="left")
     named = any(choice.choice for choice in analysis.recommendations)
     for reason in analysis.screening:
         ending = "" if named else " No winner is named."
@@ -31,6 +32,8 @@ def render(analysis: Analysis, console: Console) -> None:
         style = "bold green" if choice.choice else "bold"
         console.print(Text(f"{choice.title}: ".translate(CONTROLS), style=style), end="")
         console.print(Text(choice.sentence.translate(CONTROLS)), soft_wrap=True)
+        for cost in (o for o in choice.objectives if o["measure"] == "cost"):
+            _print(console, f"  A million costs: {_cheapest_first(cost['values'])}.", "dim")
         for limit in choice.limits:
             if limit.measure == "first_result" and len(limit.steps) > 2:
                 _print(console, f"  To start within {_steps(limit)}.", "dim")
@@ -65,6 +68,16 @@ def render(analysis: Analysis, console: Console) -> None:
         _print(console, f"Warning: {text}", "yellow")
     for problem in analysis.problems:
         _print(console, f"Unreadable: {problem}", "yellow")
+
+
+def _cheapest_first(costs: dict[str, float]) -> str:
+    """torch 0.12, jax 0.15"""
+    tell = MEASURES["cost"].tell
+    return ", ".join(f"{name} {tell(cost)}" for name, cost in sorted(costs.items(), key=_second))
+
+
+def _second(pair: tuple[str, float]) -> float:
+    return pair[1]
 
 
 FLIPS = 3  # that are told here; the page and --json have all of them
@@ -125,7 +138,8 @@ CHANGES = {  # how a verdict on a change is marked
 def render_changes(found: Changes, console: Console) -> None:
     """Two runs: what is not alike beside what was measured, then every change."""
     console.print()
-    console.rule(f"[bold]{escape(found.old)}[/] → [bold]{escape(found.new)}[/]", align="left")
+    heading = f"[bold]{escape(found.old)}[/] → [bold]{escape(found.new)}[/]"
+    console.rule(heading.translate(CONTROLS), align="left")
     _print(console, found.sentence, "bold")
     for difference in found.differences:
         _print(console, f"Not alike: {difference}", "yellow")
@@ -191,10 +205,10 @@ def _table(analysis: Analysis, gap: str) -> Table:
     table.add_column("comparison", no_wrap=True)
     for name in names:
         heading = name.replace(":", f"{gap}:") if gap == "\n" else name
-        table.add_column(Text(heading), justify="right", no_wrap=True)
+        table.add_column(Text(heading.translate(CONTROLS)), justify="right", no_wrap=True)
     for comparison in analysis.comparisons:
         table.add_row(
-            Text(label(comparison).replace(" ", gap, 1)),
+            Text(label(comparison).translate(CONTROLS).replace(" ", gap, 1)),
             *(_cell(comparison, name, gap) for name in names),
         )
     return table

@@ -1,6 +1,6 @@
 """Warnings: what a reader should know before trusting a figure, and what to do about it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,13 @@ FAULT_SECONDS, FAULT_SHARE = 0.5e-6, 0.01
 SWITCHES = 0.5  # involuntary switches a millisecond of a turn: somebody else wants the processor
 
 
-def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, str]]:
-    """Each with `where`, `what` and `advice`."""
+def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
+    """Each with `where`, `what` and `advice`, in words.
+
+    And with `comparisons` and `contenders` that it is about: one without the first is about
+    these contenders everywhere, one without the second about everybody there, and one without
+    both about the run.
+    """
     return [
         *_events(run),
         *_load(run),
@@ -37,8 +42,15 @@ def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, str]]:
     ]
 
 
-def _warning(where: str, what: str, advice: str) -> dict[str, str]:
-    return {"where": where, "what": what, "advice": advice}
+def _warning(
+    where: str,
+    what: str,
+    advice: str,
+    comparisons: Iterable[str] = (),
+    contenders: Iterable[str] = (),
+) -> dict[str, Any]:
+    about = {"comparisons": list(dict.fromkeys(comparisons)), "contenders": list(contenders)}
+    return {"where": where, "what": what, "advice": advice, **about}
 
 
 ADVICE = {
@@ -49,7 +61,7 @@ ADVICE = {
 }
 
 
-def _events(run: Run) -> list[dict[str, str]]:
+def _events(run: Run) -> list[dict[str, Any]]:
     return [
         _warning(event["what"].replace("_", " "), event["reason"], ADVICE[event["what"]])
         for event in run.events
@@ -57,7 +69,7 @@ def _events(run: Run) -> list[dict[str, str]]:
     ]
 
 
-def _threads(run: Run) -> list[dict[str, str]]:
+def _threads(run: Run) -> list[dict[str, Any]]:
     """Processor time over wall time of a large product tells how many threads worked."""
     asked = run.plan.get("settings", {}).get("threads")
     if not asked or run.plan.get("settings", {}).get("device") != "cpu":
@@ -68,13 +80,14 @@ def _threads(run: Run) -> list[dict[str, str]]:
             f"a large product kept {probe['effective_threads']:.1f} processors busy, "
             f"{asked} were asked for",
             "its thread setting may not take effect; compare with --threads 1",
+            contenders=[probe["contender"]],
         )
         for probe in run.probes
         if abs(probe["effective_threads"] / asked - 1) > THREADS_OFF
     ]
 
 
-def _load(run: Run) -> list[dict[str, str]]:
+def _load(run: Run) -> list[dict[str, Any]]:
     """Launches that were measured beside others, though not so many as to screen the run."""
     loaded = [g for g in run.groups if statistics.busy({**NO_LOAD, **g["machine"]})]
     if not loaded or 2 * len(loaded) > len(run.groups):
@@ -87,6 +100,7 @@ def _load(run: Run) -> list[dict[str, str]]:
             f"{len(loaded)} of {len(run.groups)} comparisons in launches were measured on a busy "
             f"machine (in {worst['comparison']}, launch {worst['launch']}, {why})",
             "load hits contenders differently; close other programs and measure again",
+            comparisons=[group["comparison"] for group in loaded],
         )
     ]
 
@@ -122,18 +136,19 @@ def _past(
 
 def _many(
     found: list[tuple[str, str, float]], what: str, advice: str, unit: str
-) -> list[dict[str, str]]:
+) -> list[dict[str, Any]]:
     """One warning a contender, however many comparisons it was seen in: the worst is named."""
     warned = []
     for name in sorted({name for _, name, _ in found}):
         mine = [(value, where) for where, who, value in found if who == name]
         value, where = max(mine)
         others = f", and in {len(mine) - 1} more" if len(mine) > 1 else ""
-        warned.append(_warning(name, f"{what}: {value:.3g} {unit} in {where}{others}", advice))
+        told = f"{what}: {value:.3g} {unit} in {where}{others}"
+        warned.append(_warning(name, told, advice, [where for _, where in mine], [name]))
     return warned
 
 
-def _too_many_threads(run: Run) -> list[dict[str, str]]:
+def _too_many_threads(run: Run) -> list[dict[str, Any]]:
     """Processor time over wall time of its turns, past what it was given."""
     asked = run.plan.get("settings", {}).get("threads")
     if not asked or run.plan.get("settings", {}).get("device") != "cpu":
@@ -147,7 +162,7 @@ def _too_many_threads(run: Run) -> list[dict[str, str]]:
     return _many(_past(run, busy, (1 + THREADS_OFF) * asked), what, advice, "kept")
 
 
-def _page_faults(run: Run) -> list[dict[str, str]]:
+def _page_faults(run: Run) -> list[dict[str, Any]]:
     def share(turns: list[dict[str, Any]]) -> float:
         seconds = sum(t["wall_ns"] for t in turns) * 1e-9
         return FAULT_SECONDS * sum(t.get("minor_faults", 0) for t in turns) / seconds
@@ -160,7 +175,7 @@ def _page_faults(run: Run) -> list[dict[str, str]]:
     )
 
 
-def _switches(run: Run) -> list[dict[str, str]]:
+def _switches(run: Run) -> list[dict[str, Any]]:
     def rate(turns: list[dict[str, Any]]) -> float:
         milliseconds = sum(t["wall_ns"] for t in turns) / 1e6
         return sum(t.get("involuntary_switches", 0) for t in turns) / milliseconds
@@ -173,7 +188,7 @@ def _switches(run: Run) -> list[dict[str, str]]:
     )
 
 
-def _stolen(run: Run) -> list[dict[str, str]]:
+def _stolen(run: Run) -> list[dict[str, Any]]:
     def share(turns: list[dict[str, Any]]) -> float:
         seconds = sum(t["wall_ns"] for t in turns) * 1e-9
         processors = len(run.plan.get("settings", {}).get("cpus", [])) or 1
@@ -190,7 +205,7 @@ def _stolen(run: Run) -> list[dict[str, str]]:
     )
 
 
-def _not_steady(run: Run) -> list[dict[str, str]]:
+def _not_steady(run: Run) -> list[dict[str, Any]]:
     unsteady = [
         (c["comparison"], c["contender"], float(c["warmup"]["seconds"]))
         for c in run.cells
@@ -204,7 +219,7 @@ def _not_steady(run: Run) -> list[dict[str, str]]:
     )
 
 
-def _modes(run: Run, comparisons: list[Comparison]) -> list[dict[str, str]]:
+def _modes(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
     turns = {(where, name): launches for where, name, launches in _cells(run)}
     return [
         _warning(
@@ -216,6 +231,8 @@ def _modes(run: Run, comparisons: list[Comparison]) -> list[dict[str, str]]:
                 "latency" if c.by == "latency" else "throughput",
             ),
             "identical processes differ for life: more launches, or mend the cause",
+            [c.id],
+            [cell.contender],
         )
         for c in comparisons
         for cell in c.cells
@@ -246,7 +263,7 @@ def _cause(launches: dict[int, list[dict[str, Any]]], by: str) -> str:
     return " (no cause was seen: neither page faults nor switches tell them apart)"
 
 
-def _other_precision(comparisons: list[Comparison]) -> list[dict[str, str]]:
+def _other_precision(comparisons: list[Comparison]) -> list[dict[str, Any]]:
     """A manifest says what was set; an answer's error says what ran."""
     found = [
         (cell.contender, c, told)
@@ -261,20 +278,22 @@ def _other_precision(comparisons: list[Comparison]) -> list[dict[str, str]]:
             f"another precision ran than the one it declares: {told}",
             "it is not ranked; look at its manifest, and for a switch that lowers or raises "
             "precision in silence",
+            [c.id],
+            [name],
         )
         for name, c, told in found
     ]
 
 
-def _disagreements(comparisons: list[Comparison]) -> list[dict[str, str]]:
+def _disagreements(comparisons: list[Comparison]) -> list[dict[str, Any]]:
     return [
-        _warning(c.id, c.why, "decide which of the two your use needs")
+        _warning(c.id, c.why, "decide which of the two your use needs", [c.id])
         for c in comparisons
         if c.winner is None and "the better" in c.why
     ]
 
 
-def _boosted(run: Run, comparisons: list[Comparison]) -> list[dict[str, str]]:
+def _boosted(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
     """Training on a GPU in turns of 40 ms runs at clocks at which nobody trains."""
     trained = [c for c in comparisons if c.direction == "train" and c.device != "cpu" and c.leader]
     short = [c.id for c in trained if c.by != "sustained"]
@@ -285,6 +304,7 @@ def _boosted(run: Run, comparisons: list[Comparison]) -> list[dict[str, str]]:
                 ", ".join(short),
                 "timed in short turns, at clocks that a GPU does not keep when it trains for long",
                 "a suite with `sustained`, as `full` has, also trains in blocks of half a minute",
+                short,
             )
         )
     for comparison in trained:
@@ -299,12 +319,13 @@ def _boosted(run: Run, comparisons: list[Comparison]) -> list[dict[str, str]]:
                     f"{comparison.leader} leads in training without a pause, "
                     f"{first} in short turns",
                     "the first is how people train, and is what is ranked; the other is its boost",
+                    [comparison.id],
                 )
             )
     return found
 
 
-def _past_the_roof(comparisons: list[Comparison]) -> list[dict[str, str]]:
+def _past_the_roof(comparisons: list[Comparison]) -> list[dict[str, Any]]:
     """Faster than the measured roof: caches and Winograd can do it, four times at the most."""
     return [
         _warning(
@@ -312,6 +333,8 @@ def _past_the_roof(comparisons: list[Comparison]) -> list[dict[str, str]]:
             f"it reaches {cell.share_of_peak:.1f} times the machine's measured roof",
             "data that stay in cache, or a convolution with fewer operations; past 4 times "
             "suspect the measurement",
+            [c.id],
+            [cell.contender],
         )
         for c in comparisons
         for cell in c.cells
@@ -319,21 +342,22 @@ def _past_the_roof(comparisons: list[Comparison]) -> list[dict[str, str]]:
     ]
 
 
-def _one_compilation(comparisons: list[Comparison]) -> list[dict[str, str]]:
-    autotuned = sorted(
-        {
-            cell.contender
-            for c in comparisons
-            for cell in c.cells
-            if cell.status == "ok" and cell.one_compilation
-        }
-    )
-    if not autotuned:
+def _one_compilation(comparisons: list[Comparison]) -> list[dict[str, Any]]:
+    found = [
+        (cell.contender, c.id)
+        for c in comparisons
+        for cell in c.cells
+        if cell.status == "ok" and cell.one_compilation
+    ]
+    if not found:
         return []
+    autotuned = sorted({name for name, _ in found})
     return [
         _warning(
             ", ".join(autotuned),
             "it autotunes, and all its launches share one choice",
             "its figures are conditional on one compilation: three launches draw three",
+            [where for _, where in found],
+            autotuned,
         )
     ]

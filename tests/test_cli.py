@@ -63,12 +63,16 @@ def _refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
         (["--allocator", "other"], ["other", "as-shipped"]),
         (["--resume", "no-such-run"], ["no-such-run"]),
         (["--resume", "x", "--suite", "quick"], ["--suite"]),
+        (["--resume", "x", "--launches", "20"], ["leave out --launches"]),
+        (["--resume", "x", "--dry-run"], ["leave out --dry-run"]),
+        (["--workloads", " , "], ["names none"]),
         (["--sweet", "quick"], ["--sweet"]),
         (["--threads", "0"], ["--threads"]),
     ],
 )
 def test_a_wrong_run_is_refused(bakeoff: Any, arguments: list[str], words: list[str]) -> None:
-    _refused(bakeoff("run", "--dry-run", *arguments), *words)
+    dry = [] if "--resume" in arguments else ["--dry-run"]
+    _refused(bakeoff("run", *dry, *arguments), *words)
 
 
 @pytest.mark.parametrize(

@@ -294,6 +294,42 @@ def test_an_ended_run_is_resumed_with_every_record_there_once(
     assert not after.problems
 
 
+def test_a_run_that_is_ended_while_it_greets_says_how_to_go_on(
+    bakeoff: Start, tmp_path: Path
+) -> None:
+    suite = _suite(tmp_path, RELU)
+    arguments = [
+        "--suite",
+        suite,
+        "--contenders",
+        "numpy",
+        "--python",
+        "current",
+        "--launches",
+        "1",
+    ]
+    process = bakeoff("run", *arguments, "--run-id", "r", "--no-page")
+    folder = tmp_path / "r"
+    deadline = time.monotonic() + 60
+    while not any(folder.glob("logs/*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert not records.is_begun(folder)
+    assert "bakeoff run --resume r" in output
+
+    shown = bakeoff("show")
+    output, _ = shown.communicate(timeout=60)
+    assert shown.returncode == 2
+    assert output.count("\n") == 1 and "bakeoff run --resume r" in output
+
+    resumed = bakeoff("run", "--resume", "r", "--no-page")
+    output, _ = resumed.communicate(timeout=120)
+    assert resumed.returncode == 0, output
+    assert not records.read(folder).problems
+
+
 def test_resuming_after_a_change_is_refused(bakeoff: Start, tmp_path: Path) -> None:
     _run(bakeoff, tmp_path, _suite(tmp_path, RELU), "numpy", "--budget", "5s")
     path = tmp_path / "r" / "plan.json"

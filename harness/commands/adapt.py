@@ -49,7 +49,7 @@ def check(
     ] = False,
     device: Device = None,
     precision: Annotated[str, typer.Option(help=", ".join(PRECISIONS) + ".")] = "float32",
-    python: Python = "own",
+    python: Python = None,
     json_: Json = False,
 ) -> None:
     """Is an adapter right? Every operation against the float64 reference, the smallest first.

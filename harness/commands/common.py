@@ -38,9 +38,10 @@ Device = Annotated[
     str | None, typer.Option(help="cpu, cuda or cuda:N. Default: cuda where there is a GPU.")
 ]
 Python = Annotated[
-    str,
+    str | None,
     typer.Option(
-        help="'own': each framework's own environment; 'current': whatever this Python has."
+        help="'own' (the default): each framework's own environment; 'current': whatever this "
+        "Python has."
     ),
 ]
 Profiles = Annotated[
@@ -61,6 +62,7 @@ def folder_of(run: str) -> Path:
     """A run by name (own or published) or by path; "" is the latest. Raises Wrong."""
     if not run:
         found = [path.parent for path in RESULTS.glob("*/plan.json")]
+        found = [folder for folder in found if records.is_begun(folder)] or found
         if not found:
             raise Wrong("there is no run yet; `bakeoff run` makes one")
         return max(found, key=lambda folder: (folder / "plan.json").stat().st_mtime)
@@ -96,8 +98,8 @@ def price_of(price: float | None) -> float | None:
     return price
 
 
-def is_current(text: str) -> bool:
-    if text not in ("own", "current"):
+def is_current(text: str | None) -> bool:
+    if text not in (None, "own", "current"):
         raise Wrong(f"--python {text}: expected own or current")
     return text == "current"
 

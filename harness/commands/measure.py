@@ -53,7 +53,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="What would be measured, and how long; then stop.")
     ] = False,
-    python: Python = "own",
+    python: Python = None,
     launches: Annotated[
         int | None,
         typer.Option(min=1, help="Exactly so many launches. Default: 6, then what it takes."),
@@ -62,8 +62,12 @@ def run(
         int | None, typer.Option(min=1, help="For every worker. Default: physical cores.")
     ] = None,
     allocator: Annotated[
-        str, typer.Option(help="'tuned' (glibc keeps its memory; see METHOD) or 'as-shipped'.")
-    ] = "tuned",
+        str | None,
+        typer.Option(
+            help="'tuned' (the default: glibc keeps its memory; see docs/method.md) or "
+            "'as-shipped'."
+        ),
+    ] = None,
     timeout: Annotated[
         float, typer.Option(min=1, help="Seconds after which one request to a worker is ended.")
     ] = 600.0,
@@ -82,6 +86,12 @@ def run(
             "--workloads": workloads,
             "--run-id": run_id,
             "--precision": precision,
+            "--device": device,
+            "--python": python,
+            "--launches": launches,
+            "--threads": threads,
+            "--allocator": allocator,
+            "--dry-run": dry_run or None,
         }
         extra = [name for name, value in given.items() if value is not None]
         if extra:
@@ -96,6 +106,7 @@ def run(
         if budget is not None:
             planned.budget_s = plan.seconds(budget)
         return _measure(planned, folder, console, timeout, page)
+    allocator = allocator or "tuned"
     if allocator not in ("tuned", "as-shipped"):
         raise Wrong(f"--allocator {allocator}: expected tuned or as-shipped")
     chosen = device_of(device)
@@ -213,10 +224,10 @@ def _measure(
             Runner(planned, folder, progress, timeout).run()
         except KeyboardInterrupt:
             stopped = True
-    run = records.read(folder)
-    terminal.render(verdicts.analyse(run), console)
-    if page:
-        _try_page(folder, console)
+    if records.is_begun(folder):
+        terminal.render(verdicts.analyse(records.read(folder)), console)
+        if page:
+            _try_page(folder, console)
     if stopped:
         console.print(f"Interrupted. Go on with: bakeoff run --resume {planned.run}")
         raise typer.Exit(130)

@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -31,7 +32,7 @@ from harness.errors import Wrong
 
 
 @app.command("list")
-def list_(json_: Json = False, device: Device = None, python: Python = "own") -> None:
+def list_(json_: Json = False, device: Device = None, python: Python = None) -> None:
     """What can be measured here: contenders, workloads, suites, devices.
 
     Example: `bakeoff list`
@@ -162,7 +163,7 @@ def report(
     `bakeoff report --profile prototyping --price 3.50` ·
     `bakeoff report HERE THERE --output machines.html`
     """
-    from reports import machines
+    from reports import machines, profiles
     from reports.exports import formats, pictures
     from reports.verdicts import analyse
 
@@ -170,15 +171,21 @@ def report(
     formats.known(format_)
     if len(folders) > 1 and (format_ != "html" or charts):
         raise Wrong("several runs make one HTML page; --format and --charts take a single run")
+    if len(folders) > 1 and (profile or price is not None):
+        raise Wrong("--profile and --price take a single run; with two: `bakeoff compare --price`")
     if anchor and len(folders) == 1:
         raise Wrong("--anchor relates several runs; only one was given")
     if open_ and format_ != "html":
         raise Wrong(f"--open shows a page; --format {format_} makes none")
+    if title and format_ != "html":
+        raise Wrong(f"--title is a page's; --format {format_} has none")
+    chosen, costs = profiles.load(profile), price_of(price)
     if charts:
-        for path in pictures.write(analyse(records.read(folders[0])), charts):
-            print(path)
+        for path in pictures.write(analyse(records.read(folders[0]), chosen, costs), charts):
+            print(path, file=sys.stdout if format_ == "html" else sys.stderr)
     if format_ != "html":
-        print(formats.write(records.read(folders[0]), format_, output).rstrip("\n"))
+        run = records.read(folders[0])
+        print(formats.write(run, format_, output, chosen, costs).rstrip("\n"))
         return
     if len(folders) > 1:
         try:
@@ -186,7 +193,7 @@ def report(
         except KeyError as error:
             raise Wrong(f"--anchor {error.args[0]}") from None
     else:
-        written = write_page(folders[0], output, title, profile, price_of(price))
+        written = write_page(folders[0], output, title, profile, costs)
     print(written)
     if open_:
         typer.launch(str(written))

@@ -4,7 +4,7 @@ One file a format beside this one; each has one function, from an analysis to th
 the file. Text goes to standard output unless a place is named, as other tools' filters do.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.errors import Wrong
@@ -12,6 +12,7 @@ from harness.records import Run
 from reports import template
 from reports.analysis import Analysis
 from reports.exports import github_action, markdown, parquet, pytest_benchmark, table, verdicts
+from reports.profiles import Profile
 from reports.verdicts import analyse
 
 TEXT: dict[str, Callable[[Analysis], str]] = {
@@ -31,11 +32,20 @@ def known(name: str) -> str:
     return name
 
 
-def write(run: Run, name: str, output: Path | None) -> str:
-    """What to print: the text itself, or where it was written. Raises Wrong."""
+def write(
+    run: Run,
+    name: str,
+    output: Path | None,
+    chosen: Sequence[Profile] | None = None,
+    price: float | None = None,
+) -> str:
+    """What to print: the text itself, or where it was written. Raises Wrong.
+
+    chosen and price: as `analyse` takes them.
+    """
     if name == "parquet":
         if output is None:
             raise Wrong("--format parquet is no text: name a file with --output")
         return str(parquet.write(run, output))
-    text = TEXT[name](analyse(run))
+    text = TEXT[name](analyse(run, chosen, price))
     return text if output is None else str(template.save(output, text))

@@ -46,6 +46,13 @@ function strip(launches, parent) {
   element("p", `${told(low)} to ${told(high)}: a line for each launch, thick where half of its calls are, a dot at the median${launches.some((launch) => launch[5] !== null) ? ", a ring at p99" : ""}.`, parent).className = "quiet";
 }
 
+// Failures and warnings name the comparisons and the contenders that they are about, a line each;
+// who names none of one kind means all of it, who names nothing speaks of the run.
+function about({ of = "", who = "" }, id, contender) {
+  const names = (list, one) => !list || list.split("\n").includes(one);
+  return (of || who) && names(of, id) && names(who, contender);
+}
+
 function challenge(id, contender) {
   const dialog = document.getElementById("cell");
   const body = dialog.querySelector(".held");
@@ -64,8 +71,7 @@ function challenge(id, contender) {
     element("h3", "Against the leader", body);
     pairs(row, body);
   }
-  const told = all("#failed li").filter(({ dataset: { of, who } }) =>
-    of === contender || (of === id && (!who || who === contender)) || of === `${id} ${contender}`);
+  const told = all("#failed li").filter((each) => about(each.dataset, id, contender));
   if (told.length) {
     element("h3", "Failures and warnings", body);
     const list = element("ul", "", body);

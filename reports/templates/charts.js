@@ -41,12 +41,18 @@ function kept(spec) {
 
 async function drawOne(data) {
   const place = document.getElementById(data.dataset.place);
+  // What the reader left out has no width to draw in; what stands above the filter stays as it is.
+  if (place.closest("[hidden]") || (place.dataset.drawn && !follows(place))) return;
   const spec = JSON.parse(data.textContent);
   // `ast` with the interpreter: the page's policy forbids eval.
   const options = { actions: false, renderer: "svg", ast: true, config: CONFIG, tooltip: { theme: "page" } };
   try {
     place.view?.finalize();
-    if (!kept(spec)) { place.replaceChildren("Nothing of this chart is shown."); return; }
+    if (follows(place) && !kept(spec)) {
+      delete place.dataset.drawn;
+      place.replaceChildren("Nothing of this chart is shown.");
+      return;
+    }
     const { view } = await vegaEmbed(place, spec, options);
     place.view = view;
     place.firstElementChild.setAttribute("aria-hidden", "true");  // the place has role and name
@@ -54,17 +60,29 @@ async function drawOne(data) {
       const row = rows.find((each) => each.dataset.label === item?.datum?.comparison);
       if (row) challenge(row.dataset.w, item.datum.contender);
     });
-    if (!place.dataset.drawn) savable(place, data.dataset.place.replace("chart-", ""));
-    place.dataset.drawn = "yes";
+    if (!place.nextElementSibling?.matches(".save")) savable(place, data.dataset.place.replace("chart-", ""));
+    place.dataset.drawn = "yes";  // there is a picture: it may be saved
   } catch (error) {
+    delete place.dataset.drawn;
     place.textContent = "This chart could not be drawn; its figures are in the tables.";
     console.error(error);
   }
 }
 
-async function draw() {
+// One drawing after the other: a newer one ends those before it at their next chart.
+let last = Promise.resolve();
+let newest = 0;
+
+function draw() {
+  const number = ++newest;
+  last = last.then(() => drawAll(() => number === newest));
+  return last;
+}
+
+async function drawAll(wanted) {
   for (const data of all("script.chart")) {
     await new Promise((done) => setTimeout(done));  // a reader may act between two charts
+    if (!wanted()) return;
     await drawOne(data);
   }
   root.dataset.ready = "yes";

@@ -4,6 +4,11 @@
 const filter = document.getElementById("filter");
 const boxes = filter ? all("input[type=checkbox]", filter) : [];
 
+// Tables and charts below the filter follow it; those above belong to the choices, which do not.
+function follows(each) {
+  return filter && filter.compareDocumentPosition(each) & Node.DOCUMENT_POSITION_FOLLOWING;
+}
+
 function select() {
   const off = {};
   for (const box of boxes) if (!box.checked) (off[box.name] ||= new Set()).add(box.value);
@@ -11,8 +16,9 @@ function select() {
   const gone = rows.filter((row) => Object.entries(off).some(([facet, values]) => values.has(row.dataset[facet])));
   const ids = new Set(gone.map((row) => row.dataset.w));
   out.comparison = new Set(gone.map((row) => row.dataset.label));
-  for (const each of all("[data-c], [data-w]")) {
-    each.hidden = out.contender.has(each.dataset.c) || ids.has(each.dataset.w);
+  for (const each of all("[data-c], [data-w]").filter(follows)) {
+    const { c, and, w } = each.dataset;  // `and`: a ratio is of two
+    each.hidden = out.contender.has(c) || out.contender.has(and) || ids.has(w);
   }
   const count = boxes.filter((box) => box.name === "contender").length;
   const some = out.contender.size + gone.length;
@@ -22,28 +28,38 @@ function select() {
 
 function chosen() {
   select();
-  remember(new URLSearchParams(boxes.filter((box) => !box.checked).map((box) => [`no-${box.name}`, box.value])));
+  remember();
   return draw();
 }
 
 // The address is #PLACE?WHAT IS LEFT OUT: a link to a view.
 function address() {
   const [place, query = ""] = location.hash.slice(1).split("?");
-  return { place: decodeURIComponent(place), query: new URLSearchParams(query) };
+  return { place: decoded(place), query: new URLSearchParams(query) };
 }
 
-function remember(query) {
-  const { place } = address();
-  const text = query.toString();
-  history.replaceState(null, "", `#${encodeURIComponent(place)}${text && `?${text}`}`);
+function decoded(text) {
+  try { return decodeURIComponent(text); } catch { return text; }  // a % that escapes nothing
 }
 
+// What is left out, as the address says it.
+function left() {
+  return new URLSearchParams(boxes.filter((box) => !box.checked).map((box) => [`no-${box.name}`, box.value])).toString();
+}
+
+function remember() {
+  const text = left();
+  history.replaceState("seen", "", `#${encodeURIComponent(address().place)}${text && `?${text}`}`);
+}
+
+// Leaves out what the address says, and nothing else; true where that is news.
 function restore() {
+  const before = left();
   const { query } = address();
-  if (![...query.keys()].some((key) => key.startsWith("no-"))) return;
   for (const box of boxes) box.checked = !query.getAll(`no-${box.name}`).includes(box.value);
-  filter.open = true;
-  select();
+  if (left()) filter.open = true;
+  if (left() || before) select();
+  return left() !== before;
 }
 
 if (filter && rows.length) {
@@ -52,12 +68,15 @@ if (filter && rows.length) {
   filter.querySelector("form").addEventListener("reset", () => setTimeout(chosen));
 }
 
-function open() {
+// Whoever follows a link to a view, or goes back, sees what the address says. An entry of the
+// history that is new and says nothing is a link within the page: it keeps what is left out.
+function arrive() {
   const { place, query } = address();
+  const says = [...query.keys()].some((key) => key.startsWith("no-"));
+  if ((says || history.state) && restore()) draw();
+  if (left() && !says) remember();
+  else history.replaceState("seen", "");
   const target = place && document.getElementById(place);
   if (target?.tagName === "DETAILS") target.open = true;
-  // A link within the page keeps what is left out.
-  const left = boxes.filter((box) => !box.checked).map((box) => [`no-${box.name}`, box.value]);
-  if (left.length && !query.size) remember(new URLSearchParams(left));
   if (query.size && target) target.scrollIntoView();
 }

@@ -56,8 +56,8 @@ function told(value, unit) {
 document.querySelectorAll(".slide input").forEach(slides);
 document.querySelectorAll("table.sortable").forEach(sortable);
 restore();
-addEventListener("hashchange", open);
-open();
+addEventListener("hashchange", arrive);
+arrive();
 
 try {
   const kept = localStorage.getItem("bakeoff-theme");

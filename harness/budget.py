@@ -101,26 +101,29 @@ def launches_planned(
 ) -> dict[str, int]:
     """Launches in all of each contender, from the first stage alone; see sampling.py.
 
-    The best one takes part as long as any other does. `native` maps a contender that is not
-    ranked to the portable one whose ratio to it is wanted: the two go on together.
+    The best one takes part as long as any other does. Who missed a launch of the first stage
+    makes up for it: one failure costs nobody its verdict. `native` maps a contender that is
+    not ranked to the portable one whose ratio to it is wanted: the two go on together.
     """
     first = sorted({g["launch"] for g in groups if g["comparison"] == comparison.id})
     stage = [g for g in groups if g["launch"] in first[: sampling.FIRST_STAGE]]
     planned: dict[str, int] = {}
     for by in comparison.ranked_by:
         found, logs = readings.launch_log_times(stage, comparison.id, by)
-        means = {n: float(np.mean(logs[:, found.index(n)])) for n in names if n in found}
-        means = {n: mean for n, mean in means.items() if math.isfinite(mean)}
-        if len(means) < 2:
+        column = {n: logs[:, found.index(n)] for n in names if n in found}
+        if len(column) < 2:
             continue
-        able = means.keys() - native.keys()
-        leader = min(able, key=lambda n: means[n], default="")
-        pairs = [(name, leader) for name in able - {leader}]
-        paired = [(name, of) for name, of in native.items() if {name, of} <= means.keys()]
+        able = [n for n in column if n not in native]
+        behind = readings.standing(np.array([column[n] for n in able]).T) if able else np.empty(0)
+        leader = able[int(np.nanargmin(behind))] if np.isfinite(behind).any() else ""
+        pairs = [(name, leader) for name in able if leader and name != leader]
+        paired = [(name, of) for name, of in native.items() if {name, of} <= column.keys()]
         for name, other in pairs + paired:
             ratios = readings.launch_log_ratios(stage, comparison.id, name, other, by)
             count = sampling.launches_planned(np.array([ratios[k] for k in sorted(ratios)]))
-            planned[name] = max(planned.get(name, 0), count)
+            if ratios and len(ratios) < len(stage):
+                count = max(count, sampling.FIRST_STAGE) + len(stage) - len(ratios)
+            planned[name] = max(planned.get(name, 0), min(count, sampling.MOST_LAUNCHES))
         for name, of in paired:
             planned[of] = max(planned.get(of, 0), planned[name])
         if leader:

@@ -35,9 +35,9 @@ def main() -> None:
     except BrokenPipeError:
         os._exit(0)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        text = f"cannot write {error.filename or 'here'}: {error.strerror}"
+        text = f"cannot use {error.filename or 'this disk'}: {error.strerror}"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             text += "; make room. What a run reported is kept: `bakeoff run --resume RUN` goes on"
         _leave(text, 2)

@@ -18,6 +18,8 @@ IMPORT = 1.5
 SHARE = 0.3
 BYTES_PER_SECOND = 5e9
 CALL_OVERHEAD = 100e-6
+# Of a modest GPU, operations and bytes per second: what is planned for it fits a better one.
+GPU_FLOPS, GPU_BYTES = 5e12, 3e11
 # What a training step costs a compiler, beyond the forward pass alone.
 TRAIN_COMPILES = 2.5
 # Warm-up in the first launch, and verification, per cell.
@@ -35,6 +37,7 @@ class Work:
     bytes: float
     layers: int  # convolutions and linear layers: what a compiler chews on
     trains: bool
+    device: str = "cpu"
 
 
 @functools.cache
@@ -54,8 +57,9 @@ def matrix_rate() -> float:
 
 def call(work: Work) -> float:
     """One call of a slow contender."""
-    computing = work.flops / (matrix_rate() * SHARE)
-    return max(computing, work.bytes / BYTES_PER_SECOND) + CALL_OVERHEAD
+    on_cpu = work.device == "cpu"
+    flops, moved = (matrix_rate(), BYTES_PER_SECOND) if on_cpu else (GPU_FLOPS, GPU_BYTES)
+    return max(work.flops / (flops * SHARE), work.bytes / moved) + CALL_OVERHEAD
 
 
 def turn(work: Work) -> float:

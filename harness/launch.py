@@ -26,6 +26,7 @@ class Launcher:
     threads: int
     cpus: list[int]
     as_shipped: bool  # the allocator as the system has it
+    timeout: float = 600.0  # seconds for one request
     live: list[WorkerProcess] = field(default_factory=list)
 
     @property
@@ -70,6 +71,7 @@ class Launcher:
     ) -> dict[str, Any]:
         return worker.ask(
             "open",
+            self.timeout,
             adapter=contender.adapter,
             variant=contender.variant,
             device=self.kind,
@@ -100,8 +102,11 @@ class Launcher:
         return any(path.is_file() for path in self.cache(name).rglob("*"))
 
     def keep_cache(self, name: str, into: str) -> None:
-        """What was compiled once need not be compiled again in the same run."""
-        shutil.copytree(self.cache(name), self.cache(into), dirs_exist_ok=True)
+        """What was compiled once need not be compiled again in the same run, if it can be kept."""
+        try:
+            shutil.copytree(self.cache(name), self.cache(into), dirs_exist_ok=True)
+        except OSError:  # shutil.Error, too: half a cache is none
+            self.forget_cache(into)
         self.forget_cache(name)
 
     def forget_cache(self, name: str) -> None:

@@ -31,7 +31,7 @@ def describe(threads_used: int | None = None) -> dict[str, Any]:
 
     memory = psutil.virtual_memory
     return {
-        "cpu": _cpuinfo("model name") or platform.processor() or None,
+        "cpu": processor(),
         "cores_physical": maybe(lambda: psutil.cpu_count(logical=False)),
         "cores_logical": maybe(psutil.cpu_count),
         "affinity": maybe(lambda: sorted(os.sched_getaffinity(0))),
@@ -46,7 +46,13 @@ def describe(threads_used: int | None = None) -> dict[str, Any]:
         "hypervisor": _hypervisor(),
         "python": platform.python_version(),
         "gpu": gpus(),
+        "variables_left_out": left_out(),
     }
+
+
+def processor() -> str | None:
+    """The processor's model, as the system names it."""
+    return _cpuinfo("model name") or platform.processor() or None
 
 
 def gpus() -> list[dict[str, Any]]:
@@ -85,17 +91,48 @@ def cpu_set(count: int | None = None) -> set[int]:
     """One logical CPU of each physical core that this process may use; the first `count`.
 
     Two threads of one core share its units: a matrix product gains nothing from the second.
+    Where more are wanted than there are cores, those follow.
     """
     cores: dict[str, int] = {}
     for cpu in sorted(os.sched_getaffinity(0)):
         siblings = read_text(CPUS / f"cpu{cpu}/topology/thread_siblings_list")
         cores.setdefault(siblings or str(cpu), cpu)
-    return set(list(cores.values())[:count])
+    chosen = list(cores.values())
+    if count is not None:
+        chosen += sorted(os.sched_getaffinity(0) - {*chosen})
+    return set(chosen[:count])
 
 
 def threads(requested: int | None = None) -> int:
     """Threads for every worker: those asked for, else one per physical core it may use."""
     return requested or len(cpu_set())
+
+
+# What a shell may have set that would make contenders unlike, or unlike what was recorded:
+# libraries read these, and no worker is given them.
+OWN = (
+    *("OMP_", "GOMP_", "KMP_", "OPENBLAS_", "GOTO_", "MKL_", "BLIS_", "ONEDNN_", "DNNL_"),
+    *("MALLOC_", "GLIBC_TUNABLES", "TF_", "XLA_", "JAX_", "KERAS_", "TORCH_", "PYTORCH_"),
+    *("TORCHINDUCTOR_", "TORCHDYNAMO_", "NVIDIA_TF32_OVERRIDE", "CUDA_LAUNCH_BLOCKING"),
+    *("CUDNN_", "CUBLAS_"),
+)
+
+
+def left_out() -> list[str]:
+    """Variables of this process's environment that workers are not given."""
+    return sorted(name for name in os.environ if name.startswith(OWN))
+
+
+def thread_environment(threads: int) -> dict[str, str]:
+    """What libraries read when they are imported: as many threads as everybody has."""
+    names = (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "TF_NUM_INTRAOP_THREADS",
+        "TORCHINDUCTOR_COMPILE_THREADS",  # as XLA's; one took 1.2 to 1.5 times as long
+    )
+    return dict.fromkeys(names, str(threads))
 
 
 def worker_environment(
@@ -111,16 +148,11 @@ def worker_environment(
     of 1.5 in training and 3 in inference of a small network, ACTIVE changed nothing.
     """
     kind, _, number = device.partition(":")
-    count = str(threads)
     return {
-        "OMP_NUM_THREADS": count,
-        "OPENBLAS_NUM_THREADS": count,
-        "MKL_NUM_THREADS": count,
-        "TF_NUM_INTRAOP_THREADS": count,
+        **thread_environment(threads),
         "CUDA_VISIBLE_DEVICES": "" if kind == "cpu" else number or "0",
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor"),
-        "TORCHINDUCTOR_COMPILE_THREADS": count,  # as XLA's; one took 1.2 to 1.5 times as long
         "TRITON_CACHE_DIR": str(cache / "triton"),
         "CUDA_CACHE_PATH": str(cache / "cuda"),
         "JAX_COMPILATION_CACHE_DIR": str(cache / "jax"),

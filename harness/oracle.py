@@ -19,6 +19,7 @@ from harness.processes import ROOT, WorkerFailed, WorkerProcess
 MOST_FLOPS = 1e12
 MOST_ACTIVATION_BYTES = 1.5e9
 ROWS = 2
+PATIENCE = 600.0  # seconds at least: the reference is slow, and nobody's adapter
 
 FOLDER = ROOT / ".cache" / "oracle"
 
@@ -76,10 +77,11 @@ def answer(launcher: Launcher, comparison: PlannedComparison) -> Path:
     asked = question(comparison)
     worker = launcher.start_reference(f"reference-{comparison.id}")
     try:
+        limit = max(launcher.timeout, PATIENCE)
         open_reference(worker, launcher.threads)
-        load(worker, comparison, 600, batch=asked.batch, rows=asked.rows)
-        worker.ask("first")
-        worker.ask("answer", path=str(kept), rows=asked.rows, precision=comparison.precision)
+        load(worker, comparison, limit, batch=asked.batch, rows=asked.rows)
+        worker.ask("first", limit)
+        worker.ask("answer", limit, path=str(kept), rows=asked.rows, precision=comparison.precision)
     finally:
         launcher.close(worker)
     return kept

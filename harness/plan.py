@@ -78,7 +78,11 @@ class PlannedComparison(msgspec.Struct):
     @property
     def work(self) -> estimate.Work:
         return estimate.Work(
-            self.cost.flops, self.cost.bytes, self.cost.layers, self.direction != "infer"
+            self.cost.flops,
+            self.cost.bytes,
+            self.cost.layers,
+            self.direction != "infer",
+            self.device,
         )
 
     @property
@@ -226,17 +230,17 @@ def make(
         budget = max(LEAST_BUDGET, min(1.0, share) * seconds(suite.budget))
     if suite.sustained:
         _sustain(measured, seconds(suite.sustained), budget)
-    floor = _noise_floor(planned, measured)
-    estimates = {c.id: _estimate(c, planned) for c in measured}
     if not explicit:
-        measured, unfit = _fit(measured, estimates, budget, len(planned))
+        measured, unfit = _fit(measured, planned, budget)
         left_out += unfit
+    floor = _noise_floor(planned, measured)
+    estimates = {c.id: _estimate(c, planned + floor[1]) for c in measured}
     plan = Plan(
         schema=SCHEMA,
         run=run,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command,
-        suite={"name": suite.name, "title": suite.title, "summary": suite.summary},
+        suite={key: getattr(suite, key) for key in ("name", "path", "title", "summary")},
         settings=settings,
         budget_s=budget,
         fingerprint=fingerprint(versions),
@@ -353,23 +357,20 @@ def launching(contenders: int) -> float:
 
 
 def _fit(
-    comparisons: list[PlannedComparison],
-    estimates: dict[str, Estimate],
-    budget: float,
-    contenders: int,
+    comparisons: list[PlannedComparison], contenders: list[PlannedContender], budget: float
 ) -> tuple[list[PlannedComparison], list[dict[str, str]]]:
-    """In the suite's order, whatever fits; always the first."""
+    """In the suite's order, whatever fits; always the first, for which half the budget is kept."""
     kept: list[PlannedComparison] = []
     left_out: list[dict[str, str]] = []
-    spent = launching(contenders)
+    spent = launching(len(contenders))
     for comparison in comparisons:
-        need = estimates[comparison.id].total
+        need = _estimate(comparison, contenders).total
         if kept and spent + need > SLACK * budget:
             reason = f"about {need:.0f} s more would not fit into the budget of {budget:.0f} s"
             left_out.append({"comparison": comparison.id, "reason": reason})
             continue
+        spent += need if kept else min(need, budget / 2)
         kept.append(comparison)
-        spent += need
     return kept, left_out
 
 
@@ -377,23 +378,22 @@ def fingerprint(versions: dict[str, str]) -> dict[str, str]:
     """What must not change within a run: the code that measures, the machine, the versions."""
     import platform
 
-    digest = hashlib.sha256()
-    for folder in ("adapters", "harness", "suites"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            digest.update(path.relative_to(ROOT).as_posix().encode())
-            digest.update(path.read_bytes())
-    return {
-        "code": digest.hexdigest()[:16],
-        "machine": f"{platform.node()} {platform.machine()} {_cpu_model()}",
-        "system": platform.release(),
-        **{f"version of {name}": version for name, version in sorted(versions.items())},
-    }
-
-
-def _cpu_model() -> str:
     from harness import machine
 
-    return str(machine.describe().get("cpu"))
+    digest = hashlib.sha256()
+    for folder in ("adapters", "harness", "suites"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in (".py", ".c", ".lua"):
+                digest.update(path.relative_to(ROOT).as_posix().encode())
+                digest.update(path.read_bytes())
+    gpus = [f"{gpu.get('name')}, driver {gpu.get('driver')}" for gpu in machine.gpus()]
+    return {
+        "code": digest.hexdigest()[:16],
+        "machine": f"{platform.node()} {platform.machine()} {machine.processor()}",
+        "system": platform.release(),
+        **({"gpu": "; ".join(gpus)} if gpus else {}),
+        **{f"version of {name}": version for name, version in sorted(versions.items())},
+    }
 
 
 def write(plan: Plan, folder: Path) -> None:

@@ -20,9 +20,9 @@ from harness.sampling import FIRST_STAGE
 class Progress:
     """`with Progress(console) as say: Runner(..., say=say)`."""
 
-    def __init__(self, console: Console, budget: float, contenders: dict[str, str]):
+    def __init__(self, console: Console, budget: float, ranked: list[str]):
         self.console, self.budget, self.begin = console, budget, time.monotonic()
-        self.labels = contenders
+        self.ranked = ranked
         self.group: dict[str, Any] = {}
         self.visited = 0
         self.groups: list[dict[str, Any]] = []
@@ -51,7 +51,8 @@ class Progress:
     def __rich__(self) -> Text:
         spent = time.monotonic() - self.begin
         left = max(0.0, self.budget - spent)
-        return Text(f"{_clock(spent)}  {self.text}  (at most {_clock(left)} more)", style="dim")
+        ending = f"at most {_clock(left)} more" if left else "past its budget"
+        return Text(f"{_clock(spent)}  {self.text}  ({ending})", style="dim")
 
     def __call__(self, what: str, **fields: Any) -> None:
         message = getattr(self, f"_{what.replace(' ', '_')}")(**fields)
@@ -126,7 +127,7 @@ class Progress:
                 "red",
             )
         if record["launch"] in (1, FIRST_STAGE):
-            self.line(f"  {record['comparison']}: {self._standing(record['comparison'])}", "dim")
+            self.line(f"  {record['comparison']}: {self._standing(record)}", "dim")
 
     def _settled(self, reason: str) -> None:
         self.line(f"  Settled: {reason}", "dim")
@@ -134,18 +135,22 @@ class Progress:
     def _budget(self, reason: str) -> None:
         self.line(f"The budget is spent: {reason}. Results are screening.", "yellow")
 
-    def _standing(self, comparison: str) -> str:
-        """Who is ahead, and how sure that is by now."""
-        names, logs = readings.launch_log_times(self.groups, comparison)
-        means = np.nanmean(logs, axis=0) if logs.size else np.array([])
-        if len(means) < 2 or not np.isfinite(means).all():
+    def _standing(self, record: dict[str, Any]) -> str:
+        """Who is ahead, and how sure that is by now. In training calls are queued: turns count."""
+        by = "latency" if record["direction"] == "infer" else "throughput"
+        names, logs = readings.launch_log_times(self.groups, record["comparison"], by)
+        places = [place for place, name in enumerate(names) if name in self.ranked]
+        if len(places) < 2:
             return "measured"
-        first, second = np.argsort(means)[:2]
-        ratio = float(np.exp(means[first] - means[second]))
-        text = f"{names[first]} ahead, {ratio:.2f}x the time of {names[second]}"
-        if len(logs) > 1:
-            pairs = logs[:, first] - logs[:, second]
-            interval = statistics.t_interval(pairs[np.isfinite(pairs)])
+        order = np.argsort(readings.standing(logs[:, places]))
+        first, second = (places[place] for place in order[:2])
+        pairs = logs[:, first] - logs[:, second]
+        pairs = pairs[np.isfinite(pairs)]
+        if not len(pairs):
+            return "measured"
+        text = f"{names[first]} ahead, {np.exp(np.mean(pairs)):.2f}x the time of {names[second]}"
+        if len(pairs) > 1:
+            interval = statistics.t_interval(pairs)
             text += f" (95%: {np.exp(interval[0]):.2f} to {np.exp(interval[1]):.2f})"
         return text
 

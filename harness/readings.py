@@ -142,6 +142,26 @@ def launch_log_times(
     return launch_table(mine, log_times(mine, comparison, by), by)
 
 
+def standing(logs: np.ndarray) -> np.ndarray:
+    """How far each is behind the others: the mean of its mean log ratios to each of them.
+
+    logs: (launches, contenders), NaN where missing, as `launch_log_times` has them. A ratio is
+    of the launches that hold both, so what a launch does to all cancels, whoever missed one;
+    NaN for whom nobody met.
+    """
+    apart = logs[:, :, None] - logs[:, None, :]
+    apart[:, np.eye(logs.shape[1], dtype=bool)] = np.nan
+    return _known_mean(_known_mean(apart, 0), 1)
+
+
+def _known_mean(values: np.ndarray, axis: int) -> np.ndarray:
+    """The mean of what is not NaN; NaN where all is."""
+    known = np.isfinite(values)
+    count = known.sum(axis=axis)
+    total = np.where(known, values, 0.0).sum(axis=axis)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
 def launch_table(
     groups: Sequence[dict[str, Any]], times: Times, by: str = "latency"
 ) -> tuple[list[str], np.ndarray]:

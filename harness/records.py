@@ -34,6 +34,7 @@ class Turn(msgspec.Struct):
     dropped: int  # this many calls at the start are not used
     total_ns: int  # wall time of the kept calls
     queued_ns: int | None = None  # as many calls again, queued, one sync at the end
+    drain_ns: int | None = None  # what was left to do when the last of queued calls was made
     cpu_ns: int = 0
     wall_ns: int = 0
     minor_faults: int = 0
@@ -226,6 +227,18 @@ def is_begun(folder: Path) -> bool:
     Its environment is written once every contender has been opened, before anything is measured.
     """
     return (folder / "environment.json").is_file()
+
+
+def forget_greeting(folder: Path) -> None:
+    """Takes away what a run that never began has written. Raises Wrong where that is not so."""
+    paths = [*folder.glob("records-*.jsonl")]
+    if any(b'"group"' in path.read_bytes() for path in paths):
+        raise Wrong(
+            f"{folder} holds measurements and no environment.json: a part of it is gone; "
+            "bring that back, or start another run"
+        )
+    for path in paths:
+        path.unlink()
 
 
 def read(folder: Path) -> Run:

@@ -10,6 +10,7 @@ What was reported is on the disk. Whatever happens next (Ctrl-C, a killed worker
 full disk) ends this run early and loses nothing; `--resume` measures what is missing.
 """
 
+import fcntl
 import json
 import os
 import random
@@ -35,8 +36,9 @@ from harness import (
     sampling,
     statistics,
 )
+from harness.errors import Wrong
 from harness.launch import Launcher, attempt, two_at_a_time
-from harness.plan import Plan, PlannedComparison
+from harness.plan import Plan, PlannedComparison, PlannedContender
 from harness.processes import WorkerFailed
 from harness.steady import Frozen, LaunchGroup, cache_of
 
@@ -49,6 +51,7 @@ class Runner:
     def __init__(self, plan: Plan, folder: Path, say: Say, timeout: float):
         self.plan, self.folder, self.say, self.timeout = plan, folder, say, timeout
         self.began = time.monotonic()
+        self.lock = _alone(folder, plan.run)
         settings = plan.settings
         device = plan.comparisons[0].device if plan.comparisons else "cpu"
         self.launcher = Launcher(
@@ -58,10 +61,10 @@ class Runner:
             threads=settings["threads"],
             cpus=settings["cpus"],
             as_shipped=settings["allocator"] == "as-shipped",
+            timeout=timeout,
         )
         if not records.is_begun(folder):  # ended while it greeted: it greets again, from nothing
-            for path in folder.glob("records-*.jsonl"):
-                path.unlink()
+            records.forget_greeting(folder)
         self.writer = records.Writer(folder)
         self.done = records.read(folder) if records.is_begun(folder) else None
         self.contenders = {c.name: c for c in plan.contenders}
@@ -94,6 +97,7 @@ class Runner:
             self.launcher.kill_all()
             self.launcher.forget_caches()
             self.writer.close()
+            os.close(self.lock)
 
     @property
     def left(self) -> float:
@@ -214,23 +218,44 @@ class Runner:
                 for state in ("cold", "warm"):
                     if (state, comparison.id, name) in known:
                         continue
+                    if self.left <= 0:
+                        self._spent("the cold pass was left early")
+                        return
+                    if state == "warm" and self._cut_short(comparison, name):
+                        self._cold(comparison, contender, "cold")  # reported; its cache is gone
                     if state == "warm" and not self.launcher.holds(cache):
                         break  # nothing was kept: a second start is like the first
                     self.say(state, comparison=comparison.id, contender=name)
-                    record = cold.measure(
-                        self.launcher,
-                        comparison,
-                        contender,
-                        state,
-                        self.answers.get(comparison.id),
-                        self.timeout,
-                    )
+                    record = self._cold(comparison, contender, state)
                     self.writer.write("cell", **record)
                     if record["status"] != "ok":
                         self.frozen.failed((comparison.id, name), record["status"])
                         break
                     self.frozen.verified.add((comparison.id, name))
                 self.launcher.keep_cache(cache, cache_of(name))
+
+    def _cold(
+        self, comparison: PlannedComparison, contender: PlannedContender, state: str
+    ) -> dict[str, Any]:
+        answer = self.answers.get(comparison.id)
+        return cold.measure(self.launcher, comparison, contender, state, answer, self.timeout)
+
+    def _cut_short(self, comparison: PlannedComparison, name: str) -> bool:
+        """Whether an earlier invocation ended between its first start and its second.
+
+        The last of a contender's starts is profiled: a first one that was not was to have
+        a second.
+        """
+        return self.done is not None and any(
+            c["pass"] == "cold" and c["status"] == "ok" and c["profile"] is None
+            for c in self.done.cells_of(comparison.id, name)
+            if self.contenders[name].computes
+        )
+
+    def _spent(self, what: str) -> None:
+        reason = f"{what}: the budget of {self.plan.budget_s:.0f} s is spent"
+        self.writer.write("event", what="budget", reason=reason)
+        self.say("budget", reason=reason)
 
     # --- the steady pass ---------------------------------------------------------------
 
@@ -273,7 +298,11 @@ class Runner:
         return [n for n in comparison.contenders if (comparison.id, n) not in self.settled]
 
     def _computing(self, comparison: PlannedComparison) -> list[str]:
-        return [n for n in self._taking(comparison) if self.contenders[n].computes]
+        return [
+            n
+            for n in self._taking(comparison)
+            if self.contenders[n].computes and not self.frozen.given_up((comparison.id, n))
+        ]
 
     def _settle(self) -> None:
         """Who is far behind takes leave, and it is written down."""
@@ -376,10 +405,32 @@ def _thaw(done: records.Run | None) -> Frozen:
         frozen.verified.add(key)
         if cell.get("warmup"):
             frozen.freeze(key, cell["warmup"])
+    for group in done.groups if done else []:
+        for name, turns in group["turns"].items():
+            if (group["comparison"], name) in frozen.warmup:
+                frozen.seen((group["comparison"], name), turns)
     return frozen
+
+
+def _alone(folder: Path, run: str) -> int:
+    """Holds the run's folder until it is closed. Raises Wrong where another process does."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(held)
+        raise Wrong(
+            f"run '{run}' is being measured by another process; wait for its end, or end it"
+        ) from None
+    except OSError:  # a file system that knows no locks
+        pass
+    return held
 
 
 def _write_document(path: Path, document: dict[str, Any]) -> None:
     temporary = path.with_suffix(".partial")
-    temporary.write_text(json.dumps(document, indent=1) + "\n")
+    with temporary.open("w") as file:
+        file.write(json.dumps(document, indent=1) + "\n")
+        file.flush()
+        os.fsync(file.fileno())  # as records are: a power cut takes neither
     os.replace(temporary, path)

@@ -59,8 +59,9 @@ def t_interval(
 
     first_stage: where the number of launches was planned from the first so many (Stein),
     their standard deviation and its degrees of freedom stay in force: half = t_5 s_6 / sqrt(K).
-    Where all launches together say more, that holds: with Student's t of three degrees as
-    noise Stein's own interval covered 92.6% of 95, the wider of the two 97.5%.
+    Of no more launches than that, all are the first. Where all together say more, that holds:
+    with Student's t of three degrees as noise Stein's own interval covered 92.6% of 95, the
+    wider of the two 97.5%.
     """
     count = len(values)
     half = _half(values, values, confidence)
@@ -132,17 +133,33 @@ def detectable(values: np.ndarray, power: float = 0.8) -> float:
     return t * spread / math.sqrt(len(values))
 
 
-def launches_to_see(spread: float, difference: float, most: int = 1000) -> int | None:
-    """Launches for an interval of half that difference; None beyond `most`.
+def launches_to_see(
+    spread: float, difference: float, confidence: float = 0.95, most: int = 1000
+) -> int | None:
+    """Launches for an interval of +- that difference; None beyond `most`.
 
     spread: standard deviation of the launches' log ratios.
     """
     if not math.isfinite(spread) or difference <= 0:
         return None
     for count in range(2, most + 1):
-        if quantile(0.975, count - 1) * spread / math.sqrt(count) <= difference:
+        if quantile((1 + confidence) / 2, count - 1) * spread / math.sqrt(count) <= difference:
             return count
     return None
+
+
+def _launches_to_tell(
+    logs: np.ndarray, first_stage: int | None, difference: float, confidence: float
+) -> int | None:
+    """`launches_to_see`; no fewer than the first stage's spread asks for, which stays in force."""
+    seen = launches_to_see(_spread(logs)[0], difference, confidence)
+    if first_stage is None or seen is None:
+        return seen
+    spread, freedom = _spread(logs[:first_stage])
+    if freedom < 1:
+        return None
+    staged = math.ceil((quantile((1 + confidence) / 2, freedom) * spread / difference) ** 2)
+    return max(seen, staged)
 
 
 # --- verdicts -------------------------------------------------------------------------------------
@@ -203,7 +220,11 @@ def compare(
         # Launches do not make an allowance smaller: what lies within it, none of them tell.
         least = 0.0 if allowance else margin / 2
         room = max(abs(abs(mean) - margin) - allowance, least)
-        needed = launches_to_see(_spread(logs)[0], room)
+        needed = _launches_to_tell(logs, first_stage, room, 0.95)
+        beyond = abs(mean) - margin - allowance
+        if needed and beyond > 0:  # then p has to be below its bound as well
+            sure = _launches_to_tell(logs, first_stage, abs(mean) - allowance, 1 - MATERIAL_P)
+            needed = max(needed, sure) if sure else None
         if needed is not None and needed <= count:  # so many were made, and did not tell
             needed = None
     return Comparison(
@@ -240,6 +261,8 @@ def change(old: np.ndarray, new: np.ndarray, margin: float = MARGIN) -> Comparis
     found = _verdict(mean - half, mean + half, mean - inner, mean + inner, margin, p)
     if count < LEAST_LAUNCHES:
         found = "screening"
+    elif modes_overlap(old, new, margin):
+        found = "multimodal"
     return Comparison(
         math.exp(mean),
         math.exp(mean - half),

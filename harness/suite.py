@@ -54,7 +54,10 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 class Suite(msgspec.Struct, frozen=True):
-    """A suite, expanded: one entry a comparison, in the order of the file."""
+    """A suite, expanded: one entry a comparison, in the order of the file.
+
+    `path` is that of a file of the user's own, as it was given; "" for one that comes along.
+    """
 
     name: str
     title: str
@@ -63,6 +66,7 @@ class Suite(msgspec.Struct, frozen=True):
     contenders: tuple[str, ...]
     comparisons: tuple[Comparison, ...]
     sustained: str = ""
+    path: str = ""
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True):
@@ -118,6 +122,7 @@ def load(name: str) -> Suite:
         contenders=tuple(file.contenders),
         comparisons=tuple(comparisons.values()),
         sustained=file.sustained,
+        path="" if name in names() else name,
     )
 
 

@@ -16,6 +16,7 @@ protocol, for workers in other languages: docs/worker.md.
 import ctypes
 import gc
 import json
+import math
 import os
 import resource
 import signal
@@ -59,8 +60,8 @@ class Worker:
         planted: a slowdown that is to be found, as a share of each call's own time.
         """
         self.planted = planted
-        if cpus:
-            os.sched_setaffinity(0, cpus)
+        for thread in os.listdir("/proc/self/task") if cpus else ():
+            os.sched_setaffinity(int(thread), cpus or ())  # NumPy's BLAS has threads by now
         begin = time.perf_counter()
         kind = _adapter_class(adapter)
         reason = kind.missing(variant)
@@ -134,7 +135,10 @@ class Worker:
 
     def loss(self) -> dict[str, Any]:
         """The first call's loss: compared between contenders where no oracle can follow."""
-        return {"loss": self.cell.loss(self.result)}
+        loss = self.cell.loss(self.result)
+        if loss is not None and not math.isfinite(loss):
+            return {"failed": "wrong", "reason": f"the loss of the whole batch is {loss}"}
+        return {"loss": loss}
 
     def warm(self, calls: int | None = None, limit: float = 3.0) -> dict[str, Any]:
         """Until it is steady; or a fixed number of calls, as an earlier launch found."""

@@ -29,6 +29,7 @@ class Cell:
     energy: float | None = None  # joules of an item, where the machine's meters could be read
     relative: float | None = None  # time over the best contender's
     share_of_peak: float | None = None
+    bound: str | None = None  # on a device, who takes the time: "host" or "device"
     cold: dict[str, float] | None = None
     warm: dict[str, float] | None = None
     memory: dict[str, int | None] | None = None
@@ -140,6 +141,12 @@ def ranked(run: Run) -> list[str]:
         for c in run.plan["contenders"]
         if c.get("computes", True) and not c.get("of") and c["name"] != floor.get("twin")
     ]
+
+
+def first_stage(run: Run) -> int | None:
+    """Launches of a first stage that more were planned from (Stein); None where none were."""
+    staged = any(event["what"] == "second stage" for event in run.events)
+    return statistics.LEAST_LAUNCHES if staged else None
 
 
 def finite(value: float) -> float | None:

@@ -61,13 +61,13 @@ class BreakEven:
         return next((c for c in self.crossings if (c.early, c.late) == (early, late)), None)
 
 
-def break_even(run: Run, comparisons: list[Comparison]) -> list[BreakEven]:
-    """For every comparison whose starts were measured."""
-    found = [_of(run, comparison) for comparison in comparisons]
+def break_even(run: Run, comparisons: list[Comparison], busy: bool = False) -> list[BreakEven]:
+    """For every comparison whose starts were measured. busy: on such a machine all is screening."""
+    found = [_of(run, comparison, busy) for comparison in comparisons]
     return [each for each in found if each is not None]
 
 
-def _of(run: Run, comparison: Comparison) -> BreakEven | None:
+def _of(run: Run, comparison: Comparison, busy: bool) -> BreakEven | None:
     cells = {
         cell.contender: cell
         for cell in comparison.cells
@@ -80,10 +80,16 @@ def _of(run: Run, comparison: Comparison) -> BreakEven | None:
     seconds = {name: np.exp(logs[:, names.index(name)]) for name in cells}
     starts = {name: (cell.cold or {})["total"] for name, cell in cells.items()}
     cached = {name: (cell.warm or cell.cold or {})["total"] for name, cell in cells.items()}
-    calls = {name: float(np.nanmean(values)) for name, values in seconds.items()}
+    # As ratios to one, of the launches that hold both: launches that one missed are in none.
+    one = min(cells, key=lambda name: (cells[name].relative or math.inf, name))
+    base = float(np.nanmean(seconds[one])) / (cells[one].relative or 1.0)
+    calls = {
+        name: base * cell.relative if cell.relative else float(np.nanmean(seconds[name]))
+        for name, cell in cells.items()
+    }
     ahead = _ahead(starts, calls)
     crossings = [
-        _crossing(run, comparison.id, early, late, starts, cached, seconds)
+        _crossing(run, comparison.id, early, late, starts, cached, seconds, busy)
         for early in sorted(cells, key=lambda n: starts[n])
         for late in sorted(cells, key=lambda n: starts[n])
         if (starts[early], early) < (starts[late], late)
@@ -130,6 +136,7 @@ def _crossing(
     starts: dict[str, float],
     cached: dict[str, float],
     seconds: dict[str, np.ndarray],
+    busy: bool,
 ) -> Crossing:
     """The pair's break-even, with an interval: the calls' over launches, the starts' at worst."""
     differences = seconds[early] - seconds[late]
@@ -153,7 +160,7 @@ def _crossing(
         high=_from(most, low),
         cached=_from(max(0.0, cached[late] - cached[early]), saved),
         launches=count,
-        screening=few and not (settled and count >= statistics.LEAST_SETTLED),
+        screening=busy or (few and not (settled and count >= statistics.LEAST_SETTLED)),
     )
 
 

@@ -4,6 +4,7 @@ What failed keeps its status and its reason; what was not measured stays empty.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ def cell(
         throughput=plan["batch"] / per_call if per_call else None,
         energy=float(np.median([*joules.values()])) if joules else None,
         share_of_peak=floor_seconds / seconds if floor_seconds and seconds else None,
+        bound=bound(turns) if plan["device"] != "cpu" else None,
         cold=cold["cold"]["seconds"] or None if "cold" in cold else None,
         warm=cold["warm"]["seconds"] or None if "warm" in cold else None,
         memory=memory,
@@ -64,16 +66,20 @@ def cell(
 def _status(
     cells: list[dict[str, Any]], groups: list[dict[str, Any]], contender: str, measured: bool
 ) -> tuple[str, str | None, str | None]:
-    """A wrong answer counts for ever; another failure, where nothing was measured all the same."""
-    failures = [(c["status"], c["reason"], c["log"]) for c in cells if c["status"] != "ok"]
-    for group in groups:
-        outcome = group["statuses"].get(contender)
-        if outcome and outcome["status"] != "ok":
-            failures.append((outcome["status"], outcome["reason"], None))
+    """A wrong answer counts for ever; another failure, where nothing was measured all the same.
+
+    Or where it came twice. A launch that cannot set it up says so in a cell and in its group.
+    """
+    failed = [c for c in cells if c["status"] != "ok"]
+    told = [g["statuses"][contender] for g in groups if contender in g["statuses"]]
+    failures = [(c["status"], c["reason"], c["log"]) for c in failed]
+    failures += [(each["status"], each["reason"], None) for each in told]
     wrong = [f for f in failures if f[0] == "wrong"]
     if wrong:
         return wrong[0]
-    if measured and not (failures and len(failures) > 1):
+    in_launches = sum(c["pass"] == "steady" for c in failed)
+    times = len(failed) - in_launches + max(in_launches, len(told))
+    if measured and times < 2:
         return "ok", failures[0][1] if failures else None, None
     if failures:
         return failures[0]
@@ -100,6 +106,21 @@ def _figures(
         {name: finite(float(value)) for name, value in figures.items()},
         float(np.median(per_call)),
     )
+
+
+def bound(launches: list[list[dict[str, Any]]]) -> str | None:
+    """Who takes the time of queued calls: the device, where it has more than a call's work left
+    when the host has made the last one; else the host, which it waits for. None where no turn
+    queued enough calls to tell."""
+    left = [
+        1e-9 * turn["drain_ns"] / readings.per_call(turn)
+        for launch in launches
+        for turn in launch
+        if turn.get("drain_ns") is not None
+    ]
+    if not left:
+        return None
+    return "device" if float(np.median(left)) > 1 else "host"
 
 
 def energy(groups: list[dict[str, Any]], contender: str, batch: int) -> dict[int, float]:
@@ -142,10 +163,14 @@ def _ran(cells: list[dict[str, Any]]) -> dict[str, Any]:
     return {"ran": oracle.get("ran"), "ran_error": oracle.get("ran_error")}
 
 
-def placed(cell: Cell, best: float | None, idle: set[str]) -> Cell:
-    """With its place among the others; what does no work (the null adapter) has none."""
+def placed(cell: Cell, over_best: Mapping[int, float], idle: set[str]) -> Cell:
+    """With its place among the others; what does no work (the null adapter) has none.
+
+    over_best: the log of its time over the best's in every launch that holds both: what a
+    launch does to all is in neither.
+    """
     if cell.contender in idle:
         return Cell(**{**cell.__dict__, "share_of_peak": None})
-    if not best or not cell.seconds:
+    if not over_best:
         return cell
-    return Cell(**{**cell.__dict__, "relative": cell.seconds / best})
+    return Cell(**{**cell.__dict__, "relative": math.exp(float(np.mean([*over_best.values()])))})

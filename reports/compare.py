@@ -10,15 +10,17 @@ Two machines are another question: there the clock is what is asked for. Where t
 from two, or an hour of one has a price, seconds are set side by side as well, and called so.
 """
 
-import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from harness import readings, statistics
 from harness.records import Run
+from reports import again
 from reports.analysis import ranked
+from reports.lost import Cells, Lost, cells, lost
+from reports.verdicts import analyse, why_busy
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Change:
     low: float
     high: float
     verdict: str
+    p: float  # adjusted (Holm) over all that were looked at with it
     launches: tuple[int, int]
 
 
@@ -64,6 +67,8 @@ class Changes:
     command: str | None  # the paired measurement that could tell
     only_old: list[str]
     only_new: list[str]
+    lost: list[Lost] = field(default_factory=list)  # measured in the first, not in the second
+    gained: list[Lost] = field(default_factory=list)  # and the other way round
     machines: tuple[str, str] = ("", "")  # in words
     two_machines: bool = False
     clocked: list[Change] = field(default_factory=list)  # by the clock; two machines, or prices
@@ -71,6 +76,7 @@ class Changes:
     contenders: list[dict[str, Any]] = field(default_factory=list)  # of the second run
 
 
+FAMILY = 0.05  # the chance, of all changes together, that one is called material by luck
 Prices = tuple[float | None, float | None]  # of an hour of each run's machine
 Timed = tuple[str, list[readings.Times]]  # a comparison, and its turns in each run
 
@@ -82,7 +88,8 @@ def compare(
     before, after = versions(old), versions(new)
     shared = shared_contenders([old, new])
     both = shared_comparisons([old, new])
-    timed = [(each[0]["id"], turns([old, new], each)) for each in both]
+    first, second = seen = [cells(analyse(run)) for run in (old, new)]
+    timed = [(each[0]["id"], turns([old, new], each, seen)) for each in both]
     known = [name for name in shared if before[name] == after[name]]
     if anchor is not None and anchor not in shared:
         raise KeyError(f"'{anchor}' is not in both runs; they share: {', '.join(shared)}")
@@ -97,9 +104,20 @@ def compare(
             ]
             one, all_ = _changes(name, before, after, found, margin)
             changes, overall = changes + one, overall + all_
+    hectic = [
+        f"in the {which} run {reason}"
+        for which, run in (("first", old), ("second", new))
+        for reason in why_busy(run)
+    ]
+    changes, overall = _judged(changes, hectic), _judged(overall, hectic)
     two = _place(old) != _place(new)
     clocked = _clocked(shared, before, after, timed, margin) if two or any(prices) else []
-    sentence = _sentence(anchor, before, changes, shared, [old for old, _ in both])
+    pairs = [(a["id"], b["id"]) for a, b in both]
+    gone = lost(first, second, new, pairs, ranked(old))
+    come = lost(second, first, old, [(b, a) for a, b in pairs], ranked(new))
+    sentence = _sentence(anchor, before, changes, shared, [old for old, _ in both], gone)
+    if hectic and changes:
+        sentence = f"Nothing is concluded: {'; '.join(hectic)}. {sentence}"
     if two and clocked:
         sentence = f"{_by_the_clock(clocked)} {sentence}"
     ids = [{c["id"] for c in each} for each in zip(*both, strict=True)] or [set(), set()]
@@ -115,6 +133,8 @@ def compare(
         command=_command(new, shared, before, after, [old for old, _ in both]),
         only_old=[c["id"] for c in old.plan["comparisons"] if c["id"] not in ids[0]],
         only_new=[c["id"] for c in new.plan["comparisons"] if c["id"] not in ids[1]],
+        lost=gone,
+        gained=come,
         machines=(machine_of(old), machine_of(new)),
         two_machines=two,
         clocked=clocked,
@@ -141,13 +161,23 @@ def _work(comparison: dict[str, Any]) -> str:
     return comparison["id"].removesuffix(f"/{comparison['device']}")
 
 
-def turns(runs: list[Run], comparisons: list[dict[str, Any]]) -> list[readings.Times]:
-    """The turns of one comparison in each run, by the statistic it is ranked by."""
-    by = readings.ranked_by(comparisons[0]["direction"], comparisons[0]["batch"])[0]
-    return [
-        readings.log_times(run.groups_of(c["id"]), c["id"], by)
-        for run, c in zip(runs, comparisons, strict=True)
-    ]
+def turns(
+    runs: list[Run], comparisons: list[dict[str, Any]], seen: list[Cells]
+) -> list[readings.Times]:
+    """The turns of one comparison in each run, by the statistic it is ranked by.
+
+    Of sound cells alone: a wrong answer's time is no time.
+    """
+    bys = {readings.rank_of(comparison)[0] for comparison in comparisons}
+    first = comparisons[0]
+    by = bys.pop() if len(bys) == 1 else readings.ranked_by(first["direction"], first["batch"])[0]
+    found = []
+    for run, comparison, its in zip(runs, comparisons, seen, strict=True):
+        place = comparison["id"]
+        times = readings.log_times(run.groups_of(place), place, by)
+        sound = {n for n in times if (place, n) in its and its[place, n].status == "ok"}
+        found.append({name: times[name] for name in times if name in sound})
+    return found
 
 
 def versions(run: Run) -> dict[str, str | None]:
@@ -306,9 +336,21 @@ def _change(
             found.low,
             found.high,
             found.verdict,
+            found.p,
             (len(old), len(new)),
         )
     ]
+
+
+def _judged(rows: list[Change], hectic: list[str]) -> list[Change]:
+    """With p adjusted over all of them, since one of many moves by chance; and where a machine
+    was too busy to name a winner on, with no verdict at all."""
+    adjusted = statistics.holm([row.p for row in rows])
+    found = []
+    for row, p in zip(rows, adjusted, strict=True):
+        verdict = row.verdict if p < FAMILY else row.verdict.removeprefix("materially_")
+        found.append(replace(row, p=p, verdict="screening" if hectic else verdict))
+    return found
 
 
 def _differences(
@@ -339,6 +381,7 @@ def _sentence(
     changes: list[Change],
     shared: list[str],
     both: list[dict[str, Any]],
+    gone: list[Lost],
 ) -> str:
     if not both:
         return "The runs share no comparison: there is nothing to compare."
@@ -354,11 +397,19 @@ def _sentence(
         if change.verdict in count:
             count[change.verdict] += 1
     version = f" {before[anchor]}" if before[anchor] else ""
-    return (
-        f"{count['materially_slower']} of {len(changes)} became slower, "
-        f"{count['materially_faster']} faster, as ratios to {anchor}{version}, taken to be "
-        "the same in both runs."
-    )
+    if changes:
+        told = (
+            f"{count['materially_slower']} of {len(changes)} became slower, "
+            f"{count['materially_faster']} faster, as ratios to {anchor}{version}, taken to be "
+            "the same in both runs."
+        )
+    else:
+        told = (
+            f"Nothing has an interval: beside {anchor}{version}, to which the others are related, "
+            "nobody was measured in two launches of each run."
+        )
+    names = ", ".join(dict.fromkeys(each.contender for each in gone))
+    return f"{told} Measured in the first and not in the second: {names}." if gone else told
 
 
 def _command(
@@ -377,6 +428,4 @@ def _command(
             pairs += [f"{adapter}@{v}{colon}{variant}" for v in (old, current)]
     if not pairs or not both:
         return None
-    parts = ["bakeoff", "run", "--suite", new.plan["suite"]["name"]]
-    parts += ["--workloads", ",".join(dict.fromkeys(c["workload"] for c in both))]
-    return shlex.join([*parts, "--contenders", ",".join(pairs)])
+    return again.command(new, both, pairs)

@@ -11,11 +11,12 @@ from reports.compare import Change, Changes
 WORDS = {  # how a verdict on a change is called
     "materially_slower": "slower",
     "materially_faster": "faster",
-    "slower": "a little slower",
-    "faster": "a little faster",
+    "slower": "perhaps slower",
+    "faster": "perhaps faster",
     "tie": "stayed",
     "inconclusive": "open",
-    "screening": "too few launches",
+    "multimodal": "open: modes overlap",
+    "screening": "screening",
 }
 
 

@@ -80,16 +80,20 @@ def decide(
     modal: Iterable[Pair] = (),
     settled: Iterable[str] = (),
     busy: bool = False,
+    first_stage: int | None = None,
 ) -> Decision:
     """The choice among contenders of whom every aspect is known.
 
     modal: pairs whose launches fall into modes that overlap. settled: who left early
-    somewhere, being far behind. busy: on a machine too busy to name a winner on.
+    somewhere, being far behind. busy: on a machine too busy to name a winner on. first_stage:
+    of launches that more were planned from, whose spread stays in force.
     """
     names, aspects = sorted(names), aligned(aspects)
     modes, early = set(modal), set(settled)
     pairs = {
-        (a, b): _pair(aspects, a, b, (a, b) in modes or (b, a) in modes, bool({a, b} & early))
+        (a, b): _pair(
+            aspects, a, b, bool({(a, b), (b, a)} & modes), bool({a, b} & early), first_stage
+        )
         for a in names
         for b in names
         if a != b
@@ -183,7 +187,12 @@ def allowance(aspects: Iterable[Aspect]) -> float:
 
 
 def _pair(
-    aspects: Sequence[Aspect], a: str, b: str, modal: bool, settled: bool
+    aspects: Sequence[Aspect],
+    a: str,
+    b: str,
+    modal: bool,
+    settled: bool,
+    first_stage: int | None,
 ) -> statistics.Comparison:
     """With no launch in which they met there is a ratio of what was seen once, or none.
 
@@ -193,7 +202,8 @@ def _pair(
     logs, doubt = score(aspects, a, b), allowance(aspects)
     reach = statistics.MARGIN + doubt
     alike = len(logs) > 0 and (logs.max() < -reach or logs.min() > reach)
-    found = statistics.compare(logs, modal and not alike, settled=settled, allowance=doubt)
+    modal = modal and not alike
+    found = statistics.compare(logs, modal, first_stage, settled=settled, allowance=doubt)
     if found.launches:
         return found
     return statistics.Comparison(**{**found.__dict__, "ratio": math.exp(_mean(aspects, a, b))})

@@ -122,18 +122,19 @@ def _envelope(lines: dict[str, tuple[float, float]]) -> list[tuple[float, str]]:
 def factor(aspect: Aspect, decision: Decision) -> tuple[float, str] | None:
     """By what factor a figure seen once would have to be wrong to put another in front.
 
-    And who that is: whoever is overtaken by the smallest one. None where it has no weight.
+    And who that is: whoever is overtaken by the smallest one. None where it has no weight, or
+    was counted and cannot be off.
     """
     leader = decision.leader
-    if not aspect.once or not aspect.weight or leader is None or len(decision.order) < 2:
+    if not aspect.allowance or not aspect.weight or leader is None or len(decision.order) < 2:
         return None
     gaps = [(-math.log(decision.pairs[leader, b].ratio), b) for b in decision.order[1:]]
     gap, name = min(gaps)
     return math.exp(min(max(gap, 0.0) / aspect.weight, 50.0)), name
 
 
-def otherwise(changed: Sequence[Aspect], decision: Decision) -> str | None:
-    """Who leads instead where the evidence is another; None where nobody else does."""
+def leads(changed: Sequence[Aspect], decision: Decision) -> str | None:
+    """Who leads where the evidence is another; None where that evidence is not whole."""
     names = [
         n for n in decision.order if all(n in each.values for each in changed if each.weight > 0)
     ]
@@ -144,5 +145,4 @@ def otherwise(changed: Sequence[Aspect], decision: Decision) -> str | None:
         math.isfinite(x.mean(a, b)) for x in changed for a in names for b in names if a != b
     ):
         return None
-    first = ranking(changed, names)[0]
-    return first if first != leader else None
+    return ranking(changed, names)[0]

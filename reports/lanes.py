@@ -11,7 +11,7 @@ import numpy as np
 
 from harness import readings, statistics
 from harness.records import Run
-from reports.analysis import Comparison, finite
+from reports.analysis import Comparison, finite, first_stage
 
 MOST = 1.02  # that a portable contender may take of its native one's time
 
@@ -38,8 +38,8 @@ def lanes(run: Run, comparisons: list[Comparison], busy: bool) -> list[Lane]:
     for portable, native in pairs:
         for comparison in comparisons:
             cells = {cell.contender: cell for cell in comparison.cells}
-            both = [cells.get(portable), cells.get(native)]
-            if not all(cell is not None and cell.status == "ok" for cell in both):
+            both = [cells[name] for name in (portable, native) if name in cells]
+            if len(both) < 2 or any(cell.status != "ok" for cell in both):
                 continue
             by_launch = readings.launch_log_ratios(
                 run.groups, comparison.id, portable, native, comparison.by
@@ -47,7 +47,9 @@ def lanes(run: Run, comparisons: list[Comparison], busy: bool) -> list[Lane]:
             if not by_launch:
                 continue
             logs = np.array([by_launch[launch] for launch in sorted(by_launch)])
-            pair = statistics.compare(logs, False)
+            first, second = (np.log(cell.launch_seconds) for cell in both)
+            modal = statistics.modes_overlap(first, second)
+            pair = statistics.compare(logs, modal, first_stage(run))
             found.append(
                 Lane(
                     portable,

@@ -14,10 +14,10 @@ import numpy as np
 from harness import readings, statistics
 from harness.errors import Wrong
 from harness.records import Run
-from reports import compare, template
-from reports.analysis import Analysis, finite, ranked, short
+from reports import compare, lost, template
+from reports.analysis import Analysis, finite, first_stage, ranked, short
 from reports.charts import marks, ratios
-from reports.verdicts import analyse
+from reports.verdicts import analyse, why_busy
 from reports.words import times
 
 ALL = ""  # the geometric mean over all comparisons that every machine holds
@@ -81,7 +81,8 @@ def gather(runs: list[Run], anchor: str | None = None) -> Machines:
     if anchor is not None and anchor not in common:
         raise KeyError(f"'{anchor}' is not in all runs; they share: {', '.join(common)}")
     shared = compare.shared_comparisons(runs)
-    timed = [compare.turns(runs, each) for each in shared]
+    seen = [lost.cells(machine.analysis) for machine in machines]
+    timed = [compare.turns(runs, each, seen) for each in shared]
     alike = [n for n in common if len({m.versions.get(n) for m in machines}) == 1]
     anchor = anchor or compare.steadiest(timed, alike) or compare.steadiest(timed, common)
     uses: dict[str, list[Any]] = {}
@@ -94,7 +95,7 @@ def gather(runs: list[Run], anchor: str | None = None) -> Machines:
         anchor=anchor,
         sentence=_sentence(machines, uses),
         uses=uses,
-        places=_places(runs, names, anchor, ids, timed) if anchor else {},
+        places=_places(runs, names, anchor, shared, timed) if anchor else {},
         shared=ids,
         contenders=[{"name": n, "adapter": f"machine {i % 4}"} for i, n in enumerate(names)],
     )
@@ -138,20 +139,30 @@ def _places(
     runs: list[Run],
     names: list[str],
     anchor: str,
-    ids: list[str],
+    shared: list[list[dict[str, Any]]],
     timed: list[list[readings.Times]],
 ) -> dict[str, dict[str, dict[str, Place]]]:
     found: dict[str, dict[str, dict[str, Place]]] = {}
+    ids, mine = [each[0]["id"] for each in shared], list(zip(*shared, strict=True))
     for column, (run, name) in enumerate(zip(runs, names, strict=True)):
         for contender in ranked(run):
             logs = [readings.log_ratios(each[column], contender, anchor) for each in timed]
             together = statistics.shared_launches(logs) if all(logs) else np.array([])
-            rows = [(i, np.array(list(each.values()))) for i, each in zip(ids, logs, strict=True)]
+            rows = [
+                (i, np.array([m[k] for k in sorted(m)])) for i, m in zip(ids, logs, strict=True)
+            ]
+            left = {
+                id_: any(run.settled(c["id"], each) for each in (contender, anchor))
+                for id_, c in zip(ids, mine[column], strict=True)
+            }
+            left[ALL] = any(left.values())
             for place, values in [(ALL, together), *rows] if len(rows) > 1 else rows:
                 if len(values):
-                    left = [run.settled(c["id"], contender) for c in run.plan["comparisons"]]
-                    pair = statistics.compare(values, settled=any(left))
-                    verdict = "anchor" if contender == anchor else pair.verdict
+                    pair = statistics.compare(
+                        values, first_stage=first_stage(run), settled=left[place]
+                    )
+                    verdict = "screening" if why_busy(run) else pair.verdict
+                    verdict = "anchor" if contender == anchor else verdict
                     made = Place(
                         pair.ratio,
                         finite(pair.low),

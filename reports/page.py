@@ -53,6 +53,7 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         started=start.started(analysis),
         devices=list(dict.fromkeys(c.device for c in analysis.comparisons)),
         versions=versions(analysis),
+        bounded=any(cell.bound for c in analysis.comparisons for cell in c.cells),
         metered=any(cell.energy for c in analysis.comparisons for cell in c.cells),
         facets=facets(analysis),
         quantiles=quantiles,

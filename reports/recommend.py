@@ -6,15 +6,16 @@ has comparisons on, and said in words. It speaks of these workloads on this mach
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import msgspec
 
 from harness.records import Run
 from reports import flip, sentences
-from reports.analysis import Comparison, finite
+from reports.analysis import Comparison, finite, first_stage
 from reports.decide import Aspect, aligned, apart, decide
 from reports.flip import Limit, Weight
 from reports.objectives import EXTRAS, MEASURES, Evidence, comparisons_of
@@ -22,6 +23,8 @@ from reports.profiles import Objective, Profile
 from reports.words import percent
 
 Wanted = list[tuple[Objective, list[Comparison]]]
+# What is tried, how it is told, and the comparisons that an aspect would rest on, by its place.
+Try = tuple[str, str, dict[int, list[Comparison]]]
 ENOUGH = 0.5  # of the weight has to be measured for a profile to be answered
 # Of more workloads than these none is left out or taken alone: each try reads all the others.
 MOST_ALONE = 50
@@ -117,22 +120,22 @@ class _Case:
             self._modal(),
             self._settled(),
             self.busy or self.lost > ENOUGH,
+            first_stage(self.evidence.run),
         )
         return self._told()
 
     # --- evidence -------------------------------------------------------------------------------
 
     def _aspects(self) -> list[Aspect]:
-        """What is wanted, as far as it is known of all; whoever breaks a limit is out."""
+        """What is wanted, as far as it is known of all; whoever breaks a limit is out before."""
+        for objective, comparisons in self.wanted:
+            if objective.at_most is not None:
+                self._limit(objective, *self.evidence.aspect(objective, comparisons, self.names))
         found = []
         for objective, comparisons in self.wanted:
             measure = MEASURES[objective.measure]
             where = f" in {objective.of}" if objective.of else ""
             aspect, lacking = self.evidence.aspect(objective, comparisons, self.names)
-            if objective.at_most is not None:
-                self._limit(objective, aspect, lacking)
-                if aspect is not None:
-                    lacking = []  # they are out
             if aspect is None or lacking:
                 who = "" if aspect is None else f" of {', '.join(lacking)}"
                 why = "no such workload in this run" if not comparisons else measure.absent
@@ -218,62 +221,72 @@ class _Case:
 
     def _elsewhere(self) -> list[str]:
         """Leave a workload out, take one alone, another batch, another precision."""
-        found: dict[str, str] = {}
-        for place, (objective, comparisons) in self._replicated():
+        found = []
+        for kind, where, swap in [*self._fewer(), *self._batches(), *self._precisions()]:
+            changed = list(self.aspects)
+            for place, comparisons in swap.items():
+                objective = self._kept[place]
+                aspect, _ = self.evidence.aspect(objective, comparisons, self.decision.order)
+                if aspect is None:
+                    break
+                changed[place] = replace(aspect, weight=self.aspects[place].weight)
+            else:
+                leads = flip.leads(changed, self.decision)
+                if leads is not None:
+                    self.tried[kind] = None
+                if leads not in (None, self.decision.leader):
+                    found.append(f"{leads} leads {where}")
+        return found
+
+    def _fewer(self) -> Iterator[Try]:
+        for place, comparisons in self._speaking().items():
+            if MEASURES[self._kept[place].measure].allowance is not None:
+                continue
             if 1 < len(comparisons) <= MOST_ALONE:
                 for c in comparisons:
                     rest = [other for other in comparisons if other is not c]
-                    self._try(found, f"without {c.id}", {place: (objective, rest)})
+                    yield "leaving a workload out", f"without {c.id}", {place: rest}
                 for c in comparisons:
-                    self._try(found, f"on {c.id} alone", {place: (objective, [c])})
-        directions = {c.direction for c in self._used()}
-        for batch in sorted({c.batch for c in self.comparisons if c.kind == "convnet"}):
-            swap = {
-                place: (
-                    objective,
-                    [
-                        c
-                        for c in self.comparisons
-                        if (c.kind, c.batch) == ("convnet", batch) and c.direction in directions
-                    ],
-                )
-                for place, (objective, _) in self._replicated()
-            }
-            if len(directions) == 1:
-                self._try(found, f"at batch {batch}", swap)
-        others = {(c.device, c.precision) for c in self.everywhere}
+                    yield "one workload alone", f"on {c.id} alone", {place: [c]}
+
+    def _batches(self) -> Iterator[Try]:
+        """The very same workloads at another batch, where all of them were measured at it."""
+        now = self._speaking()
+        for batch in sorted({c.batch for c in self.comparisons}):
+            there = {place: [self._at(batch, c) for c in mine] for place, mine in now.items()}
+            swap = {place: [c for c in found if c is not None] for place, found in there.items()}
+            if swap == there and swap != now:
+                yield "another batch", f"at batch {batch}", swap
+
+    def _at(self, batch: int, of: Comparison) -> Comparison | None:
+        wanted = (of.workload, of.size, of.direction, batch)
+        same = (c for c in self.comparisons if (c.workload, c.size, c.direction, c.batch) == wanted)
+        return next(same, None)
+
+    def _precisions(self) -> Iterator[Try]:
         mine = (self.comparisons[0].device, self.comparisons[0].precision)
-        for device, precision in sorted(others - {mine}):
+        for device, precision in sorted(
+            {(c.device, c.precision) for c in self.everywhere} - {mine}
+        ):
             there = [c for c in self.everywhere if (c.device, c.precision) == (device, precision)]
-            swap = {
-                place: (objective, comparisons_of(objective.of, there))
-                for place, (objective, _) in self._replicated()
-            }
-            self._try(found, f"in {precision} on {device}", swap)
-        return [f"{other} leads {where}" for where, other in found.items()]
+            swap = {place: comparisons_of(self._kept[place].of, there) for place in self._kept}
+            yield "another precision", f"in {precision} on {device}", swap
 
-    def _replicated(self) -> list[tuple[int, tuple[Objective, list[Comparison]]]]:
-        kept = {(each.measure, each.of): i for i, each in enumerate(self.aspects)}
-        return [
-            (kept[key], (objective, comparisons))
-            for objective, comparisons in self.wanted
-            if (key := (objective.measure, objective.of)) in kept
-            and MEASURES[objective.measure].allowance is None
-        ]
+    @cached_property
+    def _kept(self) -> dict[int, Objective]:
+        """The objectives of the aspects, by their places."""
+        places = {(each.measure, each.of): i for i, each in enumerate(self.aspects)}
+        return {
+            places[key]: objective
+            for objective, _ in self.wanted
+            if (key := (objective.measure, objective.of)) in places
+        }
 
-    def _try(
-        self, found: dict[str, str], where: str, swap: dict[int, tuple[Objective, list[Comparison]]]
-    ) -> None:
-        self.tried.add(where.split()[0])
-        changed = list(self.aspects)
-        for place, (objective, comparisons) in swap.items():
-            aspect, _ = self.evidence.aspect(objective, comparisons, self.decision.order)
-            if aspect is None:
-                return
-            changed[place] = replace(aspect, weight=self.aspects[place].weight)
-        other = flip.otherwise(changed, self.decision)
-        if other:
-            found[where] = other
+    def _speaking(self) -> dict[int, list[Comparison]]:
+        """The comparisons that each aspect rests on, by its place; none for what rests on none."""
+        by_id = {c.id: c for c in self.comparisons}
+        found = {i: [by_id[id_] for id_ in self.aspects[i].comparisons] for i in self._kept}
+        return {place: comparisons for place, comparisons in found.items() if comparisons}
 
     # --- in words -------------------------------------------------------------------------------
 
@@ -281,7 +294,7 @@ class _Case:
         decision, best = self.decision, self.decision.best
         extras = self._extras()
         weights = flip.weights([*self.aspects, *extras], decision)
-        self.tried: set[str] = set()
+        self.tried: dict[str, None] = {}  # what could be tried, in order
         flips = self._flips(weights)
         ids = list(dict.fromkeys(c for each in self.aspects for c in each.comparisons))
         leader = decision.leader or ""
@@ -350,11 +363,7 @@ class _Case:
         ]
 
     def _steady(self, weights: list[Weight]) -> str:
-        words = {"without": "leaving a workload out", "on": "one workload alone"}
-        words |= {"at": "another batch", "in": "another precision"}
-        tried = [words[word] for word in words if word in self.tried]
-        tried = [*(["every weight"] if weights else []), *tried]
-        return ", ".join(tried)
+        return ", ".join([*(["every weight"] if weights else []), *self.tried])
 
 
 def _share(at: float) -> str:

@@ -45,10 +45,16 @@ def sentence(
     sure = sure if math.isfinite(best.high) else f"{best.launches} launch"
     if decision.choice:
         return f"Choose {leader}: {fact} ({sure}), over {over}."
+    apart = [
+        name
+        for name in decision.order[1:]
+        if decision.pairs[leader or "", name].verdict not in ("materially_faster", "tie")
+    ]
     if tied:
         decides = _deciders(tied, extras)
         names = ", ".join(tied)
-        return f"A tie of {names}: they differ by less than 3% over {over}.{decides}"
+        left = f" Not told apart from {leader} yet: {', '.join(apart)}." if apart else ""
+        return f"A tie of {names}: they differ by less than 3% over {over}.{left}{decides}"
     if best.verdict == "screening":
         why = "the machine was busy" if busy else f"only {best.launches} of 6 launches"
         if lacking is not None:
@@ -59,13 +65,12 @@ def sentence(
         more = f" {launches(best.launches_needed).capitalize()} would tell."
     if best.verdict == "multimodal":
         more = " Launches fall into modes that overlap."
-    others = [
-        name
-        for name in decision.order[1:]
-        if name != runner_up and decision.pairs[leader or "", name].verdict != "materially_faster"
-    ]
+    others = [name for name in apart if name != runner_up]
     more += f" Nor is it proved against {', '.join(others)}." if others else ""
-    return f"No winner by the margin of 3%: {leader} leads, {fact} ({sure}), over {over}.{more}"
+    why = "by the margin of 3%"
+    if math.log(best.high) < -statistics.MARGIN:
+        why = "though beyond the margin of 3%, p not being below 1%"
+    return f"No winner {why}: {leader} leads, {fact} ({sure}), over {over}.{more}"
 
 
 def ruled_out(decision: Decision, aspects: list[Aspect]) -> str:

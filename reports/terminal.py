@@ -127,11 +127,12 @@ def _held(lane: Lane) -> Text:
 CHANGES = {  # how a verdict on a change is marked
     "materially_slower": ("slower", "bold red"),
     "materially_faster": ("faster", "bold green"),
-    "slower": ("a little slower", "red"),
-    "faster": ("a little faster", "green"),
+    "slower": ("perhaps slower", "red"),
+    "faster": ("perhaps faster", "green"),
     "tie": ("stayed", "dim"),
     "inconclusive": ("open", "yellow"),
-    "screening": ("too few launches", "yellow"),
+    "multimodal": ("open: modes overlap", "yellow"),
+    "screening": ("screening", "yellow"),
 }
 
 
@@ -160,11 +161,39 @@ def render_changes(found: Changes, console: Console) -> None:
                 f"{change.launches[0]}, {change.launches[1]}",
             )
         console.print(table)
+    for where, other, cells in (
+        ("first", "second", found.lost),
+        ("second", "first", found.gained),
+    ):
+        for cell in cells:
+            text = f"Measured in the {where} only: {cell.contender} in {short(cell.comparison)}"
+            text += f"; in the {other} it is {cell.status}: {cell.reason or 'no reason given'}"
+            _print(console, text, "red" if cells is found.lost else "dim")
+    if found.costs:
+        _print_costs(found, console)
     for where, names in (("first", found.only_old), ("second", found.only_new)):
         if names:
             _print(console, f"Only in the {where}: {', '.join(names)}", "dim")
     if found.command:
         _print(console, f"In turns, which is surer: {found.command}", "")
+
+
+def _print_costs(found: Changes, console: Console) -> None:
+    """A million items on each run's machine, at the prices that were given."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("cost of a million items", overflow="fold", min_width=20)
+    for head in ("contender", "first", "second", "second / first", "95% interval"):
+        table.add_column(head, no_wrap=True)
+    for cost in found.costs:
+        held = None not in (cost.ratio, cost.low, cost.high)
+        table.add_row(
+            Text(short(cost.comparison).translate(CONTROLS)),
+            Text(cost.contender.translate(CONTROLS)),
+            *("-" if each is None else f"{each:.4g}" for each in (cost.old, cost.new)),
+            f"{cost.ratio:.3f}" if held else "-",
+            f"{cost.low:.3f} to {cost.high:.3f}" if held else "",
+        )
+    console.print(table)
 
 
 def render_finding(finding: dict[str, Any], console: Console) -> None:

@@ -5,7 +5,6 @@ Choices by profile are in `recommend.py`, warnings in `warn.py`.
 """
 
 import math
-import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,9 +12,18 @@ import numpy as np
 
 from harness import readings, statistics
 from harness.records import Run
-from reports import breakeven, comparable, lanes, profiles, recommend, warn, why
+from reports import again, breakeven, comparable, lanes, profiles, recommend, warn, why
 from reports import cells as cells_of
-from reports.analysis import Analysis, Comparison, Ratio, finite, nearness, ranked
+from reports.analysis import (
+    Analysis,
+    Cell,
+    Comparison,
+    Ratio,
+    finite,
+    first_stage,
+    nearness,
+    ranked,
+)
 from reports.words import interval, launches, percent, times
 
 
@@ -29,7 +37,7 @@ def analyse(
     """
     wanted = profiles.load() if chosen is None else chosen
     roof, measured_in = _roof(run)
-    busy = _busy(run)
+    busy = why_busy(run)
     comparisons = [
         _comparison(run, plan, roof if plan["precision"] == measured_in else None, busy)
         for plan in run.plan["comparisons"]
@@ -55,7 +63,7 @@ def analyse(
         screening=screening,
         comparisons=comparisons,
         recommendations=recommend.recommend(run, comparisons, bool(busy), wanted, price),
-        breakeven=breakeven.break_even(run, comparisons),
+        breakeven=breakeven.break_even(run, comparisons, bool(busy)),
         price=price,
         noise_floor=_noise_floor(run, comparisons),
         roof=roof,
@@ -111,20 +119,20 @@ def _comparison(
     able = [
         c.contender for c in cells if c.status == "ok" and c.seconds and c.contender in ranked(run)
     ]
-    able.sort(key=lambda c: float(np.nanmean(columns[c])))
+    behind = readings.standing(np.array([columns[c] for c in able]).T) if able else np.array([])
+    able = [able[place] for place in np.argsort(behind)]  # NaN, for who met nobody, is last
     best = able[0] if able else None
-    seconds = {c.contender: c.seconds for c in cells}
     idle = {c["name"] for c in run.plan["contenders"] if not c.get("computes", True)}
     native = {c["name"] for c in run.plan["contenders"] if c.get("of")}
     cells = [
         c
         if c.contender in native
-        else cells_of.placed(c, seconds.get(best) if best else None, idle)
+        else cells_of.placed(c, readings.log_ratios(times, c.contender, best or ""), idle)
         for c in cells
     ]
     ratios = _ratios(run, name, able, columns, times, busy)
     winner, runner_up = _winner(ratios, able)
-    why = _why(ratios, able, winner, runner_up, busy)
+    why = _why(ratios, able, winner, runner_up, busy, cells)
     if winner and len(bys) > 1:
         other = _other_winner(run, groups, name, able, bys[1], busy)
         if other and other != winner:
@@ -132,7 +140,8 @@ def _comparison(
             winner = None
     floor = run.plan.get("noise_floor")
     twins = None
-    if floor and floor["twin"] in columns and floor["of"] in columns:
+    sound = {c.contender for c in cells if c.status == "ok"} & columns.keys()
+    if floor and {floor["twin"], floor["of"]} <= sound:
         twins = _ratio(run, name, floor["twin"], floor["of"], columns, times, False)
     return Comparison(
         **{k: plan[k] for k in ("id", "workload", "batch", "size", "direction", "precision")},
@@ -145,16 +154,10 @@ def _comparison(
         launches=len({g["launch"] for g in groups}),
         cells=cells,
         ratios=ratios,
-        noise_floor=twins,
+        noise_floor=twins if twins and twins.launches else None,
         floor_seconds=floor_seconds,
         command=_command(run, plan),
     )
-
-
-def _stage(run: Run) -> int | None:
-    """How many launches the first stage had, where more were planned from it."""
-    staged = any(event["what"] == "second stage" for event in run.events)
-    return statistics.LEAST_LAUNCHES if staged else None
 
 
 def _ratios(
@@ -200,10 +203,8 @@ def _ratio(
     by_launch = readings.log_ratios(times, a, b)
     logs = np.array([by_launch[launch] for launch in sorted(by_launch)])
     modal = statistics.modes_overlap(columns[a], columns[b])
-    stage = _stage(run)
-    staged = stage if stage and len(logs) > stage else None
     settled = run.settled(name, a) or run.settled(name, b)
-    found = statistics.compare(logs, modal, staged, settled=settled)
+    found = statistics.compare(logs, modal, first_stage(run), settled=settled)
     return Ratio(
         a,
         b,
@@ -220,11 +221,17 @@ def _ratio(
 
 
 def _winner(ratios: list[Ratio], able: list[str]) -> tuple[str | None, str | None]:
-    """Who is materially faster than all; and who comes nearest (the smallest lower bound)."""
+    """Who is materially faster than all; and who keeps that open, or comes nearest.
+
+    Whoever is not proved to be behind comes first, as in `decide`; then the smallest lower
+    bound.
+    """
     winner = statistics.winner({(r.a, r.b): r.verdict for r in ratios}, able)
     leader = winner or (able[0] if able else None)
     others = [r for r in ratios if r.b == leader]
-    nearest = min(others, key=nearness, default=None)
+    nearest = min(
+        others, key=lambda r: (r.verdict == "materially_slower", nearness(r)), default=None
+    )
     return winner, nearest.a if nearest else None
 
 
@@ -243,13 +250,19 @@ def _why(
     winner: str | None,
     runner_up: str | None,
     busy: list[str],
+    cells: list[Cell],
 ) -> str:
     """One sentence, in plain words."""
     if not able:
         return "Nothing was measured."
     leader = winner or able[0]
     pair = next((r for r in ratios if (r.a, r.b) == (leader, runner_up)), None)
+    if pair is None and len(able) > 1:
+        return f"{leader} shares no launch with {', '.join(able[1:])}: there is no ratio."
     if pair is None:
+        apart = ", ".join(c.contender for c in cells if c.status == "incomparable")
+        if apart:
+            return f"Nobody may be ranked with {leader}: {apart} ran otherwise."
         return f"Only {leader} was measured: there is nothing to compare it with."
     fact = f"{leader} takes {times(pair.ratio)} the time of {runner_up}"
     if pair.low is not None and pair.high is not None:
@@ -260,7 +273,10 @@ def _why(
     tied = [r.a for r in ratios if r.b == leader and r.verdict == "tie"]
     if tied:
         names = " and ".join([leader, *sorted(tied)])
-        return f"A tie of {names}: they differ by less than 3%. {fact}."
+        proved = {r.a for r in ratios if r.b == leader and r.verdict == "materially_slower"}
+        others = [name for name in able if name not in (leader, *tied, *proved)]
+        left = f" Not told apart from it yet: {', '.join(others)}." if others else ""
+        return f"A tie of {names}: they differ by less than 3%.{left} {fact}."
     if busy:
         return f"Screening only, the machine was busy. {fact}."
     if pair.verdict == "screening":
@@ -268,6 +284,8 @@ def _why(
     if pair.verdict == "multimodal":
         return f"No winner: launches fall into modes that overlap. {fact}."
     needed = f"; {launches(pair.launches_needed)} would tell" if pair.launches_needed else ""
+    if pair.high is not None and math.log(pair.high) < -statistics.MARGIN:
+        return f"No winner: beyond the margin of 3%, but p is not below 1%{needed}. {fact}."
     return f"No winner by the margin of 3%{needed}. {fact}."
 
 
@@ -276,18 +294,8 @@ def _command(run: Run, plan: dict[str, Any]) -> str:
     if any(c.get("planted") for c in run.plan["contenders"]):
         return run.plan["command"]
     native = [c["name"] for c in run.plan["contenders"] if c.get("of")]
-    names = ",".join(c for c in plan["contenders"] if c in (*ranked(run), *native))
-    settings = run.plan.get("settings", {})
-    suite = run.plan["suite"]["name"]
-    parts = ["bakeoff", "run", "--suite", suite, "--workloads", plan["workload"]]
-    parts += ["--contenders", names]
-    if plan["device"] != "cpu":
-        parts += ["--device", plan["device"]]
-    if plan["precision"] != "float32":
-        parts += ["--precision", plan["precision"]]
-    if settings.get("python") == "current":
-        parts += ["--python", "current"]
-    return shlex.join(parts)
+    names = [name for name in plan["contenders"] if name in (*ranked(run), *native)]
+    return again.command(run, [plan], names)
 
 
 # --- the run ------------------------------------------------------------------------------------
@@ -311,7 +319,7 @@ def _floor(cost: dict[str, Any], roof: dict[str, float] | None) -> float | None:
     return max(cost["flops"] / roof["flops_per_s"], cost["bytes"] / roof["bytes_per_s"])
 
 
-def _busy(run: Run) -> list[str]:
+def why_busy(run: Run) -> list[str]:
     """Why the machine was too busy to name winners, from what was seen beside the turns."""
     loads = [g["machine"] for g in run.groups]
     reasons = []

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from harness import readings, statistics
+from harness import readings, statistics, uses
 from harness.records import Run
 from reports import comparable
-from reports.analysis import Comparison
+from reports.analysis import Comparison, ranked
 
 THREADS_OFF = 0.20
 # Page faults are told where they take over 1% of a call, at half a microsecond each (a
@@ -37,6 +37,7 @@ def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
         *_other_precision(comparisons),
         *_disagreements(comparisons),
         *_boosted(run, comparisons),
+        *_mixed(comparisons),
         *_past_the_roof(comparisons),
         *_one_compilation(comparisons),
     ]
@@ -308,11 +309,16 @@ def _boosted(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
             )
         )
     for comparison in trained:
-        names, logs = readings.launch_log_times(run.groups, comparison.id, "throughput")
-        ranked = [name for name in names if comparison.cell(name).relative]
-        means = {name: float(np.nanmean(logs[:, names.index(name)])) for name in ranked}
-        first = min(means, key=lambda name: means[name], default=comparison.leader)
-        if comparison.by == "sustained" and first != comparison.leader:
+        leader = comparison.leader or ""
+        times = readings.log_times(run.groups_of(comparison.id), comparison.id, "throughput")
+        over = {
+            cell.contender: float(np.mean([*ratios.values()]))
+            for cell in comparison.cells
+            if cell.status == "ok" and cell.contender in ranked(run)
+            if (ratios := readings.log_ratios(times, cell.contender, leader))
+        }
+        first = min(over, key=lambda name: over[name], default=leader)
+        if comparison.by == "sustained" and over.get(first, 0.0) < -statistics.MARGIN:
             found.append(
                 _warning(
                     comparison.id,
@@ -320,6 +326,29 @@ def _boosted(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
                     f"{first} in short turns",
                     "the first is how people train, and is what is ranked; the other is its boost",
                     [comparison.id],
+                )
+            )
+    return found
+
+
+def _mixed(comparisons: list[Comparison]) -> list[dict[str, Any]]:
+    """Uses whose mean is over comparisons that the host bounds and such as the device does."""
+    found = []
+    for use, device, precision, used in uses.groups(comparisons):
+        bounds: dict[str | None, list[str]] = {}
+        for comparison in used:
+            if comparison.leader:
+                bounds.setdefault(comparison.cell(comparison.leader).bound, []).append(
+                    comparison.id
+                )
+        if {"host", "device"} <= bounds.keys():
+            found.append(
+                _warning(
+                    f"{use} on {device}, {precision}",
+                    f"its mean holds what the host bounds ({', '.join(bounds['host'])}) and what "
+                    f"the device does ({', '.join(bounds['device'])})",
+                    "look at them one by one: another device moves only the second",
+                    [*bounds["host"], *bounds["device"]],
                 )
             )
     return found

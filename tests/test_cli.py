@@ -68,6 +68,10 @@ def _refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
         (["--workloads", " , "], ["names none"]),
         (["--sweet", "quick"], ["--sweet"]),
         (["--threads", "0"], ["--threads"]),
+        (["--threads", "999"], ["--threads 999", "this process may use"]),
+        (["--timeout", "nan"], ["--timeout nan", "from 1 to 86400"]),
+        (["--timeout", "inf"], ["--timeout inf"]),
+        (["--resume", "x" * 300], ["is not there"]),
     ],
 )
 def test_a_wrong_run_is_refused(bakeoff: Any, arguments: list[str], words: list[str]) -> None:
@@ -122,6 +126,11 @@ def test_a_run_that_is_not_there_or_torn_is_refused(bakeoff: Any, tmp_path: Path
     _refused(bakeoff("show", "broken"), "plan.json")
     _refused(bakeoff("report", "broken"), "plan.json")
     _refused(bakeoff("run", "--resume", "broken"), "plan.json")
+
+
+def test_results_that_are_no_folder_are_one_line(bakeoff: Any, tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("a file")
+    _refused(bakeoff("run", "--suite", "smoke", "-c", "numpy"), "results")
 
 
 def test_a_run_name_that_is_taken_is_refused(bakeoff: Any, tmp_path: Path) -> None:

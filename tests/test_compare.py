@@ -40,6 +40,16 @@ def _compare(old: Path, new: Path, **given: Any) -> Changes:
     return compare(records.read(old), records.read(new), **options)
 
 
+def _command(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "harness.cli", "compare", "old", "new", *options],
+        cwd=ROOT,
+        env={**os.environ, "BAKEOFF_RESULTS": str(folder), "COLUMNS": "160"},
+        capture_output=True,
+        text=True,
+    )
+
+
 def test_a_machine_that_is_slower_by_half_changes_nothing(tmp_path: Path) -> None:
     found = _compare(*_pair(tmp_path, {}, drift=1.5))
     assert found.anchor is not None
@@ -113,32 +123,98 @@ def test_the_gate_of_the_command(
     tmp_path: Path, options: list[str], status: int, words: list[str]
 ) -> None:
     _pair(tmp_path, {"jax": 1.5 * 1.2})
-    command = [sys.executable, "-m", "harness.cli", "compare", "old", "new", *options]
-    if not any("anchor" in option for option in options):
-        command += ["--anchor", "torch"]
-    result = subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**os.environ, "BAKEOFF_RESULTS": str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
+    anchor = [] if "--anchor" in options else ["--anchor", "torch"]
+    result = _command(tmp_path, *options, *anchor)
     assert result.returncode == status, result.stdout + result.stderr
     for word in words:
         assert word in result.stdout + result.stderr
 
 
+BROKEN = {("relu", "jax"): ("wrong", "the output is <b>off</b>")}
+
+
+def test_who_no_longer_works_is_told_and_fails_the_gate(tmp_path: Path) -> None:
+    """However fast it fails."""
+    write_run(tmp_path / "old", SPEEDS)
+    write_run(tmp_path / "new", SPEEDS | {"jax": 0.1}, failures=BROKEN)
+    found = _compare(tmp_path / "old", tmp_path / "new", anchor="torch")
+    assert [(each.contender, each.status) for each in found.lost] == [("jax", "wrong")]
+    assert not any(c.contender == "jax" and "relu" in c.comparison for c in found.changes)
+    assert found.sentence.endswith("Measured in the first and not in the second: jax.")
+    page = compare_page.render(found)
+    assert "No longer measured" in page and "the output is &lt;b&gt;off&lt;/b&gt;" in page
+    assert _command(tmp_path, "--anchor", "torch").returncode == 0
+    gate = _command(tmp_path, "--anchor", "torch", "--fail-on", "slower=900%")
+    assert gate.returncode == 1 and "jax in relu b32" in gate.stdout and "wrong" in gate.stdout
+    back = _compare(tmp_path / "new", tmp_path / "old", anchor="torch")
+    assert not back.lost and [each.contender for each in back.gained] == ["jax"]
+
+
+def test_who_cannot_be_started_any_more_is_lost_and_who_was_not_asked_is_not(
+    tmp_path: Path,
+) -> None:
+    old = write_run(tmp_path / "old", SPEEDS)
+    left = {name: speed for name, speed in SPEEDS.items() if name != "jax"}
+    absent = [{"name": "jax", "reason": "libcudart.so.13 is not there"}]
+    new = write_run(tmp_path / "new", left, absent=absent)
+    assert {each.reason for each in _compare(old, new).lost} == {"libcudart.so.13 is not there"}
+    assert len(_compare(old, new).lost) == 4
+    assert not _compare(old, write_run(tmp_path / "asked", left)).lost
+
+
+def test_a_gate_that_judges_nothing_does_not_pass(tmp_path: Path) -> None:
+    _, new = _pair(tmp_path, {"jax": 3.0})
+    edit_groups(new, lambda group: group["launch"] == 1)
+    gate = _command(tmp_path, "--fail-on", "slower")
+    assert gate.returncode == 2 and "judges nothing" in gate.stderr
+    assert "Traceback" not in gate.stderr
+    assert _command(tmp_path).returncode == 0
+
+
+def test_on_a_busy_machine_nothing_is_concluded_and_no_gate_fails(tmp_path: Path) -> None:
+    _, new = _pair(tmp_path, {"jax": 3.0})
+
+    def busy(group: dict[str, Any]) -> bool:
+        group["machine"]["foreign_cpu_share"] = 0.4
+        return True
+
+    edit_groups(new, busy)
+    found = _compare(tmp_path / "old", new, anchor="torch")
+    assert {change.verdict for change in [*found.changes, *found.overall]} == {"screening"}
+    assert "Nothing is concluded: in the second run other processes took 40%" in found.sentence
+    assert _command(tmp_path, "--anchor", "torch", "--fail-on", "slower").returncode == 0
+
+
+def test_one_of_many_that_moves_by_chance_is_not_material(tmp_path: Path) -> None:
+    """What would be material alone (p of 0.8%) is not, of forty that were looked at."""
+    many = [(f"w{i}", "micro", 32, None, "infer", False) for i in range(20)]
+    old = write_run(tmp_path / "old", SPEEDS, workloads=many)
+    new = write_run(tmp_path / "new", SPEEDS, workloads=many)
+
+    def moved(group: dict[str, Any]) -> bool:
+        by = 1.25 * math.exp(0.1 * (-1) ** group["launch"]) if "w3/" in group["comparison"] else 1.0
+        for turn in group["turns"]["jax"]:
+            turn["calls"] = [int(by * call) for call in turn["calls"]]
+            turn["total_ns"] = sum(turn["calls"][turn["dropped"] :])
+        return True
+
+    edit_groups(new, moved)
+    [change] = [c for c in _compare(old, new, anchor="torch").changes if c.ratio > 1.2]
+    assert change.low > 1.03 and change.verdict == "slower" and change.p > 0.05
+
+
+def test_costs_stand_in_the_terminal_too_and_page_and_json_exclude_each_other(
+    tmp_path: Path,
+) -> None:
+    _pair(tmp_path, {})
+    told = _command(tmp_path, "--price", "old=3.6", "--price", "new=1.8").stdout
+    assert "cost of a million items" in told and "0.500" in told
+    assert _command(tmp_path, "--html", "--json").returncode == 2
+
+
 def test_json_holds_every_change(tmp_path: Path) -> None:
     _pair(tmp_path, {"jax": 1.8})
-    result = subprocess.run(
-        [sys.executable, "-m", "harness.cli", "compare", "old", "new", "--json"],
-        cwd=ROOT,
-        env={**os.environ, "BAKEOFF_RESULTS": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    told = json.loads(result.stdout)
+    told = json.loads(_command(tmp_path, "--json").stdout)
     assert len(told["changes"]) == 8
     assert all(math.isfinite(change["low"]) for change in told["changes"])
 

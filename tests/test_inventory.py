@@ -50,6 +50,15 @@ def test_a_release_of_what_has_none_is_refused() -> None:
         parse("c@1")
 
 
+def test_a_variant_may_take_part_unasked_on_one_kind_of_device(put_adapter: Put) -> None:
+    """Such as a layout that is slow on a CPU, and a contender on a GPU."""
+    said = 'Variant("faster", {}, named_only=True, except_on="cuda")'
+    put_adapter("choosy", ADAPTER.replace('Variant("faster", {})', said))
+    for device, expected in (("cpu", True), ("cuda", False), ("cuda:1", False)):
+        [row] = [r for r in contenders(device) if r["name"] == "choosy:fast"]
+        assert row["named_only"] is expected
+
+
 def test_another_version_is_looked_up_in_an_environment_of_its_own(fakes: None) -> None:
     rows = contenders("cpu", named=[parse("torch_like@2.12:fast")])
     [row] = [r for r in rows if r["name"] == "torch_like@2.12:fast"]

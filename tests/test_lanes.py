@@ -128,3 +128,16 @@ def test_a_matrix_behind_an_image_takes_its_rows_in_that_images_order() -> None:
     turned = native.channels_last(parameters, "fc1.weight", weight)
     last = image.transpose(0, 2, 3, 1).reshape(2, -1)
     assert np.allclose(last @ turned, image.reshape(2, -1) @ weight.T)
+
+
+def test_who_missed_a_launch_makes_up_for_it(tmp_path: Path) -> None:
+    """One failure in the first stage would else leave it at five launches, for good."""
+    import msgspec
+
+    run = _run(tmp_path)
+    planned = msgspec.convert(run.plan, plan.Plan)
+    groups = [group for group in run.groups if group["comparison"] == planned.comparisons[0].id]
+    del groups[1]["turns"]["jax"]
+    names = [c.name for c in planned.contenders if not c.of and c.copy == 1]
+    counts = budget.launches_planned(groups, planned.comparisons[0], names, {})
+    assert counts["jax"] >= 7 and max(counts.values()) == counts["torch"]

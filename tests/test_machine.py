@@ -79,3 +79,23 @@ def test_our_own_work_is_not_foreign_and_a_strangers_is() -> None:
     one_core = 1 / len(os.sched_getaffinity(0))
     assert with_stranger > 0.5 * one_core
     assert with_ours < with_stranger
+
+
+def test_more_threads_than_cores_may_use_the_cores_second_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
+    siblings = {"cpu0": "0,2", "cpu1": "1,3", "cpu2": "0,2", "cpu3": "1,3"}
+    monkeypatch.setattr(machine, "read_text", lambda path: siblings[path.parts[-3]])
+    assert machine.cpu_set() == {0, 1} == machine.cpu_set(2)
+    assert machine.cpu_set(1) == {0}
+    assert machine.cpu_set(3) == {0, 1, 2} and machine.cpu_set(4) == {0, 1, 2, 3}
+
+
+def test_what_a_shell_has_set_for_its_libraries_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMP_WAIT_POLICY", "XLA_FLAGS", "NVIDIA_TF32_OVERRIDE"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("TORCH7_HOME", "/opt/torch")
+    left = machine.describe()["variables_left_out"]
+    assert {"OMP_WAIT_POLICY", "XLA_FLAGS", "NVIDIA_TF32_OVERRIDE"} <= {*left}
+    assert "TORCH7_HOME" not in left

@@ -17,7 +17,7 @@ from rich.console import Console
 from harness import records
 from harness.errors import Wrong
 from harness.processes import ROOT
-from reports import compare, compare_page, machines, page, terminal, verdicts
+from reports import compare, compare_page, machines, page, template, terminal, verdicts
 from tests.synthetic import edit_groups, poison, write_run
 from tests.yardstick import Limit
 
@@ -325,9 +325,9 @@ def test_where_a_library_is_absent_the_page_says_what_to_do(
         page.write(records.read(folder))
 
 
-def told(folder: Path, width: int) -> str:
+def told(folder: Path, width: int, price: float | None = None) -> str:
     console = Console(width=width, file=io.StringIO(), force_terminal=False)
-    terminal.render(verdicts.analyse(records.read(folder)), console)
+    terminal.render(verdicts.analyse(records.read(folder), price=price), console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -350,3 +350,24 @@ def test_a_reason_does_not_command_the_terminal(tmp_path: Path) -> None:
     text = told(write_run(tmp_path / "loud", failures=failures), 80)
     assert "\x1b" not in text
     assert "[bold]of[/bold] it" in text
+
+
+def test_a_name_does_not_command_the_terminal_either(tmp_path: Path) -> None:
+    loud = "t\x1b]0;own\x07orch"
+    suite = {"name": "quick", "title": "Quick\x1b[2J", "summary": ""}
+    run = write_run(tmp_path / "loud", {loud: 1.0, "jax": 2.0}, run="r\x1b[8m", suite=suite)
+    assert "\x1b" not in told(run, 120)
+
+
+def test_a_pages_place_is_in_its_folder_whatever_the_run_calls_itself() -> None:
+    folder = template.place("plain").parent
+    for name in ("../../etc/cron.d/x", "a/b", "x\x00y", "torch@2.12+cpu"):
+        path = template.place(name, "..")
+        assert path.parent == folder and path.suffix == ".html" and "\x00" not in path.name
+
+
+def test_what_a_million_costs_stands_under_each_choice(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", {"torch": 1.0, "jax": 2.0})
+    text = told(run, 120, price=3.6)
+    assert "A million costs: torch " in text
+    assert "A million costs" not in told(run, 120)

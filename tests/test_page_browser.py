@@ -48,6 +48,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "decades": write_run(folder / "decades", {"torch": 1.0, "jax": 1.0, "numpy": 170.0}),
     }
     edit_groups(runs["decades"], uncertain)
+    runs["warned"] = write_run(folder / "warned", failures=crashed)
+    edit_groups(runs["warned"], faulting)
     runs["limited"] = write_run(folder / "limited")
     edit_cells(runs["limited"], "torch:compile", seconds={"total": 40.0})
     runs["history"] = write_run(folder / "history", EVERYONE, workloads=CONVNETS)
@@ -74,6 +76,13 @@ def uncertain(group: dict[str, Any]) -> bool:
     for turn in group["turns"]["jax"]:
         turn["calls"] = [int(call * (0.8, 1.25)[group["launch"] % 2]) for call in turn["calls"]]
         turn["total_ns"] = sum(turn["calls"][turn["dropped"] :])
+    return True
+
+
+def faulting(group: dict[str, Any]) -> bool:
+    """The kernel gives jax its memory anew in every call of one workload."""
+    for turn in group["turns"].get("jax", []) if "relu" in group["comparison"] else []:
+        turn |= {"minor_faults": 10**5, "wall_ns": sum(turn["calls"]), "cpu_ns": 1}
     return True
 
 
@@ -353,6 +362,81 @@ def test_what_is_left_out_leaves_tables_and_charts_and_the_address_keeps_it(
     browser.execute_script("document.querySelector('#filter form').reset()")
     await_(lambda: browser.execute_script(DRAWN) == colours)
     assert browser.execute_script(SHOWN) == everyone
+
+
+def go(browser: Any, address: str) -> None:
+    """To another place, or view, of the page that is open."""
+    browser.execute_script("location.hash = arguments[0]", address)
+
+
+def test_an_address_is_obeyed_whenever_it_is_followed(open_page: Open) -> None:
+    browser = open_page()
+    everyone = browser.execute_script(SHOWN)
+    fewer = [name for name in everyone if name != "numpy"]
+    go(browser, "#figures?no-contender=numpy")
+    await_(lambda: browser.execute_script(SHOWN) == fewer)
+    box = browser.find_element("css selector", '#filter input[value="numpy"]')
+    assert not box.is_selected()
+    go(browser, "#100%")  # leads nowhere, and is no escape: what is left out stays so
+    await_(lambda: "no-contender=numpy" in browser.current_url and "100" in browser.current_url)
+    assert browser.execute_script(SHOWN) == fewer
+    browser.execute_script("history.go(-2)")
+    await_(lambda: browser.execute_script(SHOWN) == everyone)
+    assert box.is_selected()
+    assert browser.get_log("browser") == []
+
+
+def test_all_that_stands_below_the_filter_follows_it(open_page: Open) -> None:
+    browser = open_page("idle")
+    tick(browser, "numpy")
+    tick(browser, "train")
+    seen = (
+        "const filter = document.getElementById('filter');"
+        "for (const d of document.querySelectorAll('details')) d.open = true;"
+        "return [...document.querySelectorAll('[data-c], [data-w]')].filter(e =>"
+        " filter.compareDocumentPosition(e) & 4 && e.checkVisibility() &&"
+        " (e.dataset.c === 'numpy' || e.dataset.w?.includes('/train/')))"
+        ".map(e => e.closest('section').id + ' ' + e.tagName)"
+    )
+    assert browser.execute_script(seen) == []
+
+
+def test_where_nothing_is_shown_nothing_can_be_saved(open_page: Open) -> None:
+    browser = open_page()
+    browser.execute_script(
+        "delete document.documentElement.dataset.ready;"
+        "for (const box of document.querySelectorAll('#filter input[name=contender]')) box.click()"
+    )
+    await_(lambda: browser.execute_script("return document.documentElement.dataset.ready"))
+    saves = browser.find_elements("css selector", "#filter ~ section .save button")
+    assert saves and not any(button.is_displayed() for button in saves)
+    assert "Nothing of this chart is shown." in browser.find_element("id", "ratios").text
+    assert browser.get_log("browser") == []
+
+
+def test_a_cell_holds_the_warnings_and_failures_that_are_about_it_and_no_others(
+    open_page: Open,
+) -> None:
+    browser = open_page("warned")
+
+    def said(workload: str, contender: str) -> str:
+        browser.execute_script(
+            "const row = [...document.querySelectorAll('table.map tbody tr')]"
+            ".find(r => r.dataset.w.startsWith(arguments[0]));"
+            "[...row.cells].find(c => c.dataset.c === arguments[1])"
+            ".querySelector('button').click()",
+            workload,
+            contender,
+        )
+        text: str = browser.find_element("id", "cell").text
+        browser.find_element("css selector", "#cell button").click()
+        return text
+
+    assert "from the kernel anew" in said("relu", "jax")
+    assert "from the kernel anew" not in said("relu", "torch")
+    assert "from the kernel anew" not in said("resnet18", "jax")
+    assert HOSTILE[:20] in said("resnet20", "jax")
+    assert HOSTILE[:20] not in said("resnet20", "torch")
 
 
 @pytest.mark.parametrize("name", ["whole", "hostile"])

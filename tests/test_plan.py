@@ -1,11 +1,12 @@
 """Claims about plans and budgets: what is measured, and what gives way when time is short."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from harness import budget, inventory, plan, suite
+from harness import budget, estimate, inventory, plan, suite
 from harness.budget import Launch, Spent
 from harness.errors import Wrong
 
@@ -152,3 +153,18 @@ def test_a_launch_in_which_everybody_failed_leaves_the_next_one_its_rounds() -> 
 
 def test_a_first_launch_has_whole_designs_of_at_least_ten_rounds() -> None:
     assert [budget.least_rounds(n) for n in (1, 2, 3, 4, 6, 7)] == [10, 10, 12, 12, 12, 14]
+
+
+def test_the_noise_floor_is_in_a_comparison_that_is_measured() -> None:
+    """However few of them fit."""
+    for seconds in (1.0, 100.0, 3600.0):
+        made, estimates = _plan(suite.load("full"), budget=seconds)
+        assert made.noise_floor is not None
+        assert any(made.noise_floor.twin in c.contenders for c in made.comparisons)
+        assert estimates.keys() >= {c.id for c in made.comparisons}
+
+
+def test_a_gpus_time_is_not_guessed_from_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate, "matrix_rate", lambda: 1e10)
+    work = estimate.Work(flops=8e11, bytes=1e9, layers=50, trains=True)
+    assert estimate.call(work) > 100 > 1 > estimate.call(replace(work, device="cuda:0"))

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from adapters.core.reference import Reference
 from adapters.numpy import NumPy
 from harness import environments, machine, records, verify
 from harness.cell import Cell
-from harness.processes import WorkerFailed, WorkerProcess
+from harness.processes import ROOT, WorkerFailed, WorkerProcess
 from reports.analysis import Comparison
 from reports.verdicts import analyse
 from suites import catalogue
@@ -135,6 +136,26 @@ def test_a_shell_that_tells_onednn_to_lower_reaches_no_worker(
         worker.close()
     assert found["ok"]
     assert found["oracle"]["ran"] == "float32"
+
+
+def test_tf32_is_told_by_both_its_names_to_torch() -> None:
+    """Inductor asks by the old one, which raises where only the new one was set."""
+    python = environments.python_of("torch", "cpu")
+    if python is None:
+        pytest.skip(environments.why_absent("torch", "cpu"))
+    code = (
+        "import torch; from unittest import mock; from adapters.torch import Torch\n"
+        "a_gpu = dict(is_available=lambda: True, get_device_capability=lambda: (9, 0))\n"
+        "with mock.patch.multiple(torch.cuda, **a_gpu):\n"
+        "    Torch('', 'cuda', 'tf32', 1)\n"
+        "assert torch.get_float32_matmul_precision() == 'high'\n"
+        "assert torch.backends.cuda.matmul.fp32_precision == 'tf32'\n"
+        "assert torch.backends.cudnn.conv.fp32_precision == 'tf32'\n"
+        "assert torch.backends.mkldnn.conv.fp32_precision == 'ieee'\n"
+    )
+    command = [str(python), "-c", code]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
 
 
 # --- what an error shows ------------------------------------------------------------------------

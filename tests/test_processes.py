@@ -7,12 +7,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from harness import machine
 from harness.processes import ROOT, WorkerFailed, WorkerProcess
+from harness.worker import Worker
 
 FAKES = ROOT / "tests" / "fakes"
 CELL: dict[str, Any] = {"workload": "relu_16x32x32", "batch": 2, "direction": "infer"}
@@ -157,3 +159,40 @@ def test_a_long_log_is_cut_to_its_tail(start: Any) -> None:
     worker.close()
     assert worker.log.stat().st_size < 70 * 1024
     assert worker.log.read_text().startswith("(the beginning is cut)")
+
+
+def test_every_thread_of_a_worker_keeps_to_its_processors(tmp_path: Path) -> None:
+    """NumPy's BLAS has made its threads before a worker is told where it may compute."""
+    cpu = min(os.sched_getaffinity(0))
+    environment = machine.worker_environment("cpu", 2, tmp_path)
+    worker = WorkerProcess(Path(sys.executable), environment, tmp_path / "log.txt")
+    try:
+        asked = {"adapter": "numpy", "variant": "", "device": "cpu", "precision": "float32"}
+        worker.ask("open", **asked, threads=2, cpus=[cpu])
+        for thread in os.listdir(f"/proc/{worker.pid}/task"):
+            assert os.sched_getaffinity(int(thread)) == {cpu}
+    finally:
+        worker.close()
+
+
+def test_what_a_shell_has_set_for_its_libraries_reaches_no_worker(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OMP_WAIT_POLICY=PASSIVE costs PyTorch a factor of three, and no record would say so."""
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
+    monkeypatch.setenv("HOME_OF_MINE", "kept")
+    worker = start("numpy")
+    seen = Path(f"/proc/{worker.pid}/environ").read_text()
+    assert "OMP_WAIT_POLICY" not in seen and "MALLOC_ARENA_MAX" not in seen
+    assert "HOME_OF_MINE=kept" in seen and "OMP_NUM_THREADS=1" in seen
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_is_a_wrong_answer(loss: float) -> None:
+    """Of the whole batch, where only a small one was held against the oracle; JSON has none."""
+    worker = Worker()
+    worker.cell = SimpleNamespace(loss=lambda result: loss)  # type: ignore[assignment]
+    worker.result = None
+    answer = worker.loss()
+    assert answer["failed"] == "wrong" and str(loss) in answer["reason"]

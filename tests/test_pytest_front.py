@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import machine
 from harness.environments import ROOT
 
 SUITE = """
@@ -71,3 +72,17 @@ def test_a_wrong_option_is_refused_in_one_line(option: str, value: str) -> None:
     assert result.returncode == pytest.ExitCode.USAGE_ERROR
     assert value in result.stderr
     assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_numpy_has_the_threads_that_its_manifest_says() -> None:
+    """OpenBLAS counts logical processors unless it is told otherwise before it is imported."""
+    code = (
+        "import suites.conftest, ctypes, numpy, pathlib; from harness import machine;"
+        "[blas] = (pathlib.Path(numpy.__file__).parents[1] / 'numpy.libs').glob('*openblas*');"
+        "count = ctypes.CDLL(str(blas)).scipy_openblas_get_num_threads64_();"
+        "assert count == machine.threads(), (count, machine.threads())"
+    )
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": str(machine.threads() + 1)}
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr

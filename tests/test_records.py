@@ -191,3 +191,18 @@ def test_reading_needs_no_frame_library() -> None:
     """A machine that only measures need not have pandas imported."""
     code = "import sys, harness.records; sys.exit('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_measurements_without_their_environment_are_not_taken_for_a_greeting(
+    tmp_path: Path,
+) -> None:
+    writer = records.Writer(tmp_path)
+    writer.write("probe", contender="numpy")
+    records.forget_greeting(tmp_path)
+    assert not [*tmp_path.glob("records-*.jsonl")]
+    writer = records.Writer(tmp_path)
+    writer.write("group", comparison="x", launch=1)
+    writer.close()
+    with pytest.raises(Wrong, match="bring that back, or start another run"):
+        records.forget_greeting(tmp_path)
+    assert [*tmp_path.glob("records-*.jsonl")]

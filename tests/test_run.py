@@ -260,7 +260,7 @@ def _workers(folder: Path) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_an_ended_run_is_resumed_with_every_record_there_once(
     bakeoff: Start, tmp_path: Path, number: int
 ) -> None:
@@ -269,9 +269,13 @@ def test_an_ended_run_is_resumed_with_every_record_there_once(
     process = bakeoff(*arguments, "--run-id", "r", "--no-page", "--launches", "4")
     folder = tmp_path / "r"
     _wait_for_groups(folder, 5, process)
+    if number == signal.SIGTERM:
+        second = bakeoff("run", "--resume", "r", "--no-page")
+        output, _ = second.communicate(timeout=60)
+        assert second.returncode == 2 and "is being measured by another process" in output
     process.send_signal(number)
     output, _ = process.communicate(timeout=60)
-    if number == signal.SIGINT:
+    if number != signal.SIGKILL:
         assert process.returncode == 130, output
         assert "bakeoff run --resume r" in output
     deadline = time.monotonic() + 5

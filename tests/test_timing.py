@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from harness import timing
+from harness import readings, timing
 
 pytestmark = pytest.mark.alone
 
@@ -152,3 +152,29 @@ def test_a_sync_that_does_not_wait_leaves_its_work_to_whoever_fetches_it() -> No
 
         assert timing.unfinished(step, _nothing, wait) > timing.MOST_UNFINISHED
         assert timing.unfinished(step, wait, wait) < 0.05
+
+
+@pytest.mark.parametrize(("device", "host"), [(2e-3, 2e-4), (2e-4, 2e-3)])
+def test_what_is_left_when_the_host_is_done_tells_who_takes_the_time(
+    device: float, host: float
+) -> None:
+    ready = 0.0
+
+    def step() -> None:
+        nonlocal ready
+        _spin(host)
+        ready = max(ready, time.perf_counter()) + device
+
+    def sync(_: object) -> None:
+        _spin(ready - time.perf_counter())
+
+    turn = timing.turn(step, sync, 12, latency=False, queue=False)
+    left = turn["drain_ns"] * 1e-9 / readings.per_call(turn)
+    assert (left > 1) == (device > host)
+    assert timing.drain([5, 5, 9]) is None
+
+
+def _spin(seconds: float) -> None:
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass

@@ -1,14 +1,19 @@
 """Claims about verdicts, on runs whose truth is known."""
 
+import json
+import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from harness import records
+from harness import records, statistics
+from reports import page
 from reports.analysis import Analysis
 from reports.verdicts import analyse
-from tests.synthetic import EVERYONE, edit_groups, write_run
+from tests.synthetic import EVERYONE, WORKLOADS, edit_groups, write_run
 
 
 def _analysed(folder: Path, *arguments: Any, **options: Any) -> Analysis:
@@ -155,8 +160,9 @@ def test_who_left_early_is_no_runner_up_for_its_wide_interval(tmp_path: Path) ->
             del group["turns"]["jax"]
         else:
             for turn in group["turns"]["jax"]:
-                turn["calls"] = [ns * group["launch"] for ns in turn["calls"]]
-                turn["total_ns"] *= group["launch"]
+                by = 1.0 + 0.121 * (group["launch"] - 1)
+                turn["calls"] = [int(ns * by) for ns in turn["calls"]]
+                turn["total_ns"] = int(turn["total_ns"] * by)
         return True
 
     edit_groups(folder, leave)
@@ -176,3 +182,172 @@ def test_who_left_early_is_no_runner_up_for_its_wide_interval(tmp_path: Path) ->
         assert choice.runner_up == ("jax" if alone else "numpy") and choice.choice is None
     assert {choice.runner_up for choice in analysis.recommendations} == {"jax", "numpy"}
     assert not analysis.screening  # the comparison has its six launches
+
+
+def _missed(folder: Path, who: str, launch: int, **changes: Any) -> None:
+    """In one launch, in every comparison, it failed: once, as a launch tells it."""
+
+    def edit(group: dict[str, Any]) -> bool:
+        if group["launch"] == launch and who in group["turns"]:
+            del group["turns"][who]
+            group["statuses"][who] = {"status": "crash", "reason": "killed by SIGBUS", **changes}
+        return True
+
+    edit_groups(folder, edit)
+
+
+def test_a_start_that_fails_once_is_one_failure_and_costs_nobody_its_place(tmp_path: Path) -> None:
+    """A launch that cannot set it up says so twice: as a cell, and in its group."""
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.5}, launches=7)
+    _missed(folder, "torch", 6)
+    [path] = folder.glob("records-*.jsonl")
+    cells = [json.loads(line) for line in path.read_text().splitlines()]
+    told = {"pass": "steady", "status": "crash", "reason": "killed by SIGBUS", "launch": 6}
+    failed = [
+        {**cell, **told} for cell in cells
+        if cell["kind"] == "cell" and cell["contender"] == "torch" and cell["pass"] != "warm"
+    ]  # fmt: skip
+    path.write_text(path.read_text() + "".join(f"{json.dumps(cell)}\n" for cell in failed))
+    for comparison in analyse(records.read(folder)).comparisons:
+        cell = comparison.cell("torch")
+        assert (cell.status, cell.launches) == ("ok", 6)
+        assert cell.reason == "killed by SIGBUS"
+        assert comparison.winner == "torch"
+
+
+def test_a_launch_that_one_missed_moves_no_place(tmp_path: Path) -> None:
+    """It was slow by a fifth, for all: who is 1% slower than the best is not ahead for it."""
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.01, "numpy": 3.0}, launches=7)
+
+    def slow(group: dict[str, Any]) -> bool:
+        for turns in group["turns"].values() if group["launch"] == 3 else ():
+            for turn in turns:
+                turn["calls"] = [int(1.2 * call) for call in turn["calls"]]
+                turn["total_ns"] = int(1.2 * turn["total_ns"])
+        return True
+
+    edit_groups(folder, slow)
+    _missed(folder, "jax", 3)
+    for comparison in analyse(records.read(folder)).comparisons:
+        assert comparison.leader == "torch"
+        pair = comparison.ratio("jax", "torch")
+        assert pair is not None and comparison.cell("jax").relative == pytest.approx(pair.ratio)
+
+
+def test_twins_that_never_met_give_no_noise_floor(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.5}, launches=2)
+    _missed(folder, "torch", 1)
+    _missed(folder, "torch#2", 2)
+    analysis = analyse(records.read(folder))
+    assert analysis.noise_floor is None
+    json.dumps(asdict(analysis), allow_nan=False)
+
+
+def _scattered(folder: Path, who: str, spread: float) -> None:
+    """Launches of one differ by so much, as a log ratio, evenly about what they were."""
+
+    def edit(group: dict[str, Any]) -> bool:
+        by = math.exp(spread * (-1) ** group["launch"])
+        for turn in group["turns"].get(who, []):
+            turn["calls"] = [int(by * call) for call in turn["calls"]]
+            turn["total_ns"] = sum(turn["calls"][turn["dropped"] :])
+        return True
+
+    edit_groups(folder, edit)
+
+
+def test_who_keeps_a_choice_open_is_named_and_not_who_is_next_in_speed(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", {"a": 1.0, "b": 2.0, "c": 3.0})
+    edit_groups(folder, lambda group: _without(group, "c", group["launch"] > 5))
+    for comparison in analyse(records.read(folder)).comparisons:
+        assert comparison.winner is None and comparison.runner_up == "c"
+        assert "Screening only" in comparison.why and "of c" in comparison.why
+
+
+def _without(group: dict[str, Any], who: str, really: bool) -> bool:
+    if really:
+        group["turns"].pop(who, None)
+    return True
+
+
+def _of_spread(spread: float, count: int) -> np.ndarray:
+    """So many numbers around 0, with that standard deviation."""
+    values = np.arange(count) - (count - 1) / 2
+    return values * spread / np.std(values, ddof=1)
+
+
+def test_beyond_the_margin_and_not_sure_enough_is_said_so(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", {"a": 0.74, "b": 1.0})
+    _scattered(folder, "b", 0.19)
+    comparison = analyse(records.read(folder)).comparisons[0]
+    pair = comparison.ratio("a", "b")
+    assert pair is not None and pair.verdict == "faster" and (pair.high or 1) < 0.97
+    assert comparison.why.startswith("No winner: beyond the margin of 3%, but p is not below 1%")
+    needed = pair.launches_needed
+    assert needed is not None
+    for count, verdict in ((needed - 1, "faster"), (needed, "materially_faster")):
+        logs = math.log(pair.ratio) + _of_spread(0.19 * math.sqrt(6 / 5), count)
+        assert statistics.compare(logs).verdict == verdict
+
+
+def test_who_is_open_beside_a_tie_is_named(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", {"a": 1.0, "b": 1.005, "c": 1.02})
+    _scattered(folder, "c", 0.12)
+    analysis = analyse(records.read(folder))
+    for comparison in analysis.comparisons:
+        assert comparison.why.startswith("A tie of ") and "from it yet: c." in comparison.why
+    choice = next(r for r in analysis.recommendations if r.tied)
+    assert "yet: c." in choice.sentence
+
+
+def test_a_comparison_and_the_choice_that_rests_on_it_alone_say_the_same(tmp_path: Path) -> None:
+    """Stein's rule is for both: the first six launches' spread stays in force."""
+    folder = write_run(tmp_path / "run", {"a": 0.95, "b": 1.0}, launches=14)
+
+    def wide(group: dict[str, Any]) -> bool:
+        by = math.exp(0.06 * (-1) ** group["launch"]) if group["launch"] <= 6 else 1.0
+        for turn in group["turns"]["b"]:
+            turn["calls"] = [int(by * call) for call in turn["calls"]]
+            turn["total_ns"] = sum(turn["calls"][turn["dropped"] :])
+        return True
+
+    edit_groups(folder, wide)
+    [path] = folder.glob("records-*.jsonl")
+    event = {"kind": "event", "what": "second stage", "reason": "launches planned"}
+    path.write_text(path.read_text() + json.dumps(event) + "\n")
+    analysis = analyse(records.read(folder))
+    training = next(r for r in analysis.recommendations if r.profile == "large-scale-training")
+    [name] = training.comparisons
+    pair = analysis.comparison(name).ratio("a", "b")
+    assert pair is not None and training.verdict == pair.verdict == "faster"
+    assert training.choice is None is analysis.comparison(name).winner
+
+
+def test_on_a_device_who_takes_the_time_is_told_and_means_of_both_kinds_are_warned_of(
+    tmp_path: Path,
+) -> None:
+    more = ("mobilenet_v2", "convnet", 4, 112, "train", False)
+    folder = write_run(tmp_path / "run", workloads=[*WORKLOADS, more])
+    assert {c.bound for each in analyse(records.read(folder)).comparisons for c in each.cells} == {
+        None
+    }
+    for path in (folder / "plan.json", *folder.glob("records-*.jsonl")):
+        path.write_text(path.read_text().replace("float32/cpu", "float32/cuda"))
+    document = json.loads((folder / "plan.json").read_text())
+    for comparison in document["comparisons"]:
+        comparison["device"] = "cuda"
+    (folder / "plan.json").write_text(json.dumps(document))
+
+    def drained(group: dict[str, Any]) -> bool:
+        by = 3.0 if "resnet18" in group["comparison"] else 0.1
+        for turn in (turn for turns in group["turns"].values() for turn in turns):
+            turn["drain_ns"] = int(by * turn["calls"][-1])
+        return True
+
+    edit_groups(folder, drained)
+    analysis = analyse(records.read(folder))
+    bounds = {c.workload: {cell.bound for cell in c.cells} for c in analysis.comparisons}
+    assert bounds["resnet18"] == {"device"} and bounds["mobilenet_v2"] == {"host"}
+    [told] = [w for w in analysis.warnings if "the host bounds" in w["what"]]
+    assert told["where"].startswith("training on cuda") and len(told["comparisons"]) == 2
+    assert "bound by" in page.render(analysis)

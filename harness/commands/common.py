@@ -11,6 +11,7 @@ The commands lie beside it, one file for each thing that a person comes for:
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -67,8 +68,9 @@ def folder_of(run: str) -> Path:
             raise Wrong("there is no run yet; `bakeoff run` makes one")
         return max(found, key=lambda folder: (folder / "plan.json").stat().st_mtime)
     for folder in (RESULTS / run, RESULTS / "published" / run, Path(run)):
-        if (folder / "plan.json").is_file():
-            return folder
+        with suppress(OSError):  # a name longer than a name may be
+            if (folder / "plan.json").is_file():
+                return folder
     known = [
         *sorted(path.parent.name for path in RESULTS.glob("*/plan.json"))[-5:],
         *sorted(path.parent.name for path in RESULTS.glob("published/*/plan.json")),

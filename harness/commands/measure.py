@@ -1,5 +1,7 @@
 """Measuring: run, and setup, which makes the environments for it."""
 
+import os
+import signal
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +27,8 @@ from harness.commands.common import (
     write_page,
 )
 from harness.errors import Wrong
+
+DAY = 86400
 
 
 @app.command()
@@ -69,7 +73,7 @@ def run(
         ),
     ] = None,
     timeout: Annotated[
-        float, typer.Option(min=1, help="Seconds after which one request to a worker is ended.")
+        float, typer.Option(help="Seconds after which one request to a worker is ended.")
     ] = 600.0,
     page: Annotated[bool, typer.Option(help="Write the HTML page at the end.")] = True,
 ) -> None:
@@ -79,6 +83,8 @@ def run(
     `bakeoff run --suite full --budget 2h` · `bakeoff run --resume RUN`
     """
     console = Console()
+    if not 1 <= timeout <= DAY:  # click lets nan through
+        raise Wrong(f"--timeout {timeout:g}: expected seconds, from 1 to {DAY}")
     if resume is not None:
         given = {
             "--suite": suite,
@@ -103,6 +109,10 @@ def run(
         rows = inventory.contenders(planned.settings["device"], current, taking, everyone=False)
         names = [c.name for c in planned.contenders]
         plan.refuse_change(planned.fingerprint, plan.fingerprint(_versions(names, rows)))
+        lost = set(planned.settings["cpus"]) - os.sched_getaffinity(0)
+        if lost:
+            told = ", ".join(map(str, sorted(lost)))
+            raise Wrong(f"cannot resume: processor {told} may no longer be used by this process")
         if budget is not None:
             planned.budget_s = plan.seconds(budget)
         return _measure(planned, folder, console, timeout, page)
@@ -134,6 +144,9 @@ def run(
         reasons = "; ".join(f"{a['name']}: {a['reason']}" for a in absent)
         raise Wrong(f"no contender can run here: {reasons}")
     count = machine.threads(threads)
+    if count > len(os.sched_getaffinity(0)):
+        most = len(os.sched_getaffinity(0))
+        raise Wrong(f"--threads {count}: this process may use {most} processors")
     settings = {
         "device": chosen,
         "python": "current" if current else "own",
@@ -217,9 +230,12 @@ def _measure(
     from reports import terminal, verdicts
 
     console.print(f"Run [bold]{planned.run}[/]: {len(planned.comparisons)} comparisons")
-    labels = {c.name: c.summary for c in planned.contenders}
+    ranked = [c.name for c in planned.contenders if c.computes and not c.of]
     stopped = False
-    with Progress(console, planned.budget_s, labels) as progress:
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a scheduler, a closed terminal: as Ctrl-C
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+    with Progress(console, planned.budget_s, ranked) as progress:
         try:
             Runner(planned, folder, progress, timeout).run()
         except KeyboardInterrupt:

@@ -209,7 +209,10 @@ def compare(
     ] = None,
     fail_on: Annotated[
         str | None,
-        typer.Option(help="'slower' or 'slower=5%': exit status 1 where a contender became so."),
+        typer.Option(
+            help="'slower' or 'slower=5%': exit status 1 where a contender became so, or no "
+            "longer works; 2 where nothing could be compared."
+        ),
     ] = None,
     price: Annotated[
         list[str] | None,
@@ -233,6 +236,8 @@ def compare(
     prices = _prices(price or [], old, new)
     if output and not html:
         raise Wrong("--output is where the page goes: it needs --html")
+    if html and json_:
+        raise Wrong("--html writes a page, --json prints: leave out one of them")
     runs = [records.read(folder_of(name)) for name in (old, new)]
     try:
         found = comparing.compare(runs[0], runs[1], anchor, margin, prices)
@@ -244,8 +249,12 @@ def compare(
         print_json(asdict(found))
     else:
         terminal.render_changes(found, Console())
-    slower = [c for c in found.changes if c.verdict == "materially_slower"]
-    raise typer.Exit(1 if fail_on and slower else 0)
+    if not fail_on:
+        return
+    if not (found.changes or any(each.failed for each in found.lost)):
+        raise Wrong(f"--fail-on {fail_on} judges nothing: {found.sentence}")
+    slower = any(c.verdict == "materially_slower" for c in found.changes)
+    raise typer.Exit(1 if slower or any(each.failed for each in found.lost) else 0)
 
 
 def _margin(fail_on: str | None) -> float:

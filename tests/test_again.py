@@ -1,0 +1,83 @@
+"""Claims about the command that measures something again: it asks what the run asked."""
+
+import json
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from harness import machine, records
+from harness.cli import app
+from harness.commands import measure
+from reports import again
+from reports.verdicts import analyse
+from tests.synthetic import write_run
+
+OWN = """
+[[compare]]
+workload = "relu_16x32x32"
+batch = 7
+[[compare]]
+workload = "lenet5"
+batch = 3
+precision = ["float32", "float64"]
+"""
+
+
+@pytest.fixture
+def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """The plans that `bakeoff run` makes here, none of which is measured."""
+    made: list[Any] = []
+
+    def greeted(plan: Any, folder: Path, *_: Any) -> None:
+        environment = {"machine": machine.describe(), "contenders": {}}
+        (folder / "environment.json").write_text(json.dumps(environment))
+        made.append(plan)
+
+    monkeypatch.setattr(measure, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(measure, "_measure", greeted)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.toml").write_text(OWN)
+    yield made
+
+
+def _run(command: str) -> None:
+    done = CliRunner().invoke(app, shlex.split(command)[1:])
+    assert done.exit_code == 0, done.output
+
+
+OPTIONS = [
+    "--suite own.toml",
+    "--suite own.toml --threads 1 --allocator as-shipped --python current",
+    "--suite quick --workloads relu_64x56x56,lenet5",
+    "--workloads lenet5 --precision float64",
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_measured_again_means_the_same_work_in_the_same_settings(
+    planned: list[Any], tmp_path: Path, options: str
+) -> None:
+    _run(f"bakeoff run --contenders numpy,numpy --device cpu --run-id first {options}")
+    [first] = planned
+    run = records.read(tmp_path / "results" / "first")
+    for number, comparison in enumerate(run.plan["comparisons"]):
+        said = again.command(run, [comparison], comparison["contenders"])
+        _run(f"{said} --run-id again-{number}")
+        second = planned[-1]
+        assert comparison["id"] in [each.id for each in second.comparisons]
+        assert [c.name for c in second.contenders] == [c.name for c in first.contenders]
+        for key in ("device", "python", "threads", "allocator"):
+            assert second.settings[key] == first.settings[key]
+
+
+def test_a_run_of_many_threads_elsewhere_says_how_many(tmp_path: Path) -> None:
+    """The machine that it is run on again may have another number of cores."""
+    settings = {"device": "cuda:1", "python": "own", "threads": 16, "allocator": "as-shipped"}
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 2.0}, settings=settings)
+    said = analyse(records.read(folder)).comparisons[0].command
+    assert "--device cuda:1 --threads 16 --allocator as-shipped" in said
+    assert "torch#2" not in said

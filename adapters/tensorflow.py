@@ -27,7 +27,8 @@ _OPERATION = re.compile(r"^[\w/.-]+:_?[A-Z]\w*$|^end: ")
 
 
 class TensorFlow(Adapter):
-    """Images lie NHWC, kernels HWIO. Weights are tf.Variables, as users have them; a training's
+    """Images lie NHWC, kernels HWIO, matrices (in, out): a product with (out, in) takes up to
+    twice as long on a CPU. Weights are tf.Variables, as users have them; a training's
     state is updated in place, and taken back to its start by assignment."""
 
     requires = ("tensorflow",)
@@ -105,7 +106,7 @@ class TensorFlow(Adapter):
 
     def linear(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         x, weight, bias = self._lowered(x, weight, bias)
-        y = self.tf.matmul(x, weight, transpose_b=True)
+        y = self.tf.matmul(x, weight)
         return y if bias is None else self.tf.nn.bias_add(y, bias)
 
     @property
@@ -188,14 +189,14 @@ class TensorFlow(Adapter):
     # --- arrays ---------------------------------------------------------------------------
 
     def place(self, value: np.ndarray, role: str, groups: int = 1) -> Tensor:
-        order = {"image": (0, 2, 3, 1), "kernel": (2, 3, 1, 0)}.get(role)
+        order = {"image": (0, 2, 3, 1), "kernel": (2, 3, 1, 0), "matrix": (1, 0)}.get(role)
         value = np.ascontiguousarray(value.transpose(order)) if order else value
         with self._place:
             dtype = {"labels": self.tf.int64, "image": self.low}.get(role, self.dtype)
             return self.tf.identity(self.tf.cast(self.tf.constant(value), dtype))
 
     def dump(self, handle: Tensor, role: str, groups: int = 1) -> np.ndarray:
-        order = {"image": (0, 3, 1, 2), "kernel": (3, 2, 0, 1)}.get(role)
+        order = {"image": (0, 3, 1, 2), "kernel": (3, 2, 0, 1), "matrix": (1, 0)}.get(role)
         value = handle.numpy()
         if value.dtype != np.int64:  # NumPy has no bfloat16
             value = value.astype(self.dtype.as_numpy_dtype)

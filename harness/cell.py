@@ -67,7 +67,7 @@ class Cell:
         params = self.adapter.bind(self.workload, self.batch, params)
         trained = {name for name, p in self.parameters.items() if p.trained}
         images, labels = inputs(self.workload, self.batch, self.seed)
-        x = place(images[: self.rows], "image" if images.ndim == 4 else "matrix")
+        x = place(images[: self.rows], "image" if images.ndim == 4 else "features")
         y = place(labels[: self.rows], "labels")
         self.restore: Callable[[], None] = lambda: None
         self._last_loss: Any = None
@@ -106,7 +106,7 @@ class Cell:
         """Whether a training that just ran still has a finite loss."""
         if self._last_loss is None:
             return True
-        return bool(np.isfinite(self.adapter.dump(self._last_loss, "matrix")).all())
+        return bool(np.isfinite(self.adapter.dump(self._last_loss, "features")).all())
 
     def fetch(self, result: Any) -> None:
         """Brings a result to the host: the output, or the loss. Whoever has it has waited."""
@@ -120,7 +120,7 @@ class Cell:
         if self.direction == "infer":
             return None
         loss = result[0] if self.direction == "fwd_bwd" else result[1]
-        return float(self.adapter.dump(loss, "matrix"))
+        return float(self.adapter.dump(loss, "features"))
 
     def answer(self, result: Any, rows: int | None = None) -> dict[str, np.ndarray]:
         """A call's result as canonical arrays, by quantity; of inference, the first rows.
@@ -131,13 +131,13 @@ class Cell:
         dump = self.adapter.dump
         if self.direction == "infer":
             four = len(self.adapter.shape(result)) == 4  # type: ignore[attr-defined]
-            return {"output": dump(result, "image" if four else "matrix")[:rows]}
+            return {"output": dump(result, "image" if four else "features")[:rows]}
         if self.direction == "fwd_bwd":
             loss, gradients = result
-            return {"loss": dump(loss, "matrix")} | self._dump("gradient", gradients)
+            return {"loss": dump(loss, "features")} | self._dump("gradient", gradients)
         state, loss = result
         return (
-            {"loss": dump(loss, "matrix")}
+            {"loss": dump(loss, "features")}
             | self._dump("gradient", state.velocity)
             | self._dump("params", state.params)
             | self._dump("stats", state.stats)
@@ -147,7 +147,7 @@ class Cell:
         dumped = {}
         for name, array in arrays.items():
             if name == "input":
-                role, groups = ("image" if len(self.workload.input) == 3 else "matrix"), 1
+                role, groups = ("image" if len(self.workload.input) == 3 else "features"), 1
             else:
                 role, groups = self.parameters[name].role, self.parameters[name].groups
             dumped[f"{quantity}:{name}"] = self.adapter.dump(array, role, groups)

@@ -12,6 +12,7 @@ SHAPES: tuple[tuple[str, tuple[int, ...], int], ...] = (
     ("kernel", (4, 1, 3, 2), 4),  # depthwise
     ("kernel", (8, 1, 3, 2), 4),  # depthwise, two outputs a channel
     ("matrix", (5, 7), 1),
+    ("features", (4, 9), 1),
     ("bias", (6,), 1),
 )
 

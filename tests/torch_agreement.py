@@ -52,7 +52,7 @@ def placed(adapter: Any, operation: str, batch: int) -> tuple[Workload, dict[str
         name: adapter.place(each.initial(name, 0), each.role, each.groups)
         for name, each in declare(workload).items()
     }
-    x = adapter.place(inputs(workload, batch)[0], "image" if len(shape) == 3 else "matrix")
+    x = adapter.place(inputs(workload, batch)[0], "image" if len(shape) == 3 else "features")
     return workload, params, x
 
 

@@ -132,16 +132,17 @@ class Adapter:
     def place(self, value: np.ndarray, role: str, groups: int = 1) -> Array:
         """A canonical NumPy array -> this framework's own, fresh, on its device, in its layout.
 
-        role: `image` (N, C, H, W); `labels` (N,), whole numbers; `kernel`
-        (O, C / groups, KH, KW); `matrix`; or a vector's role. All but labels are cast
-        to this adapter's precision; in mixed precision images alone are low (precision.py).
+        role: `image` (N, C, H, W); `features` (N, F); `labels` (N,), whole numbers; `kernel`
+        (O, C / groups, KH, KW); `matrix` (O, F), a linear layer's; or a vector's role. All but
+        labels are cast to this adapter's precision; in mixed precision images alone are low
+        (precision.py).
         """
         raise NotImplementedError
 
     def dump(self, handle: Array, role: str, groups: int = 1) -> np.ndarray:
         """The inverse of `place`: a canonical NumPy array that shares no memory.
 
-        Activations of four dimensions are `image`, all others (logits, losses) `matrix`;
+        Activations of four dimensions are `image`, all others (logits, losses) `features`;
         `labels` come back as they were placed, all else in float32 or float64.
         """
         raise NotImplementedError

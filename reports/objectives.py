@@ -194,6 +194,9 @@ class Evidence:
         if measure == "cost":
             cost = VALUES["throughput"](cell)
             return cost * self.price / 3600 * 1e6 if cost and self.price else None
+        if cell.seconds and comparison.by in RANKED_BY.get(measure, ()):
+            # What the ratios are of, so that two figures beside a ratio come to it.
+            return cell.seconds / (1 if measure == "latency" else comparison.batch)
         return VALUES[measure](cell)
 
 
@@ -203,6 +206,7 @@ def _memory(cell: Cell) -> float | None:
     return memory.get("allocated") or memory.get("peak_rss_bytes") or None
 
 
+RANKED_BY = {"latency": ("latency",), "throughput": ("throughput", "sustained")}
 VALUES: dict[str, Callable[[Cell], float | None]] = {
     "throughput": lambda cell: 1 / cell.throughput if cell.throughput else None,
     "latency": lambda cell: (cell.latency or {}).get("p25"),

@@ -47,6 +47,7 @@ def describe(threads_used: int | None = None) -> dict[str, Any]:
         "python": platform.python_version(),
         "gpu": gpus(),
         "variables_left_out": left_out(),
+        "variables_handed_on": told(),
     }
 
 
@@ -111,16 +112,24 @@ def threads(requested: int | None = None) -> int:
 # What a shell may have set that would make contenders unlike, or unlike what was recorded:
 # libraries read these, and no worker is given them.
 OWN = (
-    *("OMP_", "GOMP_", "KMP_", "OPENBLAS_", "GOTO_", "MKL_", "BLIS_", "ONEDNN_", "DNNL_"),
-    *("MALLOC_", "GLIBC_TUNABLES", "TF_", "XLA_", "JAX_", "KERAS_", "TORCH_", "PYTORCH_"),
-    *("TORCHINDUCTOR_", "TORCHDYNAMO_", "NVIDIA_TF32_OVERRIDE", "CUDA_LAUNCH_BLOCKING"),
+    *("OMP_", "GOMP_", "KMP_", "GOTO_", "MKL_", "BLIS_", "ONEDNN_", "DNNL_", "MALLOC_"),
+    *("GLIBC_TUNABLES", "XLA_", "JAX_", "KERAS_", "TORCH_", "PYTORCH_", "TORCHINDUCTOR_"),
+    *("TF_CPP_", "TF_CUDNN_", "TF_DISABLE_", "TF_ENABLE_", "TF_FORCE_", "TF_GPU_", "TF_NUM_"),
+    *("TF_SET_", "TF_XLA_", "TORCHDYNAMO_", "NVIDIA_TF32_OVERRIDE", "CUDA_LAUNCH_BLOCKING"),
     *("CUDNN_", "CUBLAS_"),
 )
+# What tells a library which processor it is on: that is the machine's, and is handed on.
+TOLD = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 
 def left_out() -> list[str]:
     """Variables of this process's environment that workers are not given."""
     return sorted(name for name in os.environ if name.startswith(OWN))
+
+
+def told() -> dict[str, str]:
+    """Variables that tell workers' libraries of the machine."""
+    return {name: os.environ[name] for name in TOLD if name in os.environ}
 
 
 def thread_environment(threads: int) -> dict[str, str]:

@@ -155,11 +155,12 @@ def finite(value: float) -> float | None:
 
 
 def nearness(pair: Ratio | statistics.Comparison) -> tuple[bool, float]:
-    """The smallest is the runner-up: by the lower bound of its time over the leader's.
+    """The smallest is the runner-up, `pair` being its ratio to the leader.
 
-    Whoever left early comes last: its wider interval (99.9%) makes it no nearer.
+    Whoever is not proved to be behind comes first: that is who keeps a choice open. Among
+    equals the ratio counts, and not the end of an interval, which who left early has wider.
     """
-    return pair.confidence > 0.95, pair.low or pair.ratio
+    return pair.verdict == "materially_slower", pair.ratio
 
 
 def short(comparison: str) -> str:

@@ -29,8 +29,8 @@ def cell(
     turns = [g["turns"][contender] for g in groups if contender in g["turns"]]
     status, reason, log = _status(mine, groups, contender, bool(turns))
     seconds = math.exp(float(np.nanmean(logs))) if np.isfinite(logs).any() else None
-    calls, latency, per_call = _figures(turns)
-    if plan.get("sustained_s") and seconds:  # how people train, rather than 40 ms of it
+    calls, latency, per_call = _figures(turns, queued=plan["direction"] != "infer")
+    if seconds and readings.rank_of(plan)[0] != "latency":  # as it is ranked
         per_call = seconds
     joules = energy(groups, contender, plan["batch"])
     clusters = statistics.modes(logs) if np.isfinite(logs).any() else []
@@ -87,14 +87,21 @@ def _status(
 
 
 def _figures(
-    turns: list[list[dict[str, Any]]],
+    turns: list[list[dict[str, Any]]], queued: bool
 ) -> tuple[list[list[float | None]], dict[str, float | None] | None, float | None]:
-    """Quantiles of each launch; their median over launches; and seconds a call by the turn."""
+    """Quantiles of each launch; their median over launches; and seconds a call by the turn.
+
+    Of calls that were queued nobody knows when each was done: of those it is each turn's mean.
+    """
     if not turns:
         return [], None, None
     launches, means, per_call = [], [], []
     for launch in turns:
-        calls = [call for turn in launch for call in turn["calls"][turn["dropped"] :]]
+        calls = (
+            [1e9 * readings.per_call(turn) for turn in launch]
+            if queued
+            else [call for turn in launch for call in turn["calls"][turn["dropped"] :]]
+        )
         seen = [1e-9 * value for value in readings.quantiles(calls, *QUANTILES)]
         launches.append(seen if len(calls) >= P99_CALLS else [*seen[:-1], math.nan])
         means.append(1e-9 * sum(calls) / len(calls))

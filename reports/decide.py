@@ -26,6 +26,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from harness import statistics
+from reports.analysis import nearness
 
 ONCE = 0  # the key, instead of a launch, of what was seen once
 Pair = tuple[str, str]
@@ -139,20 +140,9 @@ def among(
         leader=leader,
         choice=choice,
         tied=[leader, *tied] if leader and tied and not choice else [],
-        runner_up=min(others, key=lambda b: _rival(pairs[b, leader or ""]), default=None),
+        runner_up=min(others, key=lambda b: nearness(pairs[b, leader or ""]), default=None),
         pairs=pairs,
     )
-
-
-def _rival(pair: statistics.Comparison) -> tuple[bool, float]:
-    """The smallest is the runner-up: by the lower bound of its score over the leader's.
-
-    Whoever is not proved to be behind comes first: that is who keeps a choice open, whoever
-    else is near. Whoever left early has a wider interval (99.9%), which makes it no nearer; but
-    it left for its times, and may be near by what else is wanted: so its ratio itself counts.
-    """
-    bound = pair.ratio if pair.confidence > 0.95 else pair.low or pair.ratio
-    return pair.verdict == "materially_slower", bound
 
 
 def ranking(aspects: Sequence[Aspect], names: Iterable[str]) -> list[str]:

@@ -62,6 +62,8 @@ class Recommendation:
     device: str = "cpu"
     precision: str = "float32"
     conditions: list[str] = field(default_factory=list)
+    # comparison, leader, ratio (the leader here over the leader there), where it is behind
+    split: list[dict[str, Any]] = field(default_factory=list)
 
 
 def recommend(
@@ -328,12 +330,24 @@ class _Case:
             device=self.comparisons[0].device,
             precision=self.comparisons[0].precision,
             conditions=_conditions(self._used(), [leader, decision.runner_up or ""]),
+            split=self._split(),
         )
 
     def _sentence(self, ids: list[str], extras: list[Aspect]) -> str:
         lacking = self.lost if self.lost > ENOUGH else None
         told = sentences.sentence(self.decision, self.aspects, ids, extras, self.busy, lacking)
-        return told + sentences.ruled_out(self.decision, self.aspects)
+        told += sentences.ruled_out(self.decision, self.aspects)
+        return told + sentences.divided(self._split())
+
+    def _split(self) -> list[dict[str, Any]]:
+        """Where another is ahead of the one that leads over all, by more than chance."""
+        found, used = [], self._used()
+        for comparison in used if len(used) > 1 else ():
+            pair = comparison.ratio(self.decision.leader or "", comparison.leader or "")
+            if pair is not None and pair.verdict in ("slower", "materially_slower"):
+                there = {"comparison": comparison.id, "leader": pair.b, "ratio": pair.ratio}
+                found.append(there)
+        return found
 
     def _row(self, name: str) -> dict[str, Any]:
         leader = self.decision.leader or ""

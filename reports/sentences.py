@@ -5,6 +5,7 @@ The same in the terminal, on the page and in every export; what they say was dec
 """
 
 import math
+from typing import Any
 
 from harness import statistics
 from reports.analysis import short
@@ -84,6 +85,15 @@ def ruled_out(decision: Decision, aspects: list[Aspect]) -> str:
     slower = [f"{n} ({times(p.ratio)})" for n, p in rows if p.verdict == "materially_slower"]
     word = "slower" if len(aspects) == 1 else "behind"
     return f" Clearly {word}: {', '.join(slower)}." if slower else ""
+
+
+def divided(split: list[dict[str, Any]]) -> str:
+    """Where the one that leads over all does not: a mean of workloads hides it."""
+    told = [
+        f"on {short(each['comparison'])} it takes {times(each['ratio'])} {each['leader']}'s time"
+        for each in split
+    ]
+    return f" But {' and '.join(told)}." if told else ""
 
 
 def _deciders(tied: list[str], extras: list[Aspect]) -> str:

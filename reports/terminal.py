@@ -53,8 +53,7 @@ def render(analysis: Analysis, console: Console) -> None:
     if analysis.noise_floor:
         floor = analysis.noise_floor
         marks += (
-            f" Noise floor: {floor['of']} entered twice differs from itself by up to "
-            f"{floor['percent']:.1f}%."
+            f" Noise floor: {floor['of']} entered twice differs from itself by {floor['told']}."
         )
     _print(console, marks, "dim")
     if analysis.lanes:

@@ -23,6 +23,7 @@ from reports.analysis import (
     first_stage,
     nearness,
     ranked,
+    short,
 )
 from reports.words import interval, launches, percent, times
 
@@ -95,6 +96,9 @@ def _enough(run: Run, comparison: Comparison) -> bool:
     return comparison.launches >= statistics.LEAST_LAUNCHES or (
         bool(left) and len(left) >= len(able) - 1
     )
+
+
+MOST_FLOORS = 3  # that are told in words, the widest first
 
 
 # --- one comparison ---------------------------------------------------------------------------
@@ -221,17 +225,11 @@ def _ratio(
 
 
 def _winner(ratios: list[Ratio], able: list[str]) -> tuple[str | None, str | None]:
-    """Who is materially faster than all; and who keeps that open, or comes nearest.
-
-    Whoever is not proved to be behind comes first, as in `decide`; then the smallest lower
-    bound.
-    """
+    """Who is materially faster than all; and the next: of those not proved to be behind, if any."""
     winner = statistics.winner({(r.a, r.b): r.verdict for r in ratios}, able)
     leader = winner or (able[0] if able else None)
     others = [r for r in ratios if r.b == leader]
-    nearest = min(
-        others, key=lambda r: (r.verdict == "materially_slower", nearness(r)), default=None
-    )
+    nearest = min(others, key=nearness, default=None)
     return winner, nearest.a if nearest else None
 
 
@@ -356,10 +354,12 @@ def _noise_floor(run: Run, comparisons: list[Comparison]) -> dict[str, Any] | No
     pairs = [(c.id, c.noise_floor) for c in comparisons if c.noise_floor]
     if not floor or not pairs:
         return None
-    widest = max(abs(math.log(r.ratio)) for _, r in pairs)
+    apart = {c: abs(math.log(r.ratio)) for c, r in pairs}
+    widest = sorted(apart, key=lambda c: -apart[c])[:MOST_FLOORS]
     return {
         **floor,
-        "percent": 100 * math.expm1(widest),
+        "percent": 100 * math.expm1(apart[widest[0]]),
+        "told": ", ".join(f"{100 * math.expm1(apart[c]):.1f}% in {short(c)}" for c in widest),
         "comparisons": [
             {"comparison": c, "ratio": r.ratio, "low": r.low, "high": r.high} for c, r in pairs
         ],

@@ -183,7 +183,7 @@ def _switches(run: Run) -> list[dict[str, Any]]:
 
     return _many(
         _past(run, rate, SWITCHES),
-        "it was put off its processor",
+        "the system switched it off its processor",
         "another program, or more threads than processors: `bakeoff doctor`",
         "times a millisecond",
     )
@@ -231,7 +231,7 @@ def _modes(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
                 turns.get((c.id, cell.contender), {}),
                 "latency" if c.by == "latency" else "throughput",
             ),
-            "identical processes differ for life: more launches, or mend the cause",
+            "a process keeps its mode as long as it lives: more launches, or mend the cause",
             [c.id],
             [cell.contender],
         )

@@ -27,6 +27,7 @@ KINDS = {
 SAME = 0.03  # within this, there is no difference to explain
 STRAYED = 1.5  # times the measured call: beyond, the machine was another meanwhile
 KERNELS = 12
+ROUNDING = 1e-6  # of a call: what is left of it by arithmetic alone
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ def why(run: Run, comparisons: list[Comparison]) -> list[Why]:
 
 def _why(run: Run, comparison: Comparison) -> Why:
     profiled, unprofiled = [], []
+    best = next((c.seconds for c in comparison.cells if c.contender == comparison.leader), None)
     for cell in comparison.cells:
         records = run.cells_of(comparison.id, cell.contender)
         kept = [r["profile"] for r in records if r.get("profile")]
@@ -84,7 +86,9 @@ def _why(run: Run, comparison: Comparison) -> Why:
             unprofiled.append((cell.contender, str(kept[-1]["failed"])))
             continue
         try:
-            profiled.append(laid_over(cell.contender, kept[-1], cell.seconds))
+            # As ratios say it, of the launches that it shares with the leader.
+            seconds = best * cell.relative if best and cell.relative else cell.seconds
+            profiled.append(laid_over(cell.contender, kept[-1], seconds))
         except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError):
             unprofiled.append((cell.contender, "its profile cannot be read"))
     by_time = sorted(profiled, key=lambda p: p.seconds)  # the leader may be unprofiled
@@ -102,7 +106,8 @@ def laid_over(contender: str, profile: dict[str, Any], measured: float | None) -
     by_kind = dict.fromkeys(KINDS, 0.0)
     for kind, value in known.items():
         by_kind[kind if kind in KINDS else "other"] += value * scale
-    by_kind["idle or host"] = max(0.0, seconds - sum(known.values()) * scale)
+    rest = seconds - sum(known.values()) * scale
+    by_kind["idle or host"] = rest if rest > ROUNDING * seconds else 0.0
     kernels = [{**e, "seconds": float(e["seconds"]) * scale} for e in profile["events"]]
     return Profiled(
         contender, seconds, by_kind, kernels[:KERNELS], wall, float(profile["profiled_s"])

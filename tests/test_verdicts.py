@@ -351,3 +351,58 @@ def test_on_a_device_who_takes_the_time_is_told_and_means_of_both_kinds_are_warn
     [told] = [w for w in analysis.warnings if "the host bounds" in w["what"]]
     assert told["where"].startswith("training on cuda") and len(told["comparisons"]) == 2
     assert "bound by" in page.render(analysis)
+
+
+def test_of_queued_calls_quantiles_are_of_turns(tmp_path: Path) -> None:
+    """An asynchronous framework's calls return at once, and its last one pays for all."""
+    folder = write_run(tmp_path / "run")
+
+    def queue(group: dict[str, Any]) -> bool:
+        for turn in group["turns"]["jax"] if group["direction"] == "train" else ():
+            kept = turn["calls"][turn["dropped"] :]
+            turn["calls"][turn["dropped"] :] = [1000] * (len(kept) - 1) + [sum(kept)]
+        return True
+
+    plain = analyse(records.read(folder)).comparisons[-1].cell("jax")
+    edit_groups(folder, queue)
+    comparison = analyse(records.read(folder)).comparisons[-1]
+    cell = comparison.cell("jax")
+    assert comparison.direction == "train" and cell.latency is not None and cell.seconds
+    assert cell.latency["p50"] == pytest.approx(cell.seconds, rel=0.02)
+    assert cell.latency["p99"] is None
+    assert cell.calls == plain.calls
+    assert cell.throughput == pytest.approx(comparison.batch / cell.seconds)
+
+
+def test_the_runner_up_is_the_next_in_time_and_not_the_one_with_the_wider_interval(
+    tmp_path: Path,
+) -> None:
+    folder = write_run(tmp_path / "run", {"a": 1.0, "b": 1.3, "c": 1.5})
+    _scattered(folder, "c", 0.15)
+    analysis = analyse(records.read(folder))
+    assert {c.runner_up for c in analysis.comparisons} == {"b"}
+    assert {r.runner_up for r in analysis.recommendations if r.choice == "a"} == {"b"}
+
+
+def test_a_mean_of_workloads_that_disagree_says_so(tmp_path: Path) -> None:
+    two = [WORKLOADS[3], ("threelayer", "convnet", 50, None, "train", False)]
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.2}, workloads=two)
+
+    def turned(group: dict[str, Any]) -> bool:
+        if "threelayer" in group["comparison"]:
+            group["turns"]["torch"], group["turns"]["jax"] = (
+                group["turns"][name] for name in ("jax", "torch")
+            )
+            for turn in group["turns"]["jax"]:
+                turn["calls"] = [call // 2 for call in turn["calls"]]
+                turn["total_ns"] //= 2
+        return True
+
+    edit_groups(folder, turned)
+    analysis = analyse(records.read(folder))
+    training = next(r for r in analysis.recommendations if r.profile == "large-scale-training")
+    assert training.choice == "jax"
+    [there] = training.split
+    assert there["leader"] == "torch" and there["comparison"].startswith("resnet18@112")
+    assert "But on resnet18@112 b4 train it takes 1.2" in training.sentence
+    assert "but on resnet18@112 b4 train torch is ahead" in page.render(analysis)

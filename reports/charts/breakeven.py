@@ -52,7 +52,8 @@ def breakeven(analysis: Analysis, found: BreakEven) -> dict[str, Any]:
     fill = marks.by_contender(analysis, rows, alt.Fill, marks.colours)
     shape = marks.by_contender(analysis, rows, alt.Shape, marks.shapes)
     tips = marks.tips([{key: rows[0][key] for key in ("contender", "calls", "seconds saved")}])
-    lines = chart.mark_line(clip=True, strokeWidth=2).encode(stroke=stroke)
+    dash = marks.by_contender(analysis, rows, alt.StrokeDash, marks.dashes)
+    lines = chart.mark_line(clip=True, strokeWidth=2).encode(stroke=stroke, strokeDash=dash)
     points = (
         chart.transform_filter("datum.marked")
         .mark_point(filled=True, size=60, opacity=1, clip=True)

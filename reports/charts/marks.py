@@ -6,7 +6,7 @@ page's own (they wrap on a phone), and so are the colours of text and grid, whic
 theme.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from reports.analysis import Analysis, Cell, Comparison
@@ -24,6 +24,7 @@ FIXED = {
 SPARE = ("#9A7D0A", "#4FA3B8", "#8A8F98", "#8F5B3E")
 PITCH, GAP = 11, 14  # pixels: of a dot's row, and between groups
 SHAPES = ("circle", "diamond", "square", "triangle-up", "cross")
+DASHES = ([1, 0], [7, 3], [2, 3], [9, 3, 2, 3], [4, 4])
 # A comparison's name on one line, its batch and direction on the next.
 TWO_LINES = (
     "[slice(datum.label, 0, indexof(datum.label, ' ')),"
@@ -58,6 +59,11 @@ def shapes(analysis: Contested) -> dict[str, str]:
         seen[contender["adapter"]] = number + 1
         found[contender["name"]] = SHAPES[number % len(SHAPES)]
     return found
+
+
+def dashes(analysis: Contested) -> dict[str, list[int]]:
+    """Contender -> what its lines are made of: the first variant's is whole."""
+    return {name: DASHES[SHAPES.index(shape)] for name, shape in shapes(analysis).items()}
 
 
 def label(comparison: Comparison) -> str:
@@ -110,7 +116,7 @@ def by_contender(
     analysis: Contested,
     rows: list[dict[str, Any]],
     channel: Any,
-    table: Callable[[Contested], dict[str, str]],
+    table: Callable[[Contested], Mapping[str, Any]],
 ) -> Any:
     """A channel that says which contender it is; the page has the key."""
     import altair as alt

@@ -9,7 +9,7 @@ PHASES = {
     "import": "#52789B",
     "load": "#8FB3C9",
     "first call": "#C98A2B",
-    "the process itself": "#9AA0A6",
+    "starting the process": "#9AA0A6",
 }
 MEMORY = {"import": "#9AA0A6", "the call": "#52789B"}
 DEVICE_MEMORY = {"allocated": "#52789B", "reserved beyond it": "#9AA0A6"}
@@ -76,7 +76,12 @@ def stacked(
         alt.Chart(alt.Data(values=rows))
         .mark_bar()
         .encode(
-            x=alt.X(f"{value}:Q", title=title, stack="zero", axis=alt.Axis(tickCount=6)),
+            x=alt.X(
+                f"{value}:Q",
+                title=title,
+                stack="zero",
+                axis=alt.Axis(tickCount=5, labelOverlap="greedy"),
+            ),
             y=alt.Y("contender:N", title=None, sort=None, axis=alt.Axis(labelLimit=130)),
             color=alt.Color("phase:N", scale=scale, legend=None),
             order=alt.Order("order:Q"),
@@ -84,7 +89,7 @@ def stacked(
         )
     )
     if split:
-        pale = alt.Scale(domain=["empty", "filled"], range=[1.0, 0.6])
+        pale = alt.Scale(domain=["empty", "filled"], range=[1.0, 0.7])
         chart = chart.encode(
             yOffset=alt.YOffset(f"{split}:O"),
             opacity=alt.Opacity(f"{split}:O", scale=pale, legend=None),

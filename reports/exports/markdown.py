@@ -89,6 +89,6 @@ def _marks(analysis: Analysis) -> str:
     said = "Time over the best one's, and of a call. ★ wins by more than 3%, = ties with the best."
     if analysis.noise_floor:
         floor = analysis.noise_floor
-        said += f" Noise floor: {escape(floor['of'])} entered twice differs from itself by up to "
-        said += f"{floor['percent']:.1f}%."
+        said += f" Noise floor: {escape(floor['of'])} entered twice differs from itself by "
+        said += f"{escape(floor['told'])}."
     return said

@@ -1,7 +1,6 @@
 """Our clock against other people's, in a process of its own; see tests/*_agreement.py."""
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
@@ -21,7 +20,7 @@ def ratios(
     result = subprocess.run(
         [python, "-m", f"tests.{module}", device.partition(":")[0], str(count)],
         cwd=ROOT,
-        env={**os.environ, **machine.worker_environment(device, count, cache)},
+        env={**machine.handed_on(), **machine.worker_environment(device, count, cache)},
         capture_output=True,
         text=True,
     )

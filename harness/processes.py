@@ -22,7 +22,7 @@ from harness import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 LOG_TAIL = 64 * 1024
-WITHHELD = ("PYTEST", "COV_", *machine.OWN)
+TESTING = ("PYTEST", "COV_")
 
 
 def python_path() -> str:
@@ -48,7 +48,7 @@ class WorkerProcess:
         self._ooms = _oom_kills()
         ask_read, ask_write = os.pipe()
         answer_read, answer_write = os.pipe()
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(WITHHELD)}
+        inherited = {k: v for k, v in machine.handed_on().items() if not k.startswith(TESTING)}
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 [python, "-m", "harness.worker", str(ask_read), str(answer_write)],

@@ -12,7 +12,6 @@ controller reads its turns by the statistics of a run.
 import argparse
 import json
 import math
-import os
 import subprocess
 import sys
 import tempfile
@@ -182,7 +181,7 @@ def main() -> None:
         sys.exit(f"torch: {why_absent('torch', 'cpu')}")
     groups = []
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, **machine.worker_environment("cpu", 1, Path(folder))}
+        environment = {**machine.handed_on(), **machine.worker_environment("cpu", 1, Path(folder))}
         for number in range(given.launches):
             command = [python, "-m", "tests.kernels", "--launch", "--shapes", given.shapes]
             lines = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)

@@ -35,8 +35,8 @@ class Finding:
 def examine() -> list[Finding]:
     """Every finding, in the order of what spoils most. Takes about two seconds."""
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (
-        _load, _cores, _frequency, _heat, _memory, _virtual, _clock, _disk, _energy, _gpus,
-        _environments,
+        _load, _cores, _frequency, _heat, _memory, _virtual, _clock, _disk, _variables, _energy,
+        _gpus, _environments,
     )  # fmt: skip
     return [finding for check in checks for finding in check()]
 
@@ -79,6 +79,16 @@ def _cores() -> Iterator[Finding]:
         return
     siblings = f", on {usable} logical processors" if usable != threads else ""
     yield Finding("cores", "ok", f"{threads} threads, one for each physical core{siblings}")
+
+
+def _variables() -> Iterator[Finding]:
+    if names := machine.left_out():
+        yield Finding(
+            "variables",
+            "note",
+            f"the shell sets {', '.join(names)}: no worker is given them, so that all are alike",
+            "a program of yours that has them may run at another speed than what is measured",
+        )
 
 
 def _quota() -> float | None:

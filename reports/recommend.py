@@ -340,13 +340,18 @@ class _Case:
         return told + sentences.divided(self._split())
 
     def _split(self) -> list[dict[str, Any]]:
-        """Where another is ahead of the one that leads over all, by more than chance."""
-        found, used = [], self._used()
-        for comparison in used if len(used) > 1 else ():
-            pair = comparison.ratio(self.decision.leader or "", comparison.leader or "")
-            if pair is not None and pair.verdict in ("slower", "materially_slower"):
-                there = {"comparison": comparison.id, "leader": pair.b, "ratio": pair.ratio}
-                found.append(there)
+        """Where another is ahead of the one that leads over all, which elsewhere is ahead of it.
+
+        Both by more than chance. Who is behind everywhere, and leads for its start, is no such.
+        """
+        found, used, leader = [], self._used(), self.decision.leader or ""
+        for comparison in used:
+            rival = comparison.leader or ""
+            here = comparison.ratio(leader, rival)
+            pairs = (other.ratio(leader, rival) for other in used)
+            ahead = any(pair and pair.verdict.endswith("faster") for pair in pairs)
+            if here and here.verdict.endswith("slower") and ahead:
+                found.append({"comparison": comparison.id, "leader": rival, "ratio": here.ratio})
         return found
 
     def _row(self, name: str) -> dict[str, Any]:

@@ -138,8 +138,8 @@ def _comparison(
     winner, runner_up = _winner(ratios, able)
     why = _why(ratios, able, winner, runner_up, busy, cells)
     if winner and len(bys) > 1:
-        other = _other_winner(run, groups, name, able, bys[1], busy)
-        if other and other != winner:
+        other = _beats(run, groups, name, able, bys[1], busy, winner)
+        if other:
             why = f"No winner: {winner} has the better {bys[0]}, {other} the better {bys[1]}."
             winner = None
     floor = run.plan.get("noise_floor")
@@ -233,13 +233,22 @@ def _winner(ratios: list[Ratio], able: list[str]) -> tuple[str | None, str | Non
     return winner, nearest.a if nearest else None
 
 
-def _other_winner(
-    run: Run, groups: list[dict[str, Any]], name: str, able: list[str], by: str, busy: list[str]
+def _beats(
+    run: Run,
+    groups: list[dict[str, Any]],
+    name: str,
+    able: list[str],
+    by: str,
+    busy: list[str],
+    winner: str,
 ) -> str | None:
+    """Who is materially faster than the winner by the second statistic, the fastest of them."""
     times = readings.log_times(groups, name, by)
     contenders, logs = readings.launch_table(groups, times, by)
     columns = {c: logs[:, i] for i, c in enumerate(contenders)}
-    return _winner(_ratios(run, name, able, columns, times, busy), able)[0]
+    ratios = _ratios(run, name, able, columns, times, busy)
+    better = [r for r in ratios if r.b == winner and r.verdict == "materially_faster"]
+    return min(better, key=lambda r: r.ratio).a if better else None
 
 
 def _why(

@@ -100,6 +100,12 @@ class FakeDriver:
         return lambda *_: known[name]
 
 
+def test_what_the_shell_tells_libraries_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+    [finding] = doctor._variables()
+    assert finding.state == "note" and "OMP_WAIT_POLICY" in finding.what
+
+
 def test_a_quiet_gpu_is_fine_and_a_software_power_cap_is_its_own_business(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -365,7 +365,8 @@ def test_what_is_left_out_leaves_tables_and_charts_and_the_address_keeps_it(
 
 
 def go(browser: Any, address: str) -> None:
-    """To another place, or view, of the page that is open."""
+    """To another place, or view, of the page that is open: loaded, or it would be no new entry."""
+    await_(lambda: browser.execute_script("return performance.timing.loadEventEnd > 0"))
     browser.execute_script("location.hash = arguments[0]", address)
 
 

@@ -104,12 +104,21 @@ def test_the_order_and_the_names_of_contenders_change_nothing(tmp_path: Path) ->
     assert {c.winner for c in _analysed(tmp_path / "b", renamed).comparisons} == {"xtorch:compile"}
 
 
-def test_latency_and_throughput_that_disagree_name_nobody(tmp_path: Path) -> None:
-    """a has the shorter calls but for rare long ones, which its turns pay for."""
-    folder = write_run(tmp_path / "run", {"a": 1.0, "b": 1.15})
+@pytest.mark.parametrize(
+    ("speeds", "tailed"),
+    [({"a": 1.0, "b": 1.15}, "a"), ({"a": 1.1, "b": 1.0, "c": 1.0}, "bc")],
+)
+def test_latency_and_throughput_that_disagree_name_nobody(
+    tmp_path: Path, speeds: dict[str, float], tailed: str
+) -> None:
+    """Some have the shorter calls but for rare long ones, which their turns pay for.
+
+    Also where two such are equal, and so no winner by their calls.
+    """
+    folder = write_run(tmp_path / "run", speeds)
 
     def slow_tail(group: dict[str, Any]) -> bool:
-        for turn in group["turns"]["a"]:
+        for turn in (turn for name in tailed for turn in group["turns"][name]):
             turn["calls"][-1] *= 4
             turn["total_ns"] = sum(turn["calls"][turn["dropped"] :])
         return True

@@ -6,7 +6,6 @@ resuming reads it back and measures what is missing of it, on the same machine, 
 same versions and code, or not at all.
 """
 
-import hashlib
 import re
 import sys
 from dataclasses import dataclass
@@ -20,10 +19,9 @@ import msgspec
 from adapters.core import cost as cost_model
 from adapters.core.discovery import adapter_class
 from adapters.core.precision import PRECISIONS, value_bytes
-from harness import estimate, readings
+from harness import estimate, readings, resuming
 from harness.errors import Wrong
 from harness.inventory import Contender
-from harness.processes import ROOT
 from harness.records import SCHEMA
 from harness.sampling import FIRST_STAGE
 from harness.suite import HIDDEN, Comparison, Suite
@@ -243,7 +241,7 @@ def make(
         suite={key: getattr(suite, key) for key in ("name", "path", "title", "summary")},
         settings=settings,
         budget_s=budget,
-        fingerprint=fingerprint(versions),
+        fingerprint=resuming.fingerprint(versions),
         contenders=planned + floor[1],
         absent=absent,
         noise_floor=floor[0],
@@ -374,28 +372,6 @@ def _fit(
     return kept, left_out
 
 
-def fingerprint(versions: dict[str, str]) -> dict[str, str]:
-    """What must not change within a run: the code that measures, the machine, the versions."""
-    import platform
-
-    from harness import machine
-
-    digest = hashlib.sha256()
-    for folder in ("adapters", "harness", "suites"):
-        for path in sorted((ROOT / folder).rglob("*")):
-            if path.suffix in (".py", ".c", ".lua"):
-                digest.update(path.relative_to(ROOT).as_posix().encode())
-                digest.update(path.read_bytes())
-    gpus = [f"{gpu.get('name')}, driver {gpu.get('driver')}" for gpu in machine.gpus()]
-    return {
-        "code": digest.hexdigest()[:16],
-        "machine": f"{platform.node()} {platform.machine()} {machine.processor()}",
-        "system": platform.release(),
-        **({"gpu": "; ".join(gpus)} if gpus else {}),
-        **{f"version of {name}": version for name, version in sorted(versions.items())},
-    }
-
-
 def write(plan: Plan, folder: Path) -> None:
     (folder / "plan.json").write_bytes(
         msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n"
@@ -411,16 +387,6 @@ def read(folder: Path) -> Plan:
         raise Wrong(f"{folder} is not a run: it has no plan.json") from None
     except (OSError, msgspec.MsgspecError) as error:
         raise Wrong(f"{path} cannot be read: {error}") from None
-
-
-def refuse_change(before: dict[str, str], now: dict[str, str]) -> None:
-    """Raises Wrong where resuming would mix two machines, versions or codes in one run."""
-    for key in sorted(before.keys() | now.keys()):
-        if before.get(key) != now.get(key):
-            raise Wrong(
-                f"cannot resume: {key} was {before.get(key)}, is {now.get(key)}; "
-                "that is another run: start one without --resume"
-            )
 
 
 def command_line() -> str:

@@ -229,10 +229,22 @@ def is_begun(folder: Path) -> bool:
     return (folder / "environment.json").is_file()
 
 
+def begin(folder: Path, environment: dict[str, Any]) -> None:
+    """Writes down what every contender and the machine said of themselves: all of it, or none."""
+    path = folder / "environment.json"
+    temporary = path.with_suffix(".partial")
+    with temporary.open("w") as file:
+        file.write(json.dumps(environment, indent=1) + "\n")
+        file.flush()
+        os.fsync(file.fileno())  # as records are: a power cut takes neither
+    os.replace(temporary, path)
+
+
 def forget_greeting(folder: Path) -> None:
     """Takes away what a run that never began has written. Raises Wrong where that is not so."""
     paths = [*folder.glob("records-*.jsonl")]
-    if any(b'"group"' in path.read_bytes() for path in paths):
+    measured = (b'"kind":"group"', b'"pass":"cold"')
+    if any(each in path.read_bytes() for path in paths for each in measured):
         raise Wrong(
             f"{folder} holds measurements and no environment.json: a part of it is gone; "
             "bring that back, or start another run"

@@ -10,8 +10,6 @@ What was reported is on the disk. Whatever happens next (Ctrl-C, a killed worker
 full disk) ends this run early and loses nothing; `--resume` measures what is missing.
 """
 
-import fcntl
-import json
 import os
 import random
 import time
@@ -33,10 +31,10 @@ from harness import (
     oracle,
     probe,
     records,
+    resuming,
     sampling,
     statistics,
 )
-from harness.errors import Wrong
 from harness.launch import Launcher, attempt, two_at_a_time
 from harness.plan import Plan, PlannedComparison, PlannedContender
 from harness.processes import WorkerFailed
@@ -51,7 +49,7 @@ class Runner:
     def __init__(self, plan: Plan, folder: Path, say: Say, timeout: float):
         self.plan, self.folder, self.say, self.timeout = plan, folder, say, timeout
         self.began = time.monotonic()
-        self.lock = _alone(folder, plan.run)
+        self.lock = resuming.hold(folder, plan.run)
         settings = plan.settings
         device = plan.comparisons[0].device if plan.comparisons else "cpu"
         self.launcher = Launcher(
@@ -152,7 +150,7 @@ class Runner:
             metered = {"energy_meters": [each.name for each in energy.meters(self.launcher.device)]}
             described = machine.describe(self.launcher.threads) | metered
             environment = {"machine": described, "contenders": seen}
-            _write_document(self.folder / "environment.json", environment)
+            records.begin(self.folder, environment)
 
     def _look_into_environments(self, seen: dict[str, Any]) -> None:
         """Adds to each contender what its environment holds, and how that was made."""
@@ -410,27 +408,3 @@ def _thaw(done: records.Run | None) -> Frozen:
             if (group["comparison"], name) in frozen.warmup:
                 frozen.seen((group["comparison"], name), turns)
     return frozen
-
-
-def _alone(folder: Path, run: str) -> int:
-    """Holds the run's folder until it is closed. Raises Wrong where another process does."""
-    held = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(held)
-        raise Wrong(
-            f"run '{run}' is being measured by another process; wait for its end, or end it"
-        ) from None
-    except OSError:  # a file system that knows no locks
-        pass
-    return held
-
-
-def _write_document(path: Path, document: dict[str, Any]) -> None:
-    temporary = path.with_suffix(".partial")
-    with temporary.open("w") as file:
-        file.write(json.dumps(document, indent=1) + "\n")
-        file.flush()
-        os.fsync(file.fileno())  # as records are: a power cut takes neither
-    os.replace(temporary, path)

@@ -17,9 +17,9 @@ import numpy as np
 
 from harness import readings, statistics
 from harness.records import Run
-from reports import again
+from reports import again, several
 from reports.analysis import ranked
-from reports.lost import Cells, Lost, cells, lost
+from reports.lost import Lost, cells, lost
 from reports.verdicts import analyse, why_busy
 
 
@@ -85,15 +85,15 @@ def compare(
     old: Run, new: Run, anchor: str | None, margin: float, prices: Prices = (None, None)
 ) -> Changes:
     """margin: a log ratio. Raises KeyError for an anchor that the runs do not share."""
-    before, after = versions(old), versions(new)
-    shared = shared_contenders([old, new])
-    both = shared_comparisons([old, new])
+    before, after = several.versions(old), several.versions(new)
+    shared = several.contenders([old, new])
+    both = several.comparisons([old, new])
     first, second = seen = [cells(analyse(run)) for run in (old, new)]
-    timed = [(each[0]["id"], turns([old, new], each, seen)) for each in both]
+    timed = [(each[0]["id"], several.turns([old, new], each, seen)) for each in both]
     known = [name for name in shared if before[name] == after[name]]
     if anchor is not None and anchor not in shared:
         raise KeyError(f"'{anchor}' is not in both runs; they share: {', '.join(shared)}")
-    anchor = anchor or steadiest([each for _, each in timed], known)
+    anchor = anchor or several.steadiest([each for _, each in timed], known)
     changes: list[Change] = []
     overall: list[Change] = []
     for name in shared if anchor is not None else []:
@@ -135,82 +135,12 @@ def compare(
         only_new=[c["id"] for c in new.plan["comparisons"] if c["id"] not in ids[1]],
         lost=gone,
         gained=come,
-        machines=(machine_of(old), machine_of(new)),
+        machines=(several.machine_of(old), several.machine_of(new)),
         two_machines=two,
         clocked=clocked,
         costs=_costs(shared, both, timed, clocked, prices),
         contenders=[c for c in new.plan["contenders"] if c["name"] in shared],
     )
-
-
-# --- what several runs share --------------------------------------------------------------------
-
-
-def shared_contenders(runs: list[Run]) -> list[str]:
-    return [n for n in ranked(runs[0]) if all(n in ranked(run) for run in runs[1:])]
-
-
-def shared_comparisons(runs: list[Run]) -> list[list[dict[str, Any]]]:
-    """The same work in every run's plan, on whatever device each has."""
-    found = [{_work(c): c for c in run.plan["comparisons"]} for run in runs]
-    return [[each[key] for each in found] for key in found[0] if all(key in f for f in found)]
-
-
-def _work(comparison: dict[str, Any]) -> str:
-    """`resnet18@224/b1/infer/float32/cuda:1` -> all of it but the device."""
-    return comparison["id"].removesuffix(f"/{comparison['device']}")
-
-
-def turns(
-    runs: list[Run], comparisons: list[dict[str, Any]], seen: list[Cells]
-) -> list[readings.Times]:
-    """The turns of one comparison in each run, by the statistic it is ranked by.
-
-    Of sound cells alone: a wrong answer's time is no time.
-    """
-    bys = {readings.rank_of(comparison)[0] for comparison in comparisons}
-    first = comparisons[0]
-    by = bys.pop() if len(bys) == 1 else readings.ranked_by(first["direction"], first["batch"])[0]
-    found = []
-    for run, comparison, its in zip(runs, comparisons, seen, strict=True):
-        place = comparison["id"]
-        times = readings.log_times(run.groups_of(place), place, by)
-        sound = {n for n in times if (place, n) in its and its[place, n].status == "ok"}
-        found.append({name: times[name] for name in times if name in sound})
-    return found
-
-
-def versions(run: Run) -> dict[str, str | None]:
-    seen = run.environment.get("contenders", {})
-    return {
-        c["name"]: c.get("version")
-        or (seen.get(c["name"].partition("#")[0], {}).get("manifest") or {}).get("version")
-        for c in run.plan["contenders"]
-    }
-
-
-def steadiest(timed: list[list[readings.Times]], names: list[str]) -> str | None:
-    """Who is measured everywhere, in the most launches, with the least spread between them."""
-
-    def order(name: str) -> tuple[int, float]:
-        logs = [run[name] for each in timed for run in each if name in run]
-        spreads = [
-            float(np.std([float(np.mean(rounds)) for rounds in launches.values()]))
-            for launches in logs
-        ]
-        return -sum(map(len, logs)), float(np.mean(spreads)) if spreads else np.inf
-
-    measured = [name for name in names if order(name)[0] < 0]
-    return min(measured, key=order, default=None)
-
-
-def machine_of(run: Run) -> str:
-    """A machine in a line."""
-    machine = run.environment.get("machine", {})
-    settings = run.plan.get("settings", {})
-    gpus = [gpu["name"] for gpu in machine.get("gpu") or [] if gpu.get("name")]
-    parts = [machine.get("cpu") or "unknown processor", f"{settings.get('threads', '?')} threads"]
-    return ", ".join([*parts, *gpus, str(settings.get("device", ""))])
 
 
 def _place(run: Run) -> tuple[Any, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 from harness import readings, statistics
 from harness.errors import Wrong
 from harness.records import Run
-from reports import compare, lost, template
+from reports import lost, several, template
 from reports.analysis import Analysis, finite, first_stage, ranked, short
 from reports.charts import marks, ratios
 from reports.verdicts import analyse, why_busy
@@ -74,17 +74,17 @@ def gather(runs: list[Run], anchor: str | None = None) -> Machines:
         raise Wrong("a run was named twice; a page of machines needs different ones")
     names = _names(runs)
     machines = [
-        Machine(name, compare.machine_of(run), analyse(run), compare.versions(run))
+        Machine(name, several.machine_of(run), analyse(run), several.versions(run))
         for name, run in zip(names, runs, strict=True)
     ]
-    common = compare.shared_contenders(runs)
+    common = several.contenders(runs)
     if anchor is not None and anchor not in common:
         raise KeyError(f"'{anchor}' is not in all runs; they share: {', '.join(common)}")
-    shared = compare.shared_comparisons(runs)
+    shared = several.comparisons(runs)
     seen = [lost.cells(machine.analysis) for machine in machines]
-    timed = [compare.turns(runs, each, seen) for each in shared]
+    timed = [several.turns(runs, each, seen) for each in shared]
     alike = [n for n in common if len({m.versions.get(n) for m in machines}) == 1]
-    anchor = anchor or compare.steadiest(timed, alike) or compare.steadiest(timed, common)
+    anchor = anchor or several.steadiest(timed, alike) or several.steadiest(timed, common)
     uses: dict[str, list[Any]] = {}
     for place, machine in enumerate(machines):
         for choice in machine.analysis.recommendations:

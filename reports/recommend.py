@@ -6,9 +6,8 @@ has comparisons on, and said in words. It speaks of these workloads on this mach
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -17,17 +16,14 @@ from harness.records import Run
 from reports import flip, sentences
 from reports.analysis import Comparison, finite, first_stage
 from reports.decide import Aspect, aligned, apart, decide
+from reports.elsewhere import Elsewhere
 from reports.flip import Limit, Weight
 from reports.objectives import EXTRAS, MEASURES, Evidence, comparisons_of
 from reports.profiles import Objective, Profile
 from reports.words import percent
 
 Wanted = list[tuple[Objective, list[Comparison]]]
-# What is tried, how it is told, and the comparisons that an aspect would rest on, by its place.
-Try = tuple[str, str, dict[int, list[Comparison]]]
 ENOUGH = 0.5  # of the weight has to be measured for a profile to be answered
-# Of more workloads than these none is left out or taken alone: each try reads all the others.
-MOST_ALONE = 50
 
 
 @dataclass(frozen=True)
@@ -201,10 +197,10 @@ class _Case:
 
     # --- what would flip it ---------------------------------------------------------------------
 
-    def _flips(self, weights: list[Weight]) -> list[str]:
-        leader = self.decision.leader
-        if leader is None or len(self.decision.order) < 2:
-            return []
+    def _flips(self, weights: list[Weight]) -> tuple[list[str], str]:
+        """What would, in words; and all that was tried."""
+        if len(self.decision.order) < 2:
+            return [], ""
         found = [
             f"{other} leads once {sentences.named(weight)} weighs "
             f"{'less' if side == 'below' else 'more'} than {_share(at)}"
@@ -219,76 +215,17 @@ class _Case:
                     f"{off[1]} leads if {sentences.named(aspect)}, measured once, "
                     f"is off by {off[0]:.2f}x"
                 )
-        return found + self._elsewhere()
-
-    def _elsewhere(self) -> list[str]:
-        """Leave a workload out, take one alone, another batch, another precision."""
-        found = []
-        for kind, where, swap in [*self._fewer(), *self._batches(), *self._precisions()]:
-            changed = list(self.aspects)
-            for place, comparisons in swap.items():
-                objective = self._kept[place]
-                aspect, _ = self.evidence.aspect(objective, comparisons, self.decision.order)
-                if aspect is None:
-                    break
-                changed[place] = replace(aspect, weight=self.aspects[place].weight)
-            else:
-                leads = flip.leads(changed, self.decision)
-                if leads is not None:
-                    self.tried[kind] = None
-                if leads not in (None, self.decision.leader):
-                    found.append(f"{leads} leads {where}")
-        return found
-
-    def _fewer(self) -> Iterator[Try]:
-        for place, comparisons in self._speaking().items():
-            if MEASURES[self._kept[place].measure].allowance is not None:
-                continue
-            if 1 < len(comparisons) <= MOST_ALONE:
-                for c in comparisons:
-                    rest = [other for other in comparisons if other is not c]
-                    yield "leaving a workload out", f"without {c.id}", {place: rest}
-                for c in comparisons:
-                    yield "one workload alone", f"on {c.id} alone", {place: [c]}
-
-    def _batches(self) -> Iterator[Try]:
-        """The very same workloads at another batch, where all of them were measured at it."""
-        now = self._speaking()
-        for batch in sorted({c.batch for c in self.comparisons}):
-            there = {place: [self._at(batch, c) for c in mine] for place, mine in now.items()}
-            swap = {place: [c for c in found if c is not None] for place, found in there.items()}
-            if swap == there and swap != now:
-                yield "another batch", f"at batch {batch}", swap
-
-    def _at(self, batch: int, of: Comparison) -> Comparison | None:
-        wanted = (of.workload, of.size, of.direction, batch)
-        same = (c for c in self.comparisons if (c.workload, c.size, c.direction, c.batch) == wanted)
-        return next(same, None)
-
-    def _precisions(self) -> Iterator[Try]:
-        mine = (self.comparisons[0].device, self.comparisons[0].precision)
-        for device, precision in sorted(
-            {(c.device, c.precision) for c in self.everywhere} - {mine}
-        ):
-            there = [c for c in self.everywhere if (c.device, c.precision) == (device, precision)]
-            swap = {place: comparisons_of(self._kept[place].of, there) for place in self._kept}
-            yield "another precision", f"in {precision} on {device}", swap
-
-    @cached_property
-    def _kept(self) -> dict[int, Objective]:
-        """The objectives of the aspects, by their places."""
-        places = {(each.measure, each.of): i for i, each in enumerate(self.aspects)}
-        return {
-            places[key]: objective
-            for objective, _ in self.wanted
-            if (key := (objective.measure, objective.of)) in places
-        }
-
-    def _speaking(self) -> dict[int, list[Comparison]]:
-        """The comparisons that each aspect rests on, by its place; none for what rests on none."""
-        by_id = {c.id: c for c in self.comparisons}
-        found = {i: [by_id[id_] for id_ in self.aspects[i].comparisons] for i in self._kept}
-        return {place: comparisons for place, comparisons in found.items() if comparisons}
+        places = {(o.measure, o.of): o for o, _ in self.wanted}
+        elsewhere = Elsewhere(
+            self.evidence,
+            [places[each.measure, each.of] for each in self.aspects],
+            self.aspects,
+            self.decision,
+            self.comparisons,
+            self.everywhere,
+        )
+        flips, tried = elsewhere.tried()
+        return found + flips, ", ".join([*(["every weight"] if weights else []), *tried])
 
     # --- in words -------------------------------------------------------------------------------
 
@@ -296,8 +233,8 @@ class _Case:
         decision, best = self.decision, self.decision.best
         extras = self._extras()
         weights = flip.weights([*self.aspects, *extras], decision)
-        self.tried: dict[str, None] = {}  # what could be tried, in order
-        flips = self._flips(weights)
+        flips, tried = self._flips(weights)
+        split = self._split()
         ids = list(dict.fromkeys(c for each in self.aspects for c in each.comparisons))
         leader = decision.leader or ""
         once = sum(each.weight for each in self.aspects if each.once and each.allowance)
@@ -307,7 +244,7 @@ class _Case:
             summary=self.profile.summary,
             choice=decision.choice,
             tied=decision.tied,
-            sentence=self._sentence(ids, extras),
+            sentence=self._sentence(ids, extras) + sentences.divided(split),
             verdict=best.verdict if best else "screening",
             runner_up=decision.runner_up,
             ratio=finite(best.ratio) if best else None,
@@ -319,7 +256,7 @@ class _Case:
             incomplete=[{"contender": n, "why": why} for n, why in self.out.items()],
             objectives=[_objective(each) for each in [*self.aspects, *extras]],
             flips=flips,
-            steady=self._steady(weights),
+            steady=tried,
             limits=flip.limits(
                 self.aspects, [a for a in [*self.aspects, *extras] if _limited(a)], decision
             ),
@@ -330,14 +267,13 @@ class _Case:
             device=self.comparisons[0].device,
             precision=self.comparisons[0].precision,
             conditions=_conditions(self._used(), [leader, decision.runner_up or ""]),
-            split=self._split(),
+            split=split,
         )
 
     def _sentence(self, ids: list[str], extras: list[Aspect]) -> str:
         lacking = self.lost if self.lost > ENOUGH else None
         told = sentences.sentence(self.decision, self.aspects, ids, extras, self.busy, lacking)
-        told += sentences.ruled_out(self.decision, self.aspects)
-        return told + sentences.divided(self._split())
+        return told + sentences.ruled_out(self.decision, self.aspects)
 
     def _split(self) -> list[dict[str, Any]]:
         """Where another is ahead of the one that leads over all, which elsewhere is ahead of it.
@@ -380,9 +316,6 @@ class _Case:
             }
             for each in self.weighed
         ]
-
-    def _steady(self, weights: list[Weight]) -> str:
-        return ", ".join([*(["every weight"] if weights else []), *self.tried])
 
 
 def _share(at: float) -> str:

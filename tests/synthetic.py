@@ -185,6 +185,33 @@ def edit_groups(folder: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
     path.write_text("".join(f"{json.dumps(record)}\n" for record in kept))
 
 
+def on_a_gpu(folder: Path, sustained: Mapping[str, float] | None = None) -> None:
+    """As if a run had been measured on a GPU.
+
+    sustained: relative times in training without a pause, where that was measured, too.
+    """
+    for path in (folder / "plan.json", *folder.glob("records-*.jsonl")):
+        path.write_text(path.read_text().replace("float32/cpu", "float32/cuda"))
+    document = json.loads((folder / "plan.json").read_text())
+    for comparison in document["comparisons"]:
+        comparison["device"] = "cuda"
+        if sustained and comparison["direction"] == "train":
+            comparison["sustained_s"] = 30.0
+    (folder / "plan.json").write_text(json.dumps(document))
+
+    def blocks(group: dict[str, Any]) -> bool:
+        if sustained and group["direction"] == "train":
+            luck = 1 + 0.002 * (-1) ** group["launch"]
+            group["sustained"] = {
+                name: {"calls": 100, "total_ns": int(1e9 * speed * luck), "turns": 10, "made": 110,
+                       "settle_s": 7.0, "wall_s": 30.0}
+                for name, speed in sustained.items()
+            }  # fmt: skip
+        return True
+
+    edit_groups(folder, blocks)
+
+
 # What the harness itself writes from a fixed set, and reads again as such.
 FIXED = {"kind", "pass", "status", "direction", "at", "created"}
 BY_NAME = {"turns", "statuses", "contenders"}  # tables by contender

@@ -3,6 +3,7 @@
 import math
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from harness import records
 from reports import breakeven
 from reports.breakeven import BreakEven
 from reports.verdicts import analyse
-from tests.synthetic import write_run
+from tests.synthetic import edit_groups, write_run
 from tests.test_profiles import edit_cells
 
 NET = ("resnet18", "convnet", 4, 112, "train", True)
@@ -58,6 +59,19 @@ def test_few_launches_are_a_screening(tmp_path: Path) -> None:
     starts, speeds = {"a": 1.0, "b": 9.0}, {"a": 1.0, "b": 0.5}
     assert made(tmp_path / "few", starts, speeds, launches=3).crossings[0].screening
     assert not made(tmp_path / "six", starts, speeds, launches=6).crossings[0].screening
+
+
+def test_on_a_busy_machine_all_is_a_screening(tmp_path: Path) -> None:
+    folder = tmp_path / "busy"
+    made(folder, {"a": 1.0, "b": 9.0}, {"a": 1.0, "b": 0.5})
+
+    def busy(group: dict[str, Any]) -> bool:
+        group["machine"]["foreign_cpu_share"] = 0.4
+        return True
+
+    edit_groups(folder, busy)
+    [found] = analyse(records.read(folder)).breakeven
+    assert found.crossings[0].screening and "a screening" in found.sentence
 
 
 def test_without_a_cold_start_there_is_no_break_even(tmp_path: Path) -> None:

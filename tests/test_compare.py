@@ -14,7 +14,7 @@ from harness import records, statistics
 from harness.processes import ROOT
 from reports import compare_page
 from reports.compare import Changes, compare
-from tests.synthetic import edit_groups, write_run
+from tests.synthetic import edit_groups, on_a_gpu, write_run
 
 SPEEDS = {"torch": 1.0, "jax": 1.5, "tensorflow": 1.2}
 
@@ -295,3 +295,14 @@ def test_the_door_to_the_page(tmp_path: Path, options: list[str], status: int, w
     assert told.returncode == status, told.stderr
     assert words in told.stdout + told.stderr
     assert (tmp_path / "page.html").exists() == (status == 0)
+
+
+def test_where_both_trained_without_a_pause_that_is_compared(tmp_path: Path) -> None:
+    """In short turns, at clocks that a GPU does not keep, nothing changed."""
+    steady = {"torch": 1.0, "jax": 1.5, "tensorflow": 1.2, "torch#2": 1.0}
+    old, new = _pair(tmp_path, {})
+    on_a_gpu(old, sustained=steady)
+    on_a_gpu(new, sustained=steady | {"jax": 1.8})
+    slower = [c for c in _compare(old, new, anchor="torch").changes if c.verdict != "tie"]
+    assert {(c.contender, c.comparison.split("/")[2]) for c in slower} == {("jax", "train")}
+    assert {round(c.ratio, 2) for c in slower} == {1.2}

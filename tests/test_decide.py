@@ -251,3 +251,12 @@ def test_the_runner_up_is_who_keeps_the_choice_open_not_who_is_near_and_beaten()
     assert (found.leader, found.choice, found.runner_up) == ("best", None, "wild")
     beaten = decide([aspect({name: times[name] for name in ("best", "near")})], ("best", "near"))
     assert (beaten.choice, beaten.runner_up) == ("best", "near")
+
+
+def test_what_was_counted_cannot_be_off() -> None:
+    """The size of an installation is no single look."""
+    times = {"a": dict.fromkeys(range(1, 7), 0.0), "b": dict.fromkeys(range(1, 7), 0.1)}
+    once = {"a": {ONCE: 0.5}, "b": {ONCE: 0.0}}
+    for allowance, told in ((0.0, False), (0.3, True)):
+        aspects = [aspect(times, 0.9), aspect(once, 0.1, allowance=allowance)]
+        assert (flip.factor(aspects[1], decide(aspects, ["a", "b"])) is not None) is told

@@ -1,6 +1,7 @@
 """Claims about several machines on one page: each speaks for itself, and none is ranked."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,3 +78,27 @@ def test_a_machine_without_a_record_is_shown_as_such(tmp_path: Path) -> None:
     few = write_run(tmp_path / "c", {"torch": 1.0, "jax": 2.0})
     edit_groups(few, lambda group: group["launch"] == 1)
     machines.render(machines.gather([records.read(tmp_path / n) for n in ("a", "b", "c")]))
+
+
+def _busy(group: dict[str, Any]) -> bool:
+    group["machine"]["foreign_cpu_share"] = 0.4
+    return True
+
+
+def test_a_busy_machine_has_ratios_and_no_verdict(runs: list[records.Run]) -> None:
+    edit_groups(runs[0].folder, _busy)
+    found = machines.gather([records.read(run.folder) for run in runs], "torch")
+    for contenders in found.places.values():
+        assert contenders["jax"]["here"].verdict == "screening"
+        assert contenders["jax"]["there"].verdict == "materially_faster"
+
+
+def test_who_left_one_comparison_early_is_judged_by_that_there_alone(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "here", {"torch": 1.0, "jax": 8.0})
+    edit_groups(folder, lambda group: group["launch"] <= 4)
+    net, other = (c["id"] for c in records.read(folder).plan["comparisons"][1:3])
+    left = {"comparison": net, "contender": "jax", "reason": "far behind"}
+    records.Writer(folder).write("event", what="settled", **left)
+    found = machines.gather([records.read(folder)], "torch")
+    assert found.places[net]["jax"]["here"].verdict == "materially_slower"
+    assert found.places[other]["jax"]["here"].verdict == "screening"

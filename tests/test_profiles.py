@@ -270,3 +270,52 @@ def test_what_profiles_say_goes_into_json(tmp_path: Path) -> None:
         json.dumps(found, allow_nan=False)
         assert len(found["recommendations"]) == 7
         assert all({"flips", "limits", "unknown"} <= set(r) for r in found["recommendations"])
+
+
+def _turned(folder: Path, where: str) -> None:
+    """Among these comparisons jax, which is the slower one, takes half of torch's time."""
+
+    def edit(group: dict[str, Any]) -> bool:
+        for turn in group["turns"]["jax"] if where in group["comparison"] else ():
+            turn["calls"] = [call // 3 for call in turn["calls"]]
+            turn["total_ns"] //= 3
+        return True
+
+    edit_groups(folder, edit)
+
+
+def test_another_batch_means_the_very_same_networks(tmp_path: Path) -> None:
+    one = ("resnet18", "convnet", 1, 224, "infer", False)
+    for name, more, told in (
+        ("same", ("resnet18", "convnet", 32, 224, "infer", False), True),
+        ("other", ("resnet20", "convnet", 32, None, "infer", False), False),
+    ):
+        folder = write_run(tmp_path / name, {"torch": 1.0, "jax": 1.5}, workloads=[one, more])
+        _turned(folder, "/b32/")
+        found = asked(folder, GOOD + 'of = "single-image latency"\n')
+        assert found.choice == "torch"
+        assert ("jax leads at batch 32" in found.flips) is told
+        assert ("another batch" in found.steady) is told
+
+
+def test_what_cannot_be_tried_is_not_said_to_flip_nothing(tmp_path: Path) -> None:
+    one = [("resnet18", "convnet", 1, 224, "infer", False)]
+    folder = write_run(tmp_path / "one", {"torch": 1.0, "jax": 1.5}, workloads=one)
+    assert asked(folder, GOOD).steady == "every weight"
+
+
+def test_who_breaks_a_limit_takes_no_objective_from_the_others(tmp_path: Path) -> None:
+    """jax is out for its latency; that its memory is not known takes memory from nobody."""
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "tensorflow": 1.2, "jax": 5.0})
+    edit_cells(folder, "jax", memory={"peak_rss_bytes": None})
+    found = asked(
+        folder,
+        '[[objective]]\nmeasure = "peak_memory"\nweight = 0.5\nof = "single-image latency"\n'
+        '[[objective]]\nmeasure = "latency"\nweight = 0.5\nof = "single-image latency"\n'
+        'at_most = "20 ms"\n',
+    )
+    assert [row["contender"] for row in found.incomplete] == ["jax"]
+    assert [each["measure"] for each in found.objectives if each["weight"]] == [
+        "peak_memory",
+        "latency",
+    ]

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import records
+from harness import environments, records
 from harness.processes import ROOT
 from reports.analysis import Analysis
 from reports.verdicts import analyse
@@ -355,3 +355,45 @@ def test_too_small_a_budget_gives_a_screening_and_says_so(bakeoff: Start, tmp_pa
     assert analysis.screening
     assert all(c.winner is None for c in analysis.comparisons)
     assert any(w["where"] == "budget" for w in analysis.warnings)
+
+
+def test_a_cold_pass_that_was_ended_between_two_starts_goes_on_with_the_second(
+    bakeoff: Start, tmp_path: Path
+) -> None:
+    """Its compiler's cache went with the runner: it is filled again, and nothing reported twice."""
+    if environments.python_of("jax", "cpu") is None:
+        pytest.skip(environments.why_absent("jax", "cpu"))
+    suite = _suite(tmp_path, f"{NET}\nheadline = true")
+    arguments = ["run", "--suite", suite, "--contenders", "jax", "--launches", "1", "--no-page"]
+    first = bakeoff(*arguments, "--run-id", "r")
+    output, _ = first.communicate(timeout=200)
+    assert first.returncode == 0, output
+    [path] = (tmp_path / "r").glob("records-*.jsonl")
+    kept = []
+    for line in path.read_text().splitlines():
+        record = json.loads(line)
+        if record["kind"] == "cell" and record["pass"] == "warm":
+            break
+        if record["kind"] == "cell":
+            assert record["pass"] == "cold" and record["profile"] is None
+        kept.append(line)
+    path.write_text("".join(f"{line}\n" for line in kept))
+    resumed = bakeoff("run", "--resume", "r", "--no-page")
+    output, _ = resumed.communicate(timeout=200)
+    assert resumed.returncode == 0, output
+    run = records.read(tmp_path / "r")
+    cells = Counter((cell["contender"], cell["pass"]) for cell in run.cells)
+    assert cells["jax", "cold"] == cells["jax", "warm"] == 1
+    [warm] = (cell for cell in run.cells if cell["pass"] == "warm")
+    assert warm["profile"] and warm["seconds"]["first_call"] > 0
+
+
+def test_a_budget_that_the_cold_pass_has_spent_leaves_the_rest_of_it_out(
+    bakeoff: Start, tmp_path: Path
+) -> None:
+    suite = _suite(tmp_path, f"{NET}\nheadline = true")
+    analysis = _run(bakeoff, tmp_path, suite, "numpy,slow", "--budget", "1s", launches=1)
+    run = records.read(tmp_path / "r")
+    assert not [cell for cell in run.cells if cell["pass"] == "cold"]
+    assert any("the cold pass was left early" in event["reason"] for event in run.events)
+    assert analysis.comparisons[0].launches == 1

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from adapters.core.precision import PRECISIONS
-from harness import environments, inventory, machine, plan, records
+from harness import environments, inventory, machine, plan, records, resuming
 from harness import suite as suites
 from harness.commands.common import (
     RESULTS,
@@ -108,11 +108,9 @@ def run(
         taking = [inventory.Contender(c.adapter, c.version) for c in planned.contenders]
         rows = inventory.contenders(planned.settings["device"], current, taking, everyone=False)
         names = [c.name for c in planned.contenders]
-        plan.refuse_change(planned.fingerprint, plan.fingerprint(_versions(names, rows)))
-        lost = set(planned.settings["cpus"]) - os.sched_getaffinity(0)
-        if lost:
-            told = ", ".join(map(str, sorted(lost)))
-            raise Wrong(f"cannot resume: processor {told} may no longer be used by this process")
+        now = resuming.fingerprint(_versions(names, rows))
+        resuming.refuse_change(planned.fingerprint, now)
+        resuming.refuse_lost(planned.settings["cpus"])
         if budget is not None:
             planned.budget_s = plan.seconds(budget)
         return _measure(planned, folder, console, timeout, page)

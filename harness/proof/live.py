@@ -27,6 +27,7 @@ from harness import (
     plan,
     readings,
     records,
+    resuming,
     statistics,
     timing,
 )
@@ -144,7 +145,7 @@ def measure(folder: Path, itself: Itself, say: Say) -> records.Run:
         run = records.read(folder) if (folder / "environment.json").exists() else None
         if run and _whole(run, begun):
             return run
-        plan.refuse_change(begun.fingerprint, made.fingerprint)
+        resuming.refuse_change(begun.fingerprint, made.fingerprint)
         made = begun
     else:
         folder.mkdir(parents=True)

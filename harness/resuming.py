@@ -1,0 +1,69 @@
+"""What it takes to go on with a run: the same code, machine and versions, and nobody else at it.
+
+Otherwise two runs would be mixed in one, and no record would say which line is whose.
+"""
+
+import fcntl
+import hashlib
+import os
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+
+from harness import machine
+from harness.errors import Wrong
+from harness.processes import ROOT
+
+
+def fingerprint(versions: dict[str, str]) -> dict[str, str]:
+    """What must not change within a run: the code that measures, the machine, the versions."""
+    digest = hashlib.sha256()
+    for folder in ("adapters", "harness", "suites"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in (".py", ".c", ".lua"):
+                digest.update(path.relative_to(ROOT).as_posix().encode())
+                digest.update(path.read_bytes())
+    gpus = [f"{gpu.get('name')}, driver {gpu.get('driver')}" for gpu in machine.gpus()]
+    return {
+        "code": digest.hexdigest()[:16],
+        "machine": f"{platform.node()} {platform.machine()} {machine.processor()}",
+        "system": platform.release(),
+        **({"gpu": "; ".join(gpus)} if gpus else {}),
+        **{f"version of {name}": version for name, version in sorted(versions.items())},
+    }
+
+
+def refuse_change(before: dict[str, str], now: dict[str, str]) -> None:
+    """Raises Wrong where resuming would mix two machines, versions or codes in one run."""
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key):
+            raise Wrong(
+                f"cannot resume: {key} was {before.get(key)}, is {now.get(key)}; "
+                "that is another run: start one without --resume"
+            )
+
+
+def refuse_lost(cpus: Iterable[int]) -> None:
+    """Raises Wrong where a processor that the run's workers keep to may no longer be used."""
+    lost = {*cpus} - os.sched_getaffinity(0)
+    if lost:
+        told = ", ".join(map(str, sorted(lost)))
+        raise Wrong(
+            f"cannot resume: processor {told} may no longer be used by this process; "
+            "give it back (taskset, the container's cpuset), or start another run"
+        )
+
+
+def hold(folder: Path, run: str) -> int:
+    """Holds a run's folder until what it returns is closed. Raises Wrong where another does."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(held)
+        raise Wrong(
+            f"run '{run}' is being measured by another process; wait for its end, or end it"
+        ) from None
+    except OSError:  # a file system that knows no locks
+        pass
+    return held

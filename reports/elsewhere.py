@@ -1,0 +1,94 @@
+"""Who leads on other evidence: fewer workloads, another batch, another precision.
+
+A choice rests on the comparisons that its objectives speak of. Here others of the run are put
+in their place, one exchange after the other, and it is seen who then leads: not who is proved
+to, which takes more than an exchange.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from reports import flip
+from reports.analysis import Comparison
+from reports.decide import Aspect, Decision
+from reports.objectives import MEASURES, Evidence, comparisons_of
+from reports.profiles import Objective
+
+# Of more workloads than these none is left out or taken alone: each try reads all the others.
+MOST_ALONE = 50
+# What is tried, how it is told, and the comparisons that an aspect would rest on, by its place.
+Try = tuple[str, str, dict[int, list[Comparison]]]
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A decision, and what else might have been asked in its place."""
+
+    evidence: Evidence
+    objectives: list[Objective]  # one for each aspect
+    aspects: list[Aspect]
+    decision: Decision
+    comparisons: list[Comparison]  # of the profile, on its device and in its precision
+    everywhere: list[Comparison]  # on all devices, in all precisions
+
+    def tried(self) -> tuple[list[str], list[str]]:
+        """Who leads where instead, in words; and what could be tried at all, in order."""
+        flips, kinds = [], []
+        for kind, where, swap in [*self._fewer(), *self._batches(), *self._precisions()]:
+            leads = self._leads(swap)
+            if leads is not None:
+                kinds.append(kind)
+            if leads not in (None, self.decision.leader):
+                flips.append(f"{leads} leads {where}")
+        return flips, list(dict.fromkeys(kinds))
+
+    def _leads(self, swap: dict[int, list[Comparison]]) -> str | None:
+        """With these comparisons in those aspects' places; None where they do not suffice."""
+        changed = list(self.aspects)
+        for place, comparisons in swap.items():
+            objective = self.objectives[place]
+            aspect, _ = self.evidence.aspect(objective, comparisons, self.decision.order)
+            if aspect is None:
+                return None
+            changed[place] = replace(aspect, weight=self.aspects[place].weight)
+        return flip.leads(changed, self.decision)
+
+    def _fewer(self) -> Iterator[Try]:
+        for place, comparisons in self._speaking().items():
+            if MEASURES[self.objectives[place].measure].allowance is not None:
+                continue
+            if 1 < len(comparisons) <= MOST_ALONE:
+                for c in comparisons:
+                    rest = [other for other in comparisons if other is not c]
+                    yield "leaving a workload out", f"without {c.id}", {place: rest}
+                for c in comparisons:
+                    yield "one workload alone", f"on {c.id} alone", {place: [c]}
+
+    def _batches(self) -> Iterator[Try]:
+        """The very same workloads at another batch, where all of them were measured at it."""
+        now = self._speaking()
+        for batch in sorted({c.batch for c in self.comparisons}):
+            there = {place: [self._at(batch, c) for c in mine] for place, mine in now.items()}
+            swap = {place: [c for c in found if c is not None] for place, found in there.items()}
+            if swap == there and swap != now:
+                yield "another batch", f"at batch {batch}", swap
+
+    def _at(self, batch: int, of: Comparison) -> Comparison | None:
+        wanted = (of.workload, of.size, of.direction, batch)
+        same = (c for c in self.comparisons if (c.workload, c.size, c.direction, c.batch) == wanted)
+        return next(same, None)
+
+    def _precisions(self) -> Iterator[Try]:
+        found: dict[tuple[str, str], list[Comparison]] = {}
+        for comparison in self.everywhere:
+            found.setdefault((comparison.device, comparison.precision), []).append(comparison)
+        found.pop((self.comparisons[0].device, self.comparisons[0].precision), None)
+        for (device, precision), there in sorted(found.items(), key=lambda each: each[0]):
+            swap = {i: comparisons_of(o.of, there) for i, o in enumerate(self.objectives)}
+            yield "another precision", f"in {precision} on {device}", swap
+
+    def _speaking(self) -> dict[int, list[Comparison]]:
+        """The comparisons that each aspect rests on, by its place; none for what rests on none."""
+        by_id = {c.id: c for c in self.comparisons}
+        found = {i: [by_id[id_] for id_ in a.comparisons] for i, a in enumerate(self.aspects)}
+        return {place: comparisons for place, comparisons in found.items() if comparisons}

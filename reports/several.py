@@ -1,0 +1,75 @@
+"""What several runs have in common: contenders, comparisons, turns; and what each one was."""
+
+from typing import Any
+
+import numpy as np
+
+from harness import readings
+from harness.records import Run
+from reports.analysis import ranked
+from reports.lost import Cells
+
+
+def contenders(runs: list[Run]) -> list[str]:
+    return [n for n in ranked(runs[0]) if all(n in ranked(run) for run in runs[1:])]
+
+
+def comparisons(runs: list[Run]) -> list[list[dict[str, Any]]]:
+    """The same work in every run's plan, on whatever device each has."""
+    found = [{_work(c): c for c in run.plan["comparisons"]} for run in runs]
+    return [[each[key] for each in found] for key in found[0] if all(key in f for f in found)]
+
+
+def _work(comparison: dict[str, Any]) -> str:
+    """`resnet18@224/b1/infer/float32/cuda:1` -> all of it but the device."""
+    return comparison["id"].removesuffix(f"/{comparison['device']}")
+
+
+def turns(runs: list[Run], asked: list[dict[str, Any]], seen: list[Cells]) -> list[readings.Times]:
+    """The turns of one comparison in each run, by the statistic it is ranked by.
+
+    Of sound cells alone: a wrong answer's time is no time.
+    """
+    bys = {readings.rank_of(comparison)[0] for comparison in asked}
+    first = asked[0]
+    by = bys.pop() if len(bys) == 1 else readings.ranked_by(first["direction"], first["batch"])[0]
+    found = []
+    for run, comparison, its in zip(runs, asked, seen, strict=True):
+        place = comparison["id"]
+        times = readings.log_times(run.groups_of(place), place, by)
+        sound = {n for n in times if (place, n) in its and its[place, n].status == "ok"}
+        found.append({name: times[name] for name in times if name in sound})
+    return found
+
+
+def versions(run: Run) -> dict[str, str | None]:
+    seen = run.environment.get("contenders", {})
+    return {
+        c["name"]: c.get("version")
+        or (seen.get(c["name"].partition("#")[0], {}).get("manifest") or {}).get("version")
+        for c in run.plan["contenders"]
+    }
+
+
+def steadiest(timed: list[list[readings.Times]], names: list[str]) -> str | None:
+    """Who is measured everywhere, in the most launches, with the least spread between them."""
+
+    def order(name: str) -> tuple[int, float]:
+        logs = [run[name] for each in timed for run in each if name in run]
+        spreads = [
+            float(np.std([float(np.mean(rounds)) for rounds in launches.values()]))
+            for launches in logs
+        ]
+        return -sum(map(len, logs)), float(np.mean(spreads)) if spreads else np.inf
+
+    measured = [name for name in names if order(name)[0] < 0]
+    return min(measured, key=order, default=None)
+
+
+def machine_of(run: Run) -> str:
+    """A machine in a line."""
+    machine = run.environment.get("machine", {})
+    settings = run.plan.get("settings", {})
+    gpus = [gpu["name"] for gpu in machine.get("gpu") or [] if gpu.get("name")]
+    parts = [machine.get("cpu") or "unknown processor", f"{settings.get('threads', '?')} threads"]
+    return ", ".join([*parts, *gpus, str(settings.get("device", ""))])

@@ -1,0 +1,45 @@
+"""Claims about what is shown while a run goes on."""
+
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from harness.progress import Progress
+from tests.synthetic import edit_groups, write_run
+
+
+def _told(folder: Path) -> str:
+    groups: list[dict[str, Any]] = []
+    edit_groups(folder, lambda group: groups.append(group) is None)
+    console = Console(file=io.StringIO(), width=200)
+    with Progress(console, 60.0, ["torch", "jax"]) as say:
+        for group in groups:
+            say("record", record=json.loads(json.dumps(group)))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_who_is_ahead_in_training_is_read_from_turns(tmp_path: Path) -> None:
+    """An asynchronous framework's queued calls return at once."""
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 2.0, "null": 0.001})
+
+    def queue(group: dict[str, Any]) -> bool:
+        for turn in group["turns"]["jax"] if group["direction"] == "train" else ():
+            kept = turn["calls"][turn["dropped"] :]
+            turn["calls"][turn["dropped"] :] = [1000] * (len(kept) - 1) + [sum(kept)]
+        return True
+
+    edit_groups(folder, queue)
+    lines = [line for line in _told(folder).splitlines() if "ahead" in line]
+    assert len(lines) == 4 * 2  # after the first launch, and after the sixth
+    assert all(re.search(r"torch ahead, 0\.(49|50|51)x the time of jax", line) for line in lines)
+
+
+def test_a_run_past_its_budget_says_so() -> None:
+    console = Console(file=io.StringIO())
+    assert "past its budget" in Progress(console, 0.0, []).__rich__().plain
+    assert "at most 1:00 more" in Progress(console, 60.5, []).__rich__().plain

@@ -278,15 +278,15 @@ class _Case:
     def _split(self) -> list[dict[str, Any]]:
         """Where another is ahead of the one that leads over all, which elsewhere is ahead of it.
 
-        Both by more than chance. Who is behind everywhere, and leads for its start, is no such.
+        Both by more than the margin. Who is behind everywhere, and leads for its start, is no such.
         """
         found, used, leader = [], self._used(), self.decision.leader or ""
         for comparison in used:
             rival = comparison.leader or ""
             here = comparison.ratio(leader, rival)
             pairs = (other.ratio(leader, rival) for other in used)
-            ahead = any(pair and pair.verdict.endswith("faster") for pair in pairs)
-            if here and here.verdict.endswith("slower") and ahead:
+            ahead = any(pair and pair.verdict == "materially_faster" for pair in pairs)
+            if here and here.verdict == "materially_slower" and ahead:
                 found.append({"comparison": comparison.id, "leader": rival, "ratio": here.ratio})
         return found
 

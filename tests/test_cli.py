@@ -68,7 +68,7 @@ def _refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
         (["--workloads", " , "], ["names none"]),
         (["--sweet", "quick"], ["--sweet"]),
         (["--threads", "0"], ["--threads"]),
-        (["--threads", "999"], ["--threads 999", "this process may use"]),
+        (["--threads", "999"], ["--threads 999", "expected at most", "this process may use"]),
         (["--timeout", "nan"], ["--timeout nan", "from 1 to 86400"]),
         (["--timeout", "inf"], ["--timeout inf"]),
         (["--resume", "x" * 300], ["is not there"]),

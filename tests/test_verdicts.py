@@ -409,7 +409,7 @@ def test_a_mean_of_workloads_that_disagree_says_so(tmp_path: Path) -> None:
     [there] = training.split
     assert there["leader"] == "torch" and there["comparison"].startswith("resnet18@112")
     assert "But on resnet18@112 b4 train it takes 1.2" in training.sentence
-    assert "but on resnet18@112 b4 train torch is ahead" in page.render(analysis)
+    assert "but torch is ahead on resnet18@112 b4 train" in page.render(analysis)
 
 
 @pytest.mark.parametrize(("short", "told"), [(0.9, True), (0.99, False), (1.2, False)])

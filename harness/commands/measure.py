@@ -144,7 +144,7 @@ def run(
     count = machine.threads(threads)
     if count > len(os.sched_getaffinity(0)):
         most = len(os.sched_getaffinity(0))
-        raise Wrong(f"--threads {count}: this process may use {most} processors")
+        raise Wrong(f"--threads {count}: expected at most {most}, which this process may use")
     settings = {
         "device": chosen,
         "python": "current" if current else "own",

@@ -33,6 +33,10 @@ PATIENCE = 300.0
 LINES = 8  # of what it printed, that are shown
 SMALL = {"alexnet": 95, "resnet18": 64, "resnet50": 64}  # pixels: of whole networks
 STEPS = 3  # of a training that is followed; one cannot tell the momentum's coefficient
+# Nobody can follow these: at the size checked, weights that differ by 1e-7 (float32's rounding)
+# move the third step's loss by 0.006 to 0.2, in float64 too. Their restored first step is held.
+CHAOTIC = {"resnet50"}
+SHOWN = 4  # parameters of a case whose shapes are told; a whole network has hundreds
 MOST_CORES = 1.3  # that one thread may keep busy: frameworks have threads that wait and tidy
 BUSY = "conv3x3_64_56"  # milliseconds of work that every framework spreads over its threads
 BUSY_BATCH = 16
@@ -250,7 +254,8 @@ class Check:
             self._load(self.worker, workload, "train")
             self.worker.ask("first", PATIENCE)
             self.worker.ask("again", PATIENCE, calls=STEPS - 1)
-            self._verify(workload, "train", STEPS)
+            if workload.name not in CHAOTIC:
+                self._verify(workload, "train", STEPS)
 
         def restored() -> None:
             self.worker.ask("warm", PATIENCE, calls=0)
@@ -389,6 +394,7 @@ def _described(workload: Workload, direction: str) -> str:
     """A case for a person: the shapes it has, and whether it is forward or backward."""
     batch = min(workload.batch, 3)
     parts = [f"input {(batch, *workload.input)}"]
-    parts += [f"{name} {each.shape}" for name, each in declare(workload).items() if each.trained]
+    trained = [f"{name} {each.shape}" for name, each in declare(workload).items() if each.trained]
+    parts += trained if len(trained) <= SHOWN else [f"{len(trained)} parameters"]
     parts.append(f"output {output_shape(workload, batch)}")
     return f"{workload.name.removeprefix('check_')}, {direction}: {'; '.join(parts)}"

@@ -9,11 +9,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from adapters.core import skeleton
 from adapters.core.base import Adapter
+from adapters.core.reference import Reference
+from harness import conformance
+from harness.cell import Cell
 from harness.processes import ROOT
+from suites import catalogue
 
 FAKES = ROOT / "tests" / "fakes"
 
@@ -83,6 +88,31 @@ def test_what_is_right_passes_every_stage() -> None:
         "the file", "arrays", "operations", "gradients", "training", "blocks", "clock"
     ]  # fmt: skip
     assert min(result["done"][stage] for stage in ("operations", "gradients", "training")) > 20
+
+
+@pytest.mark.parametrize("name", ["alexnet", "resnet18", "resnet50", "threelayer"])
+def test_a_training_is_followed_only_where_float32_can_follow_it(name: str) -> None:
+    """Weights off by float32's rounding, all else in float64: does the third loss stay?"""
+
+    def third_loss(nudge: float) -> float:
+        reference = Reference()
+        place, rng = reference.place, np.random.default_rng(0)
+
+        def nudged(array: np.ndarray, role: str, groups: int = 1) -> Any:
+            if role != "labels":
+                array = array * (1 + nudge * rng.standard_normal(array.shape))
+            return place(array, role, groups)
+
+        reference.place = nudged  # type: ignore[method-assign]
+        workload = catalogue.get(name).resized(conformance.SMALL.get(name))
+        cell = Cell(reference, workload, 3, "train")
+        cell.build()
+        for _ in range(conformance.STEPS):
+            result = cell.step()
+        return cell.loss(result) or 0.0
+
+    moved = abs(third_loss(1e-7) / third_loss(0.0) - 1)
+    assert (moved > 1e-3) if name in conformance.CHAOTIC else (moved < 1e-5)
 
 
 @pytest.mark.parametrize(

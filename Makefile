@@ -15,10 +15,10 @@ help: ## this list
 controller:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit( \
 		"Bakeoff needs Python 3.11 or later, this is %d.%d: try make PYTHON=python3.11" % sys.version_info[:2])'
-	@$(PYTHON) -m harness.environments controller
+	@$(PYTHON) -m harness.setup controller
 
 env: controller ## make the environments: .venv for the bakeoff command, .envs/ for the frameworks
-	@$(BIN)/python -m harness.environments \
+	@$(BIN)/python -m harness.setup \
 		$(if $(DEVICE),--device $(firstword $(subst :, ,$(DEVICE)))) $(subst $(COMMA), ,$(CONTENDERS))
 
 bench: env ## measure, and write the page (suite quick on a CPU, full on a GPU)
@@ -27,7 +27,7 @@ bench: env ## measure, and write the page (suite quick on a CPU, full on a GPU)
 		$(if $(BUDGET),--budget $(BUDGET))
 
 bench-lanes: controller ## portable over native: what the neutral form costs each framework
-	@$(BIN)/python -m harness.environments --device cpu torch tensorflow jax flax keras:torch
+	@$(BIN)/python -m harness.setup --device cpu torch tensorflow jax flax keras:torch
 	@$(BIN)/bakeoff run --suite lanes --device cpu $(if $(RUN),--run-id $(RUN)) \
 		$(if $(CONTENDERS),--contenders $(CONTENDERS)) $(if $(BUDGET),--budget $(BUDGET))
 

@@ -13,13 +13,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from harness.environments import sentence
+from harness.setup import sentence
 
 STYLES = {"installed": "green", "failed": "red"}
 
 
 class Installing:
-    """`with Installing() as say: environments.setup(names, device, say)`."""
+    """`with Installing() as say: setup.make(names, device, say)`."""
 
     def __init__(self, console: Console | None = None):
         self.console = console or Console()

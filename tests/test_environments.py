@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from harness import environments, installers, lock
+from harness import environments, installers, lock, setup
 from harness.commands import measure
 from harness.environments import ROOT, CannotInstall, Environment
 from harness.errors import Wrong
@@ -35,9 +35,9 @@ class Heard(list[tuple[str, str, str]]):
             self.append((name, state, detail))
 
 
-def setup(adapters: list[str], **options: Any) -> list[str]:
+def failed(adapters: list[str], **options: Any) -> list[str]:
     """The names of what could not be made on a CPU."""
-    return environments.failures(environments.setup(adapters, "cpu", **options))
+    return setup.failures(setup.make(adapters, "cpu", **options))
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_one_that_cannot_be_installed_leaves_its_reason_and_stops_no_other(
     put_adapter("fine", requirements=str(tiny_wheel(project)))
     said = Heard()
 
-    assert setup([], say=said) == ["broken-cpu"]
+    assert failed([], say=said) == ["broken-cpu"]
 
     assert environments.python_of("broken", "cpu") is None
     assert "nowhere-1" in environments.why_absent("broken", "cpu")
@@ -65,7 +65,7 @@ def test_one_that_cannot_be_installed_leaves_its_reason_and_stops_no_other(
     }  # fmt: skip
     assert any("tiny" in step for step in said.steps), "what is installed meanwhile is told"
 
-    assert setup(["fine"], say=said) == []
+    assert failed(["fine"], say=said) == []
     assert said[4:] == [("fine-cpu", "ready", "")]
 
 
@@ -77,7 +77,7 @@ def test_two_versions_of_one_framework_stand_side_by_side(
         tiny_wheel(project, version)
     put_adapter("fake", requirements=f"--no-index --find-links {project}\n# a note\ntiny==1.0.0\n")
 
-    assert setup(["fake", "fake@2.3"]) == []
+    assert failed(["fake", "fake@2.3"]) == []
 
     found = {}
     for version in (None, "2.3"):
@@ -87,7 +87,7 @@ def test_two_versions_of_one_framework_stand_side_by_side(
     assert found == {None: b"1.0.0\n", "2.3": b"2.3.4\n"}
     assert environments.why_absent("fake", "cpu", "9.9").endswith("run `bakeoff setup fake@9.9`")
     with pytest.raises(Wrong, match="expected ADAPTER or ADAPTER@VERSION"):
-        environments.setup(["fake@../2"], "cpu")
+        setup.make(["fake@../2"], "cpu")
 
 
 def test_what_was_made_is_told_lock_size_seconds_and_installer(
@@ -95,7 +95,7 @@ def test_what_was_made_is_told_lock_size_seconds_and_installer(
 ) -> None:
     wheel = tiny_wheel(project)
     put_adapter("fake", requirements=str(wheel))
-    [outcome] = environments.setup(["fake"], "cpu")
+    [outcome] = setup.make(["fake"], "cpu")
     assert outcome.environment is not None
     folder = outcome.environment.folder
 
@@ -125,18 +125,18 @@ def test_a_folder_of_wheels_is_enough(
     wheels.mkdir()
     put_adapter("fake", requirements="tiny==1")
     with pytest.raises(Wrong, match=r"pip download -r adapters/requirements/NAME-cpu.txt"):
-        setup(["fake"], wheels=wheels)
+        failed(["fake"], wheels=wheels)
     tiny_wheel(wheels, "2")
     for variable in ("PIP_INDEX_URL", "PIP_FIND_LINKS"):  # not even looked at
         monkeypatch.setenv(variable, "http://127.0.0.1:9/")
 
-    assert setup(["fake"], wheels=wheels) == ["fake-cpu"]
+    assert failed(["fake"], wheels=wheels) == ["fake-cpu"]
     reason = environments.why_absent("fake", "cpu")
     assert f"from {wheels} alone: there is no tiny==1 for this Python" in reason
     assert reason.endswith("the latest are 2")
 
     tiny_wheel(wheels, "1")
-    assert setup(["fake"], wheels=wheels) == []
+    assert failed(["fake"], wheels=wheels) == []
 
 
 FOREIGN = """
@@ -159,7 +159,7 @@ def test_an_adapter_of_another_package_names_its_own_requirements(
         tiny_wheel(project, version)
     put_adapter("fake", FOREIGN.replace("FOLDER", str(project)), requirements=None)
 
-    assert setup(["fake", "fake@3.0"]) == []
+    assert failed(["fake", "fake@3.0"]) == []
 
     assert "tiny==1" in environments.described("fake", "cpu")["packages"]
     assert "tiny==3.0" in environments.described("fake", "cpu", version="3.0")["packages"]
@@ -195,7 +195,7 @@ def test_an_interrupted_install_is_made_again_from_nothing(
     environment.python.touch()
     assert environments.python_of("fake", "cpu") is None
 
-    assert setup(["fake"]) == []
+    assert failed(["fake"]) == []
 
     assert environments.python_of("fake", "cpu") == environment.python
     assert not leftover.exists()
@@ -211,7 +211,7 @@ def test_what_a_link_leads_to_is_left_alone(
     (project / ".envs").mkdir()
     (project / ".envs" / "fake-cpu").symlink_to(shared)
 
-    assert setup(["fake"]) == []
+    assert failed(["fake"]) == []
 
     assert environments.python_of("fake", "cpu") is not None
     assert list(shared.iterdir()) == [shared / "bin"] and not list((shared / "bin").iterdir())
@@ -221,7 +221,7 @@ def test_a_changed_pin_asks_for_a_new_environment(
     project: Path, put_adapter: Put, pretend: list[list[str]]
 ) -> None:
     put_adapter("fake", requirements="tiny==1")
-    setup([])
+    failed([])
     put_adapter("fake", requirements="tiny==2")
     assert environments.python_of("fake", "cpu") is None
     assert "make env" in environments.why_absent("fake", "cpu")
@@ -233,7 +233,7 @@ def test_uv_is_used_where_it_is_and_told_where_wheels_lie(
     monkeypatch.setattr(installers.shutil, "which", lambda name: f"/opt/{name}")
     monkeypatch.setenv("PIP_FIND_LINKS", "/wheels /more")
     put_adapter("fake", requirements="tiny==1")
-    setup([])
+    failed([])
     make, install = pretend
     assert make[:2] == ["/opt/uv", "venv"]
     assert install[:3] == ["/opt/uv", "pip", "install"]
@@ -257,7 +257,7 @@ def test_a_full_disk_is_a_reason_like_any_other(
 
     monkeypatch.setattr(installers, "_call", full)
     put_adapter("fake")
-    assert setup([]) == ["fake-cpu"]
+    assert failed([]) == ["fake-cpu"]
     assert "No space left" in environments.why_absent("fake", "cpu")
 
 
@@ -279,8 +279,8 @@ def test_an_unknown_adapter_is_refused_by_name(
 ) -> None:
     put_adapter("fake")
     with pytest.raises(Wrong, match="unknown adapter 'tooch'; there are: fake"):
-        environments.setup(["tooch"], "cpu")
-    assert environments.main(["--device", "cpu", "tooch"]) == 2
+        setup.make(["tooch"], "cpu")
+    assert setup.main(["--device", "cpu", "tooch"]) == 2
     assert "tooch" in capsys.readouterr().err
 
 

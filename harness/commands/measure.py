@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from adapters.core.precision import PRECISIONS
-from harness import environments, inventory, machine, plan, records, resuming
+from harness import inventory, machine, plan, records, resuming
 from harness import suite as suites
 from harness.commands.common import (
     RESULTS,
@@ -27,6 +27,7 @@ from harness.commands.common import (
     write_page,
 )
 from harness.errors import Wrong
+from harness.setup import Outcome, failures, make
 
 DAY = 86400
 
@@ -199,13 +200,13 @@ def setup(
 
     kind = device_of(device).partition(":")[0]
     with Installing(Console(stderr=json_)) as say:
-        outcomes = environments.setup(adapters or [], kind, say, wheels)
+        outcomes = make(adapters or [], kind, say, wheels)
     if json_:
         print_json([_outcome(each) for each in outcomes])
-    raise typer.Exit(1 if environments.failures(outcomes) else 0)
+    raise typer.Exit(1 if failures(outcomes) else 0)
 
 
-def _outcome(outcome: environments.Outcome) -> dict[str, Any]:
+def _outcome(outcome: Outcome) -> dict[str, Any]:
     """For scripts: where it is, and how it was made."""
     made = outcome.environment if outcome.state != "failed" else None
     return {

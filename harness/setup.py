@@ -1,0 +1,198 @@
+"""Making the environments, two at a time; one that cannot be made stops no other.
+
+    python3 -m harness.setup controller      # the bare system Python is enough
+    .venv/bin/python -m harness.setup --device cpu torch jax
+
+What failed leaves its reason in `.envs/<name>.failed`, for `bakeoff list`.
+"""
+
+import argparse
+import fcntl
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import environments
+from harness.environments import Environment
+from harness.errors import Wrong
+from harness.installers import CannotInstall
+
+AT_A_TIME = 2  # one downloads while the other unpacks
+
+# Runs in an adapter's environment, once that is there.
+PREPARE = """
+import sys
+from adapters.core.base import Unsupported
+from adapters.core.discovery import adapter_class
+try:
+    adapter_class(sys.argv[1]).prepare()
+except Unsupported as why:
+    sys.exit(str(why))
+"""
+
+# Called with an environment's name, a state (`ready`, `installing`, `step`, `installed`,
+# `failed`) and a detail; each environment ends in ready, installed or failed.
+Say = Callable[[str, str, str], None]
+
+
+def say_lines(name: str, state: str, detail: str) -> None:
+    """A line for each thing that begins or ends: for logs, and where there is no rich."""
+    if state != "step":
+        print(f"{name}: {sentence(state, detail)}", flush=True)
+
+
+def sentence(state: str, detail: str) -> str:
+    """A state and its detail, for a person."""
+    words = {"installing": "installing ...", "failed": "cannot be installed:"}
+    return f"{words.get(state, state)} {detail}".rstrip()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the making of one environment ended; none, where there is nothing to make."""
+
+    name: str
+    state: str  # ready, installed, failed
+    environment: Environment | None
+    reason: str | None = None
+
+
+def make(
+    adapters: list[str], device: str, say: Say = say_lines, wheels: Path | None = None
+) -> list[Outcome]:
+    """Makes what is missing for these adapters (none: all that a run of everyone takes).
+
+    An adapter may be named with a version, as in `torch@2.12`, and with a variant, which may
+    live elsewhere, as in `keras:torch`. `wheels`: a folder from which alone to install.
+    Raises Wrong for what does not exist.
+    """
+    from adapters.core import discovery
+
+    known = discovery.names()
+    if wheels is not None:
+        wheels = wheels.resolve()
+        if not any(wheels.glob("*.whl")):
+            raise Wrong(
+                f"--wheels {wheels}: expected a folder with wheels in it; `pip download -r "
+                f"adapters/requirements/NAME-{device}.txt -d FOLDER` fills one"
+            )
+    wanted: dict[str, Environment] = {}
+    nothing = []
+    for adapter in adapters:
+        if re.split("[@:]", adapter)[0] not in known:
+            raise Wrong(f"unknown adapter '{adapter}'; there are: {', '.join(known)}")
+        parts = re.fullmatch(r"([\w-]+)(?:@([\w.+-]+))?(?::([\w-]+))?", adapter)
+        if parts is None:
+            raise Wrong(f"adapter '{adapter}': expected ADAPTER or ADAPTER@VERSION, as torch@2.12")
+        plain, version, variant = parts[1], parts[2], parts[3] or ""
+        environment = environments.environment_of(plain, device, version, variant)
+        if environment is not None:
+            wanted[environment.name] = environment
+        else:
+            nothing.append(Outcome(adapter, "failed", None, environments.why_absent(plain, device)))
+            say(adapter, "failed", environments.why_absent(plain, device))
+    chosen = list(wanted.values()) if adapters else environments.usual(device)
+    made = nothing + make_all(chosen, say, wheels)
+    plain = {re.split("[@:]", adapter)[0] for adapter in adapters}
+    return made + [failed for name in sorted(plain) if (failed := _prepared(name, device, say))]
+
+
+def make_all(
+    wanted: Iterable[Environment], say: Say = say_lines, wheels: Path | None = None
+) -> list[Outcome]:
+    """Makes what is not ready, two at a time."""
+    (environments.ROOT / ".envs").mkdir(exist_ok=True)
+    with (environments.ROOT / ".envs" / ".lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # a second `make env` waits for the first
+        pool = ThreadPoolExecutor(AT_A_TIME)
+        try:
+            return list(pool.map(lambda each: _make_one(each, say, wheels), wanted))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def failures(outcomes: list[Outcome]) -> list[str]:
+    """The names of what could not be made."""
+    return [each.name for each in outcomes if each.state == "failed"]
+
+
+def _make_one(environment: Environment, say: Say, wheels: Path | None) -> Outcome:
+    name = environment.name
+    if environment.ready():
+        say(name, "ready", "")
+        return Outcome(name, "ready", environment)
+    say(name, "installing", "")
+    try:
+        environment.make(wheels, lambda line: say(name, "step", line))
+    except (CannotInstall, OSError) as error:
+        environment.failed.write_text(f"{error}\n")
+        say(name, "failed", str(error))
+        return Outcome(name, "failed", environment, str(error).splitlines()[0])
+    environment.failed.unlink(missing_ok=True)
+    made = environment.made()
+    say(name, "installed", f"in {made['install_seconds']:.0f} s by {made['installer']}")
+    return Outcome(name, "installed", environment)
+
+
+def _prepared(adapter: str, device: str, say: Say) -> Outcome | None:
+    """How it failed, where the adapter has something to do in its environment, and it did."""
+    from adapters.core import discovery
+    from adapters.core.base import Adapter
+
+    try:
+        idle = discovery.adapter_class(adapter).prepare.__func__ is Adapter.prepare.__func__  # type: ignore[attr-defined]
+    except Exception:  # a broken adapter: its error is shown elsewhere
+        return None
+    python = environments.python_of(adapter, device)
+    if idle or python is None:
+        return None
+    path = os.pathsep.join(filter(None, [str(environments.ROOT), os.environ.get("PYTHONPATH")]))
+    result = subprocess.run(
+        [python, "-c", PREPARE, adapter], cwd=environments.ROOT,
+        env={**os.environ, "PYTHONPATH": path},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+    )  # fmt: skip
+    if result.returncode == 0:
+        return None
+    last = (result.stderr.strip().splitlines() or [f"exit status {result.returncode}"])[-1]
+    say(adapter, "failed", last)
+    return Outcome(adapter, "failed", None, last)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line. 0: something can be measured; 1: nothing can; 2: a wrong name."""
+    parser = argparse.ArgumentParser(
+        prog="python -m harness.setup",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda with a GPU")
+    parser.add_argument("names", nargs="*", metavar="ADAPTER", help="default: all; or: controller")
+    given = parser.parse_args(arguments)
+    if given.names == ["controller"]:
+        environment = environments.controller()
+        return 0 if environment.ready() or not failures(make_all([environment])) else 1
+    adapters = [name.partition("#")[0] for name in given.names]
+    device = given.device or environments.default_device()
+    from harness.installing import Installing  # needs rich: the bare Python has made .venv by now
+
+    try:
+        with Installing() as say:
+            outcomes = make(adapters, device, say)
+    except Wrong as wrong:
+        print(wrong, file=sys.stderr)
+        return 2
+    failed = failures(outcomes)
+    return 1 if failed and len(failed) == len(outcomes) else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)  # what was half made is made again the next time

@@ -109,12 +109,14 @@ typedef struct {
     size groups, in_group, out_group, weight_group;
     size taps;
     const Tap *tap;
+    size top, bottom, left, right;                /* how far the taps reach from a pixel */
 } Product;
 
 typedef struct {
-    const real *image; /* the source's */
+    const real *in; /* the source's pixel, before a tap's own offset: it may lie in the padding */
     real *out;
-    size y, x; /* in the source, before a tap's own offset */
+    size y, x;  /* its place in the source */
+    int inside; /* every tap is */
 } Place;
 
 static const real zeros[DEPTH];
@@ -125,11 +127,14 @@ static void locate(const Product *p, size group, size column, size first, size c
     size n = first / (p->columns * p->rows);
     for (size i = 0; i < count; i++) {
         size row = (n * p->out_height + p->first_y + y * p->stride_y) * p->out_width;
-        at[i].image = p->in + n * p->height * p->width * p->in_pixel + group * p->in_group;
         at[i].out = p->out + (row + p->first_x + x * p->stride_x) * p->out_pixel +
                     group * p->out_group + column;
         at[i].y = y * p->step_y;
         at[i].x = x * p->step_x;
+        at[i].in = p->in + ((n * p->height + at[i].y) * p->width + at[i].x) * p->in_pixel +
+                   group * p->in_group;
+        at[i].inside = at[i].y + p->top >= 0 && at[i].y + p->bottom < p->height &&
+                       at[i].x + p->left >= 0 && at[i].x + p->right < p->width;
         if (++x == p->columns) {
             x = 0;
             if (++y == p->rows) y = 0, n++;
@@ -138,10 +143,17 @@ static void locate(const Product *p, size group, size column, size first, size c
 }
 
 /* What a tap multiplies at a place, or NULL in the padding. */
-ALWAYS const real *source(const Product *p, const Place *at, const Tap *tap) {
-    size y = at->y + tap->y, x = at->x + tap->x;
-    if ((size_t)y >= (size_t)p->height || (size_t)x >= (size_t)p->width) return NULL;
-    return at->image + (y * p->width + x) * p->in_pixel;
+ALWAYS const real *source(const Product *p, const Place *at, const Tap *tap, size shift) {
+    if (!at->inside) {
+        const size y = at->y + tap->y, x = at->x + tap->x;
+        if ((size_t)y >= (size_t)p->height || (size_t)x >= (size_t)p->width) return NULL;
+    }
+    return at->in + shift;
+}
+
+/* From a place's pixel to what a tap multiplies there. */
+static size shift(const Product *p, const Tap *tap) {
+    return (tap->y * p->width + tap->x) * p->in_pixel;
 }
 
 /* Copies a block of the matrices of one tap: `run` rows of `count` columns, filled up with
@@ -189,10 +201,15 @@ ALWAYS void tile(size vectors, const real *const *in, size taps, size run, const
                 UNROLL for (size v = 0; v < vectors; v++) sum[r][v] += row[r][l] * right[v];
         }
     }
+    if (whole) {
+        UNROLL for (size r = 0; r < ROWS; r++) if (r < count) {
+            UNROLL for (size v = 0; v < vectors; v++) ((vector *)at[r].out)[v] = sum[r][v];
+        }
+        return;
+    }
     UNROLL for (size r = 0; r < ROWS; r++) if (r < count) {
-        real *to = whole ? at[r].out : line;
-        UNROLL for (size v = 0; v < vectors; v++) ((vector *)to)[v] = sum[r][v];
-        if (!whole) memcpy(at[r].out, line, columns * sizeof(real));
+        UNROLL for (size v = 0; v < vectors; v++) ((vector *)line)[v] = sum[r][v];
+        memcpy(at[r].out, line, columns * sizeof(real));
     }
 }
 
@@ -201,6 +218,7 @@ static void block(const Product *p, size group, size first, size count, size col
     static _Thread_local real panel[DEPTH * COLUMNS] __attribute__((aligned(64)));
     static _Thread_local Place places[CHUNK];
     const real *in[TAPS * ROWS];
+    size shifts[TAPS];
     real start[COLUMNS];
     const size columns = least(p->width_out - column, COLUMNS);
     const size vectors = parts(columns, WIDTH), full = vectors * WIDTH;
@@ -212,17 +230,21 @@ static void block(const Product *p, size group, size first, size count, size col
     for (size tap = 0; tap < p->taps; tap += step)
         for (size from = 0; from < p->run; from += DEPTH) {
             const size taps = least(step, p->taps - tap), run = least(DEPTH, p->run - from);
-            for (size t = 0; t < taps; t++)
-                pack(p, weight + p->tap[tap + t].weight + from * p->step_run, run, columns, full,
+            for (size t = 0; t < taps; t++) {
+                const Tap *each = &p->tap[tap + t];
+                pack(p, weight + each->weight + from * p->step_run, run, columns, full,
                      panel + t * run * full);
+                shifts[t] = shift(p, each);
+            }
             const real *begin = tap || from ? NULL : start;
             for (size m = 0; m < count; m += ROWS) {
-                for (size t = 0; t < taps; t++)
-                    for (size r = 0; r < ROWS; r++) {
-                        const Place *at = &places[least(m + r, count - 1)];
-                        const real *found = source(p, at, &p->tap[tap + t]);
+                for (size r = 0; r < ROWS; r++) {
+                    const Place *at = &places[least(m + r, count - 1)];
+                    for (size t = 0; t < taps; t++) {
+                        const real *found = source(p, at, &p->tap[tap + t], shifts[t]);
                         in[t * ROWS + r] = found ? found + from : zeros;
                     }
+                }
                 const Place *at = places + m;
                 const size rows = least(ROWS, count - m);
                 switch (vectors) {
@@ -235,6 +257,16 @@ static void block(const Product *p, size group, size first, size count, size col
                 }
             }
         }
+}
+
+/* Notes how far a product's taps reach; the product. */
+static Product reach(Product p) {
+    for (size t = 0; t < p.taps; t++) {
+        const Tap *tap = &p.tap[t];
+        p.top = least(p.top, tap->y), p.bottom = most(p.bottom, tap->y);
+        p.left = least(p.left, tap->x), p.right = most(p.right, tap->x);
+    }
+    return p;
 }
 
 static void multiply(const Product *p) {
@@ -269,7 +301,7 @@ static Product forward(const Shape *s, const real *x, const real *w, const real 
     for (size y = 0; y < s->kh; y++)
         for (size x = 0; x < s->kw; x += joined)
             tap[p.taps++] = (Tap){y - s->ph, x - s->pw, (y * s->kw + x) * depth * s->o};
-    return p;
+    return reach(p);
 }
 
 int conv(const Shape *s, const real *x, const real *w, const real *bias, real *y) {
@@ -292,12 +324,102 @@ static void turn(const real *from, size count, size rows, size columns, real *to
     }
 }
 
+/* A kernel position's place in dy, seen from pixel `at` of the input; 0 where it reaches none. */
+static int reaches(size at, size pad, size position, size stride, size *place) {
+    const size whole = at + pad - position;
+    *place = whole / stride;
+    return whole % stride == 0;
+}
+
+/* Of one side of a block of `pixels`: the first place in dy that reaches it, and how many do. */
+static size places(size pixels, size pad, size kernel, size stride, size *first) {
+    size last = *first = 0, place;
+    for (size at = 0, any = 0; at < pixels; at++)
+        for (size k = 0; k < kernel; k++)
+            if (reaches(at, pad, k, stride, &place)) {
+                *first = any ? least(*first, place) : place;
+                last = any ? most(last, place) : place;
+                any = 1;
+            }
+    return last - *first + 1;
+}
+
+/* What `taps` matrices cost that are `width` wide, in thirds of a vector's multiplication: a
+   row's own element is loaded once, for however many vectors. */
+static size price(size taps, size width) { return taps * (3 * parts(width, WIDTH) + 1); }
+
+/* The side of a block of pixels, in strides, whose channels side by side cost least; 0 where
+   the channels of one pixel do. */
+static size block_side(const Shape *s) {
+    size found = 0, first, depth = s->c / s->groups;
+    double cheapest = (double)price(s->kh * s->kw, depth) / (s->sh * s->sw);
+    for (size side = 1; side <= 4 && s->groups == 1; side++) {
+        const size high = side * s->sh, wide = side * s->sw, width = high * wide * depth;
+        const size taps = places(high, s->ph, s->kh, s->sh, &first) *
+                          places(wide, s->pw, s->kw, s->sw, &first);
+        const double each = (double)price(taps, width) / (high * wide);
+        if (width <= COLUMNS && each < cheapest) cheapest = each, found = side;
+    }
+    return found;
+}
+
+/* The same where the channels are few, which would leave most of a vector idle: the product's
+   rows are blocks of pixels. Its matrices hold zeros where a position does not reach a pixel. */
+static int blocks_to_input(const Shape *s, size side, const real *dy, const real *w, real *dx) {
+    const size high = side * s->sh, wide = side * s->sw, width = high * wide * s->c;
+    size top, left;
+    const size down = places(high, s->ph, s->kh, s->sh, &top);
+    const size across = places(wide, s->pw, s->kw, s->sw, &left);
+    const size rows = parts(s->h, high), columns = parts(s->w, wide), matrix = s->o * width;
+    const size weights = parts(down * across * matrix, WIDTH) * WIDTH;
+    real *weight = scratch((weights + s->n * rows * columns * width) * sizeof(real));
+    if (!weight) return 1;
+    real *out = weight + weights;
+    memset(weight, 0, weights * sizeof(real));
+    for (size y = 0; y < high; y++)
+        for (size x = 0; x < wide; x++)
+            for (size ky = 0; ky < s->kh; ky++)
+                for (size kx = 0; kx < s->kw; kx++) {
+                    size ty, tx;
+                    if (!reaches(y, s->ph, ky, s->sh, &ty) || !reaches(x, s->pw, kx, s->sw, &tx))
+                        continue;
+                    real *to = weight + ((ty - top) * across + tx - left) * matrix;
+                    const real *from = w + (ky * s->kw + kx) * s->c * s->o;
+                    for (size c = 0; c < s->c; c++)
+                        for (size o = 0; o < s->o; o++)
+                            to[o * width + (y * wide + x) * s->c + c] = from[c * s->o + o];
+                }
+    Tap tap[down * across];
+    Product p = {
+        .in = dy, .batch = s->n, .height = out_height(s), .width = out_width(s), .in_pixel = s->o,
+        .rows = rows, .columns = columns, .step_y = side, .step_x = side,
+        .out = out, .out_height = rows, .out_width = columns, .out_pixel = width,
+        .stride_y = 1, .stride_x = 1,
+        .weight = weight, .run = s->o, .width_out = width, .step_run = width, .step_out = 1,
+        .groups = 1, .tap = tap,
+    };
+    for (size y = 0; y < down; y++)
+        for (size x = 0; x < across; x++, p.taps++)
+            tap[p.taps] = (Tap){top + y, left + x, p.taps * matrix};
+    p = reach(p);
+    multiply(&p);
+#pragma omp parallel for if (s->n * s->h * s->w > SMALL)
+    for (size row = 0; row < s->n * s->h; row++) {
+        const size n = row / s->h, y = row % s->h;
+        const real *from = out + (n * rows + y / high) * columns * width + y % high * wide * s->c;
+        for (size x = 0; x < s->w; x += wide, from += width)
+            memcpy(dx + (row * s->w + x) * s->c, from, least(wide, s->w - x) * s->c * sizeof(real));
+    }
+    return 0;
+}
+
 /* The input's gradient is a convolution of dy with the kernel turned round; with a stride, one
    for each of the input's pixels modulo the stride, which other kernel positions reach.
    `bias` is added: with a 1x1 kernel this is a linear layer, whose weight lies transposed. */
 int conv_to_input(const Shape *s, const real *dy, const real *w, const real *bias, real *dx) {
     const size height = out_height(s), width = out_width(s), depth = s->c / s->groups;
-    const size every = s->o / s->groups;
+    const size every = s->o / s->groups, side = bias ? 0 : block_side(s);
+    if (side) return blocks_to_input(s, side, dy, w, dx);
     real *turned = NULL; /* worth it where several chunks of pixels use it */
     if (s->n * s->h * s->w > 2 * CHUNK * s->sh * s->sw) {
         turned = scratch(s->kh * s->kw * depth * s->o * sizeof(real));
@@ -324,6 +446,7 @@ int conv_to_input(const Shape *s, const real *dy, const real *w, const real *bia
                 for (size x = (px + s->pw) % s->sw; x < s->kw; x += s->sw)
                     tap[p.taps++] = (Tap){(py + s->ph - y) / s->sh, (px + s->pw - x) / s->sw,
                                           (y * s->kw + x) * depth * s->o};
+            p = reach(p);
             multiply(&p);
         }
     return 0;
@@ -371,9 +494,10 @@ static void weigh(const Product *p, size group, size column, size first, size la
             for (size n = columns; n < full; n++) panel[k * full + n] = 0;
         }
         for (size t = 0; t < p->taps; t++) {
+            const size along = shift(p, &p->tap[t]);
             size count = 0;
             for (size k = 0; k < pixels; k++) {
-                left[count] = source(p, places + k, &p->tap[t]);
+                left[count] = source(p, places + k, &p->tap[t], along);
                 right[count] = panel + k * full;
                 count += left[count] != NULL;
             }

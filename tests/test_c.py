@@ -22,6 +22,12 @@ EDGES = [
     ((3, 13, 11, 1030), 3, (1, 1), (2, 2), (0, 0), 1),  # deeper than a panel
     ((2, 40, 41, 10), 14, (3, 2), (2, 1), (2, 1), 2),
     ((2, 31, 17, 3), 5, (7, 7), (2, 2), (3, 3), 1),  # few channels: padding is made
+    # few channels, whose gradient is taken by blocks of pixels: with and without a stride, an
+    # image smaller than the block, a stride that leaves pixels without any kernel position
+    ((2, 23, 18, 1), 20, (5, 5), (1, 1), (2, 2), 1),
+    ((1, 37, 29, 3), 33, (11, 11), (4, 4), (2, 2), 1),
+    ((2, 3, 2, 3), 8, (5, 5), (1, 1), (2, 2), 1),
+    ((2, 16, 15, 2), 9, (4, 2), (3, 3), (0, 1), 1),
 ]
 
 

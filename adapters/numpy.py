@@ -288,11 +288,18 @@ def _unfold(windows: np.ndarray) -> np.ndarray:
     return windows.reshape(-1, windows.shape[3] * windows.shape[4])
 
 
-def _chunks(windows: np.ndarray, weight: np.ndarray) -> list[slice]:
-    """Images, a few at a time."""
-    image = windows[0].size * windows.itemsize
-    count = max(1, max(CHUNK_BYTES, 2 * weight.nbytes) // max(1, image))
-    return [slice(first, first + count) for first in range(0, len(windows), count)]
+def _chunks(windows: np.ndarray, weight: np.ndarray) -> list[tuple[slice, slice]]:
+    """A few images at a time, or a few rows of one."""
+    room = max(CHUNK_BYTES, 2 * weight.nbytes)
+    row = windows[0, 0].size * windows.itemsize
+    batch, height = windows.shape[:2]
+    images = max(1, room // (row * height))
+    rows = height if images > 1 else -(-height // -(-row * height // room))  # alike in size
+    return [
+        (slice(image, image + images), slice(top, top + rows))
+        for image in range(0, batch, images)
+        for top in range(0, height, rows)
+    ]
 
 
 def _pad(x: np.ndarray, padding: Pair, value: float) -> np.ndarray:

@@ -1,0 +1,37 @@
+"""The numpy adapter: what it unfolds at a time changes no result."""
+
+import numpy as np
+import pytest
+
+from adapters import numpy as adapter
+from adapters.core.tape import Node
+
+
+def _convolved(shape: tuple[int, ...], kernel: tuple[int, ...]) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    numpy = adapter.NumPy("", "cpu", "float64", 1)
+    x, w = (Node(rng.standard_normal(dims), True) for dims in (shape, kernel))
+    y = numpy.conv2d(x, w, None, (1, 2), (1, 0), 1)
+    dx, dw = y.gradients(rng.standard_normal(y.value.shape))
+    return [y.value, dx, dw]
+
+
+@pytest.mark.parametrize("room", [1, 4 << 10, 12 << 10])  # a row, a few of an image, an image
+def test_a_convolution_is_the_same_by_images_and_by_rows(
+    room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape, kernel = (3, 9, 17, 2), (3, 3, 2, 5)
+    whole = _convolved(shape, kernel)
+    monkeypatch.setattr(adapter, "CHUNK_BYTES", room)
+    for found, wanted in zip(_convolved(shape, kernel), whole, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
+
+
+def test_chunks_cover_every_window_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    windows, weight = np.zeros((5, 7, 3, 3, 6)), np.zeros(1)
+    for room in (1, 500, 1500, 4000, 9000, 20000, 1 << 20):
+        monkeypatch.setattr(adapter, "CHUNK_BYTES", room)
+        for part in adapter._chunks(windows, weight):
+            windows[part] += 1
+        assert (windows == 1).all(), room
+        windows[:] = 0

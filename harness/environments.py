@@ -16,6 +16,7 @@ import shutil
 import sys
 import time
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,23 @@ from harness.installers import CannotInstall
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "adapters" / "requirements"
+
+
+# Called with an environment's name, a state (`ready`, `installing`, `step`, `installed`,
+# `failed`) and a detail; each environment ends in ready, installed or failed.
+Say = Callable[[str, str, str], None]
+
+
+def say_lines(name: str, state: str, detail: str) -> None:
+    """A line for each thing that begins or ends: for logs, and where there is no rich."""
+    if state != "step":
+        print(f"{name}: {sentence(state, detail)}", flush=True)
+
+
+def sentence(state: str, detail: str) -> str:
+    """A state and its detail, for a person."""
+    words = {"installing": "installing ...", "failed": "cannot be installed:"}
+    return f"{words.get(state, state)} {detail}".rstrip()
 
 
 @dataclass(frozen=True)

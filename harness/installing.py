@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from harness.setup import sentence
+from harness.environments import sentence
 
 STYLES = {"installed": "green", "failed": "red"}
 

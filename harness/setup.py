@@ -12,13 +12,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness import environments
-from harness.environments import Environment
+from harness.environments import Environment, Say, say_lines
 from harness.errors import Wrong
 from harness.installers import CannotInstall
 
@@ -34,22 +34,6 @@ try:
 except Unsupported as why:
     sys.exit(str(why))
 """
-
-# Called with an environment's name, a state (`ready`, `installing`, `step`, `installed`,
-# `failed`) and a detail; each environment ends in ready, installed or failed.
-Say = Callable[[str, str, str], None]
-
-
-def say_lines(name: str, state: str, detail: str) -> None:
-    """A line for each thing that begins or ends: for logs, and where there is no rich."""
-    if state != "step":
-        print(f"{name}: {sentence(state, detail)}", flush=True)
-
-
-def sentence(state: str, detail: str) -> str:
-    """A state and its detail, for a person."""
-    words = {"installing": "installing ...", "failed": "cannot be installed:"}
-    return f"{words.get(state, state)} {detail}".rstrip()
 
 
 @dataclass(frozen=True)

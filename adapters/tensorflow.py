@@ -284,9 +284,13 @@ class TensorFlow(Adapter):
             params, stats = _values(state.params), _values(state.stats)
             loss, gradients, updates = self._differentiate(workload, params, stats, x, y)
             for name, velocity in state.velocity.items():
-                moved = momentum * velocity + gradients[name]
-                velocity.assign(moved)
-                state.params[name].assign_sub(lr * moved)
+                self.tf.raw_ops.ResourceApplyMomentum(  # one kernel: v = m v + g, p -= lr v
+                    var=state.params[name].handle,
+                    accum=velocity.handle,
+                    lr=lr,
+                    grad=gradients[name],
+                    momentum=momentum,
+                )
             for name, value in updates.items():
                 state.stats[name].assign(value)
             return loss

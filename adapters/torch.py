@@ -98,12 +98,16 @@ class Torch(Adapter):
             raise Unsupported(f"torch {torch.__version__} has no fp32_precision: 2.9 is needed")
         if precision == "tf32" and torch.cuda.get_device_capability() < (8, 0):
             raise Unsupported(f"{NO_TF32}: {torch.cuda.get_device_name()} has none")
-        if precision == "tf32":  # else inductor, which asks by the old name, is refused an answer
+        # Inductor asks by the old names, and torch refuses an answer where old and new disagree;
+        # releases differ in which it asks. So the old ones first, the leaves, which hold, last.
+        allowed = precision == "tf32"
+        if allowed:
             torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.allow_tf32 = allowed
+        torch.backends.cudnn.fp32_precision = "tf32" if allowed else "ieee"
         for name, leaf in self._leaves().items():
-            leaf.fp32_precision = (
-                "tf32" if precision == "tf32" and name in _USED[device] else "ieee"
-            )
+            meant = name in (*_USED[device], "cudnn.rnn")  # which must agree with cudnn.conv
+            leaf.fp32_precision = "tf32" if allowed and meant else "ieee"
         torch.backends.cudnn.benchmark = True  # XLA and TensorFlow choose by trying, too
 
     @classmethod
@@ -319,7 +323,7 @@ class Torch(Adapter):
     def _leaves(self) -> dict[str, Any]:
         """Where float32's precision is set: the umbrella switches missed some in some releases.
 
-        Once these are set nobody may read the old names (allow_tf32): that raises.
+        Reading an old name (allow_tf32) raises where the leaves disagree with it.
         """
         names = [*_USED["cpu"], *_USED["cuda"], "cudnn.rnn", "mkldnn.rnn"]
         return {name: attrgetter(name)(self.torch.backends) for name in names}

@@ -29,6 +29,7 @@ from suites import catalogue
 
 # A narrower question than its suite gets its share of the suite's time, but at least this.
 LEAST_BUDGET = 100.0
+USUAL = 6  # contenders of a suite that names none
 # Estimates are rough: a comparison is left out only where they exceed the budget by half.
 SLACK = 1.5
 
@@ -224,8 +225,13 @@ def make(
     absent = absent + [{"name": n, "reason": "it does not train: nothing to do here"} for n in idle]
     planned = [c for c in planned if c.name in taking]
     if budget is None:
-        share = len(measured) * len(planned) / (len(suite.comparisons) * 6)
-        budget = max(LEAST_BUDGET, min(1.0, share) * seconds(suite.budget))
+        whole = seconds(suite.budget)
+        share = (
+            len(measured)
+            * len(planned)
+            / (len(suite.comparisons) * (len(suite.contenders) or USUAL))
+        )
+        budget = max(min(LEAST_BUDGET, whole), min(1.0, share) * whole)
     if suite.sustained:
         _sustain(measured, seconds(suite.sustained), budget)
     if not explicit:

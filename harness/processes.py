@@ -9,6 +9,7 @@ sent when the *thread* that forked ends: workers are started by the main thread 
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -23,6 +24,13 @@ from harness import machine
 ROOT = Path(__file__).resolve().parent.parent
 LOG_TAIL = 64 * 1024
 TESTING = ("PYTEST", "COV_")
+# After these CUDA answers every further call with the same error: the process must be ended.
+# https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__TYPES.html (cudaError)
+POISONED = re.compile(
+    r"illegal (memory access|address|instruction)|misaligned address|device-side assert"
+    r"|unspecified launch failure|CUDA_ERROR_(ILLEGAL|MISALIGNED|LAUNCH_FAILED|ASSERT)",
+    re.IGNORECASE,
+)
 
 
 def python_path() -> str:
@@ -89,7 +97,11 @@ class WorkerProcess:
             self.dead = WorkerFailed("timeout", reason)
             raise self.dead from None
         if "failed" in answer:
-            raise WorkerFailed(answer["failed"], answer["reason"])
+            failed = WorkerFailed(answer["failed"], answer["reason"])
+            if POISONED.search(failed.reason):
+                self.dead = failed  # before it is killed, which would be its reason
+                self.kill()
+            raise failed
         return answer
 
     def _line(self, deadline: float) -> bytes:

@@ -72,7 +72,8 @@ class Progress:
 
     def _busy(self, reason: str) -> None:
         self.line(
-            f"This machine is busy: {reason}. Results will be screening; close other programs.",
+            f"This machine is busy: {reason}. If it stays so, results are screening: "
+            "close other programs.",
             "yellow",
         )
 

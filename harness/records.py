@@ -242,15 +242,20 @@ def begin(folder: Path, environment: dict[str, Any]) -> None:
 
 def forget_greeting(folder: Path) -> None:
     """Takes away what a run that never began has written. Raises Wrong where that is not so."""
-    paths = [*folder.glob("records-*.jsonl")]
-    measured = (b'"kind":"group"', b'"pass":"cold"')
-    if any(each in path.read_bytes() for path in paths for each in measured):
-        raise Wrong(
-            f"{folder} holds measurements and no environment.json: a part of it is gone; "
-            "bring that back, or start another run"
-        )
-    for path in paths:
+    _refuse_headless(folder)
+    for path in folder.glob("records-*.jsonl"):
         path.unlink()
+
+
+def _refuse_headless(folder: Path) -> None:
+    """Raises Wrong where there are measurements, of a folder without environment.json."""
+    measured = (b'"kind":"group"', b'"pass":"cold"')
+    for path in folder.glob("records-*.jsonl"):
+        if any(each in path.read_bytes() for each in measured):
+            raise Wrong(
+                f"{folder} holds measurements and no environment.json: a part of it is gone; "
+                "bring that back, or start another run"
+            )
 
 
 def read(folder: Path) -> Run:
@@ -265,7 +270,9 @@ def read(folder: Path) -> Run:
     run = Run(folder, plan, environment)
     lists = {"cell": run.cells, "group": run.groups, "probe": run.probes, "event": run.events}
     with _uncollected():
-        for path in sorted(folder.glob("records-*.jsonl")):
+        paths = sorted(folder.glob("records-*.jsonl"))
+        run.problems.extend(_gone(paths))
+        for path in paths:
             for number, line in enumerate(_lines(path), start=1):
                 try:
                     record = msgspec.json.decode(line)
@@ -275,6 +282,14 @@ def read(folder: Path) -> Run:
                     continue
                 lists[record["kind"]].append(record)
     return run
+
+
+def _gone(paths: list[Path]) -> list[str]:
+    """The files that should be there, since later ones are, or since a run has begun."""
+    last = paths[-1].stem.rpartition("-")[2] if paths else "0"
+    there = {path.name for path in paths}
+    wanted = [f"records-{n:03}.jsonl" for n in range(int(last) + 1)] if last.isdigit() else []
+    return [f"{name} is gone, and what it held" for name in wanted if name not in there]
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -291,6 +306,7 @@ def _document(folder: Path, name: str) -> dict[str, Any]:
         document = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
     except FileNotFoundError:
         if name != "plan.json":
+            _refuse_headless(folder)
             raise Wrong(
                 f"{folder} was ended before anything was measured (it has no {name}): "
                 f"`bakeoff run --resume {folder.name}` goes on"

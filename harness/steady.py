@@ -119,6 +119,7 @@ class LaunchGroup:
     write: Callable[..., None]
     say: Callable[..., None]
     workers: dict[str, WorkerProcess] = field(default_factory=dict)
+    told: list[WorkerFailed] = field(default_factory=list)  # failures that are in a record
 
     def measure(self, comparisons: list[PlannedComparison], rounds: dict[str, int]) -> Launch:
         """Visits all `comparisons`; `rounds` by id. Returns what each took."""
@@ -179,7 +180,9 @@ class LaunchGroup:
         statuses: dict[str, WorkerFailed] = {}
         names = self._open(comparison)
         dead = [n for n in names if self.workers[n].dead is not None]
-        if dead:  # it died in another comparison: that costs this one nothing
+        if dead:  # it died in another comparison, or since: that costs this one nothing
+            for name in dead:
+                self._tell(name, comparison)
             statuses |= self._launch(dead, comparison.precision)
         self.say("set up", comparison=comparison.id)
         alive = [n for n in names if n not in statuses]
@@ -193,6 +196,7 @@ class LaunchGroup:
         blocks = self._blocks(comparison, ready, statuses)
         sustained = time.monotonic()
         beside = load.since()
+        self.told += statuses.values()
         for name, failed in statuses.items():
             self.frozen.failed((comparison.id, name), failed.status)
         for name, seen in turns.items():
@@ -220,14 +224,25 @@ class LaunchGroup:
         setup = opened - begin + time.monotonic() - sustained  # unloading as well
         return Spent(setup, timed - opened, len(order), sustained - timed)
 
+    def _tell(self, name: str, comparison: PlannedComparison) -> None:
+        """Of a worker that died where no comparison has its failure: at its start, or unloading."""
+        died = self.workers[name].dead
+        if not any(died is told for told in self.told):
+            reason = f"{name} was launched again before {comparison.id}: {died}"
+            self.write("event", what="launched_again", contender=name, reason=reason)
+
     def _set_up(self, comparison: PlannedComparison, names: list[str]) -> dict[str, WorkerFailed]:
         """Every contender loaded, verified and warm; who failed, and how.
 
         Two load (and compile) at a time; they warm up one by one: two that compute with all
-        threads at once take more than twice as long.
+        threads at once take more than twice as long. On a device a first call chooses kernels
+        by timing them, and has it for itself.
         """
         slowest_first = sorted(names, key=self._compiling, reverse=True)
-        settings = two_at_a_time(lambda n: Setting(self, comparison, n), slowest_first)
+        if comparison.device == "cpu":
+            settings = two_at_a_time(lambda n: Setting(self, comparison, n), slowest_first)
+        else:
+            settings = [Setting(self, comparison, name) for name in slowest_first]
         for setting in settings:
             setting.warm()
         for setting in settings:

@@ -100,7 +100,7 @@ def load(name: str) -> Suite:
             f"unknown suite '{name}'; there are: {', '.join(names())}, or the path of a .toml file"
         )
     try:
-        file = msgspec.convert(tomllib.loads(path.read_text()), _File)
+        file = msgspec.convert(tomllib.loads(path.read_text("utf-8-sig")), _File)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not text"
         raise Wrong(f"suite '{name}' cannot be read: {reason}") from None

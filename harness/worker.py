@@ -36,6 +36,11 @@ from harness.cell import Cell
 from suites import catalogue
 
 PROTOCOL = 1  # docs/worker.md; rises when an old worker would be misunderstood
+# What frameworks, cuDNN and cuBLAS say, in capitals, where memory is all there was too little of.
+NO_MEMORY = (
+    "OUT OF MEMORY", "OUTOFMEMORY", "OUT_OF_MEMORY", "RESOURCE_EXHAUSTED",
+    "STATUS_ALLOC_FAILED", "FAILED TO ALLOCATE MEMORY",
+)  # fmt: skip
 NOT_FINITE = {"failed": "wrong", "reason": "the loss is no longer finite after one turn"}
 
 
@@ -253,9 +258,7 @@ def failure(error: BaseException) -> dict[str, str]:
     if isinstance(error, Unsupported):
         return {"failed": "unsupported", "reason": text}
     shouted = f"{type(error).__name__} {text}".upper()
-    if isinstance(error, MemoryError) or any(
-        mark in shouted for mark in ("OUT OF MEMORY", "OUTOFMEMORY", "RESOURCE_EXHAUSTED")
-    ):
+    if isinstance(error, MemoryError) or any(mark in shouted for mark in NO_MEMORY):
         return {"failed": "oom", "reason": text or type(error).__name__}
     if isinstance(error, ImportError):
         return {"failed": "unsupported", "reason": f"its framework does not import: {text}"}

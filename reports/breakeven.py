@@ -177,9 +177,16 @@ def _sentence(found: BreakEven) -> str:
     what = "steps" if found.direction == "train" else "calls"
     first = found.ahead[0][1]
     if len(found.ahead) == 1:
+        others = [each for each in found.crossings if each.early == first]
+        screening = ", a screening" if any(each.screening for each in others) else ""
+        possible = sorted((each.low, each.late) for each in others if each.low)
+        if possible:
+            calls, late = possible[0]
+            may = f"{late} may overtake it from {count(calls)} {what} on{screening}"
+            return f"{first} starts first and, by what was measured, stays ahead; {may}."
         return (
             f"{first} starts first and is never overtaken: no other both starts and "
-            f"calls fast enough to catch up."
+            f"calls fast enough to catch up{screening}."
         )
     parts = [f"{first} is ahead at first"]
     for (_, early), (place, late) in zip(found.ahead, found.ahead[1:], strict=False):

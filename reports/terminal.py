@@ -135,6 +135,11 @@ CHANGES = {  # how a verdict on a change is marked
 }
 
 
+def _ratio(value: float) -> str:
+    """Short, however little is known: two launches give bounds of twenty figures."""
+    return "<0.001" if value < 0.001 else ">1000" if value > 1000 else f"{value:.3f}"
+
+
 def render_changes(found: Changes, console: Console) -> None:
     """Two runs: what is not alike beside what was measured, then every change."""
     console.print()
@@ -154,8 +159,8 @@ def render_changes(found: Changes, console: Console) -> None:
             table.add_row(
                 Text(short(change.comparison).translate(CONTROLS)),
                 Text(change.contender.translate(CONTROLS)),
-                f"{change.ratio:.3f}",
-                f"{change.low:.3f} to {change.high:.3f}",
+                _ratio(change.ratio),
+                f"{_ratio(change.low)} to {_ratio(change.high)}",
                 Text(word, style=style),
                 f"{change.launches[0]}, {change.launches[1]}",
             )

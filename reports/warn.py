@@ -57,6 +57,7 @@ def _warning(
 ADVICE = {
     "busy": "close other programs, or use a machine of its own, and measure again",
     "budget": "give it a larger --budget, or fewer contenders or workloads",
+    "launched_again": "read why; where it was killed, see what takes the memory",
     "disturbed": "mend the cause: let it cool, give it power, keep it from sleeping",
     "unverified": "read the reason; without an oracle its figures are only timings",
 }

@@ -46,7 +46,17 @@ def test_what_starts_later_and_calls_slower_never_pays(tmp_path: Path) -> None:
     [pair] = found.crossings
     assert pair.calls is None and pair.high is None
     assert found.ahead == [(1.0, "quick")]
-    assert "never overtaken" in found.sentence
+    assert "never overtaken" in found.sentence and "screening" not in found.sentence
+
+
+def test_never_is_a_screening_where_its_figures_are(tmp_path: Path) -> None:
+    starts, speeds = {"quick": 1.0, "late": 5.0}, {"quick": 1.0, "late": 1.5}
+    assert made(tmp_path, starts, speeds, launches=3).sentence.endswith("a screening.")
+
+
+def test_who_may_be_overtaken_for_all_that_is_known_is_not_called_safe(tmp_path: Path) -> None:
+    sentence = made(tmp_path, {"a": 1.0, "b": 9.0}, {"a": 1.0, "b": 1.001}).sentence
+    assert "never" not in sentence and "b may overtake it from" in sentence
 
 
 def test_a_saving_within_the_noise_may_never_pay(tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ def test_a_gate_that_judges_nothing_does_not_pass(tmp_path: Path) -> None:
     assert _command(tmp_path).returncode == 0
 
 
-def test_on_a_busy_machine_nothing_is_concluded_and_no_gate_fails(tmp_path: Path) -> None:
+def test_on_a_busy_machine_nothing_is_concluded_and_a_gate_says_so(tmp_path: Path) -> None:
     _, new = _pair(tmp_path, {"jax": 3.0})
 
     def busy(group: dict[str, Any]) -> bool:
@@ -182,7 +182,8 @@ def test_on_a_busy_machine_nothing_is_concluded_and_no_gate_fails(tmp_path: Path
     found = _compare(tmp_path / "old", new, anchor="torch")
     assert {change.verdict for change in [*found.changes, *found.overall]} == {"screening"}
     assert "Nothing is concluded: in the second run other processes took 40%" in found.sentence
-    assert _command(tmp_path, "--anchor", "torch", "--fail-on", "slower").returncode == 0
+    gate = _command(tmp_path, "--anchor", "torch", "--fail-on", "slower")
+    assert gate.returncode == 2 and "judges nothing: Nothing is concluded" in gate.stderr
 
 
 def test_one_of_many_that_moves_by_chance_is_not_material(tmp_path: Path) -> None:

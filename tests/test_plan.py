@@ -1,6 +1,7 @@
 """Claims about plans and budgets: what is measured, and what gives way when time is short."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -99,6 +100,17 @@ def test_a_smaller_question_gets_its_share_of_the_time_but_enough() -> None:
     few = plan.select(quick, "resnet18", None)
     assert {c.direction for c in few} == {"infer", "train"}
     assert _plan(quick, ["torch", "jax"], few=few)[0].budget_s == plan.LEAST_BUDGET
+
+
+def test_a_suite_that_names_its_contenders_has_the_budget_it_asks_for(tmp_path: Path) -> None:
+    for asked, wanted in (("10m", 600), ("30s", 30)):
+        path = tmp_path / "mine.toml"
+        path.write_text(
+            f'title = "Mine"\nsummary = "Two."\nbudget = "{asked}"\n'
+            'contenders = ["torch", "jax"]\n[[compare]]\nworkload = "relu_16x32x32"\n',
+            "utf-8-sig",  # as some editors write it
+        )
+        assert _plan(suite.load(str(path)), ["torch", "jax"])[0].budget_s == wanted
 
 
 def test_a_workload_outside_the_suite_comes_at_its_usual_size() -> None:

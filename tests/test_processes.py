@@ -14,7 +14,7 @@ import pytest
 
 from harness import machine
 from harness.processes import ROOT, WorkerFailed, WorkerProcess
-from harness.worker import Worker
+from harness.worker import Worker, failure
 
 FAKES = ROOT / "tests" / "fakes"
 CELL: dict[str, Any] = {"workload": "relu_16x32x32", "batch": 2, "direction": "infer"}
@@ -105,6 +105,30 @@ def test_a_worker_out_of_memory_says_so_and_goes_on(start: Any) -> None:
     assert failed.value.status == "oom"
     assert "20.00 GiB" in failed.value.reason
     assert worker.ask("unload") == {}
+
+
+def test_after_an_error_that_stays_with_its_process_the_worker_is_ended(start: Any) -> None:
+    worker = start("poisoned")
+    for do, cell in (("load", CELL), ("unload", {})):
+        with pytest.raises(WorkerFailed, match="illegal memory access") as failed:
+            worker.ask(do, **cell)
+        assert failed.value.status == "crash"
+    assert worker.dead is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA error: out of memory",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate",
+        "Failed to allocate memory for requested buffer of size 20",
+        "INTERNAL: CUDA_ERROR_OUT_OF_MEMORY",
+    ],
+)
+def test_what_a_device_says_without_memory_is_out_of_memory(text: str) -> None:
+    assert failure(RuntimeError(text))["failed"] == "oom"
+    assert failure(RuntimeError("CUDNN_STATUS_NOT_SUPPORTED"))["failed"] == "crash"
 
 
 def test_a_framework_that_does_not_import_is_unsupported_with_its_reason(start: Any) -> None:

@@ -193,6 +193,25 @@ def test_reading_needs_no_frame_library() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
+def test_a_file_of_records_that_is_gone_is_said(folder: Path) -> None:
+    for number in range(3):
+        _event(records.Writer(folder), number)
+    (folder / "records-001.jsonl").unlink()
+    run = records.read(folder)
+    assert _reasons(run) == ["0", "2"]
+    assert run.problems == ["records-001.jsonl is gone, and what it held"]
+    for path in folder.glob("records-*.jsonl"):
+        path.unlink()
+    assert records.read(folder).problems == ["records-000.jsonl is gone, and what it held"]
+
+
+def test_measurements_that_lost_their_environment_are_not_called_unmeasured(folder: Path) -> None:
+    records.Writer(folder).write("group", comparison="x", launch=1)
+    (folder / "environment.json").unlink()
+    with pytest.raises(Wrong, match="holds measurements and no environment"):
+        records.read(folder)
+
+
 def test_measurements_without_their_environment_are_not_taken_for_a_greeting(
     tmp_path: Path,
 ) -> None:

@@ -251,7 +251,8 @@ def compare(
         terminal.render_changes(found, Console())
     if not fail_on:
         return
-    if not (found.changes or any(each.failed for each in found.lost)):
+    judged = [change for change in found.changes if change.verdict != "screening"]
+    if not (judged or any(each.failed for each in found.lost)):
         raise Wrong(f"--fail-on {fail_on} judges nothing: {found.sentence}")
     slower = any(c.verdict == "materially_slower" for c in found.changes)
     raise typer.Exit(1 if slower or any(each.failed for each in found.lost) else 0)
@@ -261,7 +262,7 @@ def _margin(fail_on: str | None) -> float:
     """'slower=5%' -> ln 1.05. Raises Wrong."""
     if fail_on is None:
         return statistics.MARGIN
-    match = re.fullmatch(r"slower(?:=(\d+(?:\.\d+)?)%?)?", fail_on.strip())
+    match = re.fullmatch(r"slower(?:=(\d+(?:\.\d+)?)%)?", fail_on.strip())
     if match is None:
         raise Wrong(f"--fail-on {fail_on}: expected 'slower', or such as 'slower=5%'")
     return math.log1p(float(match[1]) / 100) if match[1] else statistics.MARGIN

@@ -59,6 +59,13 @@ class Starved(NumPy):
         raise RuntimeError("CUDA error: out of memory (tried to allocate 20.00 GiB)")
 
 
+class Poisoned(NumPy):
+    """A kernel went astray: CUDA answers every further call of the process so."""
+
+    def infer(self, workload: Any) -> Any:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+
 class Loud(NumPy):
     """Prints on both streams at every call, JSON too."""
 

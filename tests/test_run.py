@@ -184,6 +184,32 @@ def test_a_contender_that_fails_is_shown_with_its_reason_and_the_others_go_on(
     assert not any(fake in (each.a, each.b) for each in analysis.comparisons[0].ratios)
 
 
+def test_a_run_in_which_everyone_failed_says_so_and_ends_with_status_one(
+    bakeoff: Start, tmp_path: Path
+) -> None:
+    arguments = ["run", "--suite", _suite(tmp_path, RELU), "--contenders", "starved"]
+    process = bakeoff(*arguments, "--python", "current", "--run-id", "r", "--no-page")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1 and "Nothing was measured" in output
+    assert "Traceback" not in output
+
+
+def test_a_worker_killed_at_its_start_is_launched_again_and_that_is_said(
+    bakeoff: Start, tmp_path: Path
+) -> None:
+    """Nothing that was measured failed, so no comparison has it in its record."""
+    once = tmp_path / "once"
+    arguments = ["run", "--suite", _suite(tmp_path, RELU), "--contenders", "numpy,fragile"]
+    arguments += ["--python", "current", "--run-id", "r", "--no-page", "--launches", "2"]
+    process = bakeoff(*arguments, FRAGILE=str(once))
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, output
+    analysis = analyse(records.read(tmp_path / "r"))
+    assert _statuses(analysis, "fragile") == {"ok"}
+    [warning] = [w for w in analysis.warnings if w["where"] == "launched again"]
+    assert "fragile was launched again" in warning["what"] and "SIGKILL" in warning["what"]
+
+
 def test_on_a_gpu_calls_are_queued_too_training_goes_on_without_a_pause_and_memory_is_the_devices(
     bakeoff: Start, tmp_path: Path
 ) -> None:

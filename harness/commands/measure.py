@@ -78,7 +78,7 @@ def run(
     ] = 600.0,
     page: Annotated[bool, typer.Option(help="Write the HTML page at the end.")] = True,
 ) -> None:
-    """Measure a suite, print the verdicts, write the page.
+    """Measure a suite, print the verdicts, write the page. Exit status 1 where all failed.
 
     Examples: `bakeoff run` · `bakeoff run -c torch,jax -w resnet18` ·
     `bakeoff run --suite full --budget 2h` · `bakeoff run --resume RUN`
@@ -239,13 +239,19 @@ def _measure(
             Runner(planned, folder, progress, timeout).run()
         except KeyboardInterrupt:
             stopped = True
+    measured = False
     if records.is_begun(folder):
-        terminal.render(verdicts.analyse(records.read(folder)), console)
+        run = records.read(folder)
+        measured = any(any(group["turns"].values()) for group in run.groups)
+        terminal.render(verdicts.analyse(run), console)
         if page:
             _try_page(folder, console)
     if stopped:
         console.print(f"Interrupted. Go on with: bakeoff run --resume {planned.run}")
         raise typer.Exit(130)
+    if not measured:
+        console.print("[red]Nothing was measured:[/] every contender failed; see above.")
+        raise typer.Exit(1)
 
 
 def _try_page(folder: Path, console: Console) -> None:

@@ -52,6 +52,18 @@ class Dies(_AfterAFewCalls):
         os.kill(os.getpid(), signal.SIGSEGV)
 
 
+class Fragile(NumPy):
+    """Killed once, the second time that it starts: in a run, at its first launch."""
+
+    def __init__(self, *arguments: Any, **named: Any):
+        super().__init__(*arguments, **named)
+        with open(os.environ["FRAGILE"], "a+") as starts:
+            starts.write("started\n")
+            starts.seek(0)
+            if len(starts.readlines()) == 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
 class Starved(NumPy):
     """Its device has no memory left."""
 

@@ -208,20 +208,15 @@ def _energy() -> Iterator[Finding]:
 def _gpus() -> Iterator[Finding]:
     """Through the driver's library; nothing where there is none."""
     try:
-        import pynvml
-
-        pynvml.nvmlInit()
+        with machine.driver() as (nvml, handles):
+            found = [each for n, handle in enumerate(handles) for each in _gpu(nvml, handle, n)]
     except Exception:
         return
-    try:
-        for index in range(pynvml.nvmlDeviceGetCount()):
-            yield from _gpu(pynvml, index)
-    finally:
-        pynvml.nvmlShutdown()
+    yield from found
 
 
-def _gpu(nvml: Any, index: int) -> Iterator[Finding]:
-    handle, name = nvml.nvmlDeviceGetHandleByIndex(index), f"gpu {index}"
+def _gpu(nvml: Any, handle: Any, index: int) -> Iterator[Finding]:
+    name = f"gpu {index}"
 
     def ask(question: str, *arguments: Any) -> Any:
         return machine.maybe(lambda: getattr(nvml, question)(handle, *arguments))

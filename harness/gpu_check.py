@@ -127,7 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
     device = "cuda:0" if device == "cuda" else device
     if device not in machine.devices():
         known = ", ".join(machine.devices())
-        print(f"device '{device}': this machine has {known}", file=sys.stderr)
+        print(f"device '{device}': this machine has {known}{machine.unseen()}", file=sys.stderr)
         return 2
     failures: Failures = []
     for title, part in (

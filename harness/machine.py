@@ -5,11 +5,13 @@ alike for all contenders (threads, processors, allocator, caches) is settled her
 environment variables, because frameworks read them once, as they are imported.
 """
 
+import importlib.util
 import os
 import platform
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,32 +58,87 @@ def processor() -> str | None:
 
 
 def gpus() -> list[dict[str, Any]]:
-    """NVIDIA GPUs in the driver's order: name, memory in bytes, driver; [] where none is seen."""
+    """NVIDIA GPUs, as `cuda:N` counts them: name, memory in bytes, driver; [] where none is seen.
+
+    What the driver refuses (the memory of a GPU that is shared out) is None.
+    """
     return maybe(_ask_driver) or []
 
 
 def _ask_driver() -> list[dict[str, Any]]:
+    with driver() as (nvml, handles):
+        return [
+            {
+                "name": maybe(partial(nvml.nvmlDeviceGetName, each)),
+                "memory_bytes": maybe(partial(_memory_bytes, nvml, each)),
+                "driver": maybe(nvml.nvmlSystemGetDriverVersion),
+            }
+            for each in handles
+        ]
+
+
+def _memory_bytes(nvml: Any, handle: Any) -> int:
+    return int(nvml.nvmlDeviceGetMemoryInfo(handle).total)
+
+
+@contextmanager
+def driver() -> Iterator[tuple[Any, list[Any]]]:
+    """NVML, and its handles of the GPUs that this process may use: that of `cuda:N` is the N-th.
+
+    Raises where there is no driver, or no nvidia-ml-py.
+    """
     import pynvml
 
     pynvml.nvmlInit()
     try:
-        found = []
-        for index in range(pynvml.nvmlDeviceGetCount()):
-            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-            gpu = {
-                "name": pynvml.nvmlDeviceGetName(handle),
-                "memory_bytes": pynvml.nvmlDeviceGetMemoryInfo(handle).total,
-                "driver": pynvml.nvmlSystemGetDriverVersion(),
-            }
-            found.append(gpu)
-        return found
+        yield pynvml, _handles(pynvml)
     finally:
         pynvml.nvmlShutdown()
+
+
+def _handles(nvml: Any) -> list[Any]:
+    """As CUDA counts: those that a control group allows; of them, those that were given, up to
+    the first that is not there."""
+    numbers = range(nvml.nvmlDeviceGetCount())
+    allowed = [maybe(partial(nvml.nvmlDeviceGetHandleByIndex, n)) for n in numbers]
+    allowed = [handle for handle in allowed if handle is not None]
+    if (tokens := given()) is None:
+        return allowed
+    found = []
+    for token in tokens:
+        if token.isdigit():
+            handle = allowed[int(token)] if int(token) < len(allowed) else None
+        else:  # GPU-... or MIG-...
+            handle = maybe(partial(nvml.nvmlDeviceGetHandleByUUID, token))
+        if handle is None:
+            break
+        found.append(handle)
+    return found
+
+
+def given() -> list[str] | None:
+    """The GPUs that a scheduler or the user gave this process; None: nobody said which."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return None if named is None else [each.strip() for each in named.split(",") if each.strip()]
+
+
+def _visible(number: int) -> str:
+    """What makes a worker see `cuda:N` alone."""
+    named = given()
+    return named[number] if named and number < len(named) else str(number)
 
 
 def devices() -> list[str]:
     """What `--device` may name: "cpu", then "cuda:0", "cuda:1", ..."""
     return ["cpu", *(f"cuda:{i}" for i in range(len(gpus())))]
+
+
+def unseen() -> str:
+    """What may hide a GPU from us, to be said where one is missed; "" where nothing does."""
+    if importlib.util.find_spec("pynvml") is None:
+        return "; GPUs are looked for with nvidia-ml-py, which is not here: install its wheel"
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return "" if named is None else f"; CUDA_VISIBLE_DEVICES is '{named}'"
 
 
 # --- what a worker is given -------------------------------------------------------------
@@ -163,17 +220,19 @@ def worker_environment(
     OMP_WAIT_POLICY stays unset, as every wheel is shipped: PASSIVE cost PyTorch a factor
     of 1.5 in training and 3 in inference of a small network, ACTIVE changed nothing.
     """
-    kind, _, number = device.partition(":")
+    kind, number = device.partition(":")[0], gpu_number(device)
     return {
         **thread_environment(threads),
-        "CUDA_VISIBLE_DEVICES": "" if kind == "cpu" else number or "0",
-        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES": "" if number is None else _visible(number),
+        "CUDA_DEVICE_ORDER": os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),
         "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor"),
         "TRITON_CACHE_DIR": str(cache / "triton"),
         "CUDA_CACHE_PATH": str(cache / "cuda"),
         "JAX_COMPILATION_CACHE_DIR": str(cache / "jax"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        # Else the path of XLA's own cache is part of JAX's key (0.10.2), and ours are copied.
+        "JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES": "none",
         # Naming cuda makes JAX fail where it finds none, rather than run on the CPU.
         "JAX_PLATFORMS": "cpu" if kind == "cpu" else "cuda,cpu",
         # Memory is taken as it is needed, by all, so that its peak means something.
@@ -248,13 +307,8 @@ def gpu_slowdown(index: int) -> str | None:
 
 
 def _slowdown(index: int) -> str | None:
-    import pynvml
-
-    pynvml.nvmlInit()
-    try:
-        reasons = _clocks_event_reasons(pynvml, pynvml.nvmlDeviceGetHandleByIndex(index))
-    finally:
-        pynvml.nvmlShutdown()
+    with driver() as (nvml, handles):
+        reasons = _clocks_event_reasons(nvml, handles[index])
     return " and ".join(cause for bit, cause in SLOWDOWNS.items() if reasons & bit) or None
 
 
@@ -267,15 +321,18 @@ def gpu_memory(index: int, pid: int) -> int | None:
 
 
 def _gpu_memory(index: int, pid: int) -> int | None:
-    import pynvml
+    held = _gpu_processes(index)
+    return next((process.usedGpuMemory for process in held if process.pid == pid), None)
 
-    pynvml.nvmlInit()
-    try:
-        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        held = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
-        return next((process.usedGpuMemory for process in held if process.pid == pid), None)
-    finally:
-        pynvml.nvmlShutdown()
+
+def gpu_processes(index: int) -> int | None:
+    """How many processes compute on a GPU; None where the driver does not say."""
+    return maybe(lambda: len(_gpu_processes(index)))
+
+
+def _gpu_processes(index: int) -> list[Any]:
+    with driver() as (nvml, handles):
+        return list(nvml.nvmlDeviceGetComputeRunningProcesses(handles[index]))
 
 
 def gpu_joules(index: int) -> float | None:
@@ -284,14 +341,8 @@ def gpu_joules(index: int) -> float | None:
 
 
 def _gpu_joules(index: int) -> float:
-    import pynvml
-
-    pynvml.nvmlInit()
-    try:
-        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        return pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
-    finally:
-        pynvml.nvmlShutdown()
+    with driver() as (nvml, handles):
+        return nvml.nvmlDeviceGetTotalEnergyConsumption(handles[index]) / 1000
 
 
 def _clocks_event_reasons(nvml: Any, handle: Any) -> int:

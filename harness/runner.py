@@ -183,9 +183,12 @@ class Runner:
                 self.writer.write("cell", **record, **cold.outcome(failed))
 
     def _look_for_load(self) -> None:
+        """While no worker of ours lives."""
         load = machine.busy_now()
-        reason = statistics.busy(load)
-        if reason:
+        number = machine.gpu_number(self.launcher.device)
+        others = None if number is None else machine.gpu_processes(number)
+        shared = f"{others} other processes compute on the GPU" if others else None
+        for reason in filter(None, (statistics.busy(load), shared)):
             self.say("busy", reason=reason)
             self.writer.write("event", what="busy", reason=f"before measuring: {reason}")
 

@@ -5,6 +5,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -22,6 +24,74 @@ def test_a_machine_that_hides_everything_is_still_described(
     assert described["gpu"] == [] and described["python"]
     assert described["governor"] is None and described["hypervisor"] is None
     assert machine.devices() == ["cpu"]
+
+
+class SharedDriver:
+    """pynvml of four GPUs, of which a control group hides the second; one has a MIG part."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: None
+
+    def nvmlDeviceGetCount(self) -> int:
+        return 4
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
+        if index == 1:
+            raise RuntimeError("Insufficient Permissions")
+        return index
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:
+        if uuid != "MIG-a":
+            raise RuntimeError("Not Found")
+        return uuid
+
+    def nvmlDeviceGetName(self, handle: Any) -> str:
+        return f"GPU {handle}"
+
+    def nvmlDeviceGetMemoryInfo(self, handle: Any) -> SimpleNamespace:
+        if handle == "MIG-a":
+            raise RuntimeError("Insufficient Permissions")
+        return SimpleNamespace(total=8 << 30)
+
+
+@pytest.mark.parametrize(
+    ("given", "names", "seen"),
+    [
+        (None, ["GPU 0", "GPU 2", "GPU 3"], ["0", "1", "2"]),  # as CUDA counts what it may use
+        ("2", ["GPU 3"], ["2"]),
+        ("1, 0", ["GPU 2", "GPU 0"], ["1", "0"]),
+        ("MIG-a", ["GPU MIG-a"], ["MIG-a"]),
+        ("0,GPU-gone,1", ["GPU 0"], ["0"]),  # as CUDA: nothing behind what is not there
+        ("7", [], []),
+        ("", [], []),
+    ],
+)
+def test_cuda_n_is_the_nth_of_the_gpus_that_this_process_was_given(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    given: str | None,
+    names: list[str],
+    seen: list[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", SharedDriver())
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if given is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    assert [gpu["name"] for gpu in machine.gpus()] == names
+    assert machine.devices() == ["cpu", *(f"cuda:{n}" for n in range(len(names)))]
+    found = [machine.worker_environment(d, 1, tmp_path) for d in machine.devices()[1:]]
+    assert [each["CUDA_VISIBLE_DEVICES"] for each in found] == seen
+    assert machine.worker_environment("cpu", 1, tmp_path)["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_a_gpu_that_is_missed_says_what_may_hide_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert "nvidia-ml-py" in machine.unseen()
+    monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert "CUDA_VISIBLE_DEVICES is ''" in machine.unseen()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert machine.unseen() == ""
 
 
 def test_threads_are_physical_cores_of_the_affinity_mask() -> None:

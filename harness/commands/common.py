@@ -89,6 +89,7 @@ def device_of(text: str | None) -> str:
     if text not in known:
         raise Wrong(
             f"device '{text}': expected one of {', '.join(known)}; this machine has no other"
+            f"{machine.unseen()}"
         )
     return text
 

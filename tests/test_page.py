@@ -99,6 +99,13 @@ def test_figures_stand_beside_a_margin_and_a_score_is_worked_out(folder: Path) -
     assert "worked out:" not in page.render(analysis)
 
 
+def test_weight_that_has_no_figure_is_told_beside_the_choice(folder: Path) -> None:
+    analysis = verdicts.analyse(records.read(folder))
+    choice = next(c for c in analysis.recommendations if c.profile == "low-latency-serving")
+    assert (choice.lost, choice.lacking) == (0.5, ["latency, p99"])
+    assert "50% of its weight (latency, p99) has no figure" in page.render(analysis)
+
+
 def test_every_comparison_has_an_anchor_that_links_reach(folder: Path, whole: Page) -> None:
     from urllib.parse import unquote
 

@@ -106,6 +106,14 @@ def test_weight_that_has_no_figure_is_told_beside_the_choice(folder: Path) -> No
     assert "50% of its weight (latency, p99) has no figure" in page.render(analysis)
 
 
+def test_where_another_leads_it_is_told_by_how_much(folder: Path) -> None:
+    analysis = verdicts.analyse(records.read(folder))
+    ahead = {"comparison": analysis.comparisons[0].id, "leader": "jax", "ratio": 1.25}
+    analysis.recommendations[0].split.append(ahead)
+    text = re.sub(r"\s+", " ", page.render(analysis))
+    assert re.search(r"but jax is ahead on relu [^(]*\(20% less time\)", text)
+
+
 def test_every_comparison_has_an_anchor_that_links_reach(folder: Path, whole: Page) -> None:
     from urllib.parse import unquote
 

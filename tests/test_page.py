@@ -18,7 +18,7 @@ from harness import records
 from harness.errors import Wrong
 from harness.processes import ROOT
 from reports import compare, compare_page, machines, page, template, terminal, verdicts
-from tests.synthetic import edit_groups, poison, write_run
+from tests.synthetic import WORKLOADS, edit_groups, poison, write_run
 from tests.yardstick import Limit
 
 HOSTILE = "</script><script>alert('r')</script><img src=x onerror=alert(1)>\u202e&amp;{{ 7*7 }}"
@@ -300,8 +300,18 @@ def test_contenders_that_never_met_in_a_launch_have_no_ratio_and_there_is_a_page
 
 def test_a_run_without_a_single_record_gives_a_page(tmp_path: Path) -> None:
     found = made(write_run(tmp_path / "empty", launches=0))
-    assert "Nothing was measured" in found.text
+    assert "Nothing was measured: see What failed" in found.text
+    assert "nothing measured" in found.text
+    assert "not measured torch, torch:compile" in found.text
     assert "Choose " not in found.text
+    assert "no rival" not in found.text
+
+
+def test_a_run_in_which_all_failed_says_so_on_top(tmp_path: Path) -> None:
+    failures = {(each[0], "torch"): ("crash", "gone") for each in WORKLOADS}
+    failures |= {(each[0], "torch#2"): ("crash", "gone") for each in WORKLOADS}
+    found = made(write_run(tmp_path / "failed", {"torch": 1.0}, failures=failures))
+    assert "Every contender failed: see What failed" in found.text.partition("What to choose")[0]
 
 
 def test_a_device_s_memory_is_in_the_page(tmp_path: Path) -> None:

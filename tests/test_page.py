@@ -2,6 +2,7 @@
 
 import html
 import io
+import itertools
 import json
 import re
 import subprocess
@@ -11,6 +12,7 @@ from importlib import util
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -18,6 +20,7 @@ from harness import records
 from harness.errors import Wrong
 from harness.processes import ROOT
 from reports import compare, compare_page, machines, page, template, terminal, verdicts
+from reports.charts import marks
 from tests.synthetic import WORKLOADS, edit_groups, poison, write_run
 from tests.yardstick import Limit
 
@@ -112,6 +115,41 @@ def test_where_another_leads_it_is_told_by_how_much(folder: Path) -> None:
     analysis.recommendations[0].split.append(ahead)
     text = re.sub(r"\s+", " ", page.render(analysis))
     assert re.search(r"but jax is ahead on relu [^(]*\(20% less time\)", text)
+
+
+# What is left of linear red, green, blue (Machado, Oliveira, Fernandes, 2009, severity 1); and
+# then XYZ, over the white of the day.
+EYES = (
+    [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    [[0.3673, 0.8606, -0.2280], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]],
+    [[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0520]],
+)
+XYZ = [[0.4339, 0.3762, 0.1899], [0.2126, 0.7152, 0.0722], [0.0177, 0.1095, 0.8728]]
+
+
+def linear(colour: str) -> np.ndarray:
+    parts = np.array([int(colour[place : place + 2], 16) for place in (1, 3, 5)]) / 255
+    return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+
+
+def lab(light: np.ndarray) -> np.ndarray:
+    xyz = XYZ @ light.clip(0, 1)
+    x, y, z = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def test_the_colour_blind_tell_frameworks_apart_on_a_light_page_and_on_a_dark_one() -> None:
+    style = (template.TEMPLATES / "style.css").read_text()
+    grounds = {XYZ[1] @ linear(of) for of in re.findall(r"--(?:page|panel): (#\w{6})", style)}
+    colours = sorted({*marks.FIXED.values(), *marks.SPARE})
+    for colour in colours:
+        for ground in grounds:
+            low, high = sorted((ground, XYZ[1] @ linear(colour)))
+            assert (high + 0.05) / (low + 0.05) >= 3, colour
+    for one, other in itertools.combinations(colours, 2):
+        for eye in EYES:
+            apart = lab(eye @ linear(one)) - lab(eye @ linear(other))
+            assert np.linalg.norm(apart) >= 10, (one, other)
 
 
 def test_every_comparison_has_an_anchor_that_links_reach(folder: Path, whole: Page) -> None:

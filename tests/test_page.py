@@ -109,6 +109,15 @@ def test_weight_that_has_no_figure_is_told_beside_the_choice(folder: Path) -> No
     assert "50% of its weight (latency, p99) has no figure" in page.render(analysis)
 
 
+def test_the_noise_floors_band_says_where_it_was_found(folder: Path) -> None:
+    analysis = verdicts.analyse(records.read(folder))
+    floor = analysis.noise_floor
+    assert floor and floor["widest"] in {c.id for c in analysis.comparisons}
+    assert f"differs from itself in any workload ({floor['told'].split('%')[0]}%, in " in (
+        page.render(analysis)
+    )
+
+
 def test_where_another_leads_it_is_told_by_how_much(folder: Path) -> None:
     analysis = verdicts.analyse(records.read(folder))
     ahead = {"comparison": analysis.comparisons[0].id, "leader": "jax", "ratio": 1.25}
@@ -350,6 +359,23 @@ def test_a_run_in_which_all_failed_says_so_on_top(tmp_path: Path) -> None:
     failures |= {(each[0], "torch#2"): ("crash", "gone") for each in WORKLOADS}
     found = made(write_run(tmp_path / "failed", {"torch": 1.0}, failures=failures))
     assert "Every contender failed: see What failed" in found.text.partition("What to choose")[0]
+
+
+def test_calls_of_no_time_and_a_probe_of_no_rate_give_a_page(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "zeros", {"torch": 1.0, "jax": 2.0})
+
+    def still(group: dict[str, Any]) -> bool:
+        for turn in group["turns"]["jax"]:
+            turn["calls"] = [0 for _ in turn["calls"]]
+            turn["total_ns"] = 0
+        return True
+
+    edit_groups(folder, still)
+    run = records.read(folder)
+    run.probes[:] = [{**probe, "flops_per_s": 0.0} for probe in run.probes]
+    analysis = verdicts.analyse(run)
+    assert run.probes and analysis.roof is None
+    assert "How much calls differ" in page.render(analysis)
 
 
 def test_a_device_s_memory_is_in_the_page(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_a_chart_has_figures_on_its_axes(open_page: Open) -> None:
 
 
 def test_a_label_of_a_chart_is_not_cut_off(open_page: Open) -> None:
-    for width in (PHONE, DESK):
+    for width in (360, PHONE, DESK):
         browser = open_page(width=width)
         outside = browser.execute_script(
             "return [...document.querySelectorAll('.chart svg text')].filter(t => {"

@@ -106,7 +106,7 @@ def test_weight_that_has_no_figure_is_told_beside_the_choice(folder: Path) -> No
     analysis = verdicts.analyse(records.read(folder))
     choice = next(c for c in analysis.recommendations if c.profile == "low-latency-serving")
     assert (choice.lost, choice.lacking) == (0.5, ["latency, p99"])
-    assert "50% of its weight (latency, p99) has no figure" in page.render(analysis)
+    assert "50% of weight (latency, p99) has no figure" in page.render(analysis)
 
 
 def test_the_noise_floors_band_says_where_it_was_found(folder: Path) -> None:

@@ -62,6 +62,8 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         names=[c["name"] for c in analysis.contenders if not c["twin"]],
         named=any(c.winner for c in analysis.comparisons)
         or any(r.choice for r in analysis.recommendations),
+        measured=any(cell.status == "ok" for c in analysis.comparisons for cell in c.cells),
+        missing=missing(analysis),
         colours=marks.colours(analysis),
         shapes=marks.shapes(analysis),
         start_phases=start.PHASES,
@@ -92,6 +94,15 @@ def facets(analysis: Analysis) -> dict[str, list[str]]:
     """What comparisons may be told apart by, and every value of it."""
     keys = ("direction", "precision", "device", "kind")
     return {k: list(dict.fromkeys(str(getattr(c, k)) for c in analysis.comparisons)) for k in keys}
+
+
+def missing(analysis: Analysis) -> dict[str, list[str]]:
+    """Comparison -> who was planned there and has no record."""
+    found = {
+        c.id: [cell.contender for cell in c.cells if cell.status == "missing"]
+        for c in analysis.comparisons
+    }
+    return {comparison: names for comparison, names in found.items() if names}
 
 
 def quantiles(cell: Cell) -> str:

@@ -55,6 +55,8 @@ class Recommendation:
     unknown: list[str]
     confidence: float = 0.95  # of the interval: 0.999 where one of the two left early
     once: float = 0.0  # the share of the weight that rests on what was measured once
+    lost: float = 0.0  # the share of the weight that has no figure, and went to the rest
+    lacking: list[str] = field(default_factory=list)  # what has none
     device: str = "cpu"
     precision: str = "float32"
     conditions: list[str] = field(default_factory=list)
@@ -107,6 +109,7 @@ class _Case:
         self.names = [n for n in self.evidence.names if n not in self.out]
         self.unknown: list[str] = []
         self.lost = 0.0
+        self.lacking: list[str] = []
         self.aspects = self._aspects()
         for name in apart(self.aspects, self.names):
             self.out[name] = "shares no launch with the others"
@@ -140,6 +143,7 @@ class _Case:
                 text = f"{measure.title}{where}{who}: {why}"
                 if objective.weight:
                     text += f"; its {percent(objective.weight)} of the weight went to the rest"
+                    self.lacking.append(measure.title)
                 self.lost += objective.weight
                 self.unknown.append(text)
             else:
@@ -264,6 +268,8 @@ class _Case:
             unknown=[*sentences.beware(self.aspects), *self.unknown],
             confidence=best.confidence if best else 0.95,
             once=once,
+            lost=self.lost,
+            lacking=list(dict.fromkeys(self.lacking)),
             device=self.comparisons[0].device,
             precision=self.comparisons[0].precision,
             conditions=_conditions(self._used(), [leader, decision.runner_up or ""]),

@@ -316,6 +316,8 @@ def _roof(run: Run) -> tuple[dict[str, float] | None, str | None]:
     if not run.probes:
         return None, None
     rates = {key: max(p[key] for p in run.probes) for key in ("flops_per_s", "bytes_per_s")}
+    if not all(rates.values()):
+        return None, None  # a probe that measured nothing is no roof
     return rates, run.probes[0].get("precision", "float32")
 
 
@@ -368,6 +370,7 @@ def _noise_floor(run: Run, comparisons: list[Comparison]) -> dict[str, Any] | No
     return {
         **floor,
         "percent": 100 * math.expm1(apart[widest[0]]),
+        "widest": widest[0],
         "told": ", ".join(f"{100 * math.expm1(apart[c]):.1f}% in {short(c)}" for c in widest),
         "comparisons": [
             {"comparison": c, "ratio": r.ratio, "low": r.low, "high": r.high} for c, r in pairs

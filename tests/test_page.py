@@ -2,6 +2,7 @@
 
 import html
 import io
+import itertools
 import json
 import re
 import subprocess
@@ -11,6 +12,7 @@ from importlib import util
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -18,7 +20,8 @@ from harness import records
 from harness.errors import Wrong
 from harness.processes import ROOT
 from reports import compare, compare_page, machines, page, template, terminal, verdicts
-from tests.synthetic import edit_groups, poison, write_run
+from reports.charts import marks
+from tests.synthetic import WORKLOADS, edit_groups, poison, write_run
 from tests.yardstick import Limit
 
 HOSTILE = "</script><script>alert('r')</script><img src=x onerror=alert(1)>\u202e&amp;{{ 7*7 }}"
@@ -97,6 +100,65 @@ def test_figures_stand_beside_a_margin_and_a_score_is_worked_out(folder: Path) -
         assert choice.ranking[1]["contender"] == second
     assert told and text.count("worked out:") == worked > 0
     assert "worked out:" not in page.render(analysis)
+
+
+def test_weight_that_has_no_figure_is_told_beside_the_choice(folder: Path) -> None:
+    analysis = verdicts.analyse(records.read(folder))
+    choice = next(c for c in analysis.recommendations if c.profile == "low-latency-serving")
+    assert (choice.lost, choice.lacking) == (0.5, ["latency, p99"])
+    assert "50% of weight (latency, p99) has no figure" in page.render(analysis)
+
+
+def test_the_noise_floors_band_says_where_it_was_found(folder: Path) -> None:
+    analysis = verdicts.analyse(records.read(folder))
+    floor = analysis.noise_floor
+    assert floor and floor["widest"] in {c.id for c in analysis.comparisons}
+    assert f"differs from itself in any workload ({floor['told'].split('%')[0]}%, in " in (
+        page.render(analysis)
+    )
+
+
+def test_where_another_leads_it_is_told_by_how_much(folder: Path) -> None:
+    analysis = verdicts.analyse(records.read(folder))
+    ahead = {"comparison": analysis.comparisons[0].id, "leader": "jax", "ratio": 1.25}
+    analysis.recommendations[0].split.append(ahead)
+    text = re.sub(r"\s+", " ", page.render(analysis))
+    assert re.search(r"but jax is ahead on relu [^(]*\(20% less time\)", text)
+
+
+# What is left of linear red, green, blue (Machado, Oliveira, Fernandes, 2009, severity 1); and
+# then XYZ, over the white of the day.
+EYES = (
+    [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    [[0.3673, 0.8606, -0.2280], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]],
+    [[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0520]],
+)
+XYZ = [[0.4339, 0.3762, 0.1899], [0.2126, 0.7152, 0.0722], [0.0177, 0.1095, 0.8728]]
+
+
+def linear(colour: str) -> np.ndarray:
+    parts = np.array([int(colour[place : place + 2], 16) for place in (1, 3, 5)]) / 255
+    return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+
+
+def lab(light: np.ndarray) -> np.ndarray:
+    xyz = XYZ @ light.clip(0, 1)
+    x, y, z = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def test_the_colour_blind_tell_frameworks_apart_on_a_light_page_and_on_a_dark_one() -> None:
+    style = (template.TEMPLATES / "style.css").read_text()
+    grounds = {XYZ[1] @ linear(of) for of in re.findall(r"--(?:page|panel): (#\w{6})", style)}
+    colours = sorted({*marks.FIXED.values(), *marks.SPARE})
+    for colour in colours:
+        for ground in grounds:
+            low, high = sorted((ground, XYZ[1] @ linear(colour)))
+            assert (high + 0.05) / (low + 0.05) >= 3, colour
+    for one, other in itertools.combinations(colours, 2):
+        for eye in EYES:
+            apart = lab(eye @ linear(one)) - lab(eye @ linear(other))
+            assert np.linalg.norm(apart) >= 10, (one, other)
 
 
 def test_every_comparison_has_an_anchor_that_links_reach(folder: Path, whole: Page) -> None:
@@ -285,8 +347,35 @@ def test_contenders_that_never_met_in_a_launch_have_no_ratio_and_there_is_a_page
 
 def test_a_run_without_a_single_record_gives_a_page(tmp_path: Path) -> None:
     found = made(write_run(tmp_path / "empty", launches=0))
-    assert "Nothing was measured" in found.text
+    assert "Nothing was measured: see What failed" in found.text
+    assert "nothing measured" in found.text
+    assert "not measured torch, torch:compile" in found.text
     assert "Choose " not in found.text
+    assert "no rival" not in found.text
+
+
+def test_a_run_in_which_all_failed_says_so_on_top(tmp_path: Path) -> None:
+    failures = {(each[0], "torch"): ("crash", "gone") for each in WORKLOADS}
+    failures |= {(each[0], "torch#2"): ("crash", "gone") for each in WORKLOADS}
+    found = made(write_run(tmp_path / "failed", {"torch": 1.0}, failures=failures))
+    assert "Every contender failed: see What failed" in found.text.partition("What to choose")[0]
+
+
+def test_calls_of_no_time_and_a_probe_of_no_rate_give_a_page(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "zeros", {"torch": 1.0, "jax": 2.0})
+
+    def still(group: dict[str, Any]) -> bool:
+        for turn in group["turns"]["jax"]:
+            turn["calls"] = [0 for _ in turn["calls"]]
+            turn["total_ns"] = 0
+        return True
+
+    edit_groups(folder, still)
+    run = records.read(folder)
+    run.probes[:] = [{**probe, "flops_per_s": 0.0} for probe in run.probes]
+    analysis = verdicts.analyse(run)
+    assert run.probes and analysis.roof is None
+    assert "How much calls differ" in page.render(analysis)
 
 
 def test_a_device_s_memory_is_in_the_page(tmp_path: Path) -> None:

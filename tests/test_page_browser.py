@@ -128,6 +128,18 @@ def test_every_chart_is_drawn_with_its_marks(open_page: Open) -> None:
         assert browser.execute_script(marks, place) > 5, place
 
 
+def test_a_drawn_chart_is_still_a_picture_with_its_name(open_page: Open) -> None:
+    browser = open_page()
+    names = (
+        "return [...document.querySelectorAll('.chart[data-drawn]')]"
+        ".map(c => [c.role, c.ariaLabel])"
+    )
+    found = browser.execute_script(names)
+    assert found
+    for role, name in found:
+        assert role == "img" and name and "visualization" not in name
+
+
 def test_a_chart_has_figures_on_its_axes(open_page: Open) -> None:
     """Also where a workload counts no operation at all: its rate has no logarithm."""
     labels = (
@@ -140,7 +152,7 @@ def test_a_chart_has_figures_on_its_axes(open_page: Open) -> None:
 
 
 def test_a_label_of_a_chart_is_not_cut_off(open_page: Open) -> None:
-    for width in (PHONE, DESK):
+    for width in (360, PHONE, DESK):
         browser = open_page(width=width)
         outside = browser.execute_script(
             "return [...document.querySelectorAll('.chart svg text')].filter(t => {"
@@ -213,7 +225,14 @@ def test_a_limit_on_the_slider_marks_what_each_profile_then_chooses(open_page: O
     )
     rows = browser.execute_script(marked)
     assert rows and all(row[-1] and sum(row) == 1 for row in rows)
-    assert browser.execute_script(slide, 500).endswith(" s")
+    text = browser.execute_script(slide, 500)
+    assert text.endswith(" s")
+    slider = browser.find_element("css selector", ".slide input[data-measure=first_result]")
+    assert slider.get_attribute("aria-valuetext") == text
+    assert slider.accessible_name == "It must give a first result within Within"
+    current = "return document.querySelectorAll(arguments[0]).length"
+    steps = ".steps[data-measure=first_result] li.on[aria-current=true]"
+    assert browser.execute_script(current, steps) == len(browser.execute_script(marked))
     assert all(row[0] and sum(row) == 1 for row in browser.execute_script(marked))
     browser.execute_script(slide, 0)
     assert not any(any(row) for row in browser.execute_script(marked))

@@ -26,7 +26,7 @@ def calls(analysis: Analysis) -> dict[str, Any] | None:
 
     ends = (min(row["p5"] for row in rows), max(row["p99"] or row["p95"] for row in rows))
     axis = marks.log_axis(ends, TICKS, "format(datum.value, '~g') + 'x'")
-    title = "a call's time over the median call's (log)"
+    title = "call / median call (log)"
     base = marks.dots(analysis, rows)
     stroke = marks.by_contender(analysis, rows, alt.Stroke, marks.colours)
     fill = marks.by_contender(analysis, rows, alt.Fill, marks.colours)
@@ -49,9 +49,11 @@ def calls(analysis: Analysis) -> dict[str, Any] | None:
 
 def over_median(launches: list[list[float | None]]) -> dict[str, float | None] | None:
     """Name of a quantile -> it over p50, in the median launch; None where nothing was timed."""
-    if not launches:
-        return None
     values = np.array(launches, dtype=float)
+    # What took less than the clock's tick has no place on a log axis.
+    values = values[~(values <= 0).any(axis=1)] if launches else values
+    if not len(values):
+        return None
     relative = values / values[:, [NAMES.index("p50")]]
     return {
         name: float(np.median(column[known])) if (known := np.isfinite(column)).any() else None

@@ -16,12 +16,12 @@ FIXED = {
     "tensorflow": "#B0529E",
     "jax": "#0E7AC4",
     "numpy": "#00936B",
-    "c": "#6C63C7",
-    "keras": "#9A7D0A",
-    "onnxruntime": "#4FA3B8",
+    "c": "#CC2255",
+    "keras": "#669622",
+    "onnxruntime": "#6688FF",
     "openvino": "#7F49F2",
 }
-SPARE = ("#9A7D0A", "#4FA3B8", "#8A8F98", "#8F5B3E")
+SPARE = ("#669622", "#6688FF", "#8A8F98", "#AA5533")
 PITCH, GAP = 11, 14  # pixels: of a dot's row, and between groups
 SHAPES = ("circle", "diamond", "square", "triangle-up", "cross")
 DASHES = ([1, 0], [7, 3], [2, 3], [9, 3, 2, 3], [4, 4])

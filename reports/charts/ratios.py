@@ -38,7 +38,7 @@ def ratios(analysis: Analysis) -> dict[str, Any] | None:
                 }
             )
     floor = analysis.noise_floor["percent"] / 100 if analysis.noise_floor else None
-    return intervals(analysis, rows, "time over the leader's (log)", floor)
+    return intervals(analysis, rows, "time / leader's (log)", floor)
 
 
 def intervals(

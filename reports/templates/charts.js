@@ -53,8 +53,13 @@ async function drawOne(data) {
       place.replaceChildren("Nothing of this chart is shown.");
       return;
     }
+    const name = place.getAttribute("aria-label");
     const { view } = await vegaEmbed(place, spec, options);
     place.view = view;
+    // The drawing library puts a role and a name of its own there.
+    place.setAttribute("role", "img");
+    place.setAttribute("aria-label", name);
+    place.removeAttribute("aria-roledescription");
     place.firstElementChild.setAttribute("aria-hidden", "true");  // the place has role and name
     view.addEventListener("click", (_, item) => {
       const row = rows.find((each) => each.dataset.label === item?.datum?.comparison);

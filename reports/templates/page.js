@@ -37,10 +37,15 @@ function slides(input) {
   const [low, high] = [Math.min(...ends) - 0.1, Math.max(...ends) + 0.1];
   const show = () => {
     const at = Math.exp(low + (high - low) * input.value / input.max);
-    input.closest(".slide").querySelector("output").textContent = told(at, input.dataset.unit);
+    const text = told(at, input.dataset.unit);
+    input.closest(".slide").querySelector("output").textContent = text;
+    input.setAttribute("aria-valuetext", text);
     for (const list of table.querySelectorAll("ol")) {
       const able = [...list.children].filter((step) => Number(step.dataset.from) <= at);
-      for (const step of list.children) step.classList.toggle("on", step === able.at(-1));
+      for (const step of list.children) {
+        step.classList.toggle("on", step === able.at(-1));
+        step.setAttribute("aria-current", step === able.at(-1));
+      }
     }
   };
   input.closest(".slide").hidden = false;

@@ -280,16 +280,19 @@ class TensorFlow(Adapter):
         return lambda params, x, y: call(params, x, y)[1]
 
     def train(self, workload: Any, lr: float, momentum: float) -> Callable[..., Any]:
+        tf = self.tf
+
         def step(state: State, x: Tensor, y: Tensor) -> Tensor:
             params, stats = _values(state.params), _values(state.stats)
             loss, gradients, updates = self._differentiate(workload, params, stats, x, y)
+            factors = {
+                "lr": tf.constant(lr, self.dtype),
+                "momentum": tf.constant(momentum, self.dtype),
+            }
             for name, velocity in state.velocity.items():
-                self.tf.raw_ops.ResourceApplyMomentum(  # one kernel: v = m v + g, p -= lr v
-                    var=state.params[name].handle,
-                    accum=velocity.handle,
-                    lr=lr,
-                    grad=gradients[name],
-                    momentum=momentum,
+                var, accum = state.params[name].handle, velocity.handle
+                tf.raw_ops.ResourceApplyMomentum(  # one kernel: v = m v + g, then p -= lr v
+                    var=var, accum=accum, grad=gradients[name], **factors
                 )
             for name, value in updates.items():
                 state.stats[name].assign(value)

@@ -123,9 +123,15 @@ def given() -> list[str] | None:
 
 
 def _visible(number: int) -> str:
-    """What makes a worker see `cuda:N` alone."""
+    """What makes a worker see `cuda:N` alone; nothing, where fewer than that were given."""
     named = given()
-    return named[number] if named and number < len(named) else str(number)
+    return str(number) if named is None else "".join(named[number : number + 1])
+
+
+def _order() -> str:
+    """How workers count GPUs: as NVML does, unless numbers were given that count otherwise."""
+    counted = any(token.isdigit() for token in given() or [])
+    return os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID") if counted else "PCI_BUS_ID"
 
 
 def devices() -> list[str]:
@@ -224,7 +230,7 @@ def worker_environment(
     return {
         **thread_environment(threads),
         "CUDA_VISIBLE_DEVICES": "" if number is None else _visible(number),
-        "CUDA_DEVICE_ORDER": os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),
+        "CUDA_DEVICE_ORDER": _order(),
         "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor"),
         "TRITON_CACHE_DIR": str(cache / "triton"),
         "CUDA_CACHE_PATH": str(cache / "cuda"),

@@ -8,6 +8,7 @@ environment variables, because frameworks read them once, as they are imported.
 import importlib.util
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -142,7 +143,7 @@ def devices() -> list[str]:
 def unseen() -> str:
     """What may hide a GPU from us, to be said where one is missed; "" where nothing does."""
     if importlib.util.find_spec("pynvml") is None:
-        return "; GPUs are looked for with nvidia-ml-py, which is not here: install its wheel"
+        return f"; to look for GPUs, {sys.executable} lacks nvidia-ml-py: carry its wheel here"
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     return "" if named is None else f"; CUDA_VISIBLE_DEVICES is '{named}'"
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from harness import machine
+from harness import machine, runner
+from reports import warn
 
 SPIN = "import time\nend = time.time() + 30\nwhile time.time() < end: pass"
 
@@ -120,6 +121,34 @@ def test_readings_are_of_the_gpu_that_the_worker_sees(monkeypatch: pytest.Monkey
     assert [machine.gpu_slowdown(n) for n in range(4)] == [None, "heat", None, None]
     assert [machine.gpu_processes(n) for n in range(4)] == [2, 1, 0, None]
     assert [machine.gpu_memory(n, 8) for n in range(4)] == [6, None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("device", "held", "told"),
+    [
+        ("cuda:1", 2, ["before measuring: 2 other processes compute on the GPU"]),
+        ("cuda:1", 0, []),
+        ("cuda:1", None, []),  # the driver does not say
+        ("cpu", 2, []),
+    ],
+)
+def test_a_run_tells_who_else_computes_on_its_gpu(
+    monkeypatch: pytest.MonkeyPatch, device: str, held: int | None, told: list[str]
+) -> None:
+    """As the event that the page's warnings show."""
+    quiet = {"load1": 0.0, "foreign_cpu_share": 0.0, "steal_share": 0.0}
+    monkeypatch.setattr(machine, "busy_now", lambda: quiet)
+    monkeypatch.setattr(machine, "gpu_processes", {1: held}.__getitem__)
+    events: list[dict[str, Any]] = []
+    asked: Any = SimpleNamespace(
+        launcher=SimpleNamespace(device=device),
+        say=lambda *_, **__: None,
+        writer=SimpleNamespace(write=lambda kind, **event: events.append({"kind": kind, **event})),
+    )
+    runner.Runner._look_for_load(asked)
+    assert events == [{"kind": "event", "what": "busy", "reason": reason} for reason in told]
+    shown = warn._events(SimpleNamespace(events=events))  # type: ignore[arg-type]
+    assert [warning["what"] for warning in shown] == told
 
 
 def test_a_gpu_that_is_missed_says_what_may_hide_it(monkeypatch: pytest.MonkeyPatch) -> None:

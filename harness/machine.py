@@ -107,14 +107,22 @@ def _handles(nvml: Any) -> list[Any]:
         return allowed
     found = []
     for token in tokens:
-        if token.isdigit():
-            handle = allowed[int(token)] if int(token) < len(allowed) else None
-        else:  # GPU-... or MIG-...
-            handle = maybe(partial(nvml.nvmlDeviceGetHandleByUUID, token))
-        if handle is None:
+        if (handle := _handle(nvml, allowed, token)) is None:
             break
         found.append(handle)
     return found
+
+
+def _handle(nvml: Any, allowed: list[Any], token: str) -> Any:
+    """Of a number, a UUID (GPU-..., MIG-...), or as much of a GPU's as is its alone; or None."""
+    if token.isdigit():
+        return allowed[int(token)] if int(token) < len(allowed) else None
+    handle = maybe(partial(nvml.nvmlDeviceGetHandleByUUID, token))
+    if handle is not None:
+        return handle
+    uuids = [maybe(partial(nvml.nvmlDeviceGetUUID, each)) or "" for each in allowed]
+    alike = [each for each, uuid in zip(allowed, uuids, strict=True) if uuid.startswith(token)]
+    return alike[0] if len(alike) == 1 else None
 
 
 def given() -> list[str] | None:

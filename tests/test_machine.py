@@ -46,6 +46,9 @@ class SharedDriver:
             raise RuntimeError("Not Found")
         return uuid
 
+    def nvmlDeviceGetUUID(self, handle: int) -> str:
+        return {0: "GPU-1a2b", 2: "GPU-1c3d", 3: "GPU-4e5f"}[handle]
+
     def nvmlDeviceGetName(self, handle: Any) -> str:
         return f"GPU {handle}"
 
@@ -63,6 +66,8 @@ class SharedDriver:
         ("1, 0", ["GPU 2", "GPU 0"], ["1", "0"]),
         ("MIG-a", ["GPU MIG-a"], ["MIG-a"]),
         ("0,GPU-gone,1", ["GPU 0"], ["0"]),  # as CUDA: nothing behind what is not there
+        ("GPU-4,GPU-1c", ["GPU 3", "GPU 2"], ["GPU-4", "GPU-1c"]),
+        ("GPU-1", [], []),  # which of two?
         ("7", [], []),
         ("", [], []),
     ],

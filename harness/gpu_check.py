@@ -18,12 +18,17 @@ from pathlib import Path
 
 NEEDS = ("numpy", "scipy", "msgspec", "typer", "rich", "psutil")
 ABSENT = [name for name in NEEDS if importlib.util.find_spec(name) is None]
-if ABSENT:
-    print(
-        f"gpu-check needs {', '.join(ABSENT)}, which {sys.executable} lacks: carry their wheels "
-        "here (pip download), or name another Python with PYTHON=",
-        file=sys.stderr,
+
+
+def lacks(names: str) -> str:
+    return (
+        f"gpu-check needs {names}, which {sys.executable} lacks: carry wheels here "
+        "(pip download), or name another Python with PYTHON="
     )
+
+
+if ABSENT:
+    print(lacks(", ".join(ABSENT)), file=sys.stderr)
     sys.exit(2)
 
 from harness import conformance, environments, inventory, machine  # noqa: E402
@@ -125,6 +130,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default=environments.default_device(), help="cuda, cuda:N, cpu")
     device = parser.parse_args(arguments).device
     device = "cuda:0" if device == "cuda" else device
+    if device.startswith("cuda") and importlib.util.find_spec("pynvml") is None:
+        print(lacks("nvidia-ml-py"), file=sys.stderr)
+        return 2
     if device not in machine.devices():
         known = ", ".join(machine.devices())
         print(f"device '{device}': this machine has {known}{machine.unseen()}", file=sys.stderr)

@@ -8,6 +8,7 @@ environment variables, because frameworks read them once, as they are imported.
 import importlib.util
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -106,14 +107,22 @@ def _handles(nvml: Any) -> list[Any]:
         return allowed
     found = []
     for token in tokens:
-        if token.isdigit():
-            handle = allowed[int(token)] if int(token) < len(allowed) else None
-        else:  # GPU-... or MIG-...
-            handle = maybe(partial(nvml.nvmlDeviceGetHandleByUUID, token))
-        if handle is None:
+        if (handle := _handle(nvml, allowed, token)) is None:
             break
         found.append(handle)
     return found
+
+
+def _handle(nvml: Any, allowed: list[Any], token: str) -> Any:
+    """Of a number, a UUID (GPU-..., MIG-...), or as much of a GPU's as is its alone; or None."""
+    if token.isdigit():
+        return allowed[int(token)] if int(token) < len(allowed) else None
+    handle = maybe(partial(nvml.nvmlDeviceGetHandleByUUID, token))
+    if handle is not None:
+        return handle
+    uuids = [maybe(partial(nvml.nvmlDeviceGetUUID, each)) or "" for each in allowed]
+    alike = [each for each, uuid in zip(allowed, uuids, strict=True) if uuid.startswith(token)]
+    return alike[0] if len(alike) == 1 else None
 
 
 def given() -> list[str] | None:
@@ -123,9 +132,15 @@ def given() -> list[str] | None:
 
 
 def _visible(number: int) -> str:
-    """What makes a worker see `cuda:N` alone."""
+    """What makes a worker see `cuda:N` alone; nothing, where fewer than that were given."""
     named = given()
-    return named[number] if named and number < len(named) else str(number)
+    return str(number) if named is None else "".join(named[number : number + 1])
+
+
+def _order() -> str:
+    """How workers count GPUs: as NVML does, unless numbers were given that count otherwise."""
+    counted = any(token.isdigit() for token in given() or [])
+    return os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID") if counted else "PCI_BUS_ID"
 
 
 def devices() -> list[str]:
@@ -136,7 +151,7 @@ def devices() -> list[str]:
 def unseen() -> str:
     """What may hide a GPU from us, to be said where one is missed; "" where nothing does."""
     if importlib.util.find_spec("pynvml") is None:
-        return "; GPUs are looked for with nvidia-ml-py, which is not here: install its wheel"
+        return f"; to look for GPUs, {sys.executable} lacks nvidia-ml-py: carry its wheel here"
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     return "" if named is None else f"; CUDA_VISIBLE_DEVICES is '{named}'"
 
@@ -224,7 +239,7 @@ def worker_environment(
     return {
         **thread_environment(threads),
         "CUDA_VISIBLE_DEVICES": "" if number is None else _visible(number),
-        "CUDA_DEVICE_ORDER": os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),
+        "CUDA_DEVICE_ORDER": _order(),
         "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor"),
         "TRITON_CACHE_DIR": str(cache / "triton"),
         "CUDA_CACHE_PATH": str(cache / "cuda"),

@@ -15,6 +15,11 @@ from harness import doctor, machine
 from harness.processes import ROOT
 
 
+@pytest.fixture(autouse=True)
+def nobody_names_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
 def _states(findings: Iterator[doctor.Finding]) -> list[tuple[str, str]]:
     return [(finding.name, finding.state) for finding in findings]
 

@@ -17,6 +17,11 @@ from tests.test_doctor import FakeDriver
 Zones = Callable[..., Path]
 
 
+@pytest.fixture(autouse=True)
+def nobody_names_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
 @pytest.fixture
 def zones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Zones]:
     """`zones(package=(joules, wraps), ...)`: what the kernel shows of a processor's meters."""

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from harness import gpu_check
+from harness.commands import common
 from harness.errors import Wrong
 from harness.processes import ROOT
 
@@ -16,6 +17,19 @@ def test_a_python_without_what_measuring_needs_is_told_in_one_line() -> None:
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "gpu-check needs numpy, scipy, msgspec" in done.stderr
+
+
+def test_a_python_that_cannot_look_for_gpus_says_what_it_lacks_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert gpu_check.main(["--device", "cuda"]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and "this machine has" not in told
+    assert "needs nvidia-ml-py, which" in told and "wheels" in told
+    with pytest.raises(Wrong, match="lacks nvidia-ml-py: carry its wheel") as refused:
+        common.device_of("cuda")
+    assert "this machine has no other" not in str(refused.value)
 
 
 def test_a_failure_stops_nothing_and_is_told_at_the_end(

@@ -88,8 +88,8 @@ def device_of(text: str | None) -> str:
         return "cuda"
     if text not in known:
         raise Wrong(
-            f"device '{text}': expected one of {', '.join(known)}; this machine has no other"
-            f"{machine.unseen()}"
+            f"device '{text}': expected one of {', '.join(known)}"
+            f"{machine.unseen() or '; this machine has no other'}"
         )
     return text
 

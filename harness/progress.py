@@ -72,8 +72,7 @@ class Progress:
 
     def _busy(self, reason: str) -> None:
         self.line(
-            f"This machine is busy: {reason}. If it stays so, results are screening: "
-            "close other programs.",
+            f"This machine is busy: {reason}. Close other programs: results may be screening.",
             "yellow",
         )
 

@@ -187,7 +187,7 @@ class Runner:
         load = machine.busy_now()
         number = machine.gpu_number(self.launcher.device)
         others = None if number is None else machine.gpu_processes(number)
-        shared = f"{others} other processes compute on the GPU" if others else None
+        shared = f"processes of others compute on the GPU: {others}" if others else None
         for reason in filter(None, (statistics.busy(load), shared)):
             self.say("busy", reason=reason)
             self.writer.write("event", what="busy", reason=f"before measuring: {reason}")

@@ -131,7 +131,7 @@ def test_readings_are_of_the_gpu_that_the_worker_sees(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("device", "held", "told"),
     [
-        ("cuda:1", 2, ["before measuring: 2 other processes compute on the GPU"]),
+        ("cuda:1", 2, ["before measuring: processes of others compute on the GPU: 2"]),
         ("cuda:1", 0, []),
         ("cuda:1", None, []),  # the driver does not say
         ("cpu", 2, []),

@@ -147,7 +147,8 @@ class WorkerProcess:
             try:
                 self.ask("close", timeout=10)
                 self._process.wait(timeout=5)
-            except (WorkerFailed, subprocess.TimeoutExpired):
+            # After an interruption another thread may still be asking, and close its pipes.
+            except (WorkerFailed, OSError, ValueError, subprocess.TimeoutExpired):
                 pass
         self.kill()
         _keep_tail(self.log)
@@ -155,10 +156,10 @@ class WorkerProcess:
     def kill(self) -> None:
         self._signal(signal.SIGKILL)
         self._process.wait()
-        for descriptor in (self._ask, self._answer):
+        pipes, self._ask, self._answer = (self._ask, self._answer), -1, -1
+        for descriptor in pipes:
             if descriptor >= 0:
                 os.close(descriptor)
-        self._ask = self._answer = -1
         if self.dead is None:
             self.dead = WorkerFailed("crash", "the worker has been ended")
 

@@ -10,7 +10,7 @@ runs under the framework's own profiler: where its time goes.
 from pathlib import Path
 from typing import Any
 
-from harness import machine, oracle
+from harness import gpus, oracle
 from harness.launch import Launcher, attempt
 from harness.plan import PlannedComparison, PlannedContender
 from harness.processes import WorkerFailed, WorkerProcess
@@ -66,9 +66,9 @@ def _fill(
         "import_rss_bytes": opened["rss_bytes"],
         **first["memory"],
     }
-    gpu = machine.gpu_number(launcher.device)
+    gpu = gpus.number(launcher.device)
     if gpu is not None:
-        record["memory"]["device"] = machine.gpu_memory(gpu, worker.pid)
+        record["memory"]["device"] = gpus.memory(gpu, worker.pid)
     record["manifest"] = first["manifest"]
     if answer is not None and contender.computes:
         try:

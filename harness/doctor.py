@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import clashes, energy, environments, machine, statistics
+from harness import clashes, energy, environments, gpus, machine, statistics
+from harness.errors import maybe
 from harness.processes import ROOT
 
 SYS, CGROUP = Path("/sys"), Path("/sys/fs/cgroup")
@@ -59,9 +60,9 @@ def _busiest() -> str:
     mine = {os.getpid(), *(c.pid for c in psutil.Process().children(recursive=True))}
     others = [p for p in psutil.process_iter(["name", "pid"]) if p.pid not in mine]
     for process in others:
-        machine.maybe(process.cpu_percent)
+        maybe(process.cpu_percent)
     time.sleep(0.2)
-    shares = [(machine.maybe(p.cpu_percent) or 0.0, p.info["name"]) for p in others]
+    shares = [(maybe(p.cpu_percent) or 0.0, p.info["name"]) for p in others]
     share, name = max(shares, default=(0.0, ""))
     return f"; the busiest is {name} ({share:.0f}% of a core)" if share > 5 else ""
 
@@ -97,7 +98,7 @@ def _quota() -> float | None:
     if text is None or text.startswith("max"):
         return None
     quota, _, period = text.partition(" ")
-    return machine.maybe(lambda: int(quota) / int(period))
+    return maybe(lambda: int(quota) / int(period))
 
 
 def _frequency() -> Iterator[Finding]:
@@ -182,7 +183,7 @@ def _clock() -> Iterator[Finding]:
 
 
 def _disk() -> Iterator[Finding]:
-    free = machine.maybe(lambda: shutil.disk_usage(ROOT).free)
+    free = maybe(lambda: shutil.disk_usage(ROOT).free)
     if free is not None and free < LEAST_DISK:
         what = f"{free / 1e9:.1f} GB of disk are free where results are kept"
         yield Finding("disk", "warn", what, "make room: a run stops when it is full")
@@ -208,7 +209,7 @@ def _energy() -> Iterator[Finding]:
 def _gpus() -> Iterator[Finding]:
     """Through the driver's library; nothing where there is none."""
     try:
-        with machine.driver() as (nvml, handles):
+        with gpus.driver() as (nvml, handles):
             found = [each for n, handle in enumerate(handles) for each in _gpu(nvml, handle, n)]
     except Exception:
         return
@@ -219,7 +220,7 @@ def _gpu(nvml: Any, handle: Any, index: int) -> Iterator[Finding]:
     name = f"gpu {index}"
 
     def ask(question: str, *arguments: Any) -> Any:
-        return machine.maybe(lambda: getattr(nvml, question)(handle, *arguments))
+        return maybe(lambda: getattr(nvml, question)(handle, *arguments))
 
     found = []
     others = ask("nvmlDeviceGetComputeRunningProcesses") or []
@@ -237,7 +238,7 @@ def _gpu(nvml: Any, handle: Any, index: int) -> Iterator[Finding]:
     degrees = ask("nvmlDeviceGetTemperature", 0)
     if degrees and degrees >= HOT:
         found.append(Finding(name, "warn", f"it is at {degrees} °C", "let it cool"))
-    slowed = machine.gpu_slowdown(index)
+    slowed = gpus.slowdown(index)
     if slowed:
         advice = "mend the cause: turns measured meanwhile are of a slower GPU"
         found.append(Finding(name, "warn", f"it is slowed by {slowed}", advice))

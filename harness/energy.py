@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from harness import machine
+from harness import gpus, machine
 
 POWERCAP = Path("/sys/class/powercap")
 RAPL_STEP, NVML_STEP = 0.001, 0.1  # seconds between two values of a counter
@@ -53,9 +53,9 @@ def meters(device: str) -> tuple[Meter, ...]:
     A processor whose counters only root may read (most, since 2020) has none.
     """
     found = [meter for meter in _processor() if meter.read() is not None]
-    number = machine.gpu_number(device)
+    number = gpus.number(device)
     if number is not None:
-        gpu = Meter(f"gpu {number}", NVML_STEP, lambda: machine.gpu_joules(number))
+        gpu = Meter(f"gpu {number}", NVML_STEP, lambda: gpus.joules(number))
         found = [*found, gpu] if gpu.read() is not None else []  # a GPU's work without the GPU?
     return tuple(found)
 

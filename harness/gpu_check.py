@@ -31,7 +31,7 @@ if ABSENT:
     print(lacks(", ".join(ABSENT)), file=sys.stderr)
     sys.exit(2)
 
-from harness import conformance, environments, inventory, machine  # noqa: E402
+from harness import conformance, environments, gpus, inventory, machine  # noqa: E402
 from harness.agreement import ratios  # noqa: E402
 from harness.errors import Wrong  # noqa: E402
 from harness.processes import ROOT  # noqa: E402
@@ -135,7 +135,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     if device not in machine.devices():
         known = ", ".join(machine.devices())
-        print(f"device '{device}': this machine has {known}{machine.unseen()}", file=sys.stderr)
+        print(f"device '{device}': this machine has {known}{gpus.unseen()}", file=sys.stderr)
         return 2
     failures: Failures = []
     for title, part in (

@@ -5,16 +5,15 @@ alike for all contenders (threads, processors, allocator, caches) is settled her
 environment variables, because frameworks read them once, as they are imported.
 """
 
-import importlib.util
 import os
 import platform
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from functools import partial
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from harness import gpus
+from harness.errors import maybe
 
 CPUS = Path("/sys/devices/system/cpu")
 
@@ -48,7 +47,7 @@ def describe(threads_used: int | None = None) -> dict[str, Any]:
         "kernel": platform.release(),
         "hypervisor": _hypervisor(),
         "python": platform.python_version(),
-        "gpu": gpus(),
+        "gpu": gpus.described(),
         "variables_left_out": left_out(),
     }
 
@@ -58,102 +57,9 @@ def processor() -> str | None:
     return _cpuinfo("model name") or platform.processor() or None
 
 
-def gpus() -> list[dict[str, Any]]:
-    """NVIDIA GPUs, as `cuda:N` counts them: name, memory in bytes, driver; [] where none is seen.
-
-    What the driver refuses (the memory of a GPU that is shared out) is None.
-    """
-    return maybe(_ask_driver) or []
-
-
-def _ask_driver() -> list[dict[str, Any]]:
-    with driver() as (nvml, handles):
-        return [
-            {
-                "name": maybe(partial(nvml.nvmlDeviceGetName, each)),
-                "memory_bytes": maybe(partial(_memory_bytes, nvml, each)),
-                "driver": maybe(nvml.nvmlSystemGetDriverVersion),
-            }
-            for each in handles
-        ]
-
-
-def _memory_bytes(nvml: Any, handle: Any) -> int:
-    return int(nvml.nvmlDeviceGetMemoryInfo(handle).total)
-
-
-@contextmanager
-def driver() -> Iterator[tuple[Any, list[Any]]]:
-    """NVML, and its handles of the GPUs that this process may use: that of `cuda:N` is the N-th.
-
-    Raises where there is no driver, or no nvidia-ml-py.
-    """
-    import pynvml
-
-    pynvml.nvmlInit()
-    try:
-        yield pynvml, _handles(pynvml)
-    finally:
-        pynvml.nvmlShutdown()
-
-
-def _handles(nvml: Any) -> list[Any]:
-    """As CUDA counts: those that a control group allows; of them, those that were given, up to
-    the first that is not there."""
-    numbers = range(nvml.nvmlDeviceGetCount())
-    allowed = [maybe(partial(nvml.nvmlDeviceGetHandleByIndex, n)) for n in numbers]
-    allowed = [handle for handle in allowed if handle is not None]
-    if (tokens := given()) is None:
-        return allowed
-    found = []
-    for token in tokens:
-        if (handle := _handle(nvml, allowed, token)) is None:
-            break
-        found.append(handle)
-    return found
-
-
-def _handle(nvml: Any, allowed: list[Any], token: str) -> Any:
-    """Of a number, a UUID (GPU-..., MIG-...), or as much of a GPU's as is its alone; or None."""
-    if token.isdigit():
-        return allowed[int(token)] if int(token) < len(allowed) else None
-    handle = maybe(partial(nvml.nvmlDeviceGetHandleByUUID, token))
-    if handle is not None:
-        return handle
-    uuids = [maybe(partial(nvml.nvmlDeviceGetUUID, each)) or "" for each in allowed]
-    alike = [each for each, uuid in zip(allowed, uuids, strict=True) if uuid.startswith(token)]
-    return alike[0] if len(alike) == 1 else None
-
-
-def given() -> list[str] | None:
-    """The GPUs that a scheduler or the user gave this process; None: nobody said which."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return None if named is None else [each.strip() for each in named.split(",") if each.strip()]
-
-
-def _visible(number: int) -> str:
-    """What makes a worker see `cuda:N` alone; nothing, where fewer than that were given."""
-    named = given()
-    return str(number) if named is None else "".join(named[number : number + 1])
-
-
-def _order() -> str:
-    """How workers count GPUs: as NVML does, unless numbers were given that count otherwise."""
-    counted = any(token.isdigit() for token in given() or [])
-    return os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID") if counted else "PCI_BUS_ID"
-
-
 def devices() -> list[str]:
     """What `--device` may name: "cpu", then "cuda:0", "cuda:1", ..."""
-    return ["cpu", *(f"cuda:{i}" for i in range(len(gpus())))]
-
-
-def unseen() -> str:
-    """What may hide a GPU from us, to be said where one is missed; "" where nothing does."""
-    if importlib.util.find_spec("pynvml") is None:
-        return f"; to look for GPUs, {sys.executable} lacks nvidia-ml-py: carry its wheel here"
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return "" if named is None else f"; CUDA_VISIBLE_DEVICES is '{named}'"
+    return ["cpu", *(f"cuda:{i}" for i in range(len(gpus.described())))]
 
 
 # --- what a worker is given -------------------------------------------------------------
@@ -235,11 +141,11 @@ def worker_environment(
     OMP_WAIT_POLICY stays unset, as every wheel is shipped: PASSIVE cost PyTorch a factor
     of 1.5 in training and 3 in inference of a small network, ACTIVE changed nothing.
     """
-    kind, number = device.partition(":")[0], gpu_number(device)
+    kind, number = device.partition(":")[0], gpus.number(device)
     return {
         **thread_environment(threads),
-        "CUDA_VISIBLE_DEVICES": "" if number is None else _visible(number),
-        "CUDA_DEVICE_ORDER": _order(),
+        "CUDA_VISIBLE_DEVICES": "" if number is None else gpus.visible(number),
+        "CUDA_DEVICE_ORDER": gpus.order(),
         "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor"),
         "TRITON_CACHE_DIR": str(cache / "triton"),
         "CUDA_CACHE_PATH": str(cache / "cuda"),
@@ -306,80 +212,11 @@ def asleep() -> float:
     return maybe(lambda: time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()) or 0.0
 
 
-# What slows a GPU down for a cause other than the work itself (nvml.h, clocks event reasons).
-# A software power cap is not among them: the best-fed contender meets it most.
-SLOWDOWNS = {
-    0x8: "a hardware slowdown",
-    0x20: "heat",
-    0x40: "heat, in hardware",
-    0x80: "a power brake",
-}
-
-
-def gpu_slowdown(index: int) -> str | None:
-    """Why this GPU runs slower than it could, now; None where it does not, or does not say."""
-    return maybe(lambda: _slowdown(index))
-
-
-def _slowdown(index: int) -> str | None:
-    with driver() as (nvml, handles):
-        reasons = _clocks_event_reasons(nvml, handles[index])
-    return " and ".join(cause for bit, cause in SLOWDOWNS.items() if reasons & bit) or None
-
-
-def gpu_memory(index: int, pid: int) -> int | None:
-    """Bytes of a GPU that the driver has given to a process: its context and all it holds.
-
-    None where the driver does not say, as in a container that numbers processes anew.
-    """
-    return maybe(lambda: _gpu_memory(index, pid))
-
-
-def _gpu_memory(index: int, pid: int) -> int | None:
-    held = _gpu_processes(index)
-    return next((process.usedGpuMemory for process in held if process.pid == pid), None)
-
-
-def gpu_processes(index: int) -> int | None:
-    """How many processes compute on a GPU; None where the driver does not say."""
-    return maybe(lambda: len(_gpu_processes(index)))
-
-
-def _gpu_processes(index: int) -> list[Any]:
-    with driver() as (nvml, handles):
-        return list(nvml.nvmlDeviceGetComputeRunningProcesses(handles[index]))
-
-
-def gpu_joules(index: int) -> float | None:
-    """What a GPU has drawn since its driver was loaded; None where it does not count."""
-    return maybe(lambda: _gpu_joules(index))
-
-
-def _gpu_joules(index: int) -> float:
-    with driver() as (nvml, handles):
-        return nvml.nvmlDeviceGetTotalEnergyConsumption(handles[index]) / 1000
-
-
-def _clocks_event_reasons(nvml: Any, handle: Any) -> int:
-    """By its new name, or the one it had in older libraries."""
-    for name in ("nvmlDeviceGetCurrentClocksEventReasons",
-                 "nvmlDeviceGetCurrentClocksThrottleReasons"):  # fmt: skip
-        if hasattr(nvml, name):
-            return int(getattr(nvml, name)(handle))
-    return 0
-
-
-def gpu_number(device: str) -> int | None:
-    """0 of "cuda" and "cuda:0"; None of "cpu"."""
-    kind, _, number = device.partition(":")
-    return int(number or 0) if kind == "cuda" else None
-
-
 class Disturbances:
     """Causes that have nothing to do with a contender, for which a turn is measured again."""
 
     def __init__(self, device: str):
-        self._gpu = gpu_number(device)
+        self._gpu = gpus.number(device)
         self._asleep = asleep()
 
     def since(self) -> str | None:
@@ -387,7 +224,7 @@ class Disturbances:
         before, self._asleep = self._asleep, asleep()
         if self._asleep - before > 0.1:
             return "the machine was suspended"
-        reason = None if self._gpu is None else gpu_slowdown(self._gpu)
+        reason = None if self._gpu is None else gpus.slowdown(self._gpu)
         return f"the GPU was slowed by {reason}" if reason else None
 
 
@@ -428,14 +265,6 @@ def _our_seconds() -> float:
 
 
 # --- small readers ------------------------------------------------------------------------
-
-
-def maybe(look: Callable[[], Any]) -> Any:
-    """What `look` finds, or None: a library, a file or a driver that is absent is no error."""
-    try:
-        return look()
-    except Exception:
-        return None
 
 
 def read_text(path: Path) -> str | None:

@@ -226,11 +226,8 @@ def make(
     planned = [c for c in planned if c.name in taking]
     if budget is None:
         whole = seconds(suite.budget)
-        share = (
-            len(measured)
-            * len(planned)
-            / (len(suite.comparisons) * (len(suite.contenders) or USUAL))
-        )
+        usual = len(suite.contenders) or USUAL
+        share = len(measured) * len(planned) / (len(suite.comparisons) * usual)
         budget = max(min(LEAST_BUDGET, whole), min(1.0, share) * whole)
     if suite.sustained:
         _sustain(measured, seconds(suite.sustained), budget)

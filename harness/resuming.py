@@ -10,7 +10,7 @@ import platform
 from collections.abc import Iterable
 from pathlib import Path
 
-from harness import machine
+from harness import gpus, machine
 from harness.errors import Wrong
 from harness.processes import ROOT
 
@@ -23,12 +23,12 @@ def fingerprint(versions: dict[str, str]) -> dict[str, str]:
             if path.suffix in (".py", ".c", ".lua"):
                 digest.update(path.relative_to(ROOT).as_posix().encode())
                 digest.update(path.read_bytes())
-    gpus = [f"{gpu.get('name')}, driver {gpu.get('driver')}" for gpu in machine.gpus()]
+    driven = [f"{gpu.get('name')}, driver {gpu.get('driver')}" for gpu in gpus.described()]
     return {
         "code": digest.hexdigest()[:16],
         "machine": f"{platform.node()} {platform.machine()} {machine.processor()}",
         "system": platform.release(),
-        **({"gpu": "; ".join(gpus)} if gpus else {}),
+        **({"gpu": "; ".join(driven)} if driven else {}),
         **{f"version of {name}": version for name, version in sorted(versions.items())},
     }
 

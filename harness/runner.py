@@ -26,6 +26,7 @@ from harness import (
     cold,
     energy,
     environments,
+    gpus,
     leaving,
     machine,
     oracle,
@@ -185,8 +186,8 @@ class Runner:
     def _look_for_load(self) -> None:
         """While no worker of ours lives."""
         load = machine.busy_now()
-        number = machine.gpu_number(self.launcher.device)
-        others = None if number is None else machine.gpu_processes(number)
+        number = gpus.number(self.launcher.device)
+        others = None if number is None else gpus.processes(number)
         shared = f"processes of others compute on the GPU: {others}" if others else None
         for reason in filter(None, (statistics.busy(load), shared)):
             self.say("busy", reason=reason)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness import doctor, machine
+from harness import doctor, gpus, machine
 from harness.processes import ROOT
 
 
@@ -116,7 +116,7 @@ def test_a_quiet_gpu_is_fine_and_a_software_power_cap_is_its_own_business(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", FakeDriver())
     assert _states(doctor._gpus()) == [("gpu 0", "ok")]
-    assert machine.gpu_slowdown(0) is None
+    assert gpus.slowdown(0) is None
 
 
 def test_a_gpu_that_is_shared_hot_limited_or_slowed_is_told(

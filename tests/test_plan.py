@@ -180,3 +180,9 @@ def test_a_gpus_time_is_not_guessed_from_the_processors(monkeypatch: pytest.Monk
     monkeypatch.setattr(estimate, "matrix_rate", lambda: 1e10)
     work = estimate.Work(flops=8e11, bytes=1e9, layers=50, trains=True)
     assert estimate.call(work) > 100 > 1 > estimate.call(replace(work, device="cuda:0"))
+
+
+def test_first_calls_that_overlap_on_a_processor_follow_one_another_on_a_device() -> None:
+    work = estimate.Work(flops=0, bytes=0, layers=50, trains=True)
+    alone = replace(work, device="cuda:0")
+    assert estimate.later_launch(alone, 1.0) == pytest.approx(2 * estimate.later_launch(work, 1.0))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness import machine, resuming
+from harness import gpus, resuming
 from harness.errors import Wrong
 from harness.launch import Launcher
 
@@ -30,7 +30,7 @@ def test_other_code_is_another_run_in_whatever_language(
 
 def test_another_driver_is_another_run(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[dict[str, Any]] = [{"name": "GPU", "driver": "1"}]
-    monkeypatch.setattr(machine, "gpus", lambda: seen)
+    monkeypatch.setattr(gpus, "described", lambda: seen)
     before = resuming.fingerprint({})
     seen[0]["driver"] = "2"
     with pytest.raises(Wrong, match="gpu was GPU, driver 1, is GPU, driver 2"):

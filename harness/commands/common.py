@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from harness import environments, machine, records
+from harness import environments, gpus, machine, records
 from harness.errors import Wrong
 from harness.processes import ROOT
 
@@ -89,7 +89,7 @@ def device_of(text: str | None) -> str:
     if text not in known:
         raise Wrong(
             f"device '{text}': expected one of {', '.join(known)}"
-            f"{machine.unseen() or '; this machine has no other'}"
+            f"{gpus.unseen() or '; this machine has no other'}"
         )
     return text
 

@@ -1,0 +1,178 @@
+"""NVIDIA GPUs: which of them this process was given, and what their driver tells of each.
+
+`cuda:N` is the N-th GPU that a scheduler or the user gave this process, else the N-th there is;
+a worker is shown that one alone. Everything is asked of NVML at once, not kept: nothing here
+fails a run, and what the driver refuses is None.
+"""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from harness.errors import maybe
+
+
+def described() -> list[dict[str, Any]]:
+    """NVIDIA GPUs, as `cuda:N` counts them: name, memory in bytes, driver; [] where none is seen.
+
+    What the driver refuses (the memory of a GPU that is shared out) is None.
+    """
+    return maybe(_ask_driver) or []
+
+
+def _ask_driver() -> list[dict[str, Any]]:
+    with driver() as (nvml, handles):
+        return [
+            {
+                "name": maybe(partial(nvml.nvmlDeviceGetName, each)),
+                "memory_bytes": maybe(partial(_memory_bytes, nvml, each)),
+                "driver": maybe(nvml.nvmlSystemGetDriverVersion),
+            }
+            for each in handles
+        ]
+
+
+def _memory_bytes(nvml: Any, handle: Any) -> int:
+    return int(nvml.nvmlDeviceGetMemoryInfo(handle).total)
+
+
+@contextmanager
+def driver() -> Iterator[tuple[Any, list[Any]]]:
+    """NVML, and its handles of the GPUs that this process may use: that of `cuda:N` is the N-th.
+
+    Raises where there is no driver, or no nvidia-ml-py.
+    """
+    import pynvml
+
+    pynvml.nvmlInit()
+    try:
+        yield pynvml, _handles(pynvml)
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _handles(nvml: Any) -> list[Any]:
+    """As CUDA counts: those that a control group allows; of them, those that were given, up to
+    the first that is not there."""
+    numbers = range(nvml.nvmlDeviceGetCount())
+    allowed = [maybe(partial(nvml.nvmlDeviceGetHandleByIndex, n)) for n in numbers]
+    allowed = [handle for handle in allowed if handle is not None]
+    if (tokens := given()) is None:
+        return allowed
+    found = []
+    for token in tokens:
+        if (handle := _handle(nvml, allowed, token)) is None:
+            break
+        found.append(handle)
+    return found
+
+
+def _handle(nvml: Any, allowed: list[Any], token: str) -> Any:
+    """Of a number, a UUID (GPU-..., MIG-...), or as much of a GPU's as is its alone; or None."""
+    if token.isdigit():
+        return allowed[int(token)] if int(token) < len(allowed) else None
+    handle = maybe(partial(nvml.nvmlDeviceGetHandleByUUID, token))
+    if handle is not None:
+        return handle
+    uuids = [maybe(partial(nvml.nvmlDeviceGetUUID, each)) or "" for each in allowed]
+    alike = [each for each, uuid in zip(allowed, uuids, strict=True) if uuid.startswith(token)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def given() -> list[str] | None:
+    """The GPUs that a scheduler or the user gave this process; None: nobody said which."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return None if named is None else [each.strip() for each in named.split(",") if each.strip()]
+
+
+def visible(number: int) -> str:
+    """What makes a worker see `cuda:N` alone; nothing, where fewer than that were given."""
+    named = given()
+    return str(number) if named is None else "".join(named[number : number + 1])
+
+
+def order() -> str:
+    """How workers count GPUs: as NVML does, unless numbers were given that count otherwise."""
+    counted = any(token.isdigit() for token in given() or [])
+    return os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID") if counted else "PCI_BUS_ID"
+
+
+def unseen() -> str:
+    """What may hide a GPU from us, to be said where one is missed; "" where nothing does."""
+    if importlib.util.find_spec("pynvml") is None:
+        return f"; to look for GPUs, {sys.executable} lacks nvidia-ml-py: carry its wheel here"
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return "" if named is None else f"; CUDA_VISIBLE_DEVICES is '{named}'"
+
+
+# What slows a GPU down for a cause other than the work itself (nvml.h, clocks event reasons).
+# A software power cap is not among them: the best-fed contender meets it most.
+SLOWDOWNS = {
+    0x8: "a hardware slowdown",
+    0x20: "heat",
+    0x40: "heat, in hardware",
+    0x80: "a power brake",
+}
+
+
+def slowdown(index: int) -> str | None:
+    """Why this GPU runs slower than it could, now; None where it does not, or does not say."""
+    return maybe(lambda: _slowdown(index))
+
+
+def _slowdown(index: int) -> str | None:
+    with driver() as (nvml, handles):
+        reasons = _clocks_event_reasons(nvml, handles[index])
+    return " and ".join(cause for bit, cause in SLOWDOWNS.items() if reasons & bit) or None
+
+
+def memory(index: int, pid: int) -> int | None:
+    """Bytes of a GPU that the driver has given to a process: its context and all it holds.
+
+    None where the driver does not say, as in a container that numbers processes anew.
+    """
+    return maybe(lambda: _memory(index, pid))
+
+
+def _memory(index: int, pid: int) -> int | None:
+    held = _processes(index)
+    return next((process.usedGpuMemory for process in held if process.pid == pid), None)
+
+
+def processes(index: int) -> int | None:
+    """How many processes compute on a GPU; None where the driver does not say."""
+    return maybe(lambda: len(_processes(index)))
+
+
+def _processes(index: int) -> list[Any]:
+    with driver() as (nvml, handles):
+        return list(nvml.nvmlDeviceGetComputeRunningProcesses(handles[index]))
+
+
+def joules(index: int) -> float | None:
+    """What a GPU has drawn since its driver was loaded; None where it does not count."""
+    return maybe(lambda: _joules(index))
+
+
+def _joules(index: int) -> float:
+    with driver() as (nvml, handles):
+        return nvml.nvmlDeviceGetTotalEnergyConsumption(handles[index]) / 1000
+
+
+def _clocks_event_reasons(nvml: Any, handle: Any) -> int:
+    """By its new name, or the one it had in older libraries."""
+    for name in ("nvmlDeviceGetCurrentClocksEventReasons",
+                 "nvmlDeviceGetCurrentClocksThrottleReasons"):  # fmt: skip
+        if hasattr(nvml, name):
+            return int(getattr(nvml, name)(handle))
+    return 0
+
+
+def number(device: str) -> int | None:
+    """0 of "cuda" and "cuda:0"; None of "cpu"."""
+    kind, _, number = device.partition(":")
+    return int(number or 0) if kind == "cuda" else None

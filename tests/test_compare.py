@@ -12,7 +12,7 @@ import pytest
 
 from harness import records, statistics
 from harness.processes import ROOT
-from reports import compare_page
+from reports import compare_page, terminal
 from reports.compare import Changes, compare
 from tests.synthetic import edit_groups, on_a_gpu, write_run
 
@@ -116,6 +116,7 @@ def test_what_only_one_run_holds_is_listed(tmp_path: Path) -> None:
         (["--fail-on", "slower"], 1, ["slower"]),
         (["--fail-on", "slower=50%"], 0, []),
         (["--fail-on", "faster"], 2, ["expected 'slower'"]),
+        (["--fail-on", "slower=0.5"], 2, ["such as 'slower=5%'"]),  # a share, or per cent?
         (["--anchor", "caffe"], 2, ["'caffe' is not in both runs"]),
     ],
 )
@@ -307,3 +308,8 @@ def test_where_both_trained_without_a_pause_that_is_compared(tmp_path: Path) -> 
     slower = [c for c in _compare(old, new, anchor="torch").changes if c.verdict != "tie"]
     assert {(c.contender, c.comparison.split("/")[2]) for c in slower} == {("jax", "train")}
     assert {round(c.ratio, 2) for c in slower} == {1.2}
+
+
+def test_bounds_of_which_little_is_known_stay_short() -> None:
+    told = [terminal._ratio(value) for value in (1e-9, 0.95, 1.0, 4e22)]
+    assert told == ["<0.001", "0.950", "1.000", ">1000"]

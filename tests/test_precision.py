@@ -138,8 +138,13 @@ def test_a_shell_that_tells_onednn_to_lower_reaches_no_worker(
     assert found["oracle"]["ran"] == "float32"
 
 
-def test_tf32_is_told_by_both_its_names_to_torch() -> None:
-    """Inductor asks by the old one, which raises where only the new one was set."""
+@pytest.mark.parametrize(
+    ("precision", "told", "matmul"), [("tf32", "tf32", "high"), ("float32", "ieee", "highest")]
+)
+def test_precision_is_told_by_old_and_new_names_to_torch(
+    precision: str, told: str, matmul: str
+) -> None:
+    """Releases of inductor ask by one or the other; an old name raises where the new disagree."""
     python = environments.python_of("torch", "cpu")
     if python is None:
         pytest.skip(environments.why_absent("torch", "cpu"))
@@ -147,11 +152,12 @@ def test_tf32_is_told_by_both_its_names_to_torch() -> None:
         "import torch; from unittest import mock; from adapters.torch import Torch\n"
         "a_gpu = dict(is_available=lambda: True, get_device_capability=lambda: (9, 0))\n"
         "with mock.patch.multiple(torch.cuda, **a_gpu):\n"
-        "    Torch('', 'cuda', 'tf32', 1)\n"
-        "assert torch.get_float32_matmul_precision() == 'high'\n"
-        "assert torch.backends.cuda.matmul.fp32_precision == 'tf32'\n"
-        "assert torch.backends.cudnn.conv.fp32_precision == 'tf32'\n"
-        "assert torch.backends.mkldnn.conv.fp32_precision == 'ieee'\n"
+        f"    Torch('', 'cuda', '{precision}', 1)\n"
+        f"assert torch.get_float32_matmul_precision() == '{matmul}'\n"
+        "b = torch.backends\n"
+        f"for leaf in (b.cuda.matmul, b.cudnn.conv, b.cudnn): assert leaf.fp32_precision == '{told}'\n"
+        f"for old in (b.cuda.matmul, b.cudnn): assert old.allow_tf32 is {precision == 'tf32'}\n"
+        "assert b.mkldnn.conv.fp32_precision == 'ieee'\n"
     )
     command = [str(python), "-c", code]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

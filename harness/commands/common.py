@@ -71,10 +71,12 @@ def folder_of(run: str) -> Path:
         with suppress(OSError):  # a name longer than a name may be
             if (folder / "plan.json").is_file():
                 return folder
-    known = [
-        *sorted(path.parent.name for path in RESULTS.glob("*/plan.json"))[-5:],
-        *sorted(path.parent.name for path in RESULTS.glob("published/*/plan.json")),
-    ]
+    known = dict.fromkeys(
+        [
+            *sorted(path.parent.name for path in RESULTS.glob("*/plan.json"))[-5:],
+            *sorted(path.parent.name for path in RESULTS.glob("published/*/plan.json")),
+        ]
+    )
     there = f"there are: {', '.join(known)}" if known else "`bakeoff run` makes one"
     raise Wrong(f"run '{run}' is not there; {there}, or give a run's folder")
 

@@ -259,7 +259,7 @@ static void block(const Product *p, size group, size first, size count, size col
         }
 }
 
-/* Notes how far a product's taps reach; the product. */
+/* The product, with how far its taps reach from a pixel. */
 static Product reach(Product p) {
     for (size t = 0; t < p.taps; t++) {
         const Tap *tap = &p.tap[t];
@@ -332,7 +332,7 @@ static int reaches(size at, size pad, size position, size stride, size *place) {
 }
 
 /* Of one side of a block of `pixels`: the first place in dy that reaches it, and how many do. */
-static size places(size pixels, size pad, size kernel, size stride, size *first) {
+static size span(size pixels, size pad, size kernel, size stride, size *first) {
     size last = *first = 0, place;
     for (size at = 0, any = 0; at < pixels; at++)
         for (size k = 0; k < kernel; k++)
@@ -355,21 +355,22 @@ static size block_side(const Shape *s) {
     double cheapest = (double)price(s->kh * s->kw, depth) / (s->sh * s->sw);
     for (size side = 1; side <= 4 && s->groups == 1; side++) {
         const size high = side * s->sh, wide = side * s->sw, width = high * wide * depth;
-        const size taps = places(high, s->ph, s->kh, s->sh, &first) *
-                          places(wide, s->pw, s->kw, s->sw, &first);
+        const size taps = span(high, s->ph, s->kh, s->sh, &first) *
+                          span(wide, s->pw, s->kw, s->sw, &first);
         const double each = (double)price(taps, width) / (high * wide);
         if (width <= COLUMNS && each < cheapest) cheapest = each, found = side;
     }
     return found;
 }
 
-/* The same where the channels are few, which would leave most of a vector idle: the product's
-   rows are blocks of pixels. Its matrices hold zeros where a position does not reach a pixel. */
+/* The input's gradient where its channels are few, which would leave most of a vector idle: one
+   row of the product is a block of pixels, all their channels side by side. Its matrices hold
+   zeros where a kernel position does not reach a pixel. */
 static int blocks_to_input(const Shape *s, size side, const real *dy, const real *w, real *dx) {
     const size high = side * s->sh, wide = side * s->sw, width = high * wide * s->c;
     size top, left;
-    const size down = places(high, s->ph, s->kh, s->sh, &top);
-    const size across = places(wide, s->pw, s->kw, s->sw, &left);
+    const size down = span(high, s->ph, s->kh, s->sh, &top);
+    const size across = span(wide, s->pw, s->kw, s->sw, &left);
     const size rows = parts(s->h, high), columns = parts(s->w, wide), matrix = s->o * width;
     const size weights = parts(down * across * matrix, WIDTH) * WIDTH;
     real *weight = scratch((weights + s->n * rows * columns * width) * sizeof(real));

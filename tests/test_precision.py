@@ -155,7 +155,8 @@ def test_precision_is_told_by_old_and_new_names_to_torch(
         f"    Torch('', 'cuda', '{precision}', 1)\n"
         f"assert torch.get_float32_matmul_precision() == '{matmul}'\n"
         "b = torch.backends\n"
-        f"for leaf in (b.cuda.matmul, b.cudnn.conv, b.cudnn): assert leaf.fp32_precision == '{told}'\n"
+        "for leaf in (b.cuda.matmul, b.cudnn.conv, b.cudnn):\n"
+        f"    assert leaf.fp32_precision == '{told}'\n"
         f"for old in (b.cuda.matmul, b.cudnn): assert old.allow_tf32 is {precision == 'tf32'}\n"
         "assert b.mkldnn.conv.fp32_precision == 'ieee'\n"
     )

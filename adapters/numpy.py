@@ -4,9 +4,14 @@ Convolution is im2col and one matrix product, the way Stanford's cs231n teaches 
 what makes it fast: channels last, so that a row of a window (kernel width x channels) is
 one run of memory; a few images at a time, so that the unfolded windows stay in cache;
 and, where the stride is 1, the input's gradient as a convolution of its own instead of a
-scatter. The product is BLAS; all else runs on one core. Gradients come from the tape.
+scatter. Where an image keeps its height, and its channels make long products, only the rows
+of the windows are unfolded, and each row of the kernel is a product of its own, added where
+they meet: a third of the copying for 3x3, 1.05 to 1.7 times as fast. The product is BLAS;
+all else runs on one core. Gradients come from the tape.
 """
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,6 +25,8 @@ from adapters.core.tape import Node
 # Unfolded windows are kept to about this size (larger ones were 1.2 times slower), or to twice
 # the weight's: a product reads, and BLAS rearranges, the whole weight for each chunk.
 CHUNK_BYTES = 4 << 20
+ROW = 48  # numbers in a row of a window, from which on the kernel's rows are products of their own
+ALONE = 512  # pixels: enough for the weight's gradient of one image to be products without a copy
 
 
 class NumPy(ChannelsLast):
@@ -230,6 +237,8 @@ def _conv(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Pair) -> np.ndarr
     matrix = w.reshape(-1, w.shape[3])
     if w.shape[:2] == stride == (1, 1) and padding == (0, 0):
         return (x.reshape(-1, x.shape[3]) @ matrix).reshape(*x.shape[:3], -1)
+    if _keeps_height(w.shape, stride, padding):
+        return _conv_by_rows(x, w, stride, padding)
     windows = _windows(_pad(x, padding, 0.0), (w.shape[0], w.shape[1]), stride)
     y = np.empty((*windows.shape[:3], w.shape[3]), x.dtype)
     for part in _chunks(windows, w):
@@ -243,6 +252,8 @@ def _conv_to_weight(
     """The weight's gradient: unfolded windows, transposed, times dy."""
     if shape[:2] == stride == (1, 1) and padding == (0, 0):
         return (x.reshape(-1, shape[2]).T @ dy.reshape(-1, shape[3])).reshape(shape)
+    if _keeps_height(shape, stride, padding):
+        return _conv_to_weight_by_rows(x, dy, shape, stride, padding)
     windows = _windows(_pad(x, padding, 0.0), (shape[0], shape[1]), stride)
     total = np.empty((shape[0] * shape[1] * shape[2], shape[3]), x.dtype)
     first, *more = _chunks(windows, total)
@@ -300,6 +311,85 @@ def _chunks(windows: np.ndarray, weight: np.ndarray) -> list[tuple[slice, slice]
         for image in range(0, batch, images)
         for top in range(0, height, rows)
     ]
+
+
+def _keeps_height(shape: tuple[int, ...], stride: Pair, padding: Pair) -> bool:
+    """Whether the kernel's rows are products of their own: each falls on the same rows, shifted."""
+    same = stride[0] == 1 and 1 < shape[0] == 2 * padding[0] + 1
+    return same and shape[1] * shape[2] >= ROW
+
+
+def _conv_by_rows(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Pair) -> np.ndarray:
+    height, middle, outs = x.shape[1], padding[0], w.shape[3]
+    matrices = w.reshape(w.shape[0], -1, outs)
+    y = product = None
+    for part, rows in _rows(x, w.shape, stride, padding):
+        if y is None or product is None:
+            y = np.empty((*x.shape[:2], rows.shape[2], outs), x.dtype)
+            product = np.empty((len(rows), *y.shape[1:]), x.dtype)
+        flat, mine, into = _matrix(rows), y[part], product[: len(rows)]
+        np.matmul(flat, matrices[middle], out=_matrix(mine))
+        for k, matrix in enumerate(matrices):
+            if k != middle:
+                np.matmul(flat, matrix, out=_matrix(into))
+                to, of = _meeting(height, height, k, 1, middle)
+                mine[:, to] += into[:, of]
+    assert y is not None, "a batch has images"
+    return y
+
+
+def _conv_to_weight_by_rows(
+    x: np.ndarray, dy: np.ndarray, shape: tuple[int, ...], stride: Pair, padding: Pair
+) -> np.ndarray:
+    height = x.shape[1]
+    total = np.empty((shape[0], shape[1] * shape[2], shape[3]), x.dtype)
+    for part, rows in _rows(x, shape, stride, padding, ALONE):
+        for k in range(shape[0]):
+            to, of = _meeting(height, height, k, 1, padding[0])
+            a, b = rows[:, of], dy[part, to]
+            if len(rows) > 1 and to != of:  # no views of them are matrices: zeros where none meet
+                a, b = rows, np.zeros_like(dy[part])
+                b[:, of] = dy[part, to]
+            if part.start == 0:
+                np.matmul(_matrix(a).T, _matrix(b), out=total[k])
+            else:
+                total[k] += _matrix(a).T @ _matrix(b)
+    return total.reshape(shape)
+
+
+def _rows(
+    x: np.ndarray, shape: tuple[int, ...], stride: Pair, padding: Pair, alone: float = math.inf
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Some images at a time, and the rows of their windows: (images, H, W', KW * C).
+
+    An image of `alone` pixels or more comes alone. The memory is the same each time; where a
+    window lies past the border, it stays zero.
+    """
+    batch, height, width, channels = x.shape
+    out = (width + 2 * padding[1] - shape[1]) // stride[1] + 1
+    image = height * out * shape[1] * channels * x.itemsize
+    room = max(CHUNK_BYTES // 2, 2 * math.prod(shape[1:]) * x.itemsize)  # the products take as much
+    images = 1 if height * out >= alone else min(batch, max(1, room // image))
+    rows = np.zeros((images, height, out, shape[1], channels), x.dtype)
+    for first in range(0, batch, images):
+        part = x[first : first + images]
+        for k in range(shape[1]):
+            to, of = _meeting(width, out, k, stride[1], padding[1])
+            rows[: len(part), :, to, k] = part[:, :, of]
+        yield slice(first, first + images), rows[: len(part)].reshape(*part.shape[:2], out, -1)
+
+
+def _meeting(size: int, out: int, k: int, stride: int, padding: int) -> tuple[slice, slice]:
+    """The outputs, along one axis, whose k-th input is no padding, and those inputs."""
+    first = max(0, -((k - padding) // stride))
+    last = max(first, min(out, (size - 1 - k + padding) // stride + 1))
+    start = first * stride + k - padding
+    return slice(first, last), slice(start, start + (last - first) * stride, stride)
+
+
+def _matrix(x: np.ndarray) -> np.ndarray:
+    """A view: all but the last axis are rows."""
+    return x.reshape(-1, x.shape[-1])
 
 
 def _pad(x: np.ndarray, padding: Pair, value: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The numpy adapter: what it unfolds at a time changes no result."""
+"""The numpy adapter: what it unfolds at a time, and how, changes no result."""
 
 import numpy as np
 import pytest
@@ -23,6 +23,33 @@ def test_a_convolution_is_the_same_by_images_and_by_rows(
     shape, kernel = (3, 9, 17, 2), (3, 3, 2, 5)
     whole = _convolved(shape, kernel)
     monkeypatch.setattr(adapter, "CHUNK_BYTES", room)
+    for found, wanted in zip(_convolved(shape, kernel), whole, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("room", [1, 8 << 10, 1 << 20])  # an image at a time, two, all
+@pytest.mark.parametrize("alone", [1, 10**6])  # images alone, or some of them together
+@pytest.mark.parametrize(
+    "shape, kernel",
+    [
+        ((3, 9, 17, 2), (3, 3, 2, 5)),
+        ((2, 1, 5, 3), (3, 5, 3, 2)),  # a row of the kernel may fall on no row of the image
+        ((5, 4, 3, 1), (3, 1, 1, 4)),
+    ],
+)
+def test_a_convolution_is_the_same_by_rows_of_its_kernel(
+    shape: tuple[int, ...],
+    kernel: tuple[int, ...],
+    alone: int,
+    room: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert not adapter._keeps_height(kernel, (1, 2), (1, 0))
+    whole = _convolved(shape, kernel)
+    monkeypatch.setattr(adapter, "ROW", 1)
+    monkeypatch.setattr(adapter, "ALONE", alone)
+    monkeypatch.setattr(adapter, "CHUNK_BYTES", room)
+    assert adapter._keeps_height(kernel, (1, 2), (1, 0))
     for found, wanted in zip(_convolved(shape, kernel), whole, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
 

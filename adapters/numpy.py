@@ -33,7 +33,7 @@ class NumPy(ChannelsLast):
     """Images lie NHWC, kernels (KH, KW, I / groups, O)."""
 
     distributions = ("numpy",)
-    variants = {"": Variant("im2col and one matrix product, channels last", {})}
+    variants = {"": Variant("im2col and matrix products, channels last", {})}
 
     def __init__(self, variant: str, device: str, precision: str, threads: int):
         super().__init__(variant, device, precision, threads)

@@ -4,6 +4,9 @@ NHWC is XLA's better layout on a CPU (NCHW took 1.31 times as long in inference)
 training step donates its state, as JAX's users do, so that updates need no second copy.
 Mixed precision is what Flax's layers do with `dtype`: the operands are cast within the jit,
 batch norm computes in float32 and gives back what it was given.
+
+On a CPU, XLA gives convolutions to the library YNN since JAX 0.10. On two cores that took twice
+as long as XLA's own convolution for ResNet-18's latency, so `no-ynn` takes part there as well.
 """
 
 import os
@@ -29,12 +32,22 @@ class Jax(Adapter):
     variants = {
         "": Variant("jit, channels last", {"layout": "NHWC"}, compile_seconds=0.1),
         "nchw": Variant("jit, NCHW", {"layout": "NCHW"}, compile_seconds=0.1, named_only=True),
+        "no-ynn": Variant(
+            "jit, channels last, without XLA's fusions that call YNN",
+            {"layout": "NHWC", "compiler": {"xla_cpu_experimental_ynn_fusion_type": ""}},
+            compile_seconds=0.1,
+            named_only=True,
+            except_on="cpu",
+        ),
     }
 
     precisions = PRECISIONS
 
     def __init__(self, variant: str, device: str, precision: str, threads: int):
         super().__init__(variant, device, precision, threads)
+        self.compiler: dict[str, Any] = self.options.get("compiler", {})
+        if self.compiler and device != "cpu":
+            raise Unsupported("XLA calls YNN on a CPU alone")
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         os.environ["NPROC"] = str(threads)  # the size of XLA's pool of threads
         import jax
@@ -189,6 +202,7 @@ class Jax(Adapter):
     # --- what is timed ----------------------------------------------------------------------
 
     def _jit(self, function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+        options["compiler_options"] = self.compiler or None
         self._jitted.append(self.jax.jit(function, **options))
         return self._jitted[-1]
 
@@ -274,6 +288,7 @@ class Jax(Adapter):
             "version": self.jax.__version__,
             "layout": self.layout,
             "mode": "jit (XLA)",
+            "compiler_options": self.compiler or None,
             "conv_precision": precision,  # one setting serves both
             "matmul_precision": precision,
             "mixed": f"operands cast to {self.precision}" if self.precision in MIXED else "no",

@@ -87,6 +87,8 @@ class Runner:
     def run(self) -> None:
         """To the end of the plan or of the budget, whichever comes first."""
         try:
+            if self.done is not None:
+                self.writer.write("event", what="resumed")
             self._greet()
             self._ask_oracle()
             self._cold_pass()

@@ -328,6 +328,7 @@ def test_an_ended_run_is_resumed_with_every_record_there_once(
     assert set(keys.values()) == {1}
     assert all(c.launches >= 4 for c in analyse(after).comparisons)
     assert not after.problems
+    assert [e["what"] for e in after.events].count("resumed") == 1
 
 
 def test_a_run_that_is_ended_while_it_greets_says_how_to_go_on(

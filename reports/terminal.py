@@ -43,10 +43,8 @@ def render(analysis: Analysis, console: Console) -> None:
         where = short(found.comparison)
         _print(console, f"Break-even, {where}: {found.sentence}", "")
     console.print()
-    table = _table(analysis, " ")
-    if Measurement.get(console, console.options.update_width(1000), table).maximum > console.width:
-        table = _table(analysis, "\n")  # too wide: names and figures over two lines each
-    console.print(table)
+    for place, table in enumerate(_tables(analysis, console)):
+        console.print(*[""] * (place > 0), table, sep="\n")
     marks = (
         "Times are of one call, and as multiples of the best; * is a winner, = ties with the best."
     )
@@ -231,14 +229,29 @@ def _print(console: Console, text: str, style: str) -> None:
     console.print(Text(text.translate(CONTROLS), style=style), soft_wrap=True)
 
 
-def _table(analysis: Analysis, gap: str) -> Table:
-    """A row a comparison, a column a contender; `gap` stands between the parts of a cell."""
+def _tables(analysis: Analysis, console: Console) -> list[Table]:
+    """One table, or where it is too wide one with names and figures over two lines each, or
+    several of those, each with some of the contenders: a figure is never cut off."""
     names = [c["name"] for c in analysis.contenders if not c["twin"]]
+    room = console.options.update_width(1000)
+    for parts, gap in [(1, " "), *((parts, "\n") for parts in range(1, len(names) + 1))]:
+        each = -(-len(names) // parts)
+        some = [names[start : start + each] for start in range(0, len(names), each)]
+        tables = [_table(analysis, gap, part) for part in some]
+        widest = max(Measurement.get(console, room, table).maximum for table in tables)
+        if widest <= console.width:
+            break
+    return tables
+
+
+def _table(analysis: Analysis, gap: str, names: list[str]) -> Table:
+    """A row a comparison, a column a contender; `gap` stands between the parts of a cell."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("comparison", no_wrap=True)
     for name in names:
-        heading = name.replace(":", f"{gap}:") if gap == "\n" else name
-        table.add_column(Text(heading.translate(CONTROLS)), justify="right", no_wrap=True)
+        heading = name.translate(CONTROLS)
+        heading = heading.replace(":", f"{gap}:") if gap == "\n" else heading
+        table.add_column(Text(heading), justify="right", no_wrap=True)
     for comparison in analysis.comparisons:
         table.add_row(
             Text(label(comparison).translate(CONTROLS).replace(" ", gap, 1)),

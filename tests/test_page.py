@@ -433,6 +433,16 @@ def test_the_terminal_says_the_same_and_cuts_nothing_off(folder: Path, width: in
     assert table.count("*") == len(analysis.comparisons)
 
 
+def test_many_contenders_stand_in_several_tables_and_no_figure_is_cut_off(tmp_path: Path) -> None:
+    names = [f"framework{number}:with-a-variant" for number in range(9)]
+    text = told(write_run(tmp_path / "many", dict.fromkeys(names, 1.0)), 80)
+    lines = text.partition("\nTimes are")[0].splitlines()
+    first = next(place for place, line in enumerate(lines) if line.startswith("comparison "))
+    tables = lines[first - 1 :]  # names with a variant begin on the line above
+    assert not any("…" in line for line in tables) and max(map(len, tables)) <= 80
+    assert all(" ".join(tables).count(name.partition(":")[0]) == 1 for name in names)
+
+
 def test_a_reason_does_not_command_the_terminal(tmp_path: Path) -> None:
     reason = "died \x1b[2J\x1b]0;title\x07 [bold]of[/bold] it"
     failures = {("relu", "jax"): ("crash", reason)}

@@ -88,7 +88,8 @@ class Runner:
         """To the end of the plan or of the budget, whichever comes first."""
         try:
             if self.done is not None:
-                self.writer.write("event", what="resumed")
+                reason = f"after {self.launches} launches"
+                self.writer.write("event", what="resumed", reason=reason)
             self._greet()
             self._ask_oracle()
             self._cold_pass()

@@ -9,7 +9,7 @@ from reports import warn
 
 SPENT = {"what": "budget", "reason": "3 of 6 launches fit into 60 s"}
 BUSY = {"what": "busy", "reason": "a load of 2.1 on 2 processors"}
-RESUMED = {"what": "resumed"}
+RESUMED = {"what": "resumed", "reason": "after 4 launches"}
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ training step donates its state, as JAX's users do, so that updates need no seco
 Mixed precision is what Flax's layers do with `dtype`: the operands are cast within the jit,
 batch norm computes in float32 and gives back what it was given.
 
-On a CPU, XLA gives convolutions to the library YNN since JAX 0.10. On two cores that took twice
-as long as XLA's own convolution for ResNet-18's latency, so `no-ynn` takes part there as well.
+On a CPU, XLA of JAX 0.10 gives convolutions to the library YNN. On two cores ResNet-18's latency
+was twice that of XLA's own convolution, so `no-ynn` takes part there as well.
 """
 
 import os
@@ -82,6 +82,15 @@ class Jax(Adapter):
             self.orders |= {"image": (0, 2, 3, 1), "kernel": (2, 3, 1, 0)}
         self._jitted: list[Any] = []
         self._compiled_before = 0  # by those that `reset` forgot
+
+    @classmethod
+    def missing(cls, variant: str) -> str | None:
+        reason = super().missing(variant)
+        if reason is None and "compiler" in cls.variants[variant].options:
+            version = cls.version() or "0.0"
+            if tuple(map(int, version.split(".")[:2])) < (0, 8):
+                return f"XLA of jax {version} has no option for YNN: 0.8 and later have"
+        return reason
 
     # --- the algebra --------------------------------------------------------------------
 
@@ -202,7 +211,8 @@ class Jax(Adapter):
     # --- what is timed ----------------------------------------------------------------------
 
     def _jit(self, function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-        options["compiler_options"] = self.compiler or None
+        if self.compiler:
+            options["compiler_options"] = self.compiler
         self._jitted.append(self.jax.jit(function, **options))
         return self._jitted[-1]
 
@@ -288,7 +298,7 @@ class Jax(Adapter):
             "version": self.jax.__version__,
             "layout": self.layout,
             "mode": "jit (XLA)",
-            "compiler_options": self.compiler or None,
+            "compiler_options": self.compiler or "default",
             "conv_precision": precision,  # one setting serves both
             "matmul_precision": precision,
             "mixed": f"operands cast to {self.precision}" if self.precision in MIXED else "no",

@@ -3,9 +3,10 @@
 Its language is Lua, so this process gets a Lua of its own (`core/lua.py`), which loads Torch from
 the installation that TORCH7_HOME names or that torch/distro makes.
 
-Torch spreads a batch over OpenMP's threads, each of which calls BLAS. An OpenBLAS with threads of
-its own, which Debian installs first, starts as many again in each: a ResNet-18 trained on two
-cores took 774 ms, and 113 with an OpenBLAS of OpenMP. The manifest says which it is.
+Torch spreads a batch over OpenMP's threads, each of which calls BLAS. With an OpenBLAS that has
+threads of its own, which Debian installs first, they wait for each other's products while those
+threads want the same processors: a ResNet-18 trained on two took 774 ms, and 113 with an OpenBLAS
+of OpenMP. The manifest says which it is.
 
 On its first call a workload is run over nameless shapes, and written down as a table of nn's own
 modules in Lua. From then on the call is one function of `torch7.lua`, beside this file, which
@@ -34,7 +35,7 @@ HOME = "TORCH7_HOME"  # the variable that names an installation: bin, lib and sh
 DISTROS = Path("torch", "install")  # where torch/distro puts it, below a person's home
 SOURCE = Path(__file__).with_suffix(".lua")
 COLLIDES = (
-    "OpenBLAS with threads of its own, in each of OpenMP's: give it an OpenBLAS of OpenMP, on "
+    "OpenBLAS with threads of its own beside OpenMP's: give it an OpenBLAS of OpenMP, on "
     "Debian and Ubuntu `apt-get install libopenblas0-openmp` and `update-alternatives`"
 )
 KINDS = {"float32": "FloatTensor", "float64": "DoubleTensor", "int64": "LongTensor"}
@@ -338,7 +339,8 @@ class Torch7(Adapter):
             ways = ctypes.CDLL(str(self.home / "lib/libTH.so")).openblas_get_parallel()
         except (OSError, AttributeError):
             return "not OpenBLAS, or one that does not tell"
-        return {0: "OpenBLAS, one thread", 1: COLLIDES, 2: "OpenBLAS, OpenMP's threads"}[ways]
+        own = COLLIDES if self.threads > 1 else "OpenBLAS, one thread"
+        return {0: "OpenBLAS, one thread", 1: own, 2: "OpenBLAS, OpenMP's threads"}[ways]
 
     def reset(self) -> None:
         self.lua.call("forget")

@@ -87,11 +87,11 @@ class Runner:
     def run(self) -> None:
         """To the end of the plan or of the budget, whichever comes first."""
         try:
+            self._greet()
+            self._ask_oracle()
             if self.done is not None:
                 reason = f"after {self.launches} launches"
                 self.writer.write("event", what="resumed", reason=reason)
-            self._greet()
-            self._ask_oracle()
             self._cold_pass()
             self._first_stage()
             self._second_stage()

@@ -98,7 +98,9 @@ LANES = (
 def _lanes(analysis: Analysis) -> Table:
     table = Table(title="Lanes", title_justify="left", box=None, pad_edge=False)
     table.header_style = "dim"
-    for head in ("comparison", "portable / native", "ratio", "95% interval", ""):
+    table.add_column("comparison", overflow="fold")
+    table.add_column("portable / native", overflow="fold")
+    for head in ("ratio", "95% interval", ""):
         table.add_column(head, no_wrap=True)
     for lane in analysis.lanes:
         between = (
@@ -231,11 +233,11 @@ def _print(console: Console, text: str, style: str) -> None:
 
 def _tables(analysis: Analysis, console: Console) -> list[Table]:
     """One table, or where it is too wide one with names and figures over two lines each, or
-    several of those, each with some of the contenders: a figure is never cut off."""
+    several of those, each with some of the contenders, down to one."""
     names = [c["name"] for c in analysis.contenders if not c["twin"]]
     room = console.options.update_width(1000)
     for parts, gap in [(1, " "), *((parts, "\n") for parts in range(1, len(names) + 1))]:
-        each = -(-len(names) // parts)
+        each = -(-len(names) // parts) or 1
         some = [names[start : start + each] for start in range(0, len(names), each)]
         tables = [_table(analysis, gap, part) for part in some]
         widest = max(Measurement.get(console, room, table).maximum for table in tables)

@@ -7,11 +7,13 @@ from adapters import numpy as adapter
 from adapters.core.tape import Node
 
 
-def _convolved(shape: tuple[int, ...], kernel: tuple[int, ...]) -> list[np.ndarray]:
+def _convolved(
+    shape: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, int] = (1, 2)
+) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
     numpy = adapter.NumPy("", "cpu", "float64", 1)
     x, w = (Node(rng.standard_normal(dims), True) for dims in (shape, kernel))
-    y = numpy.conv2d(x, w, None, (1, 2), (1, 0), 1)
+    y = numpy.conv2d(x, w, None, stride, (1, 0), 1)
     dx, dw = y.gradients(rng.standard_normal(y.value.shape))
     return [y.value, dx, dw]
 
@@ -27,7 +29,8 @@ def test_a_convolution_is_the_same_by_images_and_by_rows(
         np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("room", [1, 8 << 10, 1 << 20])  # an image at a time, two, all
+@pytest.mark.parametrize("room", [1, 2000, 40 << 10, 1 << 20])  # few images at a time, and all
+@pytest.mark.parametrize("stride", [(1, 1), (1, 2)])
 @pytest.mark.parametrize("alone", [1, 10**6])  # images alone, or some of them together
 @pytest.mark.parametrize(
     "shape, kernel",
@@ -40,17 +43,18 @@ def test_a_convolution_is_the_same_by_images_and_by_rows(
 def test_a_convolution_is_the_same_by_rows_of_its_kernel(
     shape: tuple[int, ...],
     kernel: tuple[int, ...],
+    stride: tuple[int, int],
     alone: int,
     room: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert not adapter._keeps_height(kernel, (1, 2), (1, 0))
-    whole = _convolved(shape, kernel)
+    assert not adapter._apart(np.zeros(shape), kernel, stride, (1, 0))
+    whole = _convolved(shape, kernel, stride)
     monkeypatch.setattr(adapter, "ROW", 1)
     monkeypatch.setattr(adapter, "ALONE", alone)
     monkeypatch.setattr(adapter, "CHUNK_BYTES", room)
-    assert adapter._keeps_height(kernel, (1, 2), (1, 0))
-    for found, wanted in zip(_convolved(shape, kernel), whole, strict=True):
+    assert adapter._apart(np.zeros(shape), kernel, stride, (1, 0))
+    for found, wanted in zip(_convolved(shape, kernel, stride), whole, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
 
 

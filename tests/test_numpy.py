@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 
-from adapters import numpy as adapter
+from adapters.core import im2col
 from adapters.core.tape import Node
+from adapters.numpy import NumPy
 
 
 def _convolved(
     shape: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, int] = (1, 2)
 ) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
-    numpy = adapter.NumPy("", "cpu", "float64", 1)
+    numpy = NumPy("", "cpu", "float64", 1)
     x, w = (Node(rng.standard_normal(dims), True) for dims in (shape, kernel))
     y = numpy.conv2d(x, w, None, stride, (1, 0), 1)
     dx, dw = y.gradients(rng.standard_normal(y.value.shape))
@@ -24,7 +25,7 @@ def test_a_convolution_is_the_same_by_images_and_by_rows(
 ) -> None:
     shape, kernel = (3, 9, 17, 2), (3, 3, 2, 5)
     whole = _convolved(shape, kernel)
-    monkeypatch.setattr(adapter, "CHUNK_BYTES", room)
+    monkeypatch.setattr(im2col, "CHUNK_BYTES", room)
     for found, wanted in zip(_convolved(shape, kernel), whole, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
 
@@ -48,12 +49,12 @@ def test_a_convolution_is_the_same_by_rows_of_its_kernel(
     room: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert not adapter._apart(np.zeros(shape), kernel, stride, (1, 0))
+    assert not im2col._apart(np.zeros(shape), kernel, stride, (1, 0))
     whole = _convolved(shape, kernel, stride)
-    monkeypatch.setattr(adapter, "ROW", 1)
-    monkeypatch.setattr(adapter, "ALONE", alone)
-    monkeypatch.setattr(adapter, "CHUNK_BYTES", room)
-    assert adapter._apart(np.zeros(shape), kernel, stride, (1, 0))
+    monkeypatch.setattr(im2col, "ROW", 1)
+    monkeypatch.setattr(im2col, "ALONE", alone)
+    monkeypatch.setattr(im2col, "CHUNK_BYTES", room)
+    assert im2col._apart(np.zeros(shape), kernel, stride, (1, 0))
     for found, wanted in zip(_convolved(shape, kernel, stride), whole, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
 
@@ -61,8 +62,8 @@ def test_a_convolution_is_the_same_by_rows_of_its_kernel(
 def test_chunks_cover_every_window_once(monkeypatch: pytest.MonkeyPatch) -> None:
     windows, weight = np.zeros((5, 7, 3, 3, 6)), np.zeros(1)
     for room in (1, 500, 1500, 4000, 9000, 20000, 1 << 20):
-        monkeypatch.setattr(adapter, "CHUNK_BYTES", room)
-        for part in adapter._chunks(windows, weight):
+        monkeypatch.setattr(im2col, "CHUNK_BYTES", room)
+        for part in im2col._chunks(windows, weight):
             windows[part] += 1
         assert (windows == 1).all(), room
         windows[:] = 0

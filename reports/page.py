@@ -150,10 +150,11 @@ def kinds_of_memory(comparison: Comparison) -> dict[str, str]:
 
 
 def rows_of_manifest(analysis: Analysis) -> list[dict[str, Any]]:
-    """What each contender ran with, key by key; `differs` where they are not alike."""
+    """What each contender is, and what it ran with, key by key; `differs` where not alike."""
     shown = [c for c in analysis.contenders if not c["twin"]]
     manifests = [c["manifest"] or {} for c in shown]
-    rows = []
+    summaries = [c.get("summary") for c in shown]
+    rows: list[dict[str, Any]] = [{"key": "in words", "values": summaries, "differs": False}]
     for key in dict.fromkeys(key for manifest in manifests for key in manifest):
         values = [manifest.get(key) for manifest in manifests]
         known = {json.dumps(v, sort_keys=True, default=str) for v in values if v is not None}

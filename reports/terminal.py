@@ -240,8 +240,8 @@ def _tables(analysis: Analysis, console: Console) -> list[Table]:
         each = -(-len(names) // parts) or 1
         some = [names[start : start + each] for start in range(0, len(names), each)]
         tables = [_table(analysis, gap, part) for part in some]
-        widest = max(Measurement.get(console, room, table).maximum for table in tables)
-        if widest <= console.width:
+        widths = [Measurement.get(console, room, table).maximum for table in tables]
+        if max(widths, default=0) <= console.width:
             break
     return tables
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.jax import Jax
 from harness import environments, inventory
 from harness.errors import Wrong
 from harness.inventory import Contender, contenders, parse, parse_list
@@ -128,3 +129,14 @@ def test_who_is_not_named_is_not_asked_where_a_run_names_its_contenders(put_adap
         put_adapter(name)
     rows = contenders("cpu", current=True, named=[parse("fake:fast")], everyone=False)
     assert {row["adapter"] for row in rows} == {"fake"}
+
+
+@pytest.mark.parametrize("version, there", [("0.7.2", False), ("0.8.0", True), ("0.11.0rc1", True)])
+def test_a_jax_whose_compiler_cannot_leave_ynn_says_so(
+    version: str, there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Jax, "requires", ())
+    monkeypatch.setattr(Jax, "version", lambda: version)
+    reason = Jax.missing("no-ynn")
+    assert (reason is None) == there and Jax.missing("") is None
+    assert there or version in str(reason)

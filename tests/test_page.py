@@ -1,7 +1,6 @@
-"""Claims about the page and the terminal: whole, offline, and obeying no record."""
+"""Claims about the page: whole, offline, and obeying no record."""
 
 import html
-import io
 import itertools
 import json
 import re
@@ -14,12 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from harness import records
 from harness.errors import Wrong
 from harness.processes import ROOT
-from reports import compare, compare_page, machines, page, template, terminal, verdicts
+from reports import compare, compare_page, machines, page, template, verdicts
 from reports.charts import marks
 from tests.synthetic import WORKLOADS, edit_groups, poison, write_run
 from tests.yardstick import Limit
@@ -414,48 +412,11 @@ def test_where_a_library_is_absent_the_page_says_what_to_do(
         page.write(records.read(folder))
 
 
-def told(folder: Path, width: int, price: float | None = None) -> str:
-    console = Console(width=width, file=io.StringIO(), force_terminal=False)
-    terminal.render(verdicts.analyse(records.read(folder), price=price), console)
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
-
-
-@pytest.mark.parametrize("width", [80, 200])
-def test_the_terminal_says_the_same_and_cuts_nothing_off(folder: Path, width: int) -> None:
-    text = told(folder, width)
+def test_each_contender_is_said_in_words(folder: Path) -> None:
     analysis = verdicts.analyse(records.read(folder))
-    for choice in analysis.recommendations:
-        assert choice.sentence in text
-    assert "…" not in text
-    table = text.partition("comparison ")[2].partition("Times are")[0]
-    assert max(map(len, table.splitlines())) <= width
-    assert table.count("*") == len(analysis.comparisons)
-
-
-def test_many_contenders_stand_in_several_tables_and_no_figure_is_cut_off(tmp_path: Path) -> None:
-    names = [f"framework{number}:with-a-variant" for number in range(9)]
-    text = told(write_run(tmp_path / "many", dict.fromkeys(names, 1.0)), 80)
-    lines = text.partition("\nTimes are")[0].splitlines()
-    first = next(place for place, line in enumerate(lines) if line.startswith("comparison "))
-    tables = lines[first - 1 :]  # names with a variant begin on the line above
-    assert not any("…" in line for line in tables) and max(map(len, tables)) <= 80
-    assert all(" ".join(tables).count(name.partition(":")[0]) == 1 for name in names)
-
-
-def test_a_reason_does_not_command_the_terminal(tmp_path: Path) -> None:
-    reason = "died \x1b[2J\x1b]0;title\x07 [bold]of[/bold] it"
-    failures = {("relu", "jax"): ("crash", reason)}
-    text = told(write_run(tmp_path / "loud", failures=failures), 80)
-    assert "\x1b" not in text
-    assert "[bold]of[/bold] it" in text
-
-
-def test_a_name_does_not_command_the_terminal_either(tmp_path: Path) -> None:
-    loud = "t\x1b]0;own\x07orch"
-    suite = {"name": "quick", "title": "Quick\x1b[2J", "summary": ""}
-    run = write_run(tmp_path / "loud", {loud: 1.0, "jax": 2.0}, run="r\x1b[8m", suite=suite)
-    assert "\x1b" not in told(run, 120)
+    words, *_ = page.rows_of_manifest(analysis)
+    summaries = [c["summary"] for c in analysis.contenders if not c["twin"]]
+    assert words["values"] == summaries and all(summaries)
 
 
 def test_a_pages_place_is_in_its_folder_whatever_the_run_calls_itself() -> None:
@@ -463,10 +424,3 @@ def test_a_pages_place_is_in_its_folder_whatever_the_run_calls_itself() -> None:
     for name in ("../../etc/cron.d/x", "a/b", "x\x00y", "torch@2.12+cpu"):
         path = template.place(name, "..")
         assert path.parent == folder and path.suffix == ".html" and "\x00" not in path.name
-
-
-def test_what_a_million_costs_stands_under_each_choice(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run", {"torch": 1.0, "jax": 2.0})
-    text = told(run, 120, price=3.6)
-    assert "A million costs: torch " in text
-    assert "A million costs" not in told(run, 120)

@@ -112,3 +112,23 @@ def test_where_it_is_absent_it_says_what_to_install(
     monkeypatch.setattr(ctypes.util, "find_library", lambda name: None)
     assert "apt-get install libluajit-5.1-2" in str(Torch7.missing(""))
     assert Torch7.variants[""].named_only  # a run of everyone leaves it out
+
+
+@pytest.mark.parametrize(
+    "ways, threads, told",
+    [
+        (2, 2, "OpenMP's threads"),
+        (1, 2, "libopenblas0-openmp"),
+        (1, 1, "one thread"),
+        (0, 2, "one"),
+    ],
+)
+def test_its_manifest_says_whose_threads_multiply(
+    ways: int, threads: int, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = Torch7.__new__(Torch7)
+    adapter.home, adapter.threads = STANDIN, threads
+    assert adapter._blas().startswith("not OpenBLAS")  # the stand-in has no libTH.so
+    library = SimpleNamespace(openblas_get_parallel=lambda: ways)
+    monkeypatch.setattr(ctypes, "CDLL", lambda path: library)
+    assert told in adapter._blas()

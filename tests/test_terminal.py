@@ -1,0 +1,67 @@
+"""Claims about the terminal: it says what the page says, cuts nothing off, and obeys no record."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from harness import records
+from reports import terminal, verdicts
+from tests.synthetic import write_run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_run(tmp_path_factory.mktemp("runs") / "whole")
+
+
+def told(folder: Path, width: int, price: float | None = None) -> str:
+    console = Console(width=width, file=io.StringIO(), force_terminal=False)
+    terminal.render(verdicts.analyse(records.read(folder), price=price), console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_terminal_says_the_same_and_cuts_nothing_off(folder: Path, width: int) -> None:
+    text = told(folder, width)
+    analysis = verdicts.analyse(records.read(folder))
+    for choice in analysis.recommendations:
+        assert choice.sentence in text
+    assert "…" not in text
+    table = text.partition("comparison ")[2].partition("Times are")[0]
+    assert max(map(len, table.splitlines())) <= width
+    assert table.count("*") == len(analysis.comparisons)
+
+
+def test_many_contenders_stand_in_several_tables_and_no_figure_is_cut_off(tmp_path: Path) -> None:
+    names = [f"framework{number}:with-a-variant" for number in range(9)]
+    text = told(write_run(tmp_path / "many", dict.fromkeys(names, 1.0)), 80)
+    lines = text.partition("\nTimes are")[0].splitlines()
+    first = next(place for place, line in enumerate(lines) if line.startswith("comparison "))
+    tables = lines[first - 1 :]  # names with a variant begin on the line above
+    assert not any("…" in line for line in tables) and max(map(len, tables)) <= 80
+    assert all(" ".join(tables).count(name.partition(":")[0]) == 1 for name in names)
+
+
+def test_a_reason_does_not_command_the_terminal(tmp_path: Path) -> None:
+    reason = "died \x1b[2J\x1b]0;title\x07 [bold]of[/bold] it"
+    failures = {("relu", "jax"): ("crash", reason)}
+    text = told(write_run(tmp_path / "loud", failures=failures), 80)
+    assert "\x1b" not in text
+    assert "[bold]of[/bold] it" in text
+
+
+def test_a_name_does_not_command_the_terminal_either(tmp_path: Path) -> None:
+    loud = "t\x1b]0;own\x07orch"
+    suite = {"name": "quick", "title": "Quick\x1b[2J", "summary": ""}
+    run = write_run(tmp_path / "loud", {loud: 1.0, "jax": 2.0}, run="r\x1b[8m", suite=suite)
+    assert "\x1b" not in told(run, 120)
+
+
+def test_what_a_million_costs_stands_under_each_choice(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", {"torch": 1.0, "jax": 2.0})
+    text = told(run, 120, price=3.6)
+    assert "A million costs: torch " in text
+    assert "A million costs" not in told(run, 120)

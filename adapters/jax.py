@@ -298,7 +298,8 @@ class Jax(Adapter):
             "version": self.jax.__version__,
             "layout": self.layout,
             "mode": "jit (XLA)",
-            "compiler_options": self.compiler or "default",
+            "compiler_options": " ".join(f"{n}={v!r}" for n, v in self.compiler.items())
+            or "default",
             "conv_precision": precision,  # one setting serves both
             "matmul_precision": precision,
             "mixed": f"operands cast to {self.precision}" if self.precision in MIXED else "no",

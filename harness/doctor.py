@@ -209,8 +209,8 @@ def _energy() -> Iterator[Finding]:
 def _gpus() -> Iterator[Finding]:
     """Through the driver's library; nothing where there is none."""
     try:
-        with gpus.driver() as (nvml, handles):
-            found = [each for n, handle in enumerate(handles) for each in _gpu(nvml, handle, n)]
+        nvml, handles = gpus.driver()
+        found = [each for n, handle in enumerate(handles) for each in _gpu(nvml, handle, n)]
     except Exception:
         return
     yield from found

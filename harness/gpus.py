@@ -1,16 +1,14 @@
 """NVIDIA GPUs: which of them this process was given, and what their driver tells of each.
 
 `cuda:N` is the N-th GPU that a scheduler or the user gave this process, else the N-th there is;
-a worker is shown that one alone. Everything is asked of NVML at once, not kept: nothing here
+a worker is shown that one alone. NVML is asked anew each time, no answer is kept: nothing here
 fails a run, and what the driver refuses is None.
 """
 
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from harness.errors import maybe
@@ -25,34 +23,36 @@ def described() -> list[dict[str, Any]]:
 
 
 def _ask_driver() -> list[dict[str, Any]]:
-    with driver() as (nvml, handles):
-        return [
-            {
-                "name": maybe(partial(nvml.nvmlDeviceGetName, each)),
-                "memory_bytes": maybe(partial(_memory_bytes, nvml, each)),
-                "driver": maybe(nvml.nvmlSystemGetDriverVersion),
-            }
-            for each in handles
-        ]
+    nvml, handles = driver()
+    return [
+        {
+            "name": maybe(partial(nvml.nvmlDeviceGetName, each)),
+            "memory_bytes": maybe(partial(_memory_bytes, nvml, each)),
+            "driver": maybe(nvml.nvmlSystemGetDriverVersion),
+        }
+        for each in handles
+    ]
 
 
 def _memory_bytes(nvml: Any, handle: Any) -> int:
     return int(nvml.nvmlDeviceGetMemoryInfo(handle).total)
 
 
-@contextmanager
-def driver() -> Iterator[tuple[Any, list[Any]]]:
+def driver() -> tuple[Any, list[Any]]:
     """NVML, and its handles of the GPUs that this process may use: that of `cuda:N` is the N-th.
 
     Raises where there is no driver, or no nvidia-ml-py.
     """
     import pynvml
 
-    pynvml.nvmlInit()
-    try:
-        yield pynvml, _handles(pynvml)
-    finally:
-        pynvml.nvmlShutdown()
+    _open(pynvml)
+    return pynvml, _handles(pynvml)
+
+
+@cache
+def _open(nvml: Any) -> None:
+    """Once a process: opening takes milliseconds, and each turn has questions. It ends with us."""
+    nvml.nvmlInit()
 
 
 def _handles(nvml: Any) -> list[Any]:
@@ -125,8 +125,8 @@ def slowdown(index: int) -> str | None:
 
 
 def _slowdown(index: int) -> str | None:
-    with driver() as (nvml, handles):
-        reasons = _clocks_event_reasons(nvml, handles[index])
+    nvml, handles = driver()
+    reasons = _clocks_event_reasons(nvml, handles[index])
     return " and ".join(cause for bit, cause in SLOWDOWNS.items() if reasons & bit) or None
 
 
@@ -149,8 +149,8 @@ def processes(index: int) -> int | None:
 
 
 def _processes(index: int) -> list[Any]:
-    with driver() as (nvml, handles):
-        return list(nvml.nvmlDeviceGetComputeRunningProcesses(handles[index]))
+    nvml, handles = driver()
+    return list(nvml.nvmlDeviceGetComputeRunningProcesses(handles[index]))
 
 
 def joules(index: int) -> float | None:
@@ -159,8 +159,8 @@ def joules(index: int) -> float | None:
 
 
 def _joules(index: int) -> float:
-    with driver() as (nvml, handles):
-        return nvml.nvmlDeviceGetTotalEnergyConsumption(handles[index]) / 1000
+    nvml, handles = driver()
+    return nvml.nvmlDeviceGetTotalEnergyConsumption(handles[index]) / 1000
 
 
 def _clocks_event_reasons(nvml: Any, handle: Any) -> int:

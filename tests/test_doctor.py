@@ -89,7 +89,6 @@ class FakeDriver:
     def __getattr__(self, name: str) -> Any:
         known = {
             "nvmlInit": None,
-            "nvmlShutdown": None,
             "nvmlDeviceGetCount": 1,
             "nvmlDeviceGetHandleByIndex": "gpu",
             "nvmlDeviceGetName": "Fake GPU",

@@ -12,9 +12,6 @@ from types import SimpleNamespace
 def nvmlInit() -> None: ...
 
 
-def nvmlShutdown() -> None: ...
-
-
 def nvmlDeviceGetCount() -> int:
     return 1
 

@@ -22,6 +22,7 @@ from reports.objectives import MEASURES
 
 GOOD_TO = math.exp(MEASURES["first_result"].allowance or 0.0)
 MOST = 1e9  # calls; what pays only after more is called never
+MOMENT = 1.2  # who is overtaken before so many times the calls it leads from is not told of
 
 
 @dataclass(frozen=True)
@@ -189,15 +190,26 @@ def _sentence(found: BreakEven) -> str:
             f"calls fast enough to catch up{screening}."
         )
     parts = [f"{first} is ahead at first"]
-    for (_, early), (place, late) in zip(found.ahead, found.ahead[1:], strict=False):
+    for early, late, place in _told(found):
         pair = found.of(early, late)
-        text = f"{late} from {count(place)} {what} on"
+        at = pair.calls if pair and pair.calls else place  # the pair's own, as the table has it
+        text = f"{late} from {count(at)} {what} on"
         if pair is not None:
             high = count(pair.high) if pair.high else "never"
             text += f" ({count(pair.low or 1.0)} to {high})"
             text += ", a screening" if pair.screening else ""
         parts.append(text)
     return ", ".join(parts[:-1]) + (", then " if len(parts) > 2 else "; ") + parts[-1] + "."
+
+
+def _told(found: BreakEven) -> list[tuple[str, str, float]]:
+    """(early, late, from so many calls on) of each handover; who leads for a moment is skipped."""
+    stays = [
+        (place, name)
+        for (place, name), (end, _) in itertools.pairwise([*found.ahead, (math.inf, "")])
+        if place == 1.0 or end > MOMENT * place
+    ]
+    return [(early, late, place) for (_, early), (place, late) in itertools.pairwise(stays)]
 
 
 def count(calls: float) -> str:

@@ -41,8 +41,10 @@ class Aspect:
     weight: float
     # (a, b) -> ln of a over b, by launch; by ONCE where it was seen once
     logs: Mapping[Pair, Mapping[int, float]]
-    # contender -> what a person reads (seconds, bytes): the worst of its comparisons
+    # contender -> what a limit is held against (seconds, bytes): the worst of its comparisons
     values: Mapping[str, float] = field(default_factory=dict)
+    # contender -> what its ratios are of: the geometric mean of its comparisons
+    means: Mapping[str, float] = field(default_factory=dict)
     allowance: float | None = None  # None: replicated; else ln of what one look is good to
     at_most: float | None = None
     enough: float | None = None

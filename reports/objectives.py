@@ -17,6 +17,7 @@ figure has a hard limit, who is not known to keep it is out.
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from statistics import geometric_mean
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ class Evidence:
         known = [name for name in names if name not in lacking]
         if not used or not known:
             return None, names
-        values = {n: max(self._value(measure, c, n) or 0.0 for c in used) for n in known}
+        seen = {n: [self._value(measure, c, n) or 0.0 for c in used] for n in known}
         least = objective.enough
         logs = {
             (a, b): self._logs(measure, used, a, b, least) for a in known for b in known if a != b
@@ -112,7 +113,8 @@ class Evidence:
             of=objective.of,
             weight=objective.weight,
             logs=logs,
-            values=values,
+            values={n: max(values) for n, values in seen.items()},
+            means={n: geometric_mean(values) if all(values) else 0.0 for n, values in seen.items()},
             allowance=MEASURES[measure].allowance,
             at_most=objective.at_most,
             enough=objective.enough,

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.records import Run
-from reports import template
+from reports import sentences, template
 from reports.analysis import Analysis, Cell, Comparison
 from reports.charts import batches, every, marks, start
 from reports.history import history
 from reports.objectives import MEASURES
 from reports.profiles import Profile
+from reports.recommend import Recommendation
 from reports.verdicts import analyse
 
 KINDS_OF_MEMORY = {
@@ -73,6 +74,9 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         steps=(1, *HEAT),
         mark=mark,
         limits=limits,
+        concerning=lambda choice: concerning(analysis, choice),
+        decisive={id_ for choice in analysis.recommendations for id_ in choice.comparisons},
+        answer=sentences.answer(analysis.recommendations),
         labels={c.id: marks.label(c) for c in analysis.comparisons},
         rows_of_manifest=rows_of_manifest(analysis),
         history=history(analysis),
@@ -143,6 +147,18 @@ def limits(analysis: Analysis) -> list[dict[str, Any]]:
     return found
 
 
+def concerning(analysis: Analysis, choice: Recommendation) -> list[dict[str, Any]]:
+    """Warnings about who leads a choice, in what that rests on."""
+    leader = choice.ranking[0]["contender"] if choice.ranking else ""
+    used = {*choice.comparisons}
+    return [
+        each
+        for each in analysis.warnings
+        if leader in each["contenders"]
+        and (not each["comparisons"] or used & {*each["comparisons"]})
+    ]
+
+
 def kinds_of_memory(comparison: Comparison) -> dict[str, str]:
     """What was read of memory in a comparison: the record's key, and its heading."""
     there = {key for cell in comparison.cells for key, v in (cell.memory or {}).items() if v}
@@ -157,6 +173,10 @@ def rows_of_manifest(analysis: Analysis) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [{"key": "in words", "values": summaries, "differs": False}]
     for key in dict.fromkeys(key for manifest in manifests for key in manifest):
         values = [manifest.get(key) for manifest in manifests]
-        known = {json.dumps(v, sort_keys=True, default=str) for v in values if v is not None}
-        rows.append({"key": key, "values": values, "differs": len(known) > 1})
+        told = [json.dumps(v, sort_keys=True, default=str) for v in values]
+        differ = len({one for one, v in zip(told, values, strict=True) if v is not None}) > 1
+        # Of one framework's variants, one that does not say differs as well.
+        alike = {(c["adapter"], one) for c, one in zip(shown, told, strict=True)}
+        differ = differ or len(alike) > len({adapter for adapter, _ in alike})
+        rows.append({"key": key, "values": values, "differs": differ})
     return rows

@@ -35,13 +35,13 @@ from harness.errors import Wrong
 
 FOLDER = Path(__file__).resolve().parent / "profiles"
 ORDER = (
+    "just-one",
     "large-scale-training",
     "prototyping",
     "low-latency-serving",
     "batch-inference",
     "cpu-deployment",
     "small-memory",
-    "just-one",
 )
 Measure = Literal[
     "throughput",

@@ -47,7 +47,7 @@ class Recommendation:
     # weight of each objective: the ratios to the power of the weights make the score
     ranking: list[dict[str, Any]]
     incomplete: list[dict[str, str]]  # contender, why: it failed, or breaks a limit
-    objectives: list[dict[str, Any]]  # measure, title, of, weight, once, values, told, comparisons
+    objectives: list[dict[str, Any]]  # see _objective
     flips: list[str]
     steady: str  # what was tried and flips nothing
     limits: list[Limit]
@@ -334,7 +334,11 @@ def _limited(aspect: Aspect) -> bool:
 
 
 def _objective(aspect: Aspect) -> dict[str, Any]:
+    """What is weighed is told as its ratios are made, what one may limit by its worst."""
     measure = MEASURES[aspect.measure]
+    told, over = (aspect.means, "geometric mean") if aspect.weight else (aspect.values, "worst")
+    count = len(aspect.comparisons)
+    over = f"{over} of {count} workloads" if count > 1 else ""
     return {
         "measure": aspect.measure,
         "title": measure.title,
@@ -344,7 +348,8 @@ def _objective(aspect: Aspect) -> dict[str, Any]:
         "at_most": None if aspect.at_most is None else measure.tell(aspect.at_most),
         "enough": None if aspect.enough is None else measure.tell(aspect.enough),
         "values": dict(aspect.values),
-        "told": {name: measure.tell(value) for name, value in aspect.values.items()},
+        "told": {name: measure.tell(value) for name, value in told.items()},
+        "over": over,
         "comparisons": list(aspect.comparisons),
     }
 

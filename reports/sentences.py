@@ -74,6 +74,20 @@ def sentence(
     return f"No winner {why}: {leader} leads, {fact} ({sure}), over {over}.{more}"
 
 
+def answer(recommendations: list[Any]) -> str:
+    """All choices in a breath: what is decided first, then who is in front without proof."""
+    decided = [f"{r.choice} for {r.title}" for r in recommendations if r.choice]
+    tied = [f"{' and '.join(r.tied)} for {r.title}" for r in recommendations if r.tied]
+    ahead: dict[str, list[str]] = {}
+    for each in recommendations:
+        if not each.choice and not each.tied and each.ranking:
+            ahead.setdefault(each.ranking[0]["contender"], []).append(each.title)
+    led = [f"{name} for {' and '.join(titles)}" for name, titles in ahead.items()]
+    parts = (("Decided: ", decided), ("A tie: ", tied), ("In front, not proved: ", led))
+    told = [f"{head}{', '.join(rows)}." for head, rows in parts if rows]
+    return " ".join(told) if decided or not told else " ".join(["Nothing is decided.", *told])
+
+
 def ruled_out(decision: Decision, aspects: list[Aspect]) -> str:
     """Who need not be considered: a choice that is open is seldom open between all."""
     leader = decision.leader or ""
@@ -84,7 +98,7 @@ def ruled_out(decision: Decision, aspects: list[Aspect]) -> str:
     ]
     slower = [f"{n} ({times(p.ratio)})" for n, p in rows if p.verdict == "materially_slower"]
     word = "slower" if len(aspects) == 1 else "behind"
-    return f" Clearly {word}: {', '.join(slower)}." if slower else ""
+    return f" Materially {word}: {', '.join(slower)}." if slower else ""
 
 
 def divided(split: list[dict[str, Any]]) -> str:

@@ -88,6 +88,7 @@ def render(file: str, specs: dict[str, Any] | None = None, /, **given: Any) -> s
         size=words.size,
         joules=words.joules,
         interval=words.interval,
+        launches=words.launches,
         number=words.figure,
         label=marks.label,
         plain=words.plain,

@@ -14,6 +14,7 @@ from reports.compare import Changes
 from reports.flip import Limit
 from reports.lanes import Lane
 from reports.objectives import MEASURES
+from reports.sentences import answer
 from reports.words import figure, seconds, times
 
 CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), " ")
@@ -28,6 +29,8 @@ def render(analysis: Analysis, console: Console) -> None:
     for reason in analysis.screening:
         ending = "" if named else " No winner is named."
         console.print(f"[yellow]Screening:[/] {escape(reason)}.{ending}", soft_wrap=True)
+    if len(analysis.recommendations) > 1:
+        console.print(Text(answer(analysis.recommendations).translate(CONTROLS)), soft_wrap=True)
     for choice in analysis.recommendations:
         style = "bold green" if choice.choice else "bold"
         console.print(Text(f"{choice.title}: ".translate(CONTROLS), style=style), end="")

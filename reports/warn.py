@@ -1,5 +1,6 @@
 """Warnings: what a reader should know before trusting a figure, and what to do about it."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -14,6 +15,8 @@ THREADS_OFF = 0.20
 # Page faults are told where they take over 1% of a call, at half a microsecond each (a
 # fault cost 0.9 on a virtual machine: 20,000 of them made a call of 76 ms one of 95 ms).
 FAULT_SECONDS, FAULT_SHARE = 0.5e-6, 0.01
+SLOW_LAUNCH = math.log(1.15)  # beyond what a contender's launches differ by on a quiet machine
+LEAST_OTHERS = 4  # launches, of which one can be said to be unlike the others
 SWITCHES = 0.5  # involuntary switches a millisecond of a turn: somebody else wants the processor
 
 
@@ -27,6 +30,7 @@ def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
     return [
         *_events(run),
         *_load(run),
+        *_slow_launches(run, comparisons),
         *_threads(run),
         *_too_many_threads(run),
         *_page_faults(run),
@@ -107,6 +111,40 @@ def _load(run: Run) -> list[dict[str, Any]]:
             "load hits contenders differently; close other programs and measure again",
             comparisons=[group["comparison"] for group in loaded],
         )
+    ]
+
+
+def _slow_launches(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
+    """Launches in which several contenders were slower than in their others, at once.
+
+    That is the machine. It cancels out of ratios as far as it hits all alike; where it does
+    not, one launch widens every interval of its comparison.
+    """
+    found: dict[int, list[tuple[str, dict[str, float], int]]] = {}
+    for comparison in comparisons:
+        groups = run.groups_of(comparison.id)
+        by = "latency" if comparison.by == "latency" else "throughput"
+        names, logs = readings.launch_log_times(groups, comparison.id, by)
+        known = np.isfinite(logs).any(axis=0)
+        names, logs = [n for n, k in zip(names, known, strict=True) if k], logs[:, known]
+        if len(logs) < LEAST_OTHERS:
+            continue
+        for group, row in zip(groups, logs - np.nanmedian(logs, axis=0), strict=True):
+            there = {n: float(v) for n, v in zip(names, row, strict=True) if np.isfinite(v)}
+            slow = {n: v for n, v in there.items() if v > SLOW_LAUNCH}
+            if len(slow) >= max(2, len(there) / 3):
+                found.setdefault(group["launch"], []).append((comparison.id, slow, len(there)))
+    return [
+        _warning(
+            f"launch {launch}",
+            "the machine was slower for several contenders at once, up to "
+            f"{math.exp(max(v for _, slow, _ in seen for v in slow.values())):.2f} times: "
+            + ", ".join(f"{len(slow)} of {all_} in {where}" for where, slow, all_ in seen),
+            "intervals hold it and are wider for it; more launches make them narrower",
+            [where for where, _, _ in seen],
+            dict.fromkeys(name for _, slow, _ in seen for name in slow),
+        )
+        for launch, seen in sorted(found.items())
     ]
 
 
@@ -360,18 +398,22 @@ def _mixed(comparisons: list[Comparison]) -> list[dict[str, Any]]:
 
 def _past_the_roof(comparisons: list[Comparison]) -> list[dict[str, Any]]:
     """Faster than the measured roof: caches and Winograd can do it, four times at the most."""
+    past = [
+        (c.id, {x.contender: x.share_of_peak for x in c.cells if (x.share_of_peak or 0.0) > 1.5})
+        for c in comparisons
+    ]
     return [
         _warning(
-            f"{cell.contender}, {c.id}",
-            f"it reaches {cell.share_of_peak:.1f} times the machine's measured roof",
-            "data that stay in cache, or a convolution with fewer operations; past 4 times "
-            "suspect the measurement",
-            [c.id],
-            [cell.contender],
+            comparison,
+            "past the machine's measured roof: "
+            + ", ".join(f"{name} {share:.1f} times" for name, share in found.items()),
+            "nothing, where data stay in cache or a convolution needs fewer operations; past 4 "
+            "times suspect the measurement",
+            [comparison],
+            found,
         )
-        for c in comparisons
-        for cell in c.cells
-        if cell.share_of_peak and cell.share_of_peak > 1.5
+        for comparison, found in past
+        if found
     ]
 
 

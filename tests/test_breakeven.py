@@ -41,6 +41,19 @@ def test_a_later_start_pays_after_what_it_costs_over_what_it_saves(tmp_path: Pat
     assert "compiled from 4,000 steps on" in found.sentence.replace("3,900", "4,000")
 
 
+def test_the_sentence_says_what_the_table_says_and_skips_who_leads_for_a_moment(
+    tmp_path: Path,
+) -> None:
+    starts = {"a": 1.0, "moment": 1.5, "b": 1.705, "c": 30.0}
+    found = made(tmp_path, starts, {"a": 1.0, "moment": 0.5, "b": 0.3, "c": 0.2})
+    assert [name for _, name in found.ahead] == ["a", "moment", "b", "c"]
+    assert "moment" not in found.sentence
+    for early, late in (("a", "b"), ("b", "c")):
+        pair = found.of(early, late)
+        assert pair is not None and pair.calls is not None
+        assert f"{late} from {breakeven.count(pair.calls)} steps on" in found.sentence
+
+
 def test_what_starts_later_and_calls_slower_never_pays(tmp_path: Path) -> None:
     found = made(tmp_path, {"quick": 1.0, "late": 5.0}, {"quick": 1.0, "late": 1.5})
     [pair] = found.crossings

@@ -10,7 +10,7 @@ import pytest
 
 from harness import records, uses
 from harness.errors import Wrong
-from reports import objectives, profiles
+from reports import objectives, profiles, sentences
 from reports.recommend import Recommendation
 from reports.verdicts import analyse
 from tests.synthetic import EVERYONE, edit_groups, write_run
@@ -202,6 +202,30 @@ def test_energy_counts_where_turns_have_it(tmp_path: Path) -> None:
     told = found.objectives[0]["told"]
     # Eight calls a turn, the dropped ones too, of 4 images each.
     assert (told["torch"], told["torch:compile"]) == ("188 mJ", "1.88 J")
+
+
+def test_a_figure_beside_a_ratio_over_several_workloads_is_their_geometric_mean(
+    tmp_path: Path,
+) -> None:
+    nets = [("big", "convnet", 1, 224, "train", True), ("small", "convnet", 100, 32, "train", True)]
+    folder = write_run(tmp_path, {"torch": 1.0, "jax": 2.0}, workloads=nets)
+    found = asked(folder, TRAINING)
+    [rate] = [each for each in found.objectives if each["measure"] == "throughput"]
+    # Calls of 10 ms: 100 and 10,000 items a second, whose geometric mean is 1,000.
+    assert rate["over"] == "geometric mean of 2 workloads"
+    assert rate["told"]["torch"] in ("998/s", "999/s", "1 k/s", "1e+03/s")
+    assert rate["values"]["torch"] == pytest.approx(0.01, rel=0.02)  # what a limit is held against
+
+
+def test_all_choices_are_told_in_a_breath_and_what_is_not_proved_is_told_apart(
+    tmp_path: Path,
+) -> None:
+    analysis = analyse(records.read(write_run(tmp_path, {"torch": 1.0, "jax": 2.0})))
+    told = sentences.answer(analysis.recommendations)
+    assert told.startswith("Decided: torch for Just one, torch for Large-scale training")
+    few = analyse(records.read(write_run(tmp_path / "few", {"a": 1.0, "b": 2.0}, 2)))
+    told = sentences.answer(few.recommendations)
+    assert told.startswith("Nothing is decided. In front, not proved: a for Just one and ")
 
 
 def test_the_size_of_an_installation_counts_where_it_is_known_of_all(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def test_the_fastest_wins_where_it_is_faster_by_more_than_the_margin(tmp_path: P
     assert training.ratio == pytest.approx(0.82, abs=0.02)
     assert training.low is not None and training.high is not None
     assert training.low < 0.82 < training.high
-    assert "Clearly slower" in training.sentence and "numpy" in training.sentence
+    assert "Materially slower" in training.sentence and "numpy" in training.sentence
 
 
 def test_a_tie_is_called_a_tie_and_nobody_wins(tmp_path: Path) -> None:

@@ -1,11 +1,15 @@
-"""Warnings: what a run's events say to the page's reader."""
+"""Warnings: what a run's events and launches say to the page's reader."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from harness import records
 from reports import warn
+from reports.verdicts import analyse
+from tests.synthetic import edit_groups, write_run
 
 SPENT = {"what": "budget", "reason": "3 of 6 launches fit into 60 s"}
 BUSY = {"what": "busy", "reason": "a load of 2.1 on 2 processors"}
@@ -26,3 +30,35 @@ def test_a_budget_that_was_spent_is_told_until_the_run_is_resumed(
 ) -> None:
     shown = warn._events(SimpleNamespace(events=events))  # type: ignore[arg-type]
     assert [warning["what"] for warning in shown] == [event["reason"] for event in told]
+
+
+def slowed(folder: Path, who: set[str], by: float) -> list[dict[str, Any]]:
+    """Of a run whose third launch some were slower in: the warnings about launches."""
+    write_run(folder, {"torch": 1.0, "jax": 1.2, "numpy": 2.0, "tensorflow": 1.1})
+
+    def slow(group: dict[str, Any]) -> bool:
+        for name in who if group["launch"] == 3 else ():
+            for turn in group["turns"][name]:
+                turn["calls"] = [int(by * call) for call in turn["calls"]]
+                turn["total_ns"] = sum(turn["calls"][turn["dropped"] :])
+        return True
+
+    edit_groups(folder, slow)
+    found = analyse(records.read(folder)).warnings
+    return [each for each in found if each["where"].startswith("launch")]
+
+
+def test_a_launch_that_was_slow_for_several_at_once_is_told_as_the_machines(tmp_path: Path) -> None:
+    [warning] = slowed(tmp_path, {"jax", "numpy"}, 1.4)
+    assert warning["where"] == "launch 3"
+    assert "2 of 5 in resnet20/b32/infer/float32/cpu" in warning["what"]
+    assert "up to 1.4" in warning["what"]
+    assert {*warning["contenders"]} == {"jax", "numpy"}
+    assert len(warning["comparisons"]) == 4
+
+
+@pytest.mark.parametrize(("who", "by"), [({"jax"}, 1.4), ({"jax", "numpy"}, 1.1), (set(), 1.0)])
+def test_one_that_was_slow_alone_or_by_little_is_its_own_matter(
+    tmp_path: Path, who: set[str], by: float
+) -> None:
+    assert slowed(tmp_path, who, by) == []

@@ -132,15 +132,24 @@ def launches_planned(
 
 
 def best_rounds(
-    last: Launch, groups: list[dict[str, Any]], comparison: PlannedComparison, before: int
+    last: Launch,
+    groups: list[dict[str, Any]],
+    comparison: PlannedComparison,
+    able: list[str],
+    before: int,
 ) -> int:
-    """Rounds of a comparison's next launch: R* of the two that lead, as whole squares."""
+    """Rounds of a comparison's next launch: R* of the two that lead, as whole squares.
+
+    able: who may be ranked there.
+    """
     mine = [g for g in groups if g["comparison"] == comparison.id]
     by = comparison.ranked_by[0]
-    names, logs = readings.launch_log_times(mine, comparison.id, by)
+    found, logs = readings.launch_log_times(mine, comparison.id, by)
+    names = [n for n in found if n in able]
     if len(names) < 2:
         return before
-    first, second = (names[i] for i in np.argsort(np.nanmean(logs, axis=0))[:2])
+    behind = readings.standing(logs[:, [found.index(n) for n in names]])
+    first, second = (names[i] for i in np.argsort(behind)[:2])
     pairs = readings.round_log_ratios(mine, comparison.id, first, second, by)
     within, seen = sampling.spreads(list(pairs.values()))
     between = sampling.expected_spread(seen, len(pairs))

@@ -71,8 +71,11 @@ def _fill(
         record["memory"]["device"] = gpus.memory(gpu, worker.pid)
     record["manifest"] = first["manifest"]
     if answer is not None and contender.computes:
+        # Of a batch that the reference cannot follow; verifying a smaller one unloads it.
+        whole = oracle.question(comparison).whole
+        loss = {} if whole else worker.ask("loss", timeout)
         try:
-            record["oracle"] = oracle.verify(worker, comparison, answer, timeout)
+            record["oracle"] = oracle.verify(worker, comparison, answer, timeout) | loss
         except oracle.Mistaken as mistaken:
             record["oracle"] = mistaken.evidence
             raise

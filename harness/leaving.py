@@ -1,8 +1,9 @@
 """Who takes leave of which comparison: the rule of sampling.py, on what was measured so far.
 
-A contender leaves a comparison where it is far behind in it *and* in every use that the
-comparison speaks of: a recommendation wants all its comparisons from the same launches. It
-must be so by every statistic that they are ranked by.
+A contender leaves a comparison where it is far behind in it, in every use that the
+comparison speaks of, *and* in all uses together: a recommendation wants all its comparisons
+from the same launches, and some weigh every use. It must be so by every statistic that they
+are ranked by.
 """
 
 from typing import Any
@@ -22,6 +23,7 @@ def leaving(
     do a native contender and its portable one, of which the ratio is wanted however slow.
     """
     used = [chosen for *_, chosen in uses.groups(plan.comparisons)]
+    used += uses.all_together(plan.comparisons)
     found = []
     for comparison in plan.comparisons:
         launches = {g["launch"] for g in groups if g["comparison"] == comparison.id}

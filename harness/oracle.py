@@ -3,7 +3,7 @@
 They are computed in a process of their own and kept by hash of the question and of the
 code that gives it its meaning, so that the next run need not ask again. Where the
 reference cannot follow (a training batch past its reach), a batch of two is verified in
-its place, and the full batch's loss is compared between contenders.
+its place, and the full batch's loss is recorded: reports compare it between contenders.
 """
 
 import hashlib

@@ -220,10 +220,8 @@ def make(
     if not measured:
         names = ", ".join(c.name for c in planned)
         raise Wrong(f"{names} cannot train, and nothing else is asked for; name one that trains")
-    taking = {name for c in measured for name in c.contenders}
-    idle = [c.name for c in planned if c.name not in taking]
+    planned, idle = _taking(planned, measured)
     absent = absent + [{"name": n, "reason": "it does not train: nothing to do here"} for n in idle]
-    planned = [c for c in planned if c.name in taking]
     if budget is None:
         whole = seconds(suite.budget)
         usual = len(suite.contenders) or USUAL
@@ -234,6 +232,9 @@ def make(
     if not explicit:
         measured, unfit = _fit(measured, planned, budget)
         left_out += unfit
+        planned, idle = _taking(planned, measured)
+        why = "what it could do is left out: it does not fit into the budget"
+        absent = absent + [{"name": n, "reason": why} for n in idle]
     floor = _noise_floor(planned, measured)
     estimates = {c.id: _estimate(c, planned + floor[1]) for c in measured}
     plan = Plan(
@@ -252,6 +253,15 @@ def make(
         left_out=left_out,
     )
     return plan, estimates
+
+
+def _taking(
+    contenders: list[PlannedContender], comparisons: list[PlannedComparison]
+) -> tuple[list[PlannedContender], list[str]]:
+    """Those with something to do, and the names of the others."""
+    taking = {name for c in comparisons for name in c.contenders}
+    idle = [c.name for c in contenders if c.name not in taking]
+    return [c for c in contenders if c.name in taking], idle
 
 
 def planned_contender(contender: Contender) -> PlannedContender:

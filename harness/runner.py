@@ -24,6 +24,7 @@ import msgspec
 from harness import (
     budget,
     cold,
+    comparable,
     energy,
     environments,
     gpus,
@@ -39,7 +40,7 @@ from harness import (
 from harness.launch import Launcher, attempt, two_at_a_time
 from harness.plan import Plan, PlannedComparison, PlannedContender
 from harness.processes import WorkerFailed
-from harness.steady import Frozen, LaunchGroup, cache_of
+from harness.steady import Frozen, LaunchGroup, cache_of, draw_of
 
 Say = Callable[..., None]
 
@@ -69,10 +70,12 @@ class Runner:
         self.contenders = {c.name: c for c in plan.contenders}
         self.native = {c.name: c.of for c in plan.contenders if c.of}
         self.answers: dict[str, Path] = {}
-        self.frozen = _thaw(self.done)
+        self.autotuned = _autotuned(self.done.environment["contenders"]) if self.done else set()
+        self.frozen = _thaw(self.done, self.autotuned)
         self.rounds: dict[str, int] = {}
         self.last: budget.Launch | None = None
         self.groups: list[dict[str, Any]] = list(self.done.groups) if self.done else []
+        self.cells: list[dict[str, Any]] = list(self.done.cells) if self.done else []
         self.counts = Counter(g["comparison"] for g in self.groups)
         # Whoever left early, being far behind: as (comparison, contender).
         self.settled = {
@@ -81,7 +84,6 @@ class Runner:
             if e["what"] == "settled"
         }
         self.wanted = plan.settings.get("launches") or sampling.FIRST_STAGE
-        self.autotuned = _autotuned(self.done.environment["contenders"]) if self.done else set()
         self.launches = max([g["launch"] for g in self.groups], default=0)
 
     def run(self) -> None:
@@ -184,7 +186,7 @@ class Runner:
                     continue
                 self.frozen.give_up(key)
                 record = cold.blank("steady", comparison.id, copy, None)
-                self.writer.write("cell", **record, **cold.outcome(failed))
+                self._write("cell", **record, **cold.outcome(failed))
 
     def _look_for_load(self) -> None:
         """While no worker of ours lives."""
@@ -232,11 +234,11 @@ class Runner:
                         break  # nothing was kept: a second start is like the first
                     self.say(state, comparison=comparison.id, contender=name)
                     record = self._cold(comparison, contender, state)
-                    self.writer.write("cell", **record)
+                    self._write("cell", **record)
                     if record["status"] != "ok":
                         self.frozen.failed((comparison.id, name), record["status"])
                         break
-                    self.frozen.verified.add((comparison.id, name))
+                    self.frozen.verified.add(((comparison.id, name), 0))
                 self.launcher.keep_cache(cache, cache_of(name))
 
     def _cold(
@@ -269,7 +271,9 @@ class Runner:
         missing = self.wanted - min((self.counts[c.id] for c in self._unsettled()), default=0)
         self.rounds = {c.id: budget.least_rounds(len(c.contenders)) for c in self.plan.comparisons}
         for done in range(missing):
-            taking = {c.id: self._taking(c) for c in self._unsettled()}
+            taking = {
+                c.id: self._taking(c) for c in self._unsettled() if self.counts[c.id] < self.wanted
+            }
             if not taking:
                 return
             if self.last is not None:
@@ -302,22 +306,27 @@ class Runner:
     def _taking(self, comparison: PlannedComparison) -> list[str]:
         return [n for n in comparison.contenders if (comparison.id, n) not in self.settled]
 
-    def _computing(self, comparison: PlannedComparison) -> list[str]:
-        return [
-            n
-            for n in self._taking(comparison)
+    def _comparable(self, comparison: PlannedComparison) -> list[str]:
+        """Those between whom there is a verdict: at work, not failed, and run alike."""
+        able = {
+            n: comparable.ran(
+                [c for c in self.cells if (c["comparison"], c["contender"]) == (comparison.id, n)]
+            )
+            for n in comparison.contenders
             if self.contenders[n].computes and not self.frozen.given_up((comparison.id, n))
-        ]
+        }
+        threads = self.plan.settings["threads"]
+        apart = comparable.apart(able, comparison.precision, comparison.cost.layers, threads)
+        return [n for n in able if n not in apart]
 
     def _settle(self) -> None:
         """Who is far behind takes leave, and it is written down."""
-        failed = {
+        unranked = {
             (c.id, name)
             for c in self.plan.comparisons
-            for name in c.contenders
-            if self.frozen.given_up((c.id, name))
+            for name in {*c.contenders} - {*self._comparable(c)}
         }
-        for comparison, name in leaving.leaving(self.plan, self.groups, self.settled, failed):
+        for comparison, name in leaving.leaving(self.plan, self.groups, self.settled, unranked):
             launches = self.counts[comparison]
             reason = f"{name} is far behind in {comparison} after {launches} launches"
             self.writer.write(
@@ -335,7 +344,10 @@ class Runner:
             for c in self._unsettled()
             if self.counts[c.id] >= sampling.FIRST_STAGE
             for name, count in budget.launches_planned(
-                self.groups, c, self._computing(c), self.native
+                self.groups,
+                c,
+                [n for n in self._taking(c) if n in self._comparable(c)],
+                self.native,
             ).items()
         }
         most = {i: max(n for (j, _), n in planned.items() if j == i) for i, _ in planned}
@@ -344,13 +356,22 @@ class Runner:
             self.writer.write("event", what="second stage", reason=f"launches planned: {more}")
         while True:
             taking = {
-                c.id: [n for n in c.contenders if planned.get((c.id, n), 0) > self.counts[c.id]]
+                c.id: [
+                    n
+                    for n in c.contenders
+                    if planned.get((c.id, n), 0) > self.counts[c.id]
+                    and not self.frozen.given_up((c.id, n))
+                ]
                 for c in self.plan.comparisons
             }
             taking = {i: names for i, names in taking.items() if len(names) > 1}
             rounds = {c.id: self._worthwhile(c) for c in self.plan.comparisons if c.id in taking}
             known = self.last is not None and self.last.covers(rounds)
-            if not taking or (known and self.last.expected(rounds) > self.left):  # type: ignore[union-attr]
+            if not taking:
+                return
+            if known and self.last.expected(rounds) > self.left:  # type: ignore[union-attr]
+                open_ = ", ".join(taking)
+                self._spent(f"more launches would tell in {open_}")
                 return
             self.rounds |= rounds
             self._launch_group(taking)
@@ -360,7 +381,8 @@ class Runner:
         before = self.rounds[comparison.id]
         if self.last is None or not self.last.covers({comparison.id: 1}):
             return before
-        return budget.best_rounds(self.last, self.groups, comparison, before)
+        able = [n for n in self._comparable(comparison) if n not in self.native]
+        return budget.best_rounds(self.last, self.groups, comparison, able, before)
 
     def _launch_group(self, taking: dict[str, list[str]]) -> None:
         """One launch of the comparisons in `taking`, by the contenders it names."""
@@ -388,6 +410,8 @@ class Runner:
 
     def _write(self, kind: str, **fields: Any) -> None:
         self.writer.write(kind, **fields)
+        if kind == "cell":
+            self.cells.append(fields)
         if kind == "group":
             self.groups.append(fields)
             self.counts[fields["comparison"]] += 1
@@ -399,18 +423,26 @@ def _autotuned(contenders: dict[str, Any]) -> set[str]:
     return {name for name, seen in contenders.items() if seen["manifest"].get("autotune")}
 
 
-def _thaw(done: records.Run | None) -> Frozen:
+def _thaw(done: records.Run | None, autotuned: set[str]) -> Frozen:
     """What earlier launches of this run froze, from their records."""
     frozen = Frozen()
+    told = {
+        (group["comparison"], group["launch"], name)
+        for group in (done.groups if done else [])
+        for name in group["statuses"]
+    }
     for cell in done.cells if done else []:
         key = (cell["comparison"], cell["contender"])
         if cell["status"] != "ok":
-            frozen.failed(key, cell["status"])
+            if (cell["comparison"], cell["launch"], cell["contender"]) not in told:
+                frozen.failed(key, cell["status"])  # else its group says it, once
             continue
-        frozen.verified.add(key)
+        frozen.verified.add((key, draw_of(cell["launch"], cell["contender"], autotuned)))
         if cell.get("warmup"):
             frozen.freeze(key, cell["warmup"])
     for group in done.groups if done else []:
+        for name, told in group["statuses"].items():
+            frozen.failed((group["comparison"], name), told["status"])
         for name, turns in group["turns"].items():
             if (group["comparison"], name) in frozen.warmup:
                 frozen.seen((group["comparison"], name), turns)

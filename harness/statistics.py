@@ -337,6 +337,23 @@ def modes_overlap(a: np.ndarray, b: np.ndarray, margin: float = MARGIN) -> bool:
     return not apart
 
 
+def modal(a: np.ndarray, b: np.ndarray, logs: np.ndarray, allowance: float = 0.0) -> bool:
+    """Whether modes leave the verdict on a pair open.
+
+    a, b: each one's log times, launch by launch; logs: of a over b, in the launches that both
+    were in. What a launch does to both alike (a machine that became slower half-way) puts both
+    into modes, and is in no ratio: where every launch says the same, nothing is open.
+    """
+    return modes_overlap(a, b) and not alike(logs, allowance)
+
+
+def alike(logs: np.ndarray, allowance: float = 0.0, margin: float = MARGIN) -> bool:
+    """Whether every launch says the same: beyond the margin on one side, or within it."""
+    reach = margin + allowance
+    within = bool(np.all(np.abs(logs) < margin - allowance))
+    return len(logs) > 0 and (bool(logs.max() < -reach or logs.min() > reach) or within)
+
+
 def winner(verdicts: dict[tuple[str, str], str], names: Sequence[str]) -> str | None:
     """Who is materially faster than every other; None where nobody is, or is alone.
 

@@ -47,7 +47,7 @@ class Frozen:
     def __init__(self) -> None:
         self._seconds: dict[Key, float] = {}  # of a call that nothing disturbed
         self.warmup: dict[Key, int] = {}  # calls before the first turn
-        self.verified: set[Key] = set()
+        self.verified: set[tuple[Key, int]] = set()  # with the draw: other code is verified anew
         self._failures: Counter[Key] = Counter()
         self._given_up: set[Key] = set()
 
@@ -77,11 +77,15 @@ class Frozen:
         return timing.calls_for(geometric_mean(self._near(key)))
 
     def _near(self, key: Key) -> list[float]:
-        """Seconds of a call of this one, and of all that steps of NEAR link it to."""
+        """Seconds of a call of this one, and of all that steps of NEAR link it to.
+
+        A chain is as long as two steps: where every other one is a step further, the shortest
+        calls had turns of a few calls, of which the first are slow for having been stopped.
+        """
         every = sorted(s for (comparison, _), s in self._seconds.items() if comparison == key[0])
         chains = [[every[0]]]
         for before, seconds in itertools.pairwise(every):
-            if seconds > NEAR * before:
+            if seconds > NEAR * before or seconds > NEAR**2 * chains[-1][0]:
                 chains.append([])
             chains[-1].append(seconds)
         return next(chain for chain in chains if self._seconds[key] in chain)
@@ -101,6 +105,11 @@ class Frozen:
 def cache_of(contender: str, draw: int = 0) -> str:
     """The name of a compiler cache in the steady pass; the first is what the cold pass left."""
     return f"steady-{contender}-{draw}"
+
+
+def draw_of(launch: int | None, name: str, autotuned: set[str]) -> int:
+    """Of a launch, or (None) of the cold pass, which leaves the first its cache."""
+    return (launch - 1) % DRAWS if launch and name.partition("#")[0] in autotuned else 0
 
 
 @dataclass
@@ -156,7 +165,7 @@ class LaunchGroup:
             if name in self.workers:
                 self.launcher.close(self.workers.pop(name))
             log = f"launch{self.number}-{name}-{time.monotonic_ns() % 10**6}"
-            cache = cache_of(name, self._draw(name))
+            cache = cache_of(name, self.draw(name))
             self.workers[name] = self.launcher.start(self.contenders[name], cache, log)
 
         def open_one(name: str) -> WorkerFailed | None:
@@ -169,10 +178,9 @@ class LaunchGroup:
         failures = two_at_a_time(open_one, names)
         return {name: failed for name, failed in zip(names, failures, strict=True) if failed}
 
-    def _draw(self, name: str) -> int:
+    def draw(self, name: str) -> int:
         """Which compiler cache a contender uses in this launch: one, or three in turn."""
-        single = name.partition("#")[0]
-        return (self.number - 1) % DRAWS if single in self.autotuned else 0
+        return draw_of(self.number, name, self.autotuned)
 
     def _visit(self, comparison: PlannedComparison, rounds: int) -> Spent:
         """One comparison: set up, rounds, record, unload."""
@@ -215,7 +223,7 @@ class LaunchGroup:
             turns={name: turns[name] for name in ready if name not in statuses},
             statuses={name: outcome(failed) for name, failed in statuses.items()},
             machine=beside,
-            compilations={name: self._draw(name) for name in ready},
+            compilations={name: self.draw(name) for name in ready},
             **({"sustained": blocks} if blocks else {}),
         )
         two_at_a_time(lambda n: attempt(lambda: self.workers[n].ask("unload", self.timeout)), ready)
@@ -246,7 +254,7 @@ class LaunchGroup:
         for setting in settings:
             setting.warm()
         for setting in settings:
-            if setting.first_time or setting.failed:
+            if setting.first_time or setting.failed or setting.record["oracle"]:
                 self.write("cell", **setting.record, **outcome(setting.failed))
         return {s.name: s.failed for s in settings if s.failed}
 
@@ -350,14 +358,22 @@ class Setting:
         _, self.failed = attempt(self._load)
         if isinstance(self.failed, oracle.Mistaken):
             self.record["oracle"] = self.failed.evidence
+        if self.failed:
+            self._release()
         self.worker.stop()
 
+    def _release(self) -> None:
+        """Whoever failed holds no memory that the others may want, on a device above all."""
+        attempt(lambda: self.worker.ask("unload", self.group.timeout))
+
     def _load(self) -> dict[str, Any]:
-        """Load and call once; verify where this cell has not been verified in this run."""
+        """Load and call once; verify what has not been verified in this run: an autotuner's
+        next draw is other code."""
         frozen, timeout = self.group.frozen, self.group.timeout
         computes = self.group.contenders[self.name].computes
         answer = self.group.answers.get(self.comparison.id)
-        verify = computes and answer is not None and self.key not in frozen.verified
+        code = (self.key, self.group.draw(self.name))
+        verify = computes and answer is not None and code not in frozen.verified
         whole = oracle.question(self.comparison).whole
         if verify and not whole:
             self.record["oracle"] = self._verify(answer)
@@ -369,7 +385,7 @@ class Setting:
             self.record["oracle"] = self._verify(answer)
         elif verify:
             self.record["oracle"] |= self.worker.ask("loss", timeout)
-        frozen.verified.add(self.key)
+        frozen.verified.add(code)
         return {}
 
     def _verify(self, answer: Path | None) -> dict[str, Any]:
@@ -383,6 +399,8 @@ class Setting:
         frozen, limit = self.group.frozen, self.group.warmup_limit
         known = frozen.warmup.get(self.key)
         warmed, self.failed = attempt(lambda: self._warm(known, limit))
+        if self.failed:
+            self._release()
         self.worker.stop()
         if self.failed is None and known is None:
             frozen.freeze(self.key, warmed)

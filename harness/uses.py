@@ -28,3 +28,12 @@ def groups(comparisons: list[Any]) -> list[tuple[str, str, str, list[Any]]]:
             same = [c for c in chosen if (c.device, c.precision) == (device, precision)]
             found.append((use, device, precision, same))
     return found
+
+
+def all_together(comparisons: list[Any]) -> list[list[Any]]:
+    """Those that any use speaks of, for each device and precision: some profiles weigh all uses."""
+    found: dict[tuple[str, str], list[Any]] = {}
+    for comparison in comparisons:
+        if any(belongs(comparison) for belongs in USES.values()):
+            found.setdefault((comparison.device, comparison.precision), []).append(comparison)
+    return list(found.values())

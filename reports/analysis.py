@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness import statistics
+from harness import comparable, statistics
 from harness.records import Run
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)  # of a launch's calls
@@ -43,6 +43,10 @@ class Cell:
     launch_seconds: list[float] = field(default_factory=list)
     # Launch by launch, the QUANTILES of its calls; the last is None below a hundred calls.
     calls: list[list[float | None]] = field(default_factory=list)
+
+    @property
+    def as_ran(self) -> comparable.Ran:
+        return comparable.Ran(self.manifest, self.ran, self.ran_error)
 
     @property
     def one_compilation(self) -> bool:

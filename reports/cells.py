@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import readings, statistics
+from harness import comparable, readings, statistics
 from harness.records import Run
 from reports.analysis import QUANTILES, Cell, finite
 
@@ -34,7 +34,7 @@ def cell(
         per_call = seconds
     joules = energy(groups, contender, plan["batch"])
     clusters = statistics.modes(logs) if np.isfinite(logs).any() else []
-    manifest: dict[str, Any] = next((c["manifest"] for c in reversed(mine) if c["manifest"]), {})
+    ran = comparable.ran(mine)
     memory = next((c["memory"] for c in mine if c["memory"]), None)
     return Cell(
         contender=contender,
@@ -51,8 +51,9 @@ def cell(
         warm=cold["warm"]["seconds"] or None if "warm" in cold else None,
         memory=memory,
         oracle=_oracle(mine),
-        **_ran(mine),
-        manifest=manifest,
+        manifest=dict(ran.manifest),
+        ran=ran.ran,
+        ran_error=ran.ran_error,
         compilations=len(
             {g["compilations"][contender] for g in groups if contender in g.get("compilations", {})}
         ),
@@ -82,7 +83,10 @@ def _status(
     if measured and times < 2:
         return "ok", failures[0][1] if failures else None, None
     if failures:
-        return failures[0]
+        status, reason, log = failures[0]
+        if status == "oom" and any(c["pass"] == "cold" and c["status"] == "ok" for c in cells):
+            reason = f"{reason} (beside the others; alone, in the cold pass, it had room)"
+        return status, reason, log
     return "missing", "planned, and not measured: the run ended before it", None
 
 
@@ -161,13 +165,6 @@ def _oracle(cells: list[dict[str, Any]]) -> dict[str, Any] | None:
     if not checked:
         return None
     return max(checked, key=lambda c: math.inf if c["error"] is None else c["error"] / c["gate"])
-
-
-def _ran(cells: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the error of its verified answer shows."""
-    told = (cell["oracle"] for cell in cells if (cell["oracle"] or {}).get("ran"))
-    oracle: dict[str, Any] = next(told, {})
-    return {"ran": oracle.get("ran"), "ran_error": oracle.get("ran_error")}
 
 
 def placed(cell: Cell, over_best: Mapping[int, float], idle: set[str]) -> Cell:

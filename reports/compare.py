@@ -109,16 +109,18 @@ def compare(
         for which, run in (("first", old), ("second", new))
         for reason in why_busy(run)
     ]
-    changes, overall = _judged(changes, hectic), _judged(overall, hectic)
+    judged = _judged([*changes, *overall], hectic)  # one family: 5% is the chance of any of them
+    changes, overall = judged[: len(changes)], judged[len(changes) :]
     two = _place(old) != _place(new)
     clocked = _clocked(shared, before, after, timed, margin) if two or any(prices) else []
+    clocked = _judged(clocked, hectic)
     pairs = [(a["id"], b["id"]) for a, b in both]
     gone = lost(first, second, new, pairs, ranked(old))
     come = lost(second, first, old, [(b, a) for a, b in pairs], ranked(new))
     sentence = _sentence(anchor, before, changes, shared, [old for old, _ in both], gone)
     if hectic and changes:
         sentence = f"Nothing is concluded: {'; '.join(hectic)}. {sentence}"
-    if two and clocked:
+    if two and clocked and not hectic:
         sentence = f"{_by_the_clock(clocked)} {sentence}"
     ids = [{c["id"] for c in each} for each in zip(*both, strict=True)] or [set(), set()]
     return Changes(

@@ -192,9 +192,7 @@ def _pair(
     not where every launch, one in the slowest mode too, says the same.
     """
     logs, doubt = score(aspects, a, b), allowance(aspects)
-    reach = statistics.MARGIN + doubt
-    alike = len(logs) > 0 and (logs.max() < -reach or logs.min() > reach)
-    modal = modal and not alike
+    modal = modal and not statistics.alike(logs, doubt)
     found = statistics.compare(logs, modal, first_stage, settled=settled, allowance=doubt)
     if found.launches:
         return found

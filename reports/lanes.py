@@ -48,7 +48,7 @@ def lanes(run: Run, comparisons: list[Comparison], busy: bool) -> list[Lane]:
                 continue
             logs = np.array([by_launch[launch] for launch in sorted(by_launch)])
             first, second = (np.log(cell.launch_seconds) for cell in both)
-            modal = statistics.modes_overlap(first, second)
+            modal = statistics.modal(first, second, logs)
             pair = statistics.compare(logs, modal, first_stage(run))
             found.append(
                 Lane(

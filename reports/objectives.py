@@ -154,7 +154,9 @@ class Evidence:
             if measure in ("latency", "throughput", "cost"):
                 # Where training was also measured without a pause, that is its throughput.
                 whole = "sustained" if comparison.by == "sustained" else "throughput"
-                by = "latency" if measure == "latency" else whole
+                # Calls of training are queued: when each was done, nobody knows.
+                single = measure == "latency" and comparison.direction == "infer"
+                by = "latency" if single else whole
                 groups = self.run.groups_of(comparison.id)
                 found = readings.launch_log_ratios(groups, comparison.id, a, b, by)
             else:
@@ -168,7 +170,9 @@ class Evidence:
         groups = self.run.groups_of(comparison.id)
         if measure == "energy":
             return energy(groups, name, comparison.batch)
-        found = {}
+        found: dict[int, float] = {}
+        if comparison.direction != "infer":  # no call of it was timed alone
+            return found
         for group in groups:
             turns = group["turns"].get(name)
             figure = _p99(turns) if turns else None
@@ -183,6 +187,12 @@ class Evidence:
             self._read[key] = self._reading(measure, comparison, name)
         return self._read[key]
 
+    def _ranks(self, measure: str, comparison: Comparison) -> bool:
+        """Whether the comparison is ranked by the very figure that is asked for."""
+        if measure == "latency":
+            return comparison.by == "latency" or comparison.direction != "infer"
+        return measure == "throughput" and comparison.by in ("throughput", "sustained")
+
     def _reading(self, measure: str, comparison: Comparison, name: str) -> float | None:
         cell = next((c for c in comparison.cells if c.contender == name), None)
         if cell is None or cell.status != "ok":
@@ -196,7 +206,7 @@ class Evidence:
         if measure == "cost":
             cost = VALUES["throughput"](cell)
             return cost * self.price / 3600 * 1e6 if cost and self.price else None
-        if cell.seconds and comparison.by in RANKED_BY.get(measure, ()):
+        if cell.seconds and self._ranks(measure, comparison):
             # What the ratios are of, so that two figures beside a ratio come to it.
             return cell.seconds / (1 if measure == "latency" else comparison.batch)
         return VALUES[measure](cell)
@@ -208,7 +218,6 @@ def _memory(cell: Cell) -> float | None:
     return memory.get("allocated") or memory.get("peak_rss_bytes") or None
 
 
-RANKED_BY = {"latency": ("latency",), "throughput": ("throughput", "sustained")}
 VALUES: dict[str, Callable[[Cell], float | None]] = {
     "throughput": lambda cell: 1 / cell.throughput if cell.throughput else None,
     "latency": lambda cell: (cell.latency or {}).get("p25"),

@@ -153,7 +153,8 @@ class _Case:
 
     def _limit(self, objective: Objective, aspect: Aspect | None, lacking: list[str]) -> None:
         measure, most = MEASURES[objective.measure], objective.at_most or 0.0
-        asked = f"at most {measure.tell(most)}"
+        least = objective.measure == "throughput"  # told as a rate, of which more is better
+        asked = f"{'at least' if least else 'at most'} {measure.tell(most)}"
         for name in lacking:
             self.out[name] = f"{measure.title} is not known, {asked} is allowed"
         for name, value in (aspect.values if aspect else {}).items():

@@ -6,13 +6,14 @@ Choices by profile are in `recommend.py`, warnings in `warn.py`.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from harness import readings, statistics
+from harness import comparable, readings, statistics
 from harness.records import Run
-from reports import again, breakeven, comparable, lanes, profiles, recommend, warn, why
+from reports import again, breakeven, lanes, profiles, recommend, warn, why
 from reports import cells as cells_of
 from reports.analysis import (
     Analysis,
@@ -119,7 +120,7 @@ def _comparison(
         cells_of.cell(run, plan, c, groups, columns.get(c, np.array([])), floor_seconds)
         for c in plan["contenders"]
     ]
-    cells = comparable.separated(cells, plan, run.plan.get("settings", {}).get("threads"))
+    cells = _separated(run, plan, cells)
     able = [
         c.contender for c in cells if c.status == "ok" and c.seconds and c.contender in ranked(run)
     ]
@@ -164,6 +165,20 @@ def _comparison(
     )
 
 
+def _separated(run: Run, plan: dict[str, Any], cells: list[Cell]) -> list[Cell]:
+    """Those that ran otherwise than the others are not failed, and not ranked either."""
+    ran = {c.contender: c.as_ran for c in cells if c.status == "ok"}
+    threads = run.plan.get("settings", {}).get("threads")
+    layers = plan["cost"].get("layers", 1)
+    reasons = comparable.apart(ran, plan["precision"], layers, threads)
+    return [
+        replace(c, status="incomparable", reason=reasons[c.contender])
+        if c.contender in reasons
+        else c
+        for c in cells
+    ]
+
+
 def _ratios(
     run: Run,
     name: str,
@@ -206,7 +221,7 @@ def _ratio(
 ) -> Ratio:
     by_launch = readings.log_ratios(times, a, b)
     logs = np.array([by_launch[launch] for launch in sorted(by_launch)])
-    modal = statistics.modes_overlap(columns[a], columns[b])
+    modal = statistics.modal(columns[a], columns[b], logs)
     settled = run.settled(name, a) or run.settled(name, b)
     found = statistics.compare(logs, modal, first_stage(run), settled=settled)
     return Ratio(

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from harness import readings, statistics, uses
+from harness import comparable, readings, statistics, uses
 from harness.records import Run
-from reports import comparable
 from reports.analysis import Comparison, ranked
 
 THREADS_OFF = 0.20
@@ -39,6 +38,7 @@ def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
         *_not_steady(run),
         *_modes(run, comparisons),
         *_other_precision(comparisons),
+        *_losses(run, comparisons),
         *_disagreements(comparisons),
         *_boosted(run, comparisons),
         *_mixed(comparisons),
@@ -234,7 +234,8 @@ def _switches(run: Run) -> list[dict[str, Any]]:
 def _stolen(run: Run) -> list[dict[str, Any]]:
     def share(turns: list[dict[str, Any]]) -> float:
         seconds = sum(t["wall_ns"] for t in turns) * 1e-9
-        processors = len(run.plan.get("settings", {}).get("cpus", [])) or 1
+        # It was counted on all that the run may use, which may be more than the workers were given.
+        processors = len(run.environment.get("machine", {}).get("affinity") or []) or 1
         return sum(t.get("stolen_s", 0.0) for t in turns) / seconds / processors
 
     return _many(
@@ -313,7 +314,7 @@ def _other_precision(comparisons: list[Comparison]) -> list[dict[str, Any]]:
         for c in comparisons
         for cell in c.cells
         if cell.status in ("ok", "incomparable")
-        and (told := comparable.disagreement(cell, {"precision": c.precision, "cost": c.cost}))
+        and (told := comparable.disagreement(cell.as_ran, c.precision, c.cost.get("layers", 1)))
     ]
     return [
         _warning(
@@ -326,6 +327,36 @@ def _other_precision(comparisons: list[Comparison]) -> list[dict[str, Any]]:
         )
         for name, c, told in found
     ]
+
+
+def _losses(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
+    """Where the reference could follow a small batch alone, contenders vouch for each other."""
+    found = []
+    for comparison in comparisons:
+        losses: dict[str, float] = {}
+        gate = 0.0
+        for cell in comparison.cells:
+            for record in run.cells_of(comparison.id, cell.contender):
+                oracle = record["oracle"] or {}
+                if cell.status == "ok" and oracle.get("loss") is not None:
+                    losses[cell.contender] = oracle["loss"]
+                    gates = [c["gate"] for c in oracle["checked"] if c["quantity"] == "loss"]
+                    gate = max([gate, *gates])
+        middle = float(np.median([*losses.values()])) if losses else 0.0
+        off = {n: x for n, x in losses.items() if not abs(x - middle) <= gate * abs(middle)}
+        if off:
+            told = ", ".join(f"{name} {loss:.8g}" for name, loss in off.items())
+            found.append(
+                _warning(
+                    comparison.id,
+                    f"losses of the whole batch differ, of which no reference was computed: "
+                    f"{told}, in the middle {middle:.8g} (allowed: {gate:.2g})",
+                    "rank nobody by it before it is known who is right: `bakeoff check NAME`",
+                    [comparison.id],
+                    off,
+                )
+            )
+    return found
 
 
 def _disagreements(comparisons: list[Comparison]) -> list[dict[str, Any]]:

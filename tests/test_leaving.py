@@ -22,8 +22,12 @@ TWO_NETS = (
 
 
 def _made(folder: Path, launches: int = 3, **options: Any) -> tuple[Plan, list[dict[str, Any]]]:
+    return _read(write_run(folder / "run", SPEEDS, launches=launches, **options))
+
+
+def _read(folder: Path) -> tuple[Plan, list[dict[str, Any]]]:
     """A synthetic run's plan, as the runner has it, and its groups."""
-    run = records.read(write_run(folder / "run", SPEEDS, launches=launches, **options))
+    run = records.read(folder)
     plan = json.loads((run.folder / "plan.json").read_text())
     for comparison in plan["comparisons"]:
         comparison["cost"] |= {"layers": 1, "reduction": 1}
@@ -94,3 +98,34 @@ def test_who_left_or_failed_is_not_asked_again(tmp_path: Path) -> None:
     everywhere = set(_all("numpy", plan))
     assert leaving(plan, groups, everywhere, set()) == []
     assert leaving(plan, groups, set(), everywhere) == []
+
+
+def test_nobody_leaves_for_the_sake_of_who_may_not_be_ranked(tmp_path: Path) -> None:
+    """torch ran in TF32: that jax takes twice as long as it says nothing, and numpy is near jax."""
+    net = [("resnet20", "convnet", 32, None, "infer", False)]
+    speeds = {"torch": 1.0, "jax": 2.0, "numpy": 2.1}
+    folder = write_run(tmp_path / "run", speeds, launches=3, workloads=net)
+    plan, groups = _read(folder)
+    [comparison] = plan.comparisons
+    assert {name for _, name in leaving(plan, groups, set(), set())} == {"jax", "numpy"}
+    assert leaving(plan, groups, set(), {(comparison.id, "torch")}) == []
+
+
+def test_who_is_far_behind_in_one_use_and_ahead_in_another_stays(tmp_path: Path) -> None:
+    """A profile that weighs both wants all its launches of both."""
+    nets = [
+        ("resnet18", "convnet", 4, 112, "train", True),
+        ("resnet20", "convnet", 32, None, "infer", False),
+    ]
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 2.0}, launches=3, workloads=nets)
+
+    def quick(group: dict[str, Any]) -> bool:
+        for turn in group["turns"]["jax"] if group["direction"] == "infer" else ():
+            turn["calls"] = [call // 4 for call in turn["calls"]]
+            turn["total_ns"] = sum(turn["calls"][turn["dropped"] :])
+        return True
+
+    plan, groups = _read(folder)
+    assert {n for _, n in leaving(plan, groups, set(), set())} == {"jax"}
+    edit_groups(folder, quick)
+    assert leaving(*_read(folder), set(), set()) == []

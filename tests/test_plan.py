@@ -10,6 +10,7 @@ import pytest
 from harness import budget, estimate, inventory, plan, suite
 from harness.budget import Launch, Spent
 from harness.errors import Wrong
+from harness.suite import Comparison
 
 NAMES = ["torch", "torch:compile", "tensorflow", "tensorflow:xla", "jax", "numpy"]
 
@@ -160,7 +161,7 @@ def test_a_launch_in_which_everybody_failed_leaves_the_next_one_its_rounds() -> 
     ]
     comparison: Any = SimpleNamespace(id="one", ranked_by=["latency"])
     last = Launch({"one": Spent(1.0, 0.0, 0)}, overhead=1.0, first=False)
-    assert budget.best_rounds(last, groups, comparison, before=10) == 10
+    assert budget.best_rounds(last, groups, comparison, ["torch", "jax"], before=10) == 10
 
 
 def test_a_first_launch_has_whole_designs_of_at_least_ten_rounds() -> None:
@@ -174,6 +175,21 @@ def test_the_noise_floor_is_in_a_comparison_that_is_measured() -> None:
         assert made.noise_floor is not None
         assert any(made.noise_floor.twin in c.contenders for c in made.comparisons)
         assert estimates.keys() >= {c.id for c in made.comparisons}
+
+
+def test_who_has_nothing_left_to_do_in_the_budget_is_said_and_is_no_noise_floor() -> None:
+    """An engine for inference alone, where only the training fits."""
+    asked = [
+        Comparison("resnet18", 32, 224, "train", headline=True),
+        Comparison("resnet18", 32, 224, "infer"),
+    ]
+    contenders = [inventory.parse(name) for name in ("torch:compile", "onnxruntime")]
+    settings, quick = {"threads": 2}, suite.load("quick")
+    made, _ = plan.make("x", "c", quick, asked, contenders, [], "cpu", 1.0, False, settings, {})
+    assert [c.direction for c in made.comparisons] == ["train"]
+    assert [c.name for c in made.contenders] == ["torch:compile", "torch:compile#2"]
+    assert made.noise_floor is not None and made.noise_floor.of == "torch:compile"
+    assert "left out" in made.absent[0]["reason"] and made.absent[0]["name"] == "onnxruntime"
 
 
 def test_a_gpus_time_is_not_guessed_from_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:

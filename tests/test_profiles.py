@@ -186,6 +186,27 @@ def test_what_was_not_measured_is_said_and_counts_against_nobody(tmp_path: Path)
     assert "90% of what is weighed was not measured" in most.sentence
 
 
+def test_latency_in_training_is_of_whole_turns_since_its_calls_are_queued(tmp_path: Path) -> None:
+    """Host stamps of a queue: one waits for all, the others for nothing. Their quartile is 0."""
+    folder = write_run(tmp_path, {"torch": 1.0, "jax": 2.0})
+
+    def queued(group: dict[str, Any]) -> bool:
+        if group["direction"] == "train":
+            for turn in group["turns"]["jax"]:
+                last = turn["total_ns"] - 1000 * (len(turn["calls"]) - 3)
+                turn["calls"] = [*([1000] * (len(turn["calls"]) - 1)), last]
+        return True
+
+    edit_groups(folder, queued)
+    for measure in ("latency", "throughput"):
+        wish = f'[[objective]]\nmeasure = "{measure}"\nof = "training"\nweight = 1\n'
+        found = asked(folder, wish)
+        assert found.choice == "torch" and found.ratio == pytest.approx(0.5, rel=0.02)
+    assert asked(folder, wish).objectives[0]["told"]["jax"] in ("199/s", "200/s")
+    tail = '[[objective]]\nmeasure = "latency_p99"\nof = "training"\nweight = 1\n'
+    assert asked(folder, tail).choice is None  # nobody knows
+
+
 def test_energy_counts_where_turns_have_it(tmp_path: Path) -> None:
     folder = write_run(tmp_path)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness import gpus, resuming
+from harness import gpus, resuming, runner
 from harness.errors import Wrong
 from harness.launch import Launcher
 
@@ -69,3 +69,22 @@ def test_the_limit_of_a_request_is_an_imports_too(launcher: Launcher) -> None:
     contender = SimpleNamespace(adapter="numpy", variant="", planted=0.0)
     launcher.open(worker, contender, "float32")  # type: ignore[arg-type]
     assert asked == [7.0]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "given_up"),
+    [(["timeout"], False), (["timeout", "timeout"], True), (["wrong"], True)],
+)
+def test_what_failed_in_turns_has_failed_after_a_resume_too(
+    statuses: list[str], given_up: bool
+) -> None:
+    """Turns that failed are told in their group alone; set-ups in a cell and in their group."""
+    ok = {"pass": "steady", "comparison": "c", "contender": "slow", "launch": 1, "status": "ok"}
+    cells: list[dict[str, Any]] = [{**ok, "warmup": {"needed": 5, "call": 0.01}}]
+    cells += [{**ok, "launch": 2, "status": statuses[0], "warmup": None}]
+    groups = [
+        {"comparison": "c", "launch": 2 + place, "turns": {}, "statuses": {"slow": {"status": s}}}
+        for place, s in enumerate(statuses)
+    ]
+    done: Any = SimpleNamespace(cells=cells, groups=groups)
+    assert runner._thaw(done, set()).given_up(("c", "slow")) == given_up

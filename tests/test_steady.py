@@ -2,13 +2,15 @@
 
 import random
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from harness import steady, timing
-from harness.steady import Frozen, LaunchGroup
+from harness.processes import WorkerFailed
+from harness.steady import Frozen, LaunchGroup, Setting
 
 COMPARISON: Any = SimpleNamespace(id="one", device="cpu", latency=True)
 
@@ -137,7 +139,7 @@ def test_an_autotuner_chooses_anew_in_three_launches_and_who_does_not_tune_compi
     group = _group([])
     drawn = {}
     for group.number in range(1, 8):
-        drawn[group.number] = (group._draw("torch"), group._draw("torch#2"), group._draw("jax"))
+        drawn[group.number] = (group.draw("torch"), group.draw("torch#2"), group.draw("jax"))
     assert [draw for draw, *_ in drawn.values()] == [0, 1, 2, 0, 1, 2, 0]
     assert all(first == twin and never == 0 for first, twin, never in drawn.values())
 
@@ -152,6 +154,72 @@ def test_near_contenders_take_turns_of_as_many_calls() -> None:
     found = {name: frozen.calls(("one", name)) for name in seconds}
     assert found == {"torch": 20, "torch#2": 20, "jax": 20, "numpy": 4}
     assert frozen.calls(("two", "torch")) == 5
+
+
+def test_contenders_far_apart_are_not_near_by_way_of_others_between_them() -> None:
+    """Each is 2.9 times the one before; the last takes 200 times what the first does."""
+    frozen = Frozen()
+    seconds = [2e-4 * 2.9**step for step in range(6)]
+    for place, call in enumerate(seconds):
+        frozen.freeze(("one", str(place)), {"needed": 10, "call": call})
+    turns = [frozen.calls(("one", str(place))) * call for place, call in enumerate(seconds)]
+    assert min(turns) > 0.01 and max(turns) < 0.2
+
+
+class SetUp(Worker):
+    """Loads, verifies and warms up, and notes what it was asked; `fails` at one of these."""
+
+    log = SimpleNamespace(name="log")
+
+    def __init__(self, fails: str = ""):
+        super().__init__()
+        self.fails, self.asked = fails, []  # type: ignore[var-annotated]
+
+    def ask(self, do: str, timeout: float, **arguments: Any) -> dict[str, Any]:
+        self.asked.append(do)
+        if do == self.fails:
+            raise WorkerFailed("oom", "no memory")
+        verified = {"oracle": {"checked": []}, "ok": True, "reason": None}
+        return {
+            "load": 0.1,
+            "first_call": 0.1,
+            "manifest": {},
+            "needed": 1,
+            "call": 0.01,
+        } | verified
+
+
+def _set_up(group: LaunchGroup, fails: str = "") -> Setting:
+    asked: Any = SimpleNamespace(
+        id="one", direction="infer", batch=1, workload="w", size=None, device="cuda"
+    )
+    group.contenders = {"torch": SimpleNamespace(computes=True)}  # type: ignore[dict-item]
+    group.answers = {"one": Path("answer.npz")}
+    group.workers["torch"] = SetUp(fails)  # type: ignore[assignment]
+    return Setting(group, asked, "torch")
+
+
+@pytest.mark.parametrize("fails", ["first", "verify", "warm"])
+def test_whoever_fails_in_its_set_up_holds_no_memory_beside_the_others(fails: str) -> None:
+    group = _group([])
+    group.frozen = Frozen()
+    setting = _set_up(group, fails)
+    setting.warm()
+    assert setting.failed is not None and setting.failed.status == "oom"
+    assert setting.worker.asked[-2:] == [fails, "unload"]  # type: ignore[attr-defined]
+
+
+def test_every_draw_of_an_autotuner_is_verified_once_and_other_code_once() -> None:
+    for autotuned, launches in (({"torch"}, [1, 2, 3]), (set(), [1])):
+        group = _group([])
+        group.frozen, group.autotuned = Frozen(), autotuned  # type: ignore[assignment]
+        verified = []
+        for group.number in range(1, 6):
+            setting = _set_up(group)
+            if "verify" in setting.worker.asked:  # type: ignore[attr-defined]
+                verified.append(group.number)
+                assert setting.record["oracle"] is not None
+        assert verified == launches
 
 
 def test_a_disturbed_window_does_not_make_a_call_long() -> None:

@@ -432,3 +432,27 @@ def test_who_leads_in_short_turns_alone_is_told_and_a_twin_or_a_hair_is_not(
     assert boosted == (
         ["torch leads in training without a pause, jax in short turns"] if told else []
     )
+
+
+@pytest.mark.parametrize(("speed", "verdict"), [(1.1, "materially_faster"), (1.0, "tie")])
+@pytest.mark.parametrize("step", [1.12, 2.0])
+def test_a_machine_that_becomes_slower_half_way_is_in_no_verdict(
+    tmp_path: Path, speed: float, verdict: str, step: float
+) -> None:
+    """Both contenders' launches fall into two modes by it, and every launch says the same."""
+    net = ("resnet20", "convnet", 32, None, "infer", False)
+    folder = write_run(tmp_path, {"torch": 1.0, "jax": speed}, launches=8, workloads=[net])
+
+    def slower(group: dict[str, Any]) -> bool:
+        for turn in (t for ts in group["turns"].values() for t in ts if group["launch"] > 4):
+            turn["calls"] = [int(step * call) for call in turn["calls"]]
+            turn["total_ns"] = sum(turn["calls"][turn["dropped"] :])
+        return True
+
+    edit_groups(folder, slower)
+    analysis = analyse(records.read(folder))
+    [comparison] = analysis.comparisons
+    pair = comparison.ratio("torch", "jax")
+    assert pair is not None and pair.verdict == verdict
+    [batch] = [r for r in analysis.recommendations if r.title == "Batch inference"]
+    assert (batch.choice, comparison.winner) == (("torch",) * 2 if speed > 1 else (None, None))

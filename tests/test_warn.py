@@ -1,5 +1,6 @@
 """Warnings: what a run's events and launches say to the page's reader."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -62,3 +63,20 @@ def test_one_that_was_slow_alone_or_by_little_is_its_own_matter(
     tmp_path: Path, who: set[str], by: float
 ) -> None:
     assert slowed(tmp_path, who, by) == []
+
+
+@pytest.mark.parametrize(("loss", "told"), [(4.03, True), (4.6100001, False), (None, False)])
+def test_losses_that_no_reference_was_computed_for_are_held_against_each_other(
+    tmp_path: Path, loss: float | None, told: bool
+) -> None:
+    folder = write_run(tmp_path, {"torch": 1.0, "jax": 1.2, "numpy": 2.0})
+    [path] = folder.glob("records-*.jsonl")
+    found = [json.loads(line) for line in path.read_text().splitlines()]
+    for record in found:
+        if record["kind"] == "cell" and "train" in record["comparison"]:
+            check = {"quantity": "loss", "where": "", "error": 1e-7, "gate": 1e-5, "ok": True}
+            record["oracle"]["checked"].append(check)
+            record["oracle"]["loss"] = loss if record["contender"] == "jax" else 4.61
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in found))
+    warned = [w for w in analyse(records.read(folder)).warnings if "losses" in w["what"]]
+    assert [each["contenders"] for each in warned] == ([["jax"]] if told else [])

@@ -88,7 +88,7 @@ PARTS = (
         "live", lambda folder, say, short: live.agreeing(folder), in_short=False,
     ),
     Part(
-        "ties", 8, "What is the same is called a tie; overlapping modes are called nothing",
+        "ties", 8, "What is the same is called a tie; of overlapping modes none is called faster",
         "traces", lambda folder, say, short: traces.ties(MANY),
     ),
     Part(

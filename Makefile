@@ -52,8 +52,9 @@ bench-kernels: env ## how good the numpy and c convolutions are, against BLAS an
 pictures: env ## take the pictures of README.md and docs/ anew, from a published run (RUN=FOLDER)
 	@$(BIN)/python -m tests.pictures $(RUN)
 
-gpu-check: ## check and measure on a GPU with this Python's own frameworks; needs no network
-	@$(PYTHON) -m harness.gpu_check --device $(or $(DEVICE),cuda)
+gpu-check: ## check and measure on a GPU with this Python's own frameworks (ONLY=parity); no network
+	@$(PYTHON) -m harness.gpu_check --device $(or $(DEVICE),cuda) $(if $(ONLY),--only $(ONLY)) \
+		$(if $(CONTENDERS),--contenders $(CONTENDERS)) $(if $(BUDGET),--budget $(BUDGET))
 
 clean: ## remove environments and caches; results and pages stay
 	rm -rf .venv .envs .pytest_cache .mypy_cache .ruff_cache .benchmarks *.egg-info

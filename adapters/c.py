@@ -16,7 +16,7 @@ import numpy as np
 
 from adapters.core import build
 from adapters.core.algebra import Pair
-from adapters.core.base import Unsupported, Variant
+from adapters.core.base import Variant
 from adapters.core.channels_last import ChannelsLast
 from adapters.core.tape import Node, Tape
 
@@ -31,14 +31,13 @@ class C(ChannelsLast):
     """Images lie NHWC, kernels (KH, KW, I / groups, O)."""
 
     environment = "numpy"
+    no_cuda = "the C adapter computes on the CPU alone"
     variants = {
         "": Variant("from scratch: blocked implicit im2col, channels last", {}, named_only=True)
     }
 
     def __init__(self, variant: str, device: str, precision: str, threads: int):
         super().__init__(variant, device, precision, threads)
-        if device != "cpu":
-            raise Unsupported("the C adapter computes on the CPU alone")
         self.library = ctypes.CDLL(str(self._built(precision)))
         self.tape = Tape(self._sum)
         self.use(threads)

@@ -62,14 +62,13 @@ class _Reread(Exception):
 class Darknet(Adapter):
     """Images are NCHW, as Darknet has them. What is placed is an array; a trace has Handles."""
 
+    no_cuda = "Darknet runs on the CPU here: Debian builds it without CUDA"
     variants = {"": Variant("its C library, one core", {}, named_only=True)}
     environment = "numpy"
     trains = False
 
     def __init__(self, variant: str, device: str, precision: str, threads: int):
         super().__init__(variant, device, precision, threads)
-        if device != "cpu":
-            raise Unsupported("Darknet runs on the CPU here: Debian builds it without CUDA")
         if precision != "float32":
             raise Unsupported("Darknet computes in float32 alone")
         path = _library()

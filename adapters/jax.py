@@ -273,10 +273,13 @@ class Jax(Adapter):
             planes = list(profiler.ProfileData.from_file(str(written())).planes)
         planes = [p for p in planes if p.name.startswith("/device:GPU")] or planes
         spans = []
-        for event in (e for plane in planes for line in plane.lines for e in line.events):
-            hlo = dict(event.stats).get("hlo_op")
-            if hlo or event.name.startswith("end: "):
-                spans.append((hlo or event.name, event.start_ns, event.end_ns))
+        for plane, line in ((p, each) for p in planes for each in p.lines):
+            # What runs in a command buffer is a kernel of no instruction's name.
+            kernels = plane.name.startswith("/device:GPU") and line.name.startswith("Stream")
+            for event in line.events:
+                hlo = dict(event.stats).get("hlo_op")
+                if hlo or kernels or event.name.startswith("end: "):
+                    spans.append((hlo or event.name, event.start_ns, event.end_ns))
         told: dict[str, str] = {}
         for executable in self._device.client.live_executables():
             for module in executable.hlo_modules():

@@ -43,14 +43,13 @@ class Neon(TapeAdapter):
     Images lie (C, H, W, N), kernels (I, KH, KW, O), matrices (F, O), vectors (C, 1).
     """
 
+    no_cuda = "neon runs on the CPU here: its GPU backend is PyCUDA's, of 2018"
     variants = {"": Variant("its CPU backend: NumPy, a product a pixel", {}, named_only=True)}
     precisions = ("float32",)
     environment = "numpy"
 
     def __init__(self, variant: str, device: str, precision: str, threads: int):
         super().__init__(variant, device, precision, threads)
-        if device != "cpu":
-            raise Unsupported("neon runs on the CPU here: its GPU backend is PyCUDA's, of 2018")
         home = _home()
         assert home is not None, "missing() has said so"
         self.home, self.be = home, _backend(home)

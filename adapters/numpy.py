@@ -10,7 +10,7 @@ import numpy as np
 
 from adapters.core import im2col
 from adapters.core.algebra import Pair
-from adapters.core.base import Unsupported, Variant
+from adapters.core.base import Variant
 from adapters.core.channels_last import ChannelsLast
 from adapters.core.tape import Node
 
@@ -19,12 +19,8 @@ class NumPy(ChannelsLast):
     """Images lie NHWC, kernels (KH, KW, I / groups, O)."""
 
     distributions = ("numpy",)
+    no_cuda = "NumPy computes on the CPU alone"
     variants = {"": Variant("im2col and matrix products, channels last", {})}
-
-    def __init__(self, variant: str, device: str, precision: str, threads: int):
-        super().__init__(variant, device, precision, threads)
-        if device != "cpu":
-            raise Unsupported("NumPy computes on the CPU alone")
 
     # --- the algebra --------------------------------------------------------------------
 

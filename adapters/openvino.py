@@ -17,6 +17,7 @@ from adapters.core.onnx_graph import OPSET, OnnxEngine, Run
 class OpenVino(OnnxEngine):
     requires = ("openvino", "onnx")
     distributions = ("openvino",)
+    no_cuda = "OpenVINO has no CUDA: it computes on a CPU here"
     variants = {
         "": Variant(
             "inference alone: hint LATENCY, one request", {}, compile_seconds=0.04, named_only=True
@@ -25,8 +26,6 @@ class OpenVino(OnnxEngine):
 
     def __init__(self, variant: str, device: str, precision: str, threads: int):
         super().__init__(variant, device, precision, threads)
-        if device != "cpu":
-            raise Unsupported("OpenVINO has no CUDA: it computes on a CPU here")
         if precision != "float32":
             raise Unsupported(f"OpenVINO would compute {precision} in float32 on a CPU")
         import onnx

@@ -208,7 +208,25 @@ class Torch(Adapter):
             with self._autocast():
                 return Network(self, params).run(workload, x)
 
-        return self.torch.inference_mode()(self._compiled(forward))
+        call = self.torch.inference_mode()(self._compiled(forward))
+        return self._with_static_weights(call) if self.graphs else call
+
+    def _with_static_weights(self, call: Callable[..., T]) -> Callable[..., T]:
+        """A CUDA graph copies every input at each replay but those that stay where they are.
+
+        In a module of PyTorch's own, weights are parameters, and known to stay.
+        """
+        marked = False
+
+        def marking(params: dict[str, T], x: T) -> T:
+            nonlocal marked
+            if not marked:
+                for weight in params.values():
+                    self.torch._dynamo.mark_static_address(weight)
+                marked = True
+            return call(params, x)
+
+        return marking
 
     def _loss(self, workload: Any) -> Callable[[dict[str, T], T, T], tuple[T, dict[str, T]]]:
         def loss(params: dict[str, T], x: T, y: T) -> tuple[T, dict[str, T]]:

@@ -63,13 +63,12 @@ class Handle:
 class Torch7(Adapter):
     """Images are NCHW, as nn has them. What is placed is Held; a trace has Handles."""
 
+    no_cuda = "Lua Torch runs on the CPU here: its CUDA packages are not driven"
     variants = {"": Variant("nn's modules, under LuaJIT", {}, named_only=True)}
     environment = "numpy"
 
     def __init__(self, variant: str, device: str, precision: str, threads: int):
         super().__init__(variant, device, precision, threads)
-        if device != "cpu":
-            raise Unsupported("Lua Torch runs on the CPU here: its CUDA packages are not driven")
         home, library = _home(), _luajit()
         assert home is not None and library is not None, "missing() has said so"
         self.home, before = home, _libraries()

@@ -45,7 +45,7 @@ class Launch:
 
     comparisons: dict[str, Spent]
     overhead: float
-    first: bool  # with compilation, verification and the search for a steady state
+    first: bool  # with compilation, verification, the search for a steady state: the last such
 
     def expected(self, rounds: dict[str, int]) -> float:
         """Seconds the next launch should take, over the comparisons in `rounds`."""

@@ -29,9 +29,19 @@ def _ask_driver() -> list[dict[str, Any]]:
             "name": maybe(partial(nvml.nvmlDeviceGetName, each)),
             "memory_bytes": maybe(partial(_memory_bytes, nvml, each)),
             "driver": maybe(nvml.nvmlSystemGetDriverVersion),
+            "power_limit_watts": maybe(partial(_power_limit, nvml, each)),
+            "most_sm_mhz": maybe(partial(_most_clock, nvml, each)),
         }
         for each in handles
     ]
+
+
+def _power_limit(nvml: Any, handle: Any) -> float:
+    return float(nvml.nvmlDeviceGetPowerManagementLimit(handle)) / 1000
+
+
+def _most_clock(nvml: Any, handle: Any) -> int:
+    return int(nvml.nvmlDeviceGetMaxClockInfo(handle, nvml.NVML_CLOCK_SM))
 
 
 def _memory_bytes(nvml: Any, handle: Any) -> int:
@@ -110,9 +120,9 @@ def unseen() -> str:
 
 
 # What slows a GPU down for a cause other than the work itself (nvml.h, clocks event reasons).
-# A software power cap is not among them: the best-fed contender meets it most.
+# A software power cap is not among them: the best-fed contender meets it most. Nor is the plain
+# "hardware slowdown", which may be reported while clocks change, as they do after every turn.
 SLOWDOWNS = {
-    0x8: "a hardware slowdown",
     0x20: "heat",
     0x40: "heat, in hardware",
     0x80: "a power brake",
@@ -128,6 +138,20 @@ def _slowdown(index: int) -> str | None:
     nvml, handles = driver()
     reasons = _clocks_event_reasons(nvml, handles[index])
     return " and ".join(cause for bit, cause in SLOWDOWNS.items() if reasons & bit) or None
+
+
+def heat_seconds(index: int) -> float | None:
+    """For how long heat has slowed this GPU down so far; None where its driver does not count.
+
+    A reason of now is that of a GPU that has just become idle; this adds up.
+    """
+    return maybe(lambda: _heat_seconds(index))
+
+
+def _heat_seconds(index: int) -> float:
+    nvml, handles = driver()
+    policy = nvml.NVML_PERF_POLICY_THERMAL
+    return float(nvml.nvmlDeviceGetViolationStatus(handles[index], policy).violationTime) * 1e-9
 
 
 def memory(index: int, pid: int) -> int | None:

@@ -166,6 +166,8 @@ def _found(contender: Contender, device: str, seen: dict[str, Any] | None) -> di
     else:
         version = seen.get("version")
         reason = seen.get("broken") or seen.get("missing", {}).get(variant)
+    if device != "cpu" and kind.no_cuda:
+        reason = kind.no_cuda
     entry = kind.variants[variant]
     if entry.except_on == device.partition(":")[0]:
         entry = replace(entry, named_only=False)

@@ -212,20 +212,29 @@ def asleep() -> float:
     return maybe(lambda: time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()) or 0.0
 
 
+HEATED = 1e-3  # seconds of a turn in which heat held the GPU's clocks down
+
+
 class Disturbances:
     """Causes that have nothing to do with a contender, for which a turn is measured again."""
 
     def __init__(self, device: str):
         self._gpu = gpus.number(device)
-        self._asleep = asleep()
+        self._asleep, self._heat = asleep(), self._heated()
 
     def since(self) -> str | None:
         """What disturbed the time since the last call, or None."""
         before, self._asleep = self._asleep, asleep()
         if self._asleep - before > 0.1:
             return "the machine was suspended"
-        reason = None if self._gpu is None else gpus.slowdown(self._gpu)
+        if self._gpu is None:
+            return None
+        heated, self._heat = self._heat, self._heated()
+        reason = "heat" if self._heat - heated > HEATED else gpus.slowdown(self._gpu)
         return f"the GPU was slowed by {reason}" if reason else None
+
+    def _heated(self) -> float:
+        return 0.0 if self._gpu is None else gpus.heat_seconds(self._gpu) or 0.0
 
 
 def busy_now(seconds: float = 1.0) -> dict[str, float | None]:

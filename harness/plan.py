@@ -315,11 +315,14 @@ def _comparison(
 
 
 def _sustain(comparisons: list[PlannedComparison], block: float, budget: float) -> None:
-    """Headline trainings on a GPU get blocks, where all of those take half the budget at most."""
-    chosen = [c for c in comparisons if c.headline and c.direction == "train" and c.device != "cpu"]
-    if FIRST_STAGE * sum(block * len(c.contenders) for c in chosen) <= budget / 2:
-        for comparison in chosen:
+    """Headline trainings on a GPU get blocks, as many as take half the budget at most."""
+    left = budget / 2
+    for comparison in comparisons:
+        needed = FIRST_STAGE * block * len(comparison.contenders)
+        trains = comparison.headline and comparison.direction == "train"
+        if trains and comparison.device != "cpu" and needed <= left:
             comparison.sustained_s = block
+            left -= needed
 
 
 def _noise_floor(
@@ -355,10 +358,14 @@ def _estimate(comparison: PlannedComparison, contenders: list[PlannedContender])
     per_layer = [adapter_class(c.adapter).variants[c.variant].compile_seconds for c in taking]
     turns = len(comparison.contenders) ** 2 * estimate.turn(work)
     turns += len(comparison.contenders) * comparison.sustained_s
+    later = sum(estimate.later_launch(work, p) for p in per_layer)
+    if comparison.device != "cpu":  # autotuners: three launches begin with an empty cache each
+        first = sum(estimate.first_launch(work, p) for p in per_layer)
+        later = (2 * first + (FIRST_STAGE - 3) * later) / (FIRST_STAGE - 1)
     return Estimate(
         cold=sum(estimate.cold(work, p) for p in per_layer) if comparison.headline else 0.0,
         first=sum(estimate.first_launch(work, p) for p in per_layer) + turns,
-        launch=sum(estimate.later_launch(work, p) for p in per_layer) + turns,
+        launch=later + turns,
     )
 
 

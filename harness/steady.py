@@ -149,7 +149,10 @@ class LaunchGroup:
                     self.launcher.close(worker)
                 self.workers.clear()
         visits = sum(s.seconds for s in spent.values())
-        return Launch(spent, time.monotonic() - begin - visits, new)
+        # Autotuners begin with an empty cache in each of the first launches.
+        taking = {name.partition("#")[0] for c in comparisons for name in c.contenders}
+        first = self.number == DRAWS if taking & self.autotuned and self.number <= DRAWS else new
+        return Launch(spent, time.monotonic() - begin - visits, first)
 
     def _known(self, comparison: PlannedComparison) -> bool:
         """Whether an earlier launch has warmed it up already."""

@@ -4,7 +4,7 @@
     summary = "Ten comparisons in under ten minutes"
     budget = "10m"
     contenders = ["torch", "jax"]    # who takes part unless --contenders says; default: everyone
-    sustained = "30s"                # on a GPU: headline trainings also in blocks so long
+    sustained = "20s"                # on a GPU: headline trainings also in blocks so long
 
     [[compare]]
     workload = "resnet18"            # a name, or a glob

@@ -17,7 +17,7 @@ from typing import Any
 Step = Callable[[], Any]
 Sync = Callable[[Any], None]
 
-MOST_CALLS = 200
+MOST_CALLS = 2000
 WINDOW = 0.1  # seconds of warm-up that are looked at together
 MOST_DROPPED = 5
 MOST_SETTLING = 10.0  # seconds at a sustained block's start
@@ -25,7 +25,7 @@ MOST_UNFINISHED = 0.3  # of queued calls' time after their sync: see `unfinished
 
 
 def calls_for(seconds_per_call: float, seconds: float = 0.040) -> int:
-    """Calls in a turn of about `seconds`: from 1 to 200."""
+    """Calls in a turn of about `seconds`: from 1 to 2,000."""
     return min(MOST_CALLS, max(1, math.ceil(seconds / max(seconds_per_call, 1e-9))))
 
 
@@ -144,8 +144,8 @@ def sustained(
     }
 
 
-def warm_up(step: Step, sync: Sync, limit: float) -> dict[str, Any]:
-    """Calls until two windows agree, for at most `limit` seconds.
+def warm_up(step: Step, sync: Sync, limit: float, least: float = 0.0) -> dict[str, Any]:
+    """Calls until two windows agree, for at least `least` and at most `limit` seconds.
 
     A window is 20 calls or a tenth of a second, whichever ends first. Two agree when
     their lower quartiles differ by 1%, or by no more than the noise within a window.
@@ -163,7 +163,7 @@ def warm_up(step: Step, sync: Sync, limit: float) -> dict[str, Any]:
         made += len(window)
         now = _Window(window)
         spent = time.perf_counter() - begin
-        steady = before is not None and now.agrees_with(before)
+        steady = before is not None and now.agrees_with(before) and spent >= least
         if steady or spent > limit:
             needed = made - len(window)
             return {

@@ -41,6 +41,7 @@ NO_MEMORY = (
     "OUT OF MEMORY", "OUTOFMEMORY", "OUT_OF_MEMORY", "RESOURCE_EXHAUSTED",
     "STATUS_ALLOC_FAILED", "FAILED TO ALLOCATE MEMORY",
 )  # fmt: skip
+LEAST_WARM = 0.2  # seconds, on a device: its clocks rise as it works
 NOT_FINITE = {"failed": "wrong", "reason": "the loss is no longer finite after one turn"}
 
 
@@ -150,7 +151,8 @@ class Worker:
         self.result = None
         self.cell.restore()
         if calls is None:
-            return timing.warm_up(self.cell.step, self.cell.sync, limit)
+            least = 0.0 if self.adapter.device == "cpu" else LEAST_WARM
+            return timing.warm_up(self.cell.step, self.cell.sync, limit, least)
         begin = time.perf_counter()
         timing.synced(self.cell.step, self.cell.sync, calls)
         return {"calls": calls, "seconds": time.perf_counter() - begin, "steady": True}

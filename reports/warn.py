@@ -377,7 +377,7 @@ def _boosted(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
             _warning(
                 ", ".join(short),
                 "timed in short turns, at clocks that a GPU does not keep when it trains for long",
-                "a suite with `sustained`, as `full` has, also trains in blocks of half a minute",
+                "a suite with `sustained`, as `full` has, also trains in blocks without a pause",
                 short,
             )
         )

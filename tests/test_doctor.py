@@ -153,6 +153,23 @@ def test_a_turn_is_disturbed_by_sleep_and_by_a_hot_gpu_and_by_nothing_else(
     assert machine.Disturbances("cpu").since() is None
 
 
+def test_a_gpu_that_was_hot_during_a_turn_is_told_though_it_is_idle_when_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And what may be reported of any GPU whose clocks go down is no cause."""
+    heat = [5e9, 5e9, 5.1e9, 5.1e9]  # nanoseconds so far, each time it is asked
+    driver = FakeDriver(nvmlDeviceGetCurrentClocksEventReasons=0x8)
+    driver.NVML_PERF_POLICY_THERMAL = 1  # type: ignore[attr-defined]
+    driver.nvmlDeviceGetViolationStatus = (  # type: ignore[attr-defined]
+        lambda *_: SimpleNamespace(violationTime=heat.pop(0))
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", driver)
+    watched = machine.Disturbances("cuda:0")
+    assert watched.since() is None
+    assert watched.since() == "the GPU was slowed by heat"
+    assert watched.since() is None
+
+
 def test_the_command_says_it_in_json_and_in_its_exit_status(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "harness.cli", "doctor", "--json"],

@@ -76,6 +76,8 @@ class Adapter:
     computes: ClassVar[bool] = True
     # False for an inference engine.
     trains: ClassVar[bool] = True
+    # Why it computes on a CPU alone; "" where it does not.
+    no_cuda: ClassVar[str] = ""
     # The only workloads it has, where it interprets none but brings models of its own.
     workloads: ClassVar[tuple[str, ...]] = ()
 
@@ -86,6 +88,8 @@ class Adapter:
         precision is one of `precisions`; "float32" is strict: no TF32, no bfloat16 passes.
         Raises Unsupported.
         """
+        if device != "cpu" and self.no_cuda:
+            raise Unsupported(self.no_cuda)
         if precision not in self.precisions:
             raise Unsupported(f"it computes in {' and '.join(self.precisions)}, not {precision}")
         if precision == "tf32" and device == "cpu":

@@ -32,6 +32,22 @@ def nvmlSystemGetDriverVersion() -> str:
     return "1.2"
 
 
+NVML_CLOCK_SM = 1
+NVML_PERF_POLICY_THERMAL = 1
+
+
+def nvmlDeviceGetPowerManagementLimit(handle: int) -> int:
+    return 100_000  # milliwatts
+
+
+def nvmlDeviceGetMaxClockInfo(handle: int, clock: int) -> int:
+    return 1980
+
+
+def nvmlDeviceGetViolationStatus(handle: int, policy: int) -> SimpleNamespace:
+    return SimpleNamespace(violationTime=0)
+
+
 def nvmlDeviceGetCurrentClocksEventReasons(handle: int) -> int:
     return 0
 

@@ -1,9 +1,9 @@
 """What the charts share: a contender's colour and shape, log axes, rows of dots, the frame.
 
 A framework has one colour everywhere, chosen so that the colour-blind tell them apart and
-each stands out from a light page and a dark one; its variants differ by shape. Keys are the
-page's own (they wrap on a phone), and so are the colours of text and grid, which follow its
-theme.
+each stands out from a light page and a dark one; its variants differ by shape, and so does
+its own idiomatic model. Keys are the page's own (they wrap on a phone), and so are the colours
+of text and grid, which follow its theme.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -21,10 +21,15 @@ FIXED = {
     "onnxruntime": "#6688FF",
     "openvino": "#7F49F2",
 }
-SPARE = ("#669622", "#6688FF", "#8A8F98", "#AA5533")
+SPARE = ("#AA5533", "#4098C8", "#F84868", "#E048F8")  # for those without one of their own
+NATIVE = {"torch_nn": "torch", "flax": "jax"}  # a framework's own model -> the framework
+REST = "#858B93"  # grey is nobody's: what is left of a bar, once its parts are named
 PITCH, GAP = 11, 14  # pixels: of a dot's row, and between groups
-SHAPES = ("circle", "diamond", "square", "triangle-up", "cross")
-DASHES = ([1, 0], [7, 3], [2, 3], [9, 3, 2, 3], [4, 4])
+SHAPES = (
+    "circle", "diamond", "square", "triangle-up", "cross",
+    "triangle-down", "triangle-left", "triangle-right",
+)  # fmt: skip
+DASHES = ([1, 0], [7, 3], [2, 3], [9, 3, 2, 3], [4, 4], [12, 3], [1, 2], [9, 2, 2, 2, 2, 2])
 # A comparison's name on one line, its batch and direction on the next.
 TWO_LINES = (
     "[slice(datum.label, 0, indexof(datum.label, ' ')),"
@@ -39,24 +44,28 @@ class Contested(Protocol):
     def contenders(self) -> list[dict[str, Any]]: ...
 
 
+def framework(contender: Mapping[str, Any]) -> str:
+    """Whose colour a contender has: its adapter's, or that of the framework it is native to."""
+    return NATIVE.get(contender["adapter"], contender["adapter"])
+
+
 def colours(analysis: Contested) -> dict[str, str]:
     """Contender -> its framework's colour."""
     spare = iter(SPARE * len(analysis.contenders))
-    by_adapter: dict[str, str] = {}
+    known = dict(FIXED)
     for contender in analysis.contenders:
-        adapter = contender["adapter"]
-        if adapter not in by_adapter:
-            by_adapter[adapter] = FIXED.get(adapter) or next(spare)
-    return {c["name"]: by_adapter[c["adapter"]] for c in analysis.contenders}
+        if framework(contender) not in known:
+            known[framework(contender)] = next(spare)
+    return {c["name"]: known[framework(c)] for c in analysis.contenders}
 
 
 def shapes(analysis: Contested) -> dict[str, str]:
-    """Contender -> a shape that tells the variants of one framework apart."""
+    """Contender -> a shape that tells those of one colour apart."""
     seen: dict[str, int] = {}
     found = {}
     for contender in analysis.contenders:
-        number = seen.get(contender["adapter"], 0)
-        seen[contender["adapter"]] = number + 1
+        number = seen.get(framework(contender), 0)
+        seen[framework(contender)] = number + 1
         found[contender["name"]] = SHAPES[number % len(SHAPES)]
     return found
 

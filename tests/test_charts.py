@@ -1,10 +1,40 @@
 """Claims about the charts: what their marks tell apart, and what their axes have room for."""
 
+import math
 from types import SimpleNamespace
+from typing import Any
+
+import pytest
 
 from adapters.core import discovery
-from reports import template
-from reports.charts import marks
+from harness import records
+from reports import template, verdicts
+from reports.analysis import Analysis
+from reports.charts import every, marks
+from tests.synthetic import EVERYONE, edit_groups, write_run
+
+
+def layers(spec: dict[str, Any], mark: str) -> list[dict[str, Any]]:
+    return [layer for layer in spec["layer"] if layer["mark"]["type"] == mark]
+
+
+def values(layer: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = layer["data"]["values"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def analysis(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
+    """Of a run whose numpy is far behind, and whose twin is in one comparison alone."""
+    folder = write_run(tmp_path_factory.mktemp("runs") / "far", {**EVERYONE, "numpy": 170.0})
+
+    def once(group: dict[str, Any]) -> bool:
+        if "resnet20" not in group["comparison"]:
+            group["turns"].pop("torch#2", None)
+        return True
+
+    edit_groups(folder, once)
+    return verdicts.analyse(records.read(folder))
 
 
 def everybody() -> list[dict[str, str]]:
@@ -34,3 +64,36 @@ def test_a_frameworks_own_model_has_its_colour_and_another_shape() -> None:
 def test_every_shape_has_an_outline_for_the_text_and_a_dash_for_a_line() -> None:
     assert set(marks.SHAPES) == set(template.OUTLINES)
     assert len(marks.DASHES) == len(marks.SHAPES) == len({str(dash) for dash in marks.DASHES})
+
+
+def test_a_ratio_that_is_far_leaves_the_axis_to_the_others_and_is_told(analysis: Analysis) -> None:
+    spec = every.specs(analysis)["ratios"]
+    [far] = layers(spec, "text")
+    [row] = {row["ratio"] for row in values(far) if row["comparison"] == "relu b32 infer"} - {
+        row["ratio"] for row in values(far) if row["contender"] != "numpy"
+    }
+    assert row > 100
+    told = {step["as"]: step["calculate"] for step in far["transform"]}
+    assert "datum.ratio > 4.0" in told["told"] and told["at"] == "min(datum.ratio, 4.0)"
+
+
+def test_no_axis_of_dots_is_fixed_so_that_showing_fewer_shows_more_of_them(
+    analysis: Analysis,
+) -> None:
+    for name in ("ratios", "calls", "roof"):
+        for layer in every.specs(analysis)[name]["layer"]:
+            assert "domain" not in layer["encoding"]["x"]["scale"]
+
+
+def test_the_margin_is_drawn_and_the_noise_floor_only_where_there_is_a_twin(
+    analysis: Analysis,
+) -> None:
+    spec = every.specs(analysis)["ratios"]
+    at = [row["at"] for rule in layers(spec, "rule") for row in values(rule) if "at" in row]
+    assert sorted(at) == pytest.approx([1 / 1.03, 1, 1.03])
+    [band] = layers(spec, "rect")
+    wide = {row["comparison"] for row in values(band) if row["to"] > row["from"]}
+    assert wide == {"resnet20 b32 infer"}
+    [twins] = [c.noise_floor for c in analysis.comparisons if c.noise_floor]
+    [to] = {row["to"] for row in values(band)} - {1.0}
+    assert math.log(to) == pytest.approx(abs(math.log(twins.ratio)))

@@ -7,7 +7,6 @@ import numpy as np
 from reports.analysis import QUANTILES, Analysis
 from reports.charts import marks
 
-TICKS = (0.5, 0.7, 0.8, 0.9, 0.95, 1, 1.05, 1.1, 1.2, 1.5, 2, 3, 5, 10, 20, 50)
 NAMES = tuple(f"p{100 * share:.0f}" for share in QUANTILES)  # p5, p25, p50, p75, p95, p99
 
 
@@ -24,8 +23,7 @@ def calls(analysis: Analysis) -> dict[str, Any] | None:
         return None
     import altair as alt
 
-    ends = (min(row["p5"] for row in rows), max(row["p99"] or row["p95"] for row in rows))
-    axis = marks.log_axis(ends, TICKS, "format(datum.value, '~g') + 'x'")
+    axis = marks.log_axis(marks.RUNGS, "format(datum.value, '~g') + 'x'")
     title = "call / median call (log)"
     base = marks.dots(analysis, rows)
     stroke = marks.by_contender(analysis, rows, alt.Stroke, marks.colours)

@@ -24,20 +24,22 @@ def shares(analysis: Analysis) -> dict[str, Any] | None:
         return None
     import altair as alt
 
-    shares = [row["share"] for row in rows]
-    ends = (min(shares) / 1.1, max(1.0, *shares) * 1.1)
-    axis = marks.log_axis(ends, SHARE_TICKS, "format(100 * datum.value, '~g') + '%'")
+    axis = marks.log_axis((SHARE_TICKS,), "format(100 * datum.value, '~g') + '%'")
+
+    def x(field: str) -> Any:
+        return alt.X(f"{field}:Q", title="share of the roof (log)", **axis)
+
     dots = (
         marks.dots(analysis, rows)
         .mark_point(filled=True, size=55, opacity=1)
         .encode(
-            x=alt.X("share:Q", title="share of the roof (log)", **axis),
+            x=x("share"),
             fill=marks.by_contender(analysis, rows, alt.Fill, marks.colours),
             shape=marks.by_contender(analysis, rows, alt.Shape, marks.shapes),
             tooltip=marks.tips(rows),
         )
     )
-    return marks.spec(dots, marks.height(rows), rows)
+    return marks.spec(alt.layer(marks.line_at(1.0, x), dots), marks.height(rows), rows)
 
 
 def roofline(analysis: Analysis) -> dict[str, Any] | None:

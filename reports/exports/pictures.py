@@ -21,6 +21,7 @@ CONFIG = {
     "title": {"anchor": "start", "color": "#1d2126"},
     "legend": {"title": None, "orient": "bottom", "columns": 4},
     "rule": {"color": "#5a626c"},
+    "text": {"color": "#1d2126"},
 }
 
 

@@ -18,6 +18,7 @@ const CONFIG = {
           domainColor: "var(--line)", tickColor: "var(--line)", labelFontSize: 12, titleFontSize: 12,
           titleFontWeight: "normal", titlePadding: 8 },
   rule: { color: "var(--quiet)" },
+  text: { color: "var(--text)" },
 };
 
 // What the reader took out: names of contenders, and labels of comparisons.

@@ -8,9 +8,10 @@ import pytest
 
 from adapters.core import discovery
 from harness import records
+from harness.processes import ROOT
 from reports import template, verdicts
 from reports.analysis import Analysis
-from reports.charts import every, marks
+from reports.charts import calls, every, marks
 from tests.synthetic import EVERYONE, edit_groups, write_run
 
 
@@ -35,6 +36,11 @@ def analysis(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
 
     edit_groups(folder, once)
     return verdicts.analyse(records.read(folder))
+
+
+@pytest.fixture(scope="module")
+def published() -> Analysis:
+    return verdicts.analyse(records.read(ROOT / "results" / "published" / "quick-2core"))
 
 
 def everybody() -> list[dict[str, str]]:
@@ -97,3 +103,21 @@ def test_the_margin_is_drawn_and_the_noise_floor_only_where_there_is_a_twin(
     [twins] = [c.noise_floor for c in analysis.comparisons if c.noise_floor]
     [to] = {row["to"] for row in values(band)} - {1.0}
     assert math.log(to) == pytest.approx(abs(math.log(twins.ratio)))
+
+
+def test_a_quantile_that_one_launch_lacks_is_in_no_picture_as_it_is_in_no_table() -> None:
+    told = calls.over_median([[1, 2, 4, 5, 6, 8.0], [1, 3, 4, 5, 6, None]])
+    assert told and told["p99"] is None
+    assert told["p25"] == 0.625 and told["p50"] == 1
+
+
+def test_a_picture_of_calls_has_a_p99_where_the_table_has(published: Analysis) -> None:
+    there = {
+        (marks.label(c), cell.contender)
+        for c in published.comparisons
+        for cell in marks.shown(published, c)
+        if cell.latency and cell.latency["p99"] is not None
+    }
+    rows = values(every.specs(published)["calls"])
+    assert there == {(r["comparison"], r["contender"]) for r in rows if r["p99"] is not None}
+    assert 0 < len(there) < len(rows)

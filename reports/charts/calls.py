@@ -4,14 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from reports.analysis import QUANTILES, Analysis
+from reports.analysis import QUANTILES, Analysis, finite
 from reports.charts import marks
 
 NAMES = tuple(f"p{100 * share:.0f}" for share in QUANTILES)  # p5, p25, p50, p75, p95, p99
 
 
 def calls(analysis: Analysis) -> dict[str, Any] | None:
-    """Quantiles of the calls over their median, launch by launch; the median launch's is shown."""
+    """Quantiles of a launch's calls over their median; of each the median over launches."""
     rows: list[dict[str, Any]] = []
     for comparison in analysis.comparisons:
         for cell in marks.shown(analysis, comparison):
@@ -46,7 +46,10 @@ def calls(analysis: Analysis) -> dict[str, Any] | None:
 
 
 def over_median(launches: list[list[float | None]]) -> dict[str, float | None] | None:
-    """Name of a quantile -> it over p50, in the median launch; None where nothing was timed."""
+    """Name of a quantile -> it over p50, the median over launches; None where nothing was timed.
+
+    As in the table of figures, what one launch has too few calls for is not there.
+    """
     values = np.array(launches, dtype=float)
     # What took less than the clock's tick has no place on a log axis.
     values = values[~(values <= 0).any(axis=1)] if launches else values
@@ -54,6 +57,6 @@ def over_median(launches: list[list[float | None]]) -> dict[str, float | None] |
         return None
     relative = values / values[:, [NAMES.index("p50")]]
     return {
-        name: float(np.median(column[known])) if (known := np.isfinite(column)).any() else None
+        name: finite(float(np.median(column)))
         for name, column in zip(NAMES, relative.T, strict=True)
     }

@@ -1,9 +1,12 @@
 """Claims about the charts: what their marks tell apart, and what their axes have room for."""
 
+import itertools
 import math
+import re
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from adapters.core import discovery
@@ -11,8 +14,10 @@ from harness import records
 from harness.processes import ROOT
 from reports import template, verdicts
 from reports.analysis import Analysis
-from reports.charts import calls, every, marks
+from reports.charts import calls, every, marks, start
+from reports.why import KINDS
 from tests.synthetic import EVERYONE, edit_groups, write_run
+from tests.test_page import EYES, XYZ, lab, linear
 
 
 def layers(spec: dict[str, Any], mark: str) -> list[dict[str, Any]]:
@@ -121,3 +126,31 @@ def test_a_picture_of_calls_has_a_p99_where_the_table_has(published: Analysis) -
     rows = values(every.specs(published)["calls"])
     assert there == {(r["comparison"], r["contender"]) for r in rows if r["p99"] is not None}
     assert 0 < len(there) < len(rows)
+
+
+@pytest.mark.parametrize("parts", [start.PHASES, start.MEMORY, start.DEVICE_MEMORY, KINDS])
+def test_parts_of_a_bar_stand_out_and_have_no_frameworks_colour(parts: dict[str, str]) -> None:
+    style = (template.TEMPLATES / "style.css").read_text()
+    grounds = [XYZ[1] @ linear(of) for of in re.findall(r"--(?:page|panel): (#\w{6})", style)]
+    for colour, ground in itertools.product(parts.values(), grounds):
+        low, high = sorted((ground, XYZ[1] @ linear(colour)))
+        assert (high + 0.05) / (low + 0.05) >= 3, colour
+    for one, other in itertools.combinations(parts.values(), 2):
+        for eye in EYES:
+            apart = lab(eye @ linear(one)) - lab(eye @ linear(other))
+            assert np.linalg.norm(apart) >= 10, (one, other)
+    assert not set(parts.values()) & {*marks.FIXED.values(), *marks.SPARE}
+
+
+def test_a_part_has_one_colour_in_seconds_and_in_memory() -> None:
+    assert start.MEMORY["import"] == start.PHASES["import"]
+    assert start.MEMORY["load and first call"] == start.PHASES["first call"]
+
+
+def test_a_start_far_longer_than_most_is_cut_off_and_told(published: Analysis) -> None:
+    bars, beside = every.specs(published)["start-0"]["layer"]
+    _, end = bars["encoding"]["x"]["scale"]["domain"]
+    [long] = values(beside)
+    assert (long["contender"], long["cache"]) == ("torch:compile", "empty")
+    assert long["told"] == "→ 11.9 s" and 2.5 < end < 11.9
+    assert "layer" not in every.specs(published)["memory-0"]

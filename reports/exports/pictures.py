@@ -22,6 +22,7 @@ CONFIG = {
     "legend": {"title": None, "orient": "bottom", "columns": 4},
     "rule": {"color": "#5a626c"},
     "text": {"color": "#1d2126"},
+    "bar": {"stroke": "white", "strokeWidth": 0.7},
 }
 
 

@@ -19,6 +19,7 @@ const CONFIG = {
           titleFontWeight: "normal", titlePadding: 8 },
   rule: { color: "var(--quiet)" },
   text: { color: "var(--text)" },
+  bar: { stroke: "var(--page)", strokeWidth: 0.7 },  // parts of a bar stand apart
 };
 
 // What the reader took out: names of contenders, and labels of comparisons.

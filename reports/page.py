@@ -67,6 +67,7 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         missing=missing(analysis),
         colours=marks.colours(analysis),
         shapes=marks.shapes(analysis),
+        dashes=marks.dashes(analysis),
         start_phases=start.PHASES,
         memory_parts=start.memory_parts,
         kinds_of_memory=kinds_of_memory,

@@ -154,3 +154,16 @@ def test_a_start_far_longer_than_most_is_cut_off_and_told(published: Analysis) -
     assert (long["contender"], long["cache"]) == ("torch:compile", "empty")
     assert long["told"] == "→ 11.9 s" and 2.5 < end < 11.9
     assert "layer" not in every.specs(published)["memory-0"]
+
+
+def test_of_all_crossings_those_are_marked_where_the_baseline_takes_or_loses_the_lead(
+    published: Analysis,
+) -> None:
+    for number, found in enumerate(published.breakeven):
+        spec = every.specs(published)[f"breakeven-{number}"]
+        *_, dots = layers(spec, "point")
+        order = [name for _, name in found.ahead]
+        place = order.index(found.baseline)
+        assert {r["contender"] for r in values(dots)} == {*order[place - 1 : place], *order[-1:]}
+        assert dots["encoding"]["shape"]["scale"] == spec["layer"][1]["encoding"]["shape"]["scale"]
+        assert "log, linear about 0" in dots["encoding"]["y"]["title"][1]

@@ -12,7 +12,7 @@ import pytest
 from adapters.core import discovery
 from harness import records
 from harness.processes import ROOT
-from reports import template, verdicts
+from reports import page, template, verdicts
 from reports.analysis import Analysis
 from reports.charts import calls, every, marks, start
 from reports.why import KINDS
@@ -167,3 +167,17 @@ def test_of_all_crossings_those_are_marked_where_the_baseline_takes_or_loses_the
         assert {r["contender"] for r in values(dots)} == {*order[place - 1 : place], *order[-1:]}
         assert dots["encoding"]["shape"]["scale"] == spec["layer"][1]["encoding"]["shape"]["scale"]
         assert "log, linear about 0" in dots["encoding"]["y"]["title"][1]
+
+
+def test_the_rates_beneath_the_roof_are_in_a_table_too_and_who_has_none_is_named(
+    published: Analysis,
+) -> None:
+    [*_, dots] = layers(every.specs(published)["roofline"], "point")
+    assert "comparison" in {tip["field"] for tip in dots["encoding"]["tooltip"]}
+    table = page.beneath(published)
+    in_table = {(row["label"], name, rate) for row in table for name, rate in row["rates"].items()}
+    assert in_table == {(r["comparison"], r["contender"], r["Gflop/s"]) for r in values(dots)}
+    assert [row["per_byte"] for row in table] == sorted(row["per_byte"] for row in table)
+    idle = [marks.label(c) for c in published.comparisons if not c.cost["flops"]]
+    assert idle == ["relu_64x56x56 b16 infer"]
+    assert f"What counts no operation has no place here: {idle[0]}." in page.render(published)

@@ -201,6 +201,7 @@ def tips(rows: list[dict[str, Any]]) -> list[Any]:
     formats = dict.fromkeys(("ratio", "low", "high", "seconds"), ".3f")
     formats |= {"MB": ".0f", "share": ".1%", "seconds saved": ".3~s"}
     formats |= dict.fromkeys(("calls", "from", "to"), ",.0f")
+    formats |= dict.fromkeys(("operations per byte", "Gflop/s"), ".3~r")
     return [
         alt.Tooltip(f"{name}:Q", format=formats[name])
         if name in formats

@@ -48,6 +48,11 @@ def published() -> Analysis:
     return verdicts.analyse(records.read(ROOT / "results" / "published" / "quick-2core"))
 
 
+@pytest.fixture(scope="module")
+def charts(published: Analysis) -> dict[str, dict[str, Any]]:
+    return every.specs(published)
+
+
 def everybody() -> list[dict[str, str]]:
     """Every contender that there is, as a plan names them."""
     return [
@@ -116,14 +121,16 @@ def test_a_quantile_that_one_launch_lacks_is_in_no_picture_as_it_is_in_no_table(
     assert told["p25"] == 0.625 and told["p50"] == 1
 
 
-def test_a_picture_of_calls_has_a_p99_where_the_table_has(published: Analysis) -> None:
+def test_a_picture_of_calls_has_a_p99_where_the_table_has(
+    published: Analysis, charts: dict[str, Any]
+) -> None:
     there = {
         (marks.label(c), cell.contender)
         for c in published.comparisons
         for cell in marks.shown(published, c)
         if cell.latency and cell.latency["p99"] is not None
     }
-    rows = values(every.specs(published)["calls"])
+    rows = values(charts["calls"])
     assert there == {(r["comparison"], r["contender"]) for r in rows if r["p99"] is not None}
     assert 0 < len(there) < len(rows)
 
@@ -147,20 +154,21 @@ def test_a_part_has_one_colour_in_seconds_and_in_memory() -> None:
     assert start.MEMORY["load and first call"] == start.PHASES["first call"]
 
 
-def test_a_start_far_longer_than_most_is_cut_off_and_told(published: Analysis) -> None:
-    bars, beside = every.specs(published)["start-0"]["layer"]
+def test_a_start_far_longer_than_most_is_cut_off_and_told(charts: dict[str, Any]) -> None:
+    bars, beside = charts["start-0"]["layer"]
     _, end = bars["encoding"]["x"]["scale"]["domain"]
     [long] = values(beside)
     assert (long["contender"], long["cache"]) == ("torch:compile", "empty")
     assert long["told"] == "→ 11.9 s" and 2.5 < end < 11.9
-    assert "layer" not in every.specs(published)["memory-0"]
+    assert "layer" not in charts["memory-0"]
 
 
 def test_of_all_crossings_those_are_marked_where_the_baseline_takes_or_loses_the_lead(
     published: Analysis,
+    charts: dict[str, Any],
 ) -> None:
     for number, found in enumerate(published.breakeven):
-        spec = every.specs(published)[f"breakeven-{number}"]
+        spec = charts[f"breakeven-{number}"]
         *_, dots = layers(spec, "point")
         order = [name for _, name in found.ahead]
         place = order.index(found.baseline)
@@ -171,8 +179,9 @@ def test_of_all_crossings_those_are_marked_where_the_baseline_takes_or_loses_the
 
 def test_the_rates_beneath_the_roof_are_in_a_table_too_and_who_has_none_is_named(
     published: Analysis,
+    charts: dict[str, Any],
 ) -> None:
-    [*_, dots] = layers(every.specs(published)["roofline"], "point")
+    [*_, dots] = layers(charts["roofline"], "point")
     assert "comparison" in {tip["field"] for tip in dots["encoding"]["tooltip"]}
     table = page.beneath(published)
     in_table = {(row["label"], name, rate) for row in table for name, rate in row["rates"].items()}

@@ -175,6 +175,21 @@ def test_one_is_always_labelled_on_the_axis_of_ratios(open_page: Open) -> None:
         assert "1x" in labels
 
 
+def test_whoever_leaves_out_what_is_far_sees_more_of_what_is_near(open_page: Open) -> None:
+    browser = open_page("decades")
+    reach = (
+        "return document.getElementById('chart-ratios').view.scale('x').domain()"
+        ".map(Math.log).reduce((low, high) => high - low)"
+    )
+    texts = "return document.getElementById('chart-ratios').textContent"
+    before = browser.execute_script(reach)
+    assert "→ 17" in browser.execute_script(texts)
+    tick(browser, "numpy")
+    assert browser.execute_script(reach) < 0.8 * before
+    assert "→" not in browser.execute_script(texts)
+    assert browser.get_log("browser") == []
+
+
 def test_a_hostile_record_does_not_run(open_page: Open) -> None:
     from selenium.common.exceptions import NoAlertPresentException
 

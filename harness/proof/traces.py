@@ -75,7 +75,9 @@ def ties(trials: int) -> list[Figure]:
         modal = statistics.modal(a, b, a - b)
         verdict = statistics.compare(a - b, modes=modal).verdict
         named += verdict not in ("multimodal", "tie")  # ten launches in step are alike
-    figures.append(rate("conv-two-modes: overlapping modes called different", named, trials, most=0))
+    figures.append(
+        rate("conv-two-modes: overlapping modes called different", named, trials, most=0)
+    )
     return figures
 
 

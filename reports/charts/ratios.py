@@ -12,7 +12,7 @@ from harness import statistics
 from reports.analysis import Analysis
 from reports.charts import marks
 
-FAR = 4.0  # times; or what three quarters of the dots need
+FAR = 4.0  # times; or twice what half of the dots need
 TEXT = "format(datum.value, '~g') + 'x'"
 
 
@@ -71,7 +71,7 @@ def intervals(
 
     # The dots set the axis: the interval of two launches may span decades, and is cut off.
     dots_at = sorted(row["ratio"] for row in rows)
-    least, most = min(0.5, dots_at[0]), max(FAR, dots_at[3 * len(rows) // 4])
+    least, most = min(0.5, dots_at[0]), max(FAR, 2 * dots_at[len(rows) // 2])
     axis = marks.log_axis(marks.RUNGS, TEXT)
 
     def x(field: str) -> Any:

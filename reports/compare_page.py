@@ -38,7 +38,9 @@ def render(found: Changes) -> str:
         ("changes", f"As ratios to {found.anchor}", [*found.changes, *found.overall]),
     ]
     specs = {
-        name: ratios.intervals(found, rows(changes), "time in the second over the first (log)")
+        name: ratios.intervals(
+            found, rows(changes), "time in the second over the first (log)", found.margin
+        )
         for name, _, changes in parts
     }
     return template.render(

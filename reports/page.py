@@ -8,7 +8,7 @@ from typing import Any
 from harness.records import Run
 from reports import sentences, template
 from reports.analysis import Analysis, Cell, Comparison
-from reports.charts import batches, every, marks, start
+from reports.charts import batches, every, marks, roof, start
 from reports.history import history
 from reports.objectives import MEASURES
 from reports.profiles import Profile
@@ -52,6 +52,7 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         run=analysis,
         title=title or f"{analysis.title}: which framework?",
         started=start.started(analysis),
+        beneath=beneath(analysis),
         devices=list(dict.fromkeys(c.device for c in analysis.comparisons)),
         versions=versions(analysis),
         bounded=any(cell.bound for c in analysis.comparisons for cell in c.cells),
@@ -67,6 +68,7 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         missing=missing(analysis),
         colours=marks.colours(analysis),
         shapes=marks.shapes(analysis),
+        dashes=marks.dashes(analysis),
         start_phases=start.PHASES,
         memory_parts=start.memory_parts,
         kinds_of_memory=kinds_of_memory,
@@ -81,6 +83,17 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         rows_of_manifest=rows_of_manifest(analysis),
         history=history(analysis),
     )
+
+
+def beneath(analysis: Analysis) -> list[dict[str, Any]]:
+    """The table of the roofline: a workload, its operations per byte, contender -> Gflop/s."""
+    ids = {marks.label(c): c.id for c in analysis.comparisons}
+    found: dict[str, dict[str, Any]] = {}
+    for point in roof.points(analysis):
+        row = {"id": ids[point["comparison"]], "per_byte": point["operations per byte"]}
+        row = found.setdefault(point["comparison"], {**row, "rates": {}})
+        row["rates"][point["contender"]] = point["Gflop/s"]
+    return [{"label": label, **row} for label, row in found.items()]
 
 
 def versions(analysis: Analysis) -> list[str]:

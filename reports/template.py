@@ -30,6 +30,9 @@ OUTLINES = {  # of a contender's mark in the text, as Vega draws it in the chart
     "triangle-up": "polygon(50% 8%, 92% 88%, 8% 88%)",
     "cross": "polygon(35% 8%, 65% 8%, 65% 35%, 92% 35%, 92% 65%, 65% 65%, 65% 92%, 35% 92%,"
     " 35% 65%, 8% 65%, 8% 35%, 35% 35%)",
+    "triangle-down": "polygon(50% 92%, 92% 12%, 8% 12%)",
+    "triangle-left": "polygon(8% 50%, 88% 8%, 88% 92%)",
+    "triangle-right": "polygon(92% 50%, 12% 8%, 12% 92%)",
 }
 TURNING = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 CONTROLS = (*(c for c in range(0x20) if chr(c) not in "\t\n\r"), *range(0x7F, 0xA0))

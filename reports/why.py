@@ -13,16 +13,16 @@ from harness.records import Run
 from reports import words
 from reports.analysis import Comparison
 
-# Told apart by the colour-blind, and on a light page as on a dark one.
+# Told apart by the colour-blind, on a light page as on a dark one, and from every framework.
 KINDS = {
-    "convolution": "#0E7AC4",
-    "matrix product": "#7F49F2",
-    "normalisation": "#D55E00",
-    "pooling": "#B0529E",
-    "elementwise": "#00936B",
-    "copy": "#C98A2B",
-    "other": "#8FB3C9",
-    "idle or host": "#9AA0A6",
+    "convolution": "#606890",
+    "matrix product": "#9848B0",
+    "normalisation": "#C88030",
+    "pooling": "#C870C0",
+    "elementwise": "#48A070",
+    "copy": "#A05840",
+    "other": "#886068",
+    "idle or host": "#858B93",
 }
 SAME = 0.03  # within this, there is no difference to explain
 STRAYED = 1.5  # times the measured call: beyond, the machine was another meanwhile

@@ -158,7 +158,11 @@ def test_markdown_holds_no_markup_of_a_record(hostile: Analysis) -> None:
 def test_every_chart_is_a_picture_with_a_key_of_its_own(analysis: Analysis, tmp_path: Path) -> None:
     written = {path.name for path in pictures.write(analysis, tmp_path / "charts")}
     assert {"ratios.svg", "ratios.png", "roof.svg", "start-0.png", "memory-1.svg"} <= written
-    for name, words in (("ratios", ["torch:compile", "numpy"]), ("start-0", ["first call"])):
+    for name, words in (
+        ("ratios", ["torch:compile", "numpy"]),
+        ("start-0", ["first call"]),
+        ("breakeven-0", ["torch:compile", "numpy"]),
+    ):
         svg = (tmp_path / "charts" / f"{name}.svg").read_text()
         assert all(word in svg.partition("role-legend")[2] for word in words)
         assert "var(--" not in svg and 'fill="white"' in svg

@@ -6,6 +6,7 @@ without them these tests are skipped.
 
 import importlib.util
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from harness import records
 from harness.processes import ROOT
 from harness.proof import campaign
 from reports import compare, compare_page, machines, page, proof
+from reports.charts.start import PHASES
 from tests.browser import CHROMIUM, DRIVER, await_, emulate, start
 from tests.synthetic import EVERYONE, WORKLOADS, edit_groups, write_run
 from tests.test_history import SUITE as CONVNETS
@@ -171,6 +173,21 @@ def test_one_is_always_labelled_on_the_axis_of_ratios(open_page: Open) -> None:
             ".filter(t => getComputedStyle(t).opacity !== '0').map(t => t.textContent)"
         )
         assert "1x" in labels
+
+
+def test_whoever_leaves_out_what_is_far_sees_more_of_what_is_near(open_page: Open) -> None:
+    browser = open_page("decades")
+    reach = (
+        "return document.getElementById('chart-ratios').view.scale('x').domain()"
+        ".map(Math.log).reduce((low, high) => high - low)"
+    )
+    texts = "return document.getElementById('chart-ratios').textContent"
+    before = browser.execute_script(reach)
+    assert "→ 17" in browser.execute_script(texts)
+    tick(browser, "numpy")
+    assert browser.execute_script(reach) < 0.8 * before
+    assert "→" not in browser.execute_script(texts)
+    assert browser.get_log("browser") == []
 
 
 def test_a_hostile_record_does_not_run(open_page: Open) -> None:
@@ -507,6 +524,32 @@ def test_a_chart_is_saved_with_colours_of_its_own(
     else:
         assert b"var(--" not in content and b"resnet18" in content
     assert browser.get_log("browser") == []
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_a_saved_chart_says_what_it_shows_of_which_run_and_has_the_key(
+    open_page: Open, width: int
+) -> None:
+    """The key in as many lines as the picture is wide, without those who are left out."""
+    browser = open_page(width=width)
+    tick(browser, "numpy")
+    saved = (
+        "let saved; const link = HTMLAnchorElement.prototype; const click = link.click;"
+        "link.click = function () { saved = this.href; };"
+        "document.querySelector(`#chart-${arguments[0]} + .save button`).click();"
+        "link.click = click; return decodeURIComponent(saved)"
+    )
+    shown = [name for name in EVERYONE if name != "numpy"]
+    for place, told, names in (
+        ("ratios", "Time over the leader's", shown),
+        ("start-0", "Seconds from nothing", list(PHASES)),
+    ):
+        picture = browser.execute_script(saved, place)
+        title = " ".join(re.findall(r'font-weight="600"[^>]*>([^<]*)<', picture))
+        assert title.startswith(told) and title.endswith("(whole)")
+        assert re.findall(r'dy=".35em"[^>]*>([^<]*)<', picture) == names
+        assert len(re.findall("<g transform[^>]*><(?:circle|polygon)", picture)) == len(names)
+        assert float(re.findall(r'<svg [^>]*?width="([\d.]+)"', picture)[0]) <= width
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,5 +1,6 @@
 """Break-even: seconds saved against a baseline, call by call."""
 
+import itertools
 import math
 from typing import Any
 
@@ -31,7 +32,7 @@ def breakeven(analysis: Analysis, found: BreakEven) -> dict[str, Any]:
     others = [row["seconds saved"] for row in rows if row["contender"] != base]
     starts = [abs(found.starts[base] - s) for s in found.starts.values()]
     reach = max(1.0, *starts, *(value for value in others if value > 0)) * 1.3
-    what = "steps" if found.direction == "train" else "calls"
+    what = f"{'steps' if found.direction == 'train' else 'calls'} (log)"
     tens = [10.0**k for k in range(10)]
     size = [10.0**k for k in range(10) if 10.0**k <= reach]
     size = size[:: max(1, math.ceil(len(size) / 4))]
@@ -43,7 +44,7 @@ def breakeven(analysis: Analysis, found: BreakEven) -> dict[str, Any]:
     )
     y = alt.Y(
         "seconds saved:Q",
-        title=f"seconds saved against {base}",
+        title=[f"seconds saved against {base}", "(log, linear about 0)"],
         scale=alt.Scale(type="symlog", domain=[-reach, reach], constant=SYMLOG, nice=False),
         axis=alt.Axis(values=[*(-s for s in size), 0, *size], format="~s"),
     )
@@ -59,6 +60,8 @@ def breakeven(analysis: Analysis, found: BreakEven) -> dict[str, Any]:
         .mark_point(filled=True, size=60, opacity=1, clip=True)
         .encode(fill=fill, shape=shape, tooltip=tips)
     )
+    # Crossings of many contenders would hide the line: marked is where the lead changes.
+    handovers = [{a, b} for (_, a), (_, b) in itertools.pairwise(found.ahead)]
     crossed: list[dict[str, Any]] = [
         {
             "contender": c.early if c.late == base else c.late,
@@ -68,6 +71,7 @@ def breakeven(analysis: Analysis, found: BreakEven) -> dict[str, Any]:
             "seconds saved": 0,
         }
         for c in paid
+        if {c.early, c.late} in handovers
     ]
     layers = [lines, points]
     # A bar from one end to the other would say nothing, and look like an axis.
@@ -76,8 +80,7 @@ def breakeven(analysis: Analysis, found: BreakEven) -> dict[str, Any]:
         bars = alt.Chart(alt.Data(values=known)).mark_rule(strokeWidth=7, opacity=0.45, clip=True)
         layers.append(bars.encode(x=alt.X("from:Q", title=what), x2="to:Q", y=y, stroke=stroke))
     if crossed:
-        dots = alt.Chart(alt.Data(values=crossed)).mark_point(
-            filled=True, size=90, opacity=1, shape="circle"
-        )
-        layers.append(dots.encode(x=x, y=y, fill=fill, tooltip=marks.tips([crossed[0]])))
+        dots = alt.Chart(alt.Data(values=crossed)).mark_point(filled=True, size=110, opacity=1)
+        told = marks.tips([crossed[0]])
+        layers.append(dots.encode(x=x, y=y, fill=fill, shape=shape, tooltip=told))
     return marks.spec(alt.layer(*layers), 260)

@@ -4,15 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from reports.analysis import QUANTILES, Analysis
+from reports.analysis import QUANTILES, Analysis, finite
 from reports.charts import marks
 
-TICKS = (0.5, 0.7, 0.8, 0.9, 0.95, 1, 1.05, 1.1, 1.2, 1.5, 2, 3, 5, 10, 20, 50)
 NAMES = tuple(f"p{100 * share:.0f}" for share in QUANTILES)  # p5, p25, p50, p75, p95, p99
 
 
 def calls(analysis: Analysis) -> dict[str, Any] | None:
-    """Quantiles of the calls over their median, launch by launch; the median launch's is shown."""
+    """Quantiles of a launch's calls over their median; of each the median over launches."""
     rows: list[dict[str, Any]] = []
     for comparison in analysis.comparisons:
         for cell in marks.shown(analysis, comparison):
@@ -24,8 +23,7 @@ def calls(analysis: Analysis) -> dict[str, Any] | None:
         return None
     import altair as alt
 
-    ends = (min(row["p5"] for row in rows), max(row["p99"] or row["p95"] for row in rows))
-    axis = marks.log_axis(ends, TICKS, "format(datum.value, '~g') + 'x'")
+    axis = marks.log_axis(marks.RUNGS, "format(datum.value, '~g') + 'x'")
     title = "call / median call (log)"
     base = marks.dots(analysis, rows)
     stroke = marks.by_contender(analysis, rows, alt.Stroke, marks.colours)
@@ -48,7 +46,10 @@ def calls(analysis: Analysis) -> dict[str, Any] | None:
 
 
 def over_median(launches: list[list[float | None]]) -> dict[str, float | None] | None:
-    """Name of a quantile -> it over p50, in the median launch; None where nothing was timed."""
+    """Name of a quantile -> it over p50, the median over launches; None where nothing was timed.
+
+    As in the table of figures, what one launch has too few calls for is not there.
+    """
     values = np.array(launches, dtype=float)
     # What took less than the clock's tick has no place on a log axis.
     values = values[~(values <= 0).any(axis=1)] if launches else values
@@ -56,6 +57,6 @@ def over_median(launches: list[list[float | None]]) -> dict[str, float | None] |
         return None
     relative = values / values[:, [NAMES.index("p50")]]
     return {
-        name: float(np.median(column[known])) if (known := np.isfinite(column)).any() else None
+        name: finite(float(np.median(column)))
         for name, column in zip(NAMES, relative.T, strict=True)
     }

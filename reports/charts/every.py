@@ -35,7 +35,11 @@ def specs(analysis: Analysis) -> dict[str, dict[str, Any]]:
         of = label(analysis.comparison(pays.comparison))
         made[f"breakeven-{n}"] = (f"Seconds saved against {pays.baseline}: {of}", lines)
     for n, each in enumerate(analysis.profiled):
-        spent = start.stacked(bars(each), "ms", "milliseconds of a call", KINDS, None)
+        spent = start.stacked(bars(each), "ms", "milliseconds of a call", KINDS)
         of = label(analysis.comparison(each.comparison))
         made[f"profiled-{n}"] = (f"Where the time goes: {of}", spent)
-    return {place: {**spec, "description": title} for place, (title, spec) in made.items() if spec}
+    return {
+        place: {**spec, "description": f"{title} ({analysis.run})"}
+        for place, (title, spec) in made.items()
+        if spec
+    }

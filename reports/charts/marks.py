@@ -1,12 +1,13 @@
 """What the charts share: a contender's colour and shape, log axes, rows of dots, the frame.
 
 A framework has one colour everywhere, chosen so that the colour-blind tell them apart and
-each stands out from a light page and a dark one; its variants differ by shape. Keys are the
-page's own (they wrap on a phone), and so are the colours of text and grid, which follow its
-theme.
+each stands out from a light page and a dark one; its variants differ by shape, and so does
+its own idiomatic model. Keys are the page's own (they wrap on a phone), and so are the colours
+of text and grid, which follow its theme.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from reports.analysis import Analysis, Cell, Comparison
@@ -21,15 +22,36 @@ FIXED = {
     "onnxruntime": "#6688FF",
     "openvino": "#7F49F2",
 }
-SPARE = ("#669622", "#6688FF", "#8A8F98", "#AA5533")
+SPARE = ("#AA5533", "#4098C8", "#F84868", "#E048F8")  # for those without one of their own
+NATIVE = {"torch_nn": "torch", "flax": "jax"}  # a framework's own model -> the framework
+REST = "#858B93"  # grey is nobody's: what is left of a bar, once its parts are named
 PITCH, GAP = 11, 14  # pixels: of a dot's row, and between groups
-SHAPES = ("circle", "diamond", "square", "triangle-up", "cross")
-DASHES = ([1, 0], [7, 3], [2, 3], [9, 3, 2, 3], [4, 4])
-# A comparison's name on one line, its batch and direction on the next.
-TWO_LINES = (
-    "[slice(datum.label, 0, indexof(datum.label, ' ')),"
-    " slice(datum.label, indexof(datum.label, ' ') + 1)]"
+LABEL = 40  # pixels: of a tick's label, with room
+SHAPES = (
+    "circle", "diamond", "square", "triangle-up", "cross",
+    "triangle-down", "triangle-left", "triangle-right",
+)  # fmt: skip
+DASHES = ([1, 0], [7, 3], [2, 3], [9, 3, 2, 3], [4, 4], [12, 3], [1, 2], [9, 2, 2, 2, 2, 2])
+# Ticks of an axis about 1, from a narrow one to one of decades.
+LOW_TICKS, FAR_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2), (5, 10, 20, 50, 100, 200, 500, 1000)
+RUNGS = (
+    (0.9, 0.92, 0.94, 0.96, 0.98, 1, 1.02, 1.04, 1.06, 1.08, 1.1),
+    (0.7, 0.8, 0.85, 0.9, 0.95, 1, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2, 3, 4),
+    (*LOW_TICKS, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.5, 2, 3, 4, *FAR_TICKS),
+    (*LOW_TICKS, 0.3, 0.5, 0.6, 0.8, 1, 1.2, 1.5, 2, 3, 4, *FAR_TICKS),
+    (*LOW_TICKS, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 4, *FAR_TICKS),
+    (*LOW_TICKS, 0.5, 1, 2, 4, *FAR_TICKS),
+    (0.01, 0.1, 1, 10, 100, 1000),
 )
+# A comparison's name on one line, its batch and direction on the next; a long name is broken
+# at its last underscore that a line has room for.
+ROOM = 20  # characters
+NAME = f"slice(datum.label, 0, min({ROOM}, indexof(datum.label, ' ')))"
+BREAK = (
+    f"(indexof(datum.label, ' ') > {ROOM} && indexof({NAME}, '_') > 0"
+    f" ? lastindexof({NAME}, '_') : indexof(datum.label, ' '))"
+)
+TWO_LINES = f"[slice(datum.label, 0, {BREAK}), trim(slice(datum.label, {BREAK}))]"
 
 
 class Contested(Protocol):
@@ -39,24 +61,28 @@ class Contested(Protocol):
     def contenders(self) -> list[dict[str, Any]]: ...
 
 
+def framework(contender: Mapping[str, Any]) -> str:
+    """Whose colour a contender has: its adapter's, or that of the framework it is native to."""
+    return NATIVE.get(contender["adapter"], contender["adapter"])
+
+
 def colours(analysis: Contested) -> dict[str, str]:
     """Contender -> its framework's colour."""
     spare = iter(SPARE * len(analysis.contenders))
-    by_adapter: dict[str, str] = {}
+    known = dict(FIXED)
     for contender in analysis.contenders:
-        adapter = contender["adapter"]
-        if adapter not in by_adapter:
-            by_adapter[adapter] = FIXED.get(adapter) or next(spare)
-    return {c["name"]: by_adapter[c["adapter"]] for c in analysis.contenders}
+        if framework(contender) not in known:
+            known[framework(contender)] = next(spare)
+    return {c["name"]: known[framework(c)] for c in analysis.contenders}
 
 
 def shapes(analysis: Contested) -> dict[str, str]:
-    """Contender -> a shape that tells the variants of one framework apart."""
+    """Contender -> a shape that tells those of one colour apart."""
     seen: dict[str, int] = {}
     found = {}
     for contender in analysis.contenders:
-        number = seen.get(contender["adapter"], 0)
-        seen[contender["adapter"]] = number + 1
+        number = seen.get(framework(contender), 0)
+        seen[framework(contender)] = number + 1
         found[contender["name"]] = SHAPES[number % len(SHAPES)]
     return found
 
@@ -82,6 +108,25 @@ def shown(analysis: Analysis, comparison: Comparison) -> list[Cell]:
 def dots(analysis: Contested, rows: list[dict[str, Any]]) -> Any:
     import altair as alt
 
+    inside = alt.Scale(type="point", padding=1)
+    return alt.Chart(alt.Data(values=rows)).encode(
+        y=_by_comparison(),
+        yOffset=alt.YOffset("contender:N", sort=present(analysis, rows), scale=inside),
+    )
+
+
+def bands(rows: list[dict[str, Any]], x: Any, x2: str) -> Any:
+    """Behind the dots of a comparison, as high as all of them together."""
+    import altair as alt
+
+    whole = alt.ExprRef("bandwidth('y')")
+    chart = alt.Chart(alt.Data(values=rows)).mark_rect(opacity=0.25, color="#888888", height=whole)
+    return chart.encode(x=x, x2=x2, y=_by_comparison())
+
+
+def _by_comparison() -> Any:
+    import altair as alt
+
     lines = alt.Axis(
         labelExpr=TWO_LINES,
         labelLimit=140,
@@ -91,11 +136,7 @@ def dots(analysis: Contested, rows: list[dict[str, Any]]) -> Any:
         ticks=False,
     )
     band = alt.Scale(type="band", padding=0)
-    inside = alt.Scale(type="point", padding=1)
-    return alt.Chart(alt.Data(values=rows)).encode(
-        y=alt.Y("comparison:N", title=None, sort=None, axis=lines, scale=band),
-        yOffset=alt.YOffset("contender:N", sort=present(analysis, rows), scale=inside),
-    )
+    return alt.Y("comparison:N", title=None, sort=None, axis=lines, scale=band)
 
 
 def height(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -126,15 +167,32 @@ def by_contender(
     return channel("contender:N", scale=scale, legend=None)
 
 
-def log_axis(ends: tuple[float, float], ticks: Iterable[float], text: str) -> dict[str, Any]:
+def log_axis(rungs: Sequence[tuple[float, ...]], text: str) -> dict[str, Any]:
+    """A log axis about 1 that reaches as far as what is shown: who shows fewer sees more of them.
+
+    rungs: sets of ticks, the finest first. The first in which the neighbours of 1 leave room
+    for its label is taken: 1 is what all others are read from.
+    """
     import altair as alt
 
-    low, high = ends[0] / 1.03, ends[1] * 1.03
-    inside = [tick for tick in ticks if low <= tick <= high]
+    near = [min(abs(math.log(tick)) for tick in rung if tick != 1) for rung in rungs]
+    found = str(list(rungs[-1]))
+    for rung, least in zip(rungs[-2::-1], near[-2::-1], strict=True):
+        needed = f"{LABEL} * log(domain('x')[1] / domain('x')[0])"
+        found = f"{least:.4f} * width > {needed} ? {list(rung)} : {found}"
     return {
-        "scale": alt.Scale(type="log", domain=[low, high], nice=False),
-        "axis": alt.Axis(values=inside, labelExpr=text, labelOverlap="greedy", labelSeparation=6),
+        "scale": alt.Scale(type="log", nice=False, padding=6),
+        "axis": alt.Axis(
+            values=alt.ExprRef(found), labelExpr=text, labelOverlap="greedy", labelSeparation=6
+        ),
     }
+
+
+def line_at(value: float, x: Any, **drawn: Any) -> Any:
+    """A line across all rows. It is on the axis whatever else is shown."""
+    import altair as alt
+
+    return alt.Chart(alt.Data(values=[{"at": value}])).mark_rule(**drawn).encode(x=x("at"))
 
 
 def tips(rows: list[dict[str, Any]]) -> list[Any]:
@@ -143,6 +201,7 @@ def tips(rows: list[dict[str, Any]]) -> list[Any]:
     formats = dict.fromkeys(("ratio", "low", "high", "seconds"), ".3f")
     formats |= {"MB": ".0f", "share": ".1%", "seconds saved": ".3~s"}
     formats |= dict.fromkeys(("calls", "from", "to"), ",.0f")
+    formats |= dict.fromkeys(("operations per byte", "Gflop/s"), ".3~r")
     return [
         alt.Tooltip(f"{name}:Q", format=formats[name])
         if name in formats

@@ -1,17 +1,26 @@
-"""Ratios with their intervals: dots on a log axis, the noise floor as a band."""
+"""Ratios with their intervals: dots on a log axis, the margin as lines, the noise floor as a band.
+
+What decides lies within some percent of 1, what is far behind lies anywhere: past a few times
+the leader's a ratio is a number at the edge, so that the rest has room.
+"""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
+from harness import statistics
 from reports.analysis import Analysis
 from reports.charts import marks
 
-RATIO_TICKS = (0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
-NEAR_ONE = (0.9, 0.92, 0.94, 0.96, 0.98, 1, 1.02, 1.04, 1.06, 1.08, 1.1)
+FAR = 4.0  # times; or twice what half of the dots need
+TEXT = "format(datum.value, '~g') + 'x'"
 
 
 def ratios(analysis: Analysis) -> dict[str, Any] | None:
-    """Each contender's time over the leader's, with its 95% interval; the floor as a band."""
+    """Each contender's time over the leader's, with its 95% interval.
+
+    A band is the floor: in the rows that have a twin, what it there differs from itself.
+    """
     rows: list[dict[str, Any]] = []
     for comparison in analysis.comparisons:
         leader = comparison.leader or ""
@@ -37,51 +46,73 @@ def ratios(analysis: Analysis) -> dict[str, Any] | None:
                     "launches": cell.launches,
                 }
             )
-    floor = analysis.noise_floor["percent"] / 100 if analysis.noise_floor else None
-    return intervals(analysis, rows, "time / leader's (log)", floor)
+    floors = {
+        marks.label(c): math.exp(abs(math.log(c.noise_floor.ratio)))
+        for c in analysis.comparisons
+        if c.noise_floor
+    }
+    return intervals(analysis, rows, "time / leader's (log)", statistics.MARGIN, floors)
 
 
 def intervals(
-    contested: marks.Contested, rows: list[dict[str, Any]], title: str, floor: float | None = None
+    contested: marks.Contested,
+    rows: list[dict[str, Any]],
+    title: str,
+    margin: float | None = None,
+    floors: Mapping[str, float] | None = None,
 ) -> dict[str, Any] | None:
-    """Dots with intervals on a log axis; a row has comparison, contender, ratio, low, high."""
+    """Dots with intervals on a log axis; a row has comparison, contender, ratio, low, high.
+
+    margin: a log ratio. floors: comparison -> the ratio of its noise floor, above 1.
+    """
     if not rows:
         return None
     import altair as alt
 
     # The dots set the axis: the interval of two launches may span decades, and is cut off.
-    dots_at = [row["ratio"] for row in rows]
-    low = max(min(row["low"] for row in rows), min(dots_at) / 2)
-    high = min(max(row["high"] for row in rows), max(dots_at) * 2)
-    ticks = NEAR_ONE if high / low < 1.15 else RATIO_TICKS
-    # 1x is what all others are read from: no neighbour may take the room of its label.
-    near = math.log(high / low) / 12
-    clear = [tick for tick in ticks if tick == 1 or abs(math.log(tick)) > near]
-    axis = marks.log_axis(
-        (min(low, 0.98), max(high, 1.05)), clear, "format(datum.value, '~g') + 'x'"
+    dots_at = sorted(row["ratio"] for row in rows)
+    least, most = min(0.5, dots_at[0]), max(FAR, 2 * dots_at[len(rows) // 2])
+    axis = marks.log_axis(marks.RUNGS, TEXT)
+
+    def x(field: str) -> Any:
+        return alt.X(f"{field}:Q", title=title, **axis)
+
+    base = marks.dots(contested, rows).transform_calculate(
+        at=f"min(datum.ratio, {most})",
+        start=f"clamp(datum.low, {least}, {most})",
+        end=f"min(datum.high, {most})",
+        told=f"datum.ratio > {most} ? '→ ' + format(datum.ratio, '.3~r') + 'x' : ''",
     )
-    base = marks.dots(contested, rows)
-    lines = base.mark_rule(strokeWidth=1.5, clip=True).encode(
-        x=alt.X("low:Q", title=title, **axis),
-        x2="high:Q",
+    fill = marks.by_contender(contested, rows, alt.Fill, marks.colours)
+    lines = base.mark_rule(strokeWidth=1.5).encode(
+        x=x("start"),
+        x2="end",
         stroke=marks.by_contender(contested, rows, alt.Stroke, marks.colours),
     )
     dots = base.mark_point(filled=True, size=55, opacity=1).encode(
-        x=alt.X("ratio:Q", title=title, **axis),
-        fill=marks.by_contender(contested, rows, alt.Fill, marks.colours),
+        x=x("at"),
+        fill=fill,
         shape=marks.by_contender(contested, rows, alt.Shape, marks.shapes),
         tooltip=marks.tips(rows),
     )
-    one = (
-        alt.Chart(alt.Data(values=[{"at": 1.0}]))
-        .mark_rule(strokeDash=[3, 3])
-        .encode(x=alt.X("at:Q", title=title, **axis))
-    )
-    layers = [one, lines, dots]
-    if floor is not None:
-        ends = {"from": 1 / (1 + floor), "to": 1 + floor}
-        band = alt.Chart(alt.Data(values=[ends])).mark_rect(
-            opacity=0.22, color="#888888", clip=True
-        )
-        layers.insert(0, band.encode(x=alt.X("from:Q", title=title, **axis), x2="to:Q"))
+    far = base.mark_text(align="left", dx=9, fontSize=10).encode(x=x("at"), text="told:N")
+    layers = [marks.line_at(1.0, x), lines, dots, far]
+    for cut, side, end in (
+        (f"datum.low < {least}", "left", "start"),
+        (f"datum.high > {most} && datum.ratio <= {most}", "right", "end"),
+    ):
+        heads = base.mark_point(filled=True, opacity=1, shape=f"triangle-{side}")
+        shown = alt.condition(cut, alt.value(50), alt.value(0))
+        layers.append(heads.encode(x=x(end), fill=fill, size=shown))
+    if margin:
+        edges = (math.exp(-margin), math.exp(margin))
+        layers[:0] = [marks.line_at(edge, x, strokeDash=[2, 2]) for edge in edges]
+    if floors:
+        # Every row has one, so that rows keep their order: without a twin it has no width.
+        labels = list(dict.fromkeys(row["comparison"] for row in rows))
+        bands = [
+            {"comparison": of, "from": 1 / floors.get(of, 1.0), "to": floors.get(of, 1.0)}
+            for of in labels
+        ]
+        layers.insert(0, marks.bands(bands, x("from"), "to"))
     return marks.spec(alt.layer(*layers), marks.height(rows), rows)

@@ -24,34 +24,31 @@ def shares(analysis: Analysis) -> dict[str, Any] | None:
         return None
     import altair as alt
 
-    shares = [row["share"] for row in rows]
-    ends = (min(shares) / 1.1, max(1.0, *shares) * 1.1)
-    axis = marks.log_axis(ends, SHARE_TICKS, "format(100 * datum.value, '~g') + '%'")
+    axis = marks.log_axis((SHARE_TICKS,), "format(100 * datum.value, '~g') + '%'")
+
+    def x(field: str) -> Any:
+        return alt.X(f"{field}:Q", title="share of the roof (log)", **axis)
+
     dots = (
         marks.dots(analysis, rows)
         .mark_point(filled=True, size=55, opacity=1)
         .encode(
-            x=alt.X("share:Q", title="share of the roof (log)", **axis),
+            x=x("share"),
             fill=marks.by_contender(analysis, rows, alt.Fill, marks.colours),
             shape=marks.by_contender(analysis, rows, alt.Shape, marks.shapes),
             tooltip=marks.tips(rows),
         )
     )
-    return marks.spec(dots, marks.height(rows), rows)
+    return marks.spec(alt.layer(marks.line_at(1.0, x), dots), marks.height(rows), rows)
 
 
-def roofline(analysis: Analysis) -> dict[str, Any] | None:
-    """Operations per byte against operations a second, beneath the machine's measured roof.
+def points(analysis: Analysis) -> list[dict[str, Any]]:
+    """What stands beneath the roof, from left to right: who reaches what rate in which workload.
 
-    Left of the ridge memory is the limit, right of it arithmetic (Williams, Waterman and
-    Patterson, "Roofline", Communications of the ACM 52(4), 2009). Bytes are the least that
-    must move; what computes nothing (a ReLU counts no operation) has no place here, nor has
-    another precision than the roof's.
+    Bytes are the least that must move; what computes nothing (a ReLU counts no operation) has
+    no place there, nor has another precision than the roof's.
     """
-    if not analysis.roof:
-        return None
-    peak, through = (analysis.roof[key] / 1e9 for key in ("flops_per_s", "bytes_per_s"))
-    rows: list[dict[str, Any]] = [
+    found = [
         {
             "comparison": marks.label(comparison),
             "contender": cell.contender,
@@ -62,8 +59,19 @@ def roofline(analysis: Analysis) -> dict[str, Any] | None:
         for cell in marks.shown(analysis, comparison)
         if comparison.cost["flops"] and cell.share_of_peak and cell.seconds and cell.status == "ok"
     ]
-    if not rows:
+    return sorted(found, key=lambda point: point["operations per byte"])
+
+
+def roofline(analysis: Analysis) -> dict[str, Any] | None:
+    """Operations per byte against operations a second, beneath the machine's measured roof.
+
+    Left of the ridge memory is the limit, right of it arithmetic (Williams, Waterman and
+    Patterson, "Roofline", Communications of the ACM 52(4), 2009).
+    """
+    rows = points(analysis)
+    if not analysis.roof or not rows:
         return None
+    peak, through = (analysis.roof[key] / 1e9 for key in ("flops_per_s", "bytes_per_s"))
     import altair as alt
 
     at, rates = ([row[key] for row in rows] for key in ("operations per byte", "Gflop/s"))
@@ -76,11 +84,13 @@ def roofline(analysis: Analysis) -> dict[str, Any] | None:
     ]
     x = alt.X(
         "operations per byte:Q",
+        title="operations per byte (log)",
         scale=alt.Scale(type="log", domain=ends, nice=False),
         axis=alt.Axis(values=_decades(ends), format="~g", labelOverlap="greedy"),
     )
     y = alt.Y(
         "Gflop/s:Q",
+        title="Gflop/s (log)",
         scale=alt.Scale(type="log", domain=tall, nice=False),
         axis=alt.Axis(values=_decades(tall), format="~g", labelOverlap="greedy"),
     )

@@ -19,8 +19,10 @@ CONFIG = {
     "view": {"stroke": None},
     "axis": {"gridColor": "#dfe1e5", "domainColor": "#dfe1e5", "labelColor": "#1d2126"},
     "title": {"anchor": "start", "color": "#1d2126"},
-    "legend": {"title": None, "orient": "bottom", "columns": 4},
+    "legend": {"title": None, "orient": "bottom", "columns": 4, "symbolOpacity": 1},
     "rule": {"color": "#5a626c"},
+    "text": {"color": "#1d2126"},
+    "bar": {"stroke": "white", "strokeWidth": 0.7},
 }
 
 
@@ -33,7 +35,7 @@ def write(analysis: Analysis, folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, spec in every.specs(analysis).items():
-            alone = standalone(spec, f"{spec['description']} ({analysis.run})")
+            alone = standalone(spec)
             svg, png = folder / f"{name}.svg", folder / f"{name}.png"
             svg.write_text(vl_convert.vegalite_to_svg(alone), encoding="utf-8")
             png.write_bytes(vl_convert.vegalite_to_png(alone, scale=2))
@@ -43,13 +45,13 @@ def write(analysis: Analysis, folder: Path) -> list[Path]:
     return written
 
 
-def standalone(spec: dict[str, Any], title: str) -> dict[str, Any]:
+def standalone(spec: dict[str, Any]) -> dict[str, Any]:
     """A chart of the page with a width, a title, a key and colours of its own."""
     made = copy.deepcopy(spec)
-    made |= {"width": WIDTH, "title": str(template.visible(title)), "config": CONFIG}
+    made |= {"width": WIDTH, "title": str(template.visible(spec["description"])), "config": CONFIG}
     del made["autosize"], made["background"]
     for layer in made.get("layer", [made]):
-        for channel in ("fill", "shape", "stroke", "color"):
+        for channel in ("fill", "shape", "stroke", "strokeDash", "color"):
             encoding = layer.get("encoding", {}).get(channel)
             if encoding and encoding.get("legend", "") is None:
                 del encoding["legend"]

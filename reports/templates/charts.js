@@ -18,6 +18,8 @@ const CONFIG = {
           domainColor: "var(--line)", tickColor: "var(--line)", labelFontSize: 12, titleFontSize: 12,
           titleFontWeight: "normal", titlePadding: 8 },
   rule: { color: "var(--quiet)" },
+  text: { color: "var(--text)" },
+  bar: { stroke: "var(--page)", strokeWidth: 0.7 },  // parts of a bar stand apart
 };
 
 // What the reader took out: names of contenders, and labels of comparisons.
@@ -56,6 +58,7 @@ async function drawOne(data) {
     const name = place.getAttribute("aria-label");
     const { view } = await vegaEmbed(place, spec, options);
     place.view = view;
+    place.told = spec.description || `${name.split(";")[0]} (${document.title})`;
     // The drawing library puts a role and a name of its own there.
     place.setAttribute("role", "img");
     place.setAttribute("aria-label", name);
@@ -109,18 +112,95 @@ function savable(place, name) {
   place.after(line);
 }
 
-// A file has no page around it: colours are spelt out, and the page's ground goes beneath.
+const EDGE = 10, LINE = 20;  // pixels: around all, and of a line of title or key
+
+function drawn(tag, given, parent) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [key, set] of Object.entries(given)) made.setAttribute(key, set);
+  parent?.append(made);
+  return made;
+}
+
+// A file has no page around it: title and key go above, colours are spelt out, and the page's
+// ground goes beneath.
 function alone(place) {
-  const svg = place.querySelector("svg").cloneNode(true);
+  const chart = place.querySelector("svg");
+  const box = chart.getBoundingClientRect();
+  const width = box.width + 2 * EDGE;
+  const svg = drawn("svg", { width, "font-family": CONFIG.font, fill: "var(--text)" });
+  drawn("rect", { width: "100%", height: "100%", fill: "var(--page)" }, svg);
+  let y = EDGE;
+  for (const line of wrapped(place.told, box.width)) {
+    drawn("text", { x: EDGE, y: y + 14, "font-size": 14, "font-weight": 600 }, svg).textContent = line;
+    y += LINE;
+  }
+  y = keyed(place, svg, y + 4, box.width) + 4;
+  const copy = chart.cloneNode(true);
+  for (const [key, set] of Object.entries({ x: EDGE, y, width: box.width, height: box.height })) copy.setAttribute(key, set);
+  svg.append(copy);
+  const height = y + box.height + EDGE;
+  svg.setAttribute("height", height);
   const style = getComputedStyle(root);
-  const [width, height] = ["width", "height"].map((side) => place.querySelector("svg").getBoundingClientRect()[side]);
-  const ground = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-  for (const [key, set] of Object.entries({ width: "100%", height: "100%", fill: "var(--page)" })) ground.setAttribute(key, set);
-  svg.prepend(ground);
-  for (const [key, set] of Object.entries({ width, height })) svg.setAttribute(key, set);
   const text = new XMLSerializer().serializeToString(svg)
     .replace(/var\((--[\w-]+)\)/g, (_, name) => style.getPropertyValue(name).trim().replaceAll('"', "'"));
   return { text, width, height };
+}
+
+function wrapped(text, width) {
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = `600 14px ${CONFIG.font}`;
+  const lines = [];
+  for (const word of text.split(" ")) {
+    const longer = `${lines.at(-1) ?? ""} ${word}`.trim();
+    if (lines.length && pen.measureText(longer).width <= width) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines;
+}
+
+// The key that stands before a chart, as far as it is shown, in lines of that width; returns
+// where it ends. Its parts are where the page has them, moved together.
+function keyed(place, svg, y, width) {
+  const key = all(".keys").filter((each) => each.compareDocumentPosition(place) & Node.DOCUMENT_POSITION_FOLLOWING).at(-1);
+  let x = 0;
+  for (const entry of key?.children || []) {
+    const own = entry.getBoundingClientRect();
+    if (!own.width) continue;
+    if (x && x + own.width > width) [x, y] = [0, y + LINE];
+    const group = drawn("g", { transform: `translate(${EDGE + x - own.left} ${y - own.top})` }, svg);
+    const icon = entry.querySelector("i");
+    outline(icon, icon.getBoundingClientRect(), group);
+    const dash = entry.querySelector("svg");
+    if (dash) {
+      const at = dash.getBoundingClientRect();
+      const line = dash.firstElementChild.cloneNode();
+      line.setAttribute("transform", `translate(${at.left} ${at.top})`);
+      group.append(line);
+    }
+    const name = document.createRange();
+    name.selectNodeContents(entry.lastChild);
+    const at = name.getBoundingClientRect();
+    drawn("text", { x: at.left, y: (at.top + at.bottom) / 2, dy: ".35em", "font-size": getComputedStyle(entry).fontSize }, group).textContent = entry.lastChild.textContent;
+    x += own.width + 16;
+  }
+  return x ? y + LINE : y;
+}
+
+// A mark of the text is a box that is clipped; a picture needs the shape itself.
+function outline(icon, box, parent) {
+  const style = getComputedStyle(icon);
+  const [kind, inside] = style.clipPath.split(/[()]/);
+  const share = (text) => parseFloat(text) / 100;
+  if (kind === "circle") {
+    const [cx, cy] = [box.left + box.width / 2, box.top + box.height / 2];
+    return drawn("circle", { cx, cy, r: share(inside) * box.width, fill: style.backgroundColor }, parent);
+  }
+  const rim = kind === "inset" ? share(inside) : 0;
+  const corners = kind === "polygon"
+    ? inside.split(",").map((corner) => corner.trim().split(" ").map(share))
+    : [[rim, rim], [1 - rim, rim], [1 - rim, 1 - rim], [rim, 1 - rim]];
+  const points = corners.map(([a, b]) => `${box.left + a * box.width},${box.top + b * box.height}`).join(" ");
+  return drawn("polygon", { points, fill: style.backgroundColor }, parent);
 }
 
 async function save(place, name, kind) {

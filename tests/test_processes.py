@@ -88,6 +88,28 @@ def test_a_worker_that_dies_says_how_and_its_last_words(start: Any) -> None:
         worker.ask("memory")
 
 
+def test_no_signal_goes_to_an_id_that_may_be_another_program_s_by_now(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From when a worker is reaped; its group is killed while the id is still its own."""
+    worker = start("numpy")
+    sent: list[tuple[int, bool]] = []
+    really = os.killpg
+
+    def watched(group: int, number: int) -> None:
+        sent.append((number, Path(f"/proc/{group}").exists()))
+        really(group, number)
+
+    monkeypatch.setattr(os, "killpg", watched)
+    os.kill(worker.pid, signal.SIGTERM)
+    with pytest.raises(WorkerFailed, match="SIGTERM"):
+        worker.ask("memory")
+    assert sent[-1] == (signal.SIGKILL, True)
+    sent.clear()
+    worker.stop(), worker.resume(), worker.kill(), worker.close()
+    assert not sent
+
+
 def test_a_worker_that_hangs_is_ended_at_its_limit(start: Any) -> None:
     worker = start("hangs")
     _load(worker)

@@ -77,6 +77,7 @@ class WorkerProcess:
         os.close(answer_write)
         self._reaping = threading.Lock()  # no signal between being reaped and being known to be
         self._ask, self._answer = ask_write, answer_read
+        self._end = _pidfd(self.pid)
         self._buffer = b""
 
     @property
@@ -111,11 +112,12 @@ class WorkerProcess:
         return answer
 
     def _line(self, deadline: float) -> bytes:
+        """Its next answer. A child of its may hold the pipe open when it has died."""
         while b"\n" not in self._buffer:
-            ready, _, _ = select.select([self._answer], [], [], max(0, deadline - time.monotonic()))
-            if not ready:
+            if not _ready(self._answer, self._end, seconds=deadline - time.monotonic()):
                 raise TimeoutError
-            data = os.read(self._answer, 1 << 16)
+            # Dead or not, what it has said is in the pipe.
+            data = os.read(self._answer, 1 << 16) if _ready(self._answer) else b""
             if not data:
                 raise EOFError
             self._buffer += data
@@ -164,8 +166,9 @@ class WorkerProcess:
         with self._reaping:
             self._send(signal.SIGKILL)
             self._process.wait()
-        pipes, self._ask, self._answer = (self._ask, self._answer), -1, -1
-        for descriptor in pipes:
+        descriptors = self._ask, self._answer, self._end
+        self._ask = self._answer = self._end = -1
+        for descriptor in descriptors:
             if descriptor >= 0:
                 os.close(descriptor)
         if self.dead is None:
@@ -190,6 +193,20 @@ class WorkerProcess:
         if self._process.returncode is None:
             with suppress(ProcessLookupError):  # where SIGCHLD is ignored the kernel reaps
                 os.killpg(self.pid, number)
+
+
+def _pidfd(pid: int) -> int:
+    """A descriptor that can be read once a process has ended; -1 where there are none."""
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):  # Linux before 5.3: its pipe alone tells of its end
+        return -1
+
+
+def _ready(*descriptors: int, seconds: float = 0.0) -> list[int]:
+    """Those that can be read within `seconds`."""
+    there = [descriptor for descriptor in descriptors if descriptor >= 0]
+    return select.select(there, [], [], max(0.0, seconds))[0]
 
 
 def last_line(log: Path) -> str:

@@ -5,6 +5,10 @@ a log file and cannot break the talk. It leads a process group, so that a stop o
 reaches its children too, and it asks the kernel for SIGKILL at its parent's death
 (worker.py), so that none outlives the runner, not even a stopped one. That signal is
 sent when the *thread* that forked ends: workers are started by the main thread only.
+
+A process that has ended keeps its id until it is reaped; from then on the id may be another
+program's. So a worker's end is seen without reaping it, its group is killed first, and from
+when it is reaped (`returncode` is set then, and nowhere else) it is sent no signal.
 """
 
 import json
@@ -14,6 +18,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -70,7 +75,9 @@ class WorkerProcess:
             )
         os.close(ask_read)
         os.close(answer_write)
+        self._reaping = threading.Lock()  # no signal between being reaped and being known to be
         self._ask, self._answer = ask_write, answer_read
+        self._end = _pidfd(self.pid)
         self._buffer = b""
 
     @property
@@ -105,11 +112,12 @@ class WorkerProcess:
         return answer
 
     def _line(self, deadline: float) -> bytes:
+        """Its next answer. A child of its may hold the pipe open when it has died."""
         while b"\n" not in self._buffer:
-            ready, _, _ = select.select([self._answer], [], [], max(0, deadline - time.monotonic()))
-            if not ready:
+            if not _ready(self._answer, self._end, seconds=deadline - time.monotonic()):
                 raise TimeoutError
-            data = os.read(self._answer, 1 << 16)
+            # Dead or not, what it has said is in the pipe.
+            data = os.read(self._answer, 1 << 16) if _ready(self._answer) else b""
             if not data:
                 raise EOFError
             self._buffer += data
@@ -118,12 +126,12 @@ class WorkerProcess:
 
     def _died(self) -> WorkerFailed:
         """Its pipe is closed: say how it ended, with the last thing it printed."""
-        try:
-            code = self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            code = None
+        ended = self._ended(5)
         self.kill()
-        if code is not None and code < 0:
+        code = self._process.returncode if ended else None
+        if code is None:
+            how = "closed its pipe, went on, and was ended"
+        elif code < 0:
             how = f"killed by {signal.Signals(-code).name}"
         else:
             how = f"ended with exit status {code}"
@@ -146,26 +154,59 @@ class WorkerProcess:
         if self.dead is None:
             try:
                 self.ask("close", timeout=10)
-                self._process.wait(timeout=5)
+                self._ended(5)
             # After an interruption another thread may still be asking, and close its pipes.
-            except (WorkerFailed, OSError, ValueError, subprocess.TimeoutExpired):
+            except (WorkerFailed, OSError, ValueError):
                 pass
         self.kill()
         _keep_tail(self.log)
 
     def kill(self) -> None:
-        self._signal(signal.SIGKILL)
-        self._process.wait()
-        pipes, self._ask, self._answer = (self._ask, self._answer), -1, -1
-        for descriptor in pipes:
+        """It and its children, whether it has ended or not; then it is reaped."""
+        with self._reaping:
+            self._send(signal.SIGKILL)
+            self._process.wait()
+        descriptors = self._ask, self._answer, self._end
+        self._ask = self._answer = self._end = -1
+        for descriptor in descriptors:
             if descriptor >= 0:
                 os.close(descriptor)
         if self.dead is None:
             self.dead = WorkerFailed("crash", "the worker has been ended")
 
+    def _ended(self, seconds: float) -> bool:
+        """Whether it ends within `seconds`. It is not reaped by that."""
+        deadline = time.monotonic() + seconds
+        look = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        with suppress(ChildProcessError):  # another thread has reaped it
+            while os.waitid(os.P_PID, self.pid, look) is None:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(0.005)
+        return True
+
     def _signal(self, number: int) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, number)
+        with self._reaping:
+            self._send(number)
+
+    def _send(self, number: int) -> None:
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):  # where SIGCHLD is ignored the kernel reaps
+                os.killpg(self.pid, number)
+
+
+def _pidfd(pid: int) -> int:
+    """A descriptor that can be read once a process has ended; -1 where there are none."""
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):  # Linux before 5.3: its pipe alone tells of its end
+        return -1
+
+
+def _ready(*descriptors: int, seconds: float = 0.0) -> list[int]:
+    """Those that can be read within `seconds`."""
+    there = [descriptor for descriptor in descriptors if descriptor >= 0]
+    return select.select(there, [], [], max(0.0, seconds))[0]
 
 
 def last_line(log: Path) -> str:

@@ -88,6 +88,65 @@ def test_a_worker_that_dies_says_how_and_its_last_words(start: Any) -> None:
         worker.ask("memory")
 
 
+def test_no_signal_goes_to_an_id_that_may_be_another_program_s_by_now(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From when a worker is reaped; its group is killed while the id is still its own."""
+    worker = start("numpy")
+    sent: list[tuple[int, bool]] = []
+    really = os.killpg
+
+    def watched(group: int, number: int) -> None:
+        sent.append((number, Path(f"/proc/{group}").exists()))
+        really(group, number)
+
+    monkeypatch.setattr(os, "killpg", watched)
+    os.kill(worker.pid, signal.SIGTERM)
+    with pytest.raises(WorkerFailed, match="SIGTERM"):
+        worker.ask("memory")
+    assert sent[-1] == (signal.SIGKILL, True)
+    sent.clear()
+    worker.stop(), worker.resume(), worker.kill(), worker.close()
+    assert not sent
+
+
+def test_a_worker_that_dies_while_its_child_holds_the_pipe_has_crashed(start: Any) -> None:
+    """Not a timeout, ten minutes later; and the child ends with it."""
+    worker = start("forks")
+    _load(worker)
+    child = int(worker.log.read_text())
+    begin = time.monotonic()
+    os.kill(worker.pid, signal.SIGKILL)
+    with pytest.raises(WorkerFailed, match="SIGKILL") as failed:
+        worker.ask("memory", timeout=10)
+    assert failed.value.status == "crash"
+    assert time.monotonic() - begin < 5
+    while not _gone(child) and time.monotonic() < begin + 10:
+        time.sleep(0.02)
+    assert _gone(child)
+
+
+def test_what_a_worker_said_before_it_died_is_heard(start: Any) -> None:
+    worker = start("forks")
+    _load(worker)
+    os.write(worker._ask, b'{"do": "loss"}\n{"do": "close"}\n')
+    time.sleep(1)
+    assert worker._line(time.monotonic() + 5) == b'{"loss": null}'
+    assert worker._line(time.monotonic() + 5) == b"{}"
+    with pytest.raises(WorkerFailed, match="exit status 0"):
+        worker.ask("memory", timeout=5)
+
+
+def test_where_there_are_no_pidfds_the_pipe_tells_of_a_death(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "pidfd_open")
+    worker = start("dies")
+    _load(worker)
+    with pytest.raises(WorkerFailed, match="SIGSEGV"):
+        _turn(worker)
+
+
 def test_a_worker_that_hangs_is_ended_at_its_limit(start: Any) -> None:
     worker = start("hangs")
     _load(worker)

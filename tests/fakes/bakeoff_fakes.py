@@ -71,6 +71,17 @@ class Starved(NumPy):
         raise RuntimeError("CUDA error: out of memory (tried to allocate 20.00 GiB)")
 
 
+class Forks(NumPy):
+    """Leaves a child that does nothing, and holds whatever was open."""
+
+    def infer(self, workload: Any) -> Any:
+        child = os.fork()
+        if child == 0:
+            time.sleep(3600)
+        print(child, flush=True)
+        return super().infer(workload)
+
+
 class Poisoned(NumPy):
     """A kernel went astray: CUDA answers every further call of the process so."""
 

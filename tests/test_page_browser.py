@@ -6,7 +6,7 @@ without them these tests are skipped.
 
 import importlib.util
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from harness import records
 from harness.processes import ROOT
 from harness.proof import campaign
 from reports import compare, compare_page, machines, page, proof
-from tests.browser import CHROMIUM, DRIVER, await_, emulate, start
+from tests.browser import await_, emulate, show
 from tests.synthetic import EVERYONE, WORKLOADS, edit_groups, write_run
 from tests.test_history import SUITE as CONVNETS
 from tests.test_page import HOSTILE
@@ -25,16 +25,6 @@ from tests.test_profiles import edit_cells
 PHONE, DESK = 400, 1600
 
 Open = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    if not CHROMIUM or not DRIVER:
-        pytest.skip("no chromium with its chromedriver on this machine")
-    pytest.importorskip("selenium.webdriver")
-    driver = start(tmp_path_factory.mktemp("profile"))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +79,7 @@ def faulting(group: dict[str, Any]) -> bool:
 @pytest.fixture
 def open_page(browser: Any, pages: dict[str, Path]) -> Open:
     def go(name: str = "whole", width: int = DESK, scheme: str = "light") -> Any:
-        emulate(browser, width, scheme)
-        browser.get(pages[name].as_uri())
-        await_(lambda: browser.execute_script("return document.documentElement.dataset.ready"))
-        return browser
+        return show(browser, pages[name], width, scheme)
 
     return go
 

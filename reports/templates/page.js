@@ -1,4 +1,5 @@
-// Sorts the tables, moves the sliders, turns the page light or dark, and starts all.
+// Sorts the tables and shows where they go on, moves the sliders, turns the page light or dark,
+// and starts all.
 // The page's script is charts.js, filter.js, cell.js and page.js, in this order, as one module.
 
 function value(cell) {
@@ -27,6 +28,20 @@ function sortable(table) {
       body.append(...rows);
     });
   });
+}
+
+// A box that holds more columns than it shows says so at its edge.
+function edges(box) {
+  const { scrollLeft, clientWidth, scrollWidth } = box;
+  box.classList.toggle("moved", scrollLeft > 0);
+  box.classList.toggle("more", scrollLeft + clientWidth < scrollWidth - 1);
+}
+
+const sizes = new ResizeObserver((seen) => seen.forEach(({ target }) => edges(target.closest(".scroll"))));
+for (const box of all(".scroll")) {
+  sizes.observe(box);
+  sizes.observe(box.firstElementChild);
+  box.addEventListener("scroll", () => edges(box), { passive: true });
 }
 
 // A limit on a slider: what each profile chooses there is marked in the table of steps.

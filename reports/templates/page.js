@@ -73,6 +73,7 @@ function told(value, unit) {
   return value >= 1e9 ? `${(value / 1e9).toPrecision(2)} GB` : `${Number((value / 1e6).toPrecision(2))} MB`;
 }
 
+root.dataset.scripted = "yes";  // what speaks of charts and presses is shown
 document.querySelectorAll(".slide input").forEach(slides);
 document.querySelectorAll("table.sortable").forEach(sortable);
 restore();

@@ -1,5 +1,8 @@
 """Claims about the page's tables and their place, on screens of every width and on paper."""
 
+import base64
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -110,3 +113,45 @@ def test_a_heading_that_sorts_shows_it(browser: Any, pages: dict[str, Path]) -> 
         ".map(each => getComputedStyle(each, '::after').content)"
     )
     assert len(signs) > 10 and all("⇅" in sign for sign in signs)
+
+
+@pytest.fixture
+def paper(browser: Any) -> Iterator[Any]:
+    """The browser, as wide as the page of A4 that it prints on."""
+    yield browser
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def to_paper(browser: Any) -> None:
+    size = {"width": 718, "height": 1046, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+
+
+@pytest.mark.parametrize("name", ["long", "published"])
+def test_on_paper_nothing_is_cut_off_and_nothing_lies_over_anything(
+    paper: Any, pages: dict[str, Path], name: str
+) -> None:
+    """Also with everything opened; and a heading that sorts is no button, which does not repeat."""
+    show(paper, pages[name], DESK)
+    paper.execute_script(OPEN)
+    to_paper(paper)
+    assert paper.execute_script("return document.documentElement.scrollWidth") <= 718
+    cut = paper.execute_script(
+        "return [...document.querySelectorAll('td, th')].filter(cell => cell.checkVisibility()"
+        " && cell.scrollWidth > cell.clientWidth + 1).map(cell => cell.textContent)"
+    )
+    assert cut == []
+    shown = "return getComputedStyle(document.querySelector(arguments[0])).display"
+    assert paper.execute_script(shown, ".pair") == "block"
+    assert paper.execute_script(shown, "th button") == "contents"
+
+
+def test_printing_opens_nothing_so_that_it_is_a_short_document(
+    browser: Any, pages: dict[str, Path]
+) -> None:
+    show(browser, pages["published"], DESK)
+    given = {"printBackground": True, "paperWidth": 8.27, "paperHeight": 11.69}
+    printed = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", given)["data"])
+    assert 5 < len(re.findall(rb"/Type\s*/Page\b", printed)) <= 24
+    assert browser.execute_script("return document.querySelectorAll('details[open]').length") == 0

@@ -91,6 +91,5 @@ toggle.addEventListener("click", () => {
   root.dataset.theme = theme() === "dark" ? "light" : "dark";
   try { localStorage.setItem("bakeoff-theme", root.dataset.theme); } catch { /* as above */ }
 });
-addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => { d.open = true; }));
 
 draw();

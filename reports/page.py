@@ -1,6 +1,8 @@
 """One self-contained HTML page: every figure of a run, offline, verdicts first."""
 
 import json
+import math
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,7 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         batches=[each.title for each in batches.series(analysis)],
         natives=[c["name"] for c in analysis.contenders if c.get("of")],
         names=[c["name"] for c in analysis.contenders if not c["twin"]],
+        columns=standing(analysis),
         named=any(c.winner for c in analysis.comparisons)
         or any(r.choice for r in analysis.recommendations),
         measured=any(cell.status == "ok" for c in analysis.comparisons for cell in c.cells),
@@ -134,6 +137,15 @@ def quantiles(cell: Cell) -> str:
 def heat(relative: float | None) -> int:
     """0 (the best, or within 3% of it) to 6 (four times its time and more)."""
     return sum(relative >= step for step in HEAT) if relative else 0
+
+
+def standing(analysis: Analysis) -> list[str]:
+    """The map's columns, the fastest on the whole first: mean log of time over the best's."""
+    logs: dict[str, list[float]] = {c["name"]: [] for c in analysis.contenders if not c["twin"]}
+    for cell in (cell for c in analysis.comparisons for cell in c.cells):
+        if cell.relative and cell.contender in logs:
+            logs[cell.contender].append(math.log(cell.relative))
+    return sorted(logs, key=lambda name: statistics.fmean(logs[name]) if logs[name] else math.inf)
 
 
 def mark(comparison: Comparison, contender: str) -> str:

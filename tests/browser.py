@@ -42,6 +42,14 @@ def emulate(browser: Any, width: int, scheme: str) -> None:
         browser.get_log(log)
 
 
+def show(browser: Any, path: Path, width: int, scheme: str = "light") -> Any:
+    """The browser, with a page opened and its charts drawn."""
+    emulate(browser, width, scheme)
+    browser.get(path.as_uri())
+    await_(lambda: browser.execute_script("return document.documentElement.dataset.ready"))
+    return browser
+
+
 def await_(condition: Callable[[], Any], limit: float = 30) -> None:
     """Until it is true. Raises AssertionError after `limit` seconds."""
     end = time.monotonic() + limit

@@ -8,12 +8,14 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import adapters
 from adapters.core import discovery
 from harness import environments, inventory, processes
+from tests.browser import CHROMIUM, DRIVER, start
 
 ADAPTER = """
 from adapters.core.base import Adapter, Variant
@@ -65,6 +67,17 @@ def make_wheel(folder: Path, name: str, version: str, files: dict[str, str]) -> 
         for place, text in files.items():
             wheel.writestr(place, text)
     return path
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Headless Chromium, one for the tests of a file; without it they are skipped."""
+    if not CHROMIUM or not DRIVER:
+        pytest.skip("no chromium with its chromedriver on this machine")
+    pytest.importorskip("selenium.webdriver")
+    driver = start(tmp_path_factory.mktemp("profile"))
+    yield driver
+    driver.quit()
 
 
 @pytest.fixture

@@ -270,7 +270,7 @@ def test_the_page_says_the_sentence_first_and_every_change_in_a_table(tmp_path: 
     found = _compare(old, new, anchor="torch", prices=(3.6, 1.8))
     text = compare_page.render(found)
     assert found.sentence in text.partition("<table")[0]
-    assert text.count("<tr><td>") == len(found.changes) + len(found.overall) + len(
+    assert text.count('<tr><th scope="row">') == len(found.changes) + len(found.overall) + len(
         found.clocked
     ) + len(found.costs)
     assert 'data-place="chart-changes"' in text and 'data-place="chart-clocked"' in text

@@ -159,6 +159,24 @@ def test_the_colour_blind_tell_frameworks_apart_on_a_light_page_and_on_a_dark_on
             assert np.linalg.norm(apart) >= 10, (one, other)
 
 
+def test_each_step_of_the_map_stands_out_more_than_the_last_to_every_eye() -> None:
+    """From the ground outwards, lighter in the dark and darker in the light; text stays legible."""
+    style = (template.TEMPLATES / "style.css").read_text()
+    pattern = r"--panel: (#\w{6}); --text: (#\w{6})|--h\d: (#\w{6})"
+    found = re.findall(pattern, style)
+    assert len(found) == 3 * 8  # light, dark, and dark by the system's wish
+    for start in range(0, len(found), 8):
+        panel, text = (linear(of) for of in found[start][:2])
+        steps = [linear(of) for _, _, of in found[start + 1 : start + 8]]
+        for step in steps:
+            low, high = sorted((XYZ[1] @ step, XYZ[1] @ text))
+            assert (high + 0.05) / (low + 0.05) >= 4.5
+        away = np.diff([lab(of)[0] for of in (panel, *steps)])
+        assert (away * np.sign(away[0]) >= 3).all()
+        for one, other in itertools.pairwise(steps):
+            assert min(np.linalg.norm(lab(eye @ one) - lab(eye @ other)) for eye in EYES) >= 7
+
+
 def test_every_comparison_has_an_anchor_that_links_reach(folder: Path, whole: Page) -> None:
     from urllib.parse import unquote
 

@@ -7,7 +7,7 @@ without them these tests are skipped.
 import importlib.util
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from harness.processes import ROOT
 from harness.proof import campaign
 from reports import compare, compare_page, machines, page, proof
 from reports.charts.start import PHASES
-from tests.browser import CHROMIUM, DRIVER, await_, emulate, start
+from tests.browser import await_, emulate, show
 from tests.synthetic import EVERYONE, WORKLOADS, edit_groups, write_run
 from tests.test_history import SUITE as CONVNETS
 from tests.test_page import HOSTILE
@@ -27,16 +27,6 @@ from tests.test_profiles import edit_cells
 PHONE, DESK = 400, 1600
 
 Open = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    if not CHROMIUM or not DRIVER:
-        pytest.skip("no chromium with its chromedriver on this machine")
-    pytest.importorskip("selenium.webdriver")
-    driver = start(tmp_path_factory.mktemp("profile"))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture(scope="module")
@@ -91,10 +81,7 @@ def faulting(group: dict[str, Any]) -> bool:
 @pytest.fixture
 def open_page(browser: Any, pages: dict[str, Path]) -> Open:
     def go(name: str = "whole", width: int = DESK, scheme: str = "light") -> Any:
-        emulate(browser, width, scheme)
-        browser.get(pages[name].as_uri())
-        await_(lambda: browser.execute_script("return document.documentElement.dataset.ready"))
-        return browser
+        return show(browser, pages[name], width, scheme)
 
     return go
 
@@ -491,8 +478,8 @@ def test_a_cell_holds_the_warnings_and_failures_that_are_about_it_and_no_others(
 @pytest.mark.parametrize("name", ["whole", "hostile"])
 def test_a_cell_says_what_its_figure_rests_on(open_page: Open, name: str) -> None:
     browser = open_page(name)
-    cells = browser.find_elements("css selector", "table.map tbody tr:nth-child(2) td button")
-    cells[0].send_keys("\n")  # by keyboard
+    cell = "table.map tbody tr:nth-child(2) td[data-c=torch] button"
+    browser.find_element("css selector", cell).send_keys("\n")  # by keyboard
     text = browser.find_element("id", "cell").text
     for told in ("torch in resnet18", "p50", "launch by launch", "leader", "layout", "bakeoff run"):
         assert told in text

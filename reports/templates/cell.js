@@ -92,13 +92,56 @@ function challenge(id, contender) {
   dialog.scrollTop = 0;
 }
 
+const SAID = { "★": "winner", "=": "ties", "-": "not measured" };  // to those who hear a cell
 for (const cell of all("table.map tbody td")) {
   const button = document.createElement("button");
   button.type = "button";
+  button.tabIndex = -1;
   button.append(...cell.childNodes);
+  const told = [...button.childNodes].map((part) => part.textContent.trim()).filter(Boolean);
+  button.setAttribute("aria-label", `${cell.dataset.c} in ${cell.parentElement.dataset.label}: ${told.map((each) => SAID[each] || each).join(", ")}`);
+  button.setAttribute("aria-haspopup", "dialog");
   cell.append(button);
 }
-document.querySelector("table.map")?.addEventListener("click", (event) => {
+
+// The Tab key comes to one cell of the map, the last that was there; arrows lead to the others.
+const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+let stop = null;
+
+function stopAt(button) {
+  if (stop) stop.tabIndex = -1;
+  stop = button;
+  if (stop) stop.tabIndex = 0;
+}
+
+function seen(button) {
+  return !button.closest("[hidden]");
+}
+
+// Where the reader left that cell out, it is the first of those that are shown.
+function keepStop() {
+  if (!stop || !seen(stop)) stopAt(all("table.map td button").find(seen) || null);
+}
+
+const map = document.querySelector("table.map");
+map?.addEventListener("click", (event) => {
   const cell = event.target.closest("td");
   if (cell) challenge(cell.closest("tr").dataset.w, cell.dataset.c);
 });
+map?.addEventListener("focusin", (event) => {
+  if (event.target.matches("td button")) stopAt(event.target);
+});
+map?.addEventListener("keydown", (event) => {
+  const [down, right] = STEPS[event.key] || [];
+  const cell = event.target.closest("td");
+  if (!cell || down === undefined) return;
+  event.preventDefault();
+  let [row, column] = [rows.indexOf(cell.parentElement), cell.cellIndex];
+  let button;
+  do {
+    [row, column] = [row + down, column + right];
+    button = rows[row]?.cells[column]?.querySelector("button");
+  } while (button && !seen(button));
+  button?.focus();
+});
+keepStop();

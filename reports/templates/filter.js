@@ -24,6 +24,7 @@ function select() {
   const some = out.contender.size + gone.length;
   filter.querySelector("output").textContent = some
     ? `${count - out.contender.size} of ${count} contenders, ${rows.length - gone.length} of ${rows.length} comparisons are shown` : "";
+  keepStop();
 }
 
 function chosen() {

@@ -1,4 +1,5 @@
-// Sorts the tables, moves the sliders, turns the page light or dark, and starts all.
+// Sorts the tables and shows where they go on, moves the sliders, turns the page light or dark,
+// and starts all.
 // The page's script is charts.js, filter.js, cell.js and page.js, in this order, as one module.
 
 function value(cell) {
@@ -27,6 +28,20 @@ function sortable(table) {
       body.append(...rows);
     });
   });
+}
+
+// A box that holds more columns than it shows says so at its edge.
+function edges(box) {
+  const { scrollLeft, clientWidth, scrollWidth } = box;
+  box.classList.toggle("moved", scrollLeft > 0);
+  box.classList.toggle("more", scrollLeft + clientWidth < scrollWidth - 1);
+}
+
+const sizes = new ResizeObserver((seen) => seen.forEach(({ target }) => edges(target.closest(".scroll"))));
+for (const box of all(".scroll")) {
+  sizes.observe(box);
+  sizes.observe(box.firstElementChild);
+  box.addEventListener("scroll", () => edges(box), { passive: true });
 }
 
 // A limit on a slider: what each profile chooses there is marked in the table of steps.
@@ -58,6 +73,7 @@ function told(value, unit) {
   return value >= 1e9 ? `${(value / 1e9).toPrecision(2)} GB` : `${Number((value / 1e6).toPrecision(2))} MB`;
 }
 
+root.dataset.scripted = "yes";  // what speaks of charts and presses is shown
 document.querySelectorAll(".slide input").forEach(slides);
 document.querySelectorAll("table.sortable").forEach(sortable);
 restore();
@@ -75,6 +91,5 @@ toggle.addEventListener("click", () => {
   root.dataset.theme = theme() === "dark" ? "light" : "dark";
   try { localStorage.setItem("bakeoff-theme", root.dataset.theme); } catch { /* as above */ }
 });
-addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => { d.open = true; }));
 
 draw();

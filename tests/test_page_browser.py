@@ -162,6 +162,16 @@ def test_one_is_always_labelled_on_the_axis_of_ratios(open_page: Open) -> None:
         assert "1x" in labels
 
 
+def test_what_saves_a_chart_stands_beneath_it_and_is_one_line_high(open_page: Open) -> None:
+    boxes = (
+        "return [...document.querySelectorAll('.save')].map(e => [e, e.previousElementSibling]"
+        ".map(e => e.getBoundingClientRect()))"
+        ".map(([save, chart]) => [save.height, save.right - chart.right, save.top - chart.bottom])"
+    )
+    for height, beside, below in open_page("idle").execute_script(boxes):
+        assert height < 40 and abs(beside) < 2 and below > -1
+
+
 def test_whoever_leaves_out_what_is_far_sees_more_of_what_is_near(open_page: Open) -> None:
     browser = open_page("decades")
     reach = (

@@ -55,18 +55,17 @@ def _lines(analysis: Analysis, found: Series, what: str, value: Any) -> dict[str
     import altair as alt
 
     batches = sorted({row["batch"] for row in rows})
-    tall = [min(row[what] for row in rows) / 1.3, max(row[what] for row in rows) * 1.3]
-    ends = [batches[0] / 1.15, batches[-1] * 1.15]
+    reach = alt.Scale(type="log", nice=False, padding=16)  # as far as what is shown
     x = alt.X(
         "batch:Q",
         title="batch (log)",
-        scale=alt.Scale(type="log", domain=ends, nice=False),
+        scale=reach,
         axis=alt.Axis(values=batches, format="d", grid=False),
     )
     y = alt.Y(
         f"{what}:Q",
         title=f"{what} (log)",
-        scale=alt.Scale(type="log", domain=tall, nice=False),
+        scale=reach,
         axis=alt.Axis(tickCount=5, format="~s"),
     )
     chart = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y)

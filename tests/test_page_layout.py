@@ -45,6 +45,12 @@ def test_names_of_sixty_characters_do_not_widen_the_page(
     show(browser, pages["long"], width)
     browser.execute_script(OPEN)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    widest = browser.execute_script(
+        "return Math.max(...[...document.querySelectorAll('.scroll tbody th:first-child')]"
+        ".filter(name => getComputedStyle(name).position === 'sticky')"
+        ".map(name => name.offsetWidth / name.closest('.scroll').clientWidth))"
+    )
+    assert widest <= 0.55  # what stays in sight leaves room for figures
 
 
 def test_every_table_of_seven_contenders_fits_a_desk_and_the_map_a_laptop(

@@ -214,7 +214,7 @@ def test_a_click_on_a_heading_sorts_and_another_turns_it_round(open_page: Open) 
     ]
     values = (
         "return [...document.querySelectorAll('table.sortable tbody tr')]"
-        ".map(row => Number(row.cells[5].dataset.value))"
+        ".map(row => Number(row.cells[6].dataset.value))"
     )
     before = browser.execute_script(values)
     for order, falling in (("ascending", False), ("descending", True)):
@@ -254,12 +254,13 @@ def test_a_limit_on_the_slider_marks_what_each_profile_then_chooses(open_page: O
 
 @pytest.mark.parametrize("width", [PHONE, DESK])
 def test_what_to_choose_is_on_the_first_screens(open_page: Open, width: int) -> None:
-    """On a desk all choices within the first screen and a bit, limits of a start by the second."""
+    """The answer within the first; on a desk all choices within a screen and a quarter, and limits
+    of a start by the second."""
     browser = open_page("limited", width)
     below = "return document.querySelector(arguments[0]).getBoundingClientRect().bottom + scrollY"
-    assert browser.execute_script(below, ".choices tbody tr") < 900
+    assert browser.execute_script(below, ".answer") < 900
     if width == DESK:
-        assert browser.execute_script(below, ".choices") < 1000
+        assert browser.execute_script(below, ".choices") < 1125
         assert browser.execute_script(below, "table.steps") < 1800
 
 

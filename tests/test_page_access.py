@@ -158,7 +158,7 @@ def test_glyphs_and_the_map_keep_their_colours_where_the_system_has_its_own(
 def test_without_a_script_nothing_is_said_of_charts_and_presses_but_that_they_are_absent(
     browser: Any, pages: dict[str, Path]
 ) -> None:
-    told = ("A click on", "Each dot is", "The grey band", "A line above zero", "(the paler bar)")
+    told = ("A click on", "Each dot is", "The grey band", "A line above zero", "(the lower bar")
     text = "return document.querySelector('main').innerText"
     absent = "Without JavaScript this page draws no charts"
     show(browser, pages["published"], DESK)
@@ -171,6 +171,6 @@ def test_without_a_script_nothing_is_said_of_charts_and_presses_but_that_they_ar
         plain = browser.execute_script(text)
         assert absent in plain and "hold every figure" in plain
         assert not [each for each in told if each in plain]
-        assert "Quantiles are taken in each launch" in plain
+        assert "Quantiles are of all calls of a launch" in plain
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})

@@ -272,7 +272,9 @@ class Runner:
         self.rounds = {c.id: budget.least_rounds(len(c.contenders)) for c in self.plan.comparisons}
         for done in range(missing):
             taking = {
-                c.id: self._taking(c) for c in self._unsettled() if self.counts[c.id] < self.wanted
+                c.id: self._taking(c)
+                for c in self._unsettled()
+                if self.counts[c.id] < self.wanted and not self._hopeless(c)
             }
             if not taking:
                 return
@@ -302,6 +304,10 @@ class Runner:
             for c in self.plan.comparisons
             if len(self._taking(c)) > 1 or not any(i == c.id for i, _ in self.settled)
         ]
+
+    def _hopeless(self, comparison: PlannedComparison) -> bool:
+        """Whether nobody is left there."""
+        return all(self.frozen.given_up((comparison.id, n)) for n in comparison.contenders)
 
     def _taking(self, comparison: PlannedComparison) -> list[str]:
         return [n for n in comparison.contenders if (comparison.id, n) not in self.settled]
@@ -370,8 +376,8 @@ class Runner:
             if not taking:
                 return
             if known and self.last.expected(rounds) > self.left:  # type: ignore[union-attr]
-                open_ = ", ".join(taking)
-                self._spent(f"more launches would tell in {open_}")
+                reason = f"no time is left for launches that would tell more: {', '.join(taking)}"
+                self.writer.write("event", what="budget", reason=reason)
                 return
             self.rounds |= rounds
             self._launch_group(taking)

@@ -108,12 +108,15 @@ class Cell:
             return True
         return bool(np.isfinite(self.adapter.dump(self._last_loss, "features")).all())
 
-    def fetch(self, result: Any) -> None:
-        """Brings a result to the host: the output, or the loss. Whoever has it has waited."""
+    def fetch(self, result: Any) -> int:
+        """Brings a result to the host: the output, or the loss. Whoever has it has waited.
+
+        -> its bytes there.
+        """
         if self.direction == "infer":
-            self.answer(result)
-        else:
-            self.loss(result)
+            return self.answer(result)["output"].nbytes
+        self.loss(result)
+        return 0
 
     def loss(self, result: Any) -> float | None:
         """The loss that a call returned; None for inference."""

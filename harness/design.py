@@ -24,13 +24,14 @@ def williams(count: int) -> list[list[int]]:
 
 
 def rounds(contenders: list[Item], wanted: int, rng: random.Random) -> list[list[Item]]:
-    """At least one whole square where `wanted` asks for it, else `wanted` of its rows.
+    """As many whole squares as fit into `wanted` rounds, or else `wanted` rows of one.
 
+    Never more: a launch's time is allowed for so many (budget.py).
     Names are dealt to the design's places anew on every call and the rows shuffled, so
     that no contender keeps a place over the launches.
     """
     dealt = rng.sample(contenders, len(contenders))
     square = [[dealt[i] for i in row] for row in williams(len(contenders))]
-    squares = max(1, round(wanted / len(square)))
+    squares = max(1, wanted // len(square))
     rows = [row for _ in range(squares) for row in rng.sample(square, len(square))]
-    return rows[:wanted] if wanted < len(square) else rows
+    return rows[:wanted]

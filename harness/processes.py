@@ -22,9 +22,11 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
-from harness import machine
+import msgspec
+
+from harness import machine, records
 
 ROOT = Path(__file__).resolve().parent.parent
 LOG_TAIL = 64 * 1024
@@ -49,6 +51,17 @@ class WorkerFailed(Exception):
     def __init__(self, status: str, reason: str):
         super().__init__(reason)
         self.status, self.reason = status, reason
+
+
+class _Said(TypedDict, total=False):
+    """What of an answer is written down as it is: nobody could read such a record otherwise."""
+
+    turn: records.Turn
+    block: records.Block
+    memory: dict[str, int | None]
+    manifest: dict[str, Any]
+    failed: Literal["wrong", "oom", "crash", "timeout", "unsupported"]
+    reason: str | None
 
 
 class WorkerProcess:
@@ -87,29 +100,34 @@ class WorkerProcess:
     def ask(self, do: str, timeout: float = 600.0, **arguments: Any) -> dict[str, Any]:
         """Sends one request, returns its answer. Raises WorkerFailed.
 
-        After `crash`, `oom` by the kernel, and `timeout` the worker is gone, and every
-        further `ask` raises the same again; other failures leave it usable.
+        After a death, a `timeout`, and an answer that cannot be read the worker is gone, and
+        every further `ask` raises the same again; other failures leave it usable.
         """
         if self.dead is not None:
             raise self.dead
         self.resume()
         try:
             os.write(self._ask, json.dumps({"do": do, **arguments}).encode() + b"\n")
-            answer = json.loads(self._line(time.monotonic() + timeout))
+            line = self._line(time.monotonic() + timeout)
         except (BrokenPipeError, EOFError):
             raise self._died() from None
         except TimeoutError:
-            self.kill()
             reason = f"'{do}' took longer than its limit of {timeout:.0f} s and was ended"
-            self.dead = WorkerFailed("timeout", reason)
-            raise self.dead from None
+            raise self._ended_for(WorkerFailed("timeout", reason)) from None
+        try:
+            answer = _read(line)
+        except ValueError as error:
+            reason = f"its answer to '{do}' cannot be read: {error}"
+            raise self._ended_for(WorkerFailed("crash", reason)) from None
         if "failed" in answer:
-            failed = WorkerFailed(answer["failed"], answer["reason"])
-            if POISONED.search(failed.reason):
-                self.dead = failed  # before it is killed, which would be its reason
-                self.kill()
-            raise failed
+            failed = WorkerFailed(answer["failed"], answer.get("reason") or "it gave no reason")
+            raise self._ended_for(failed) if POISONED.search(failed.reason) else failed
         return answer
+
+    def _ended_for(self, failed: WorkerFailed) -> WorkerFailed:
+        self.dead = failed  # before it is killed, which would be its reason
+        self.kill()
+        return failed
 
     def _line(self, deadline: float) -> bytes:
         """Its next answer. A child of its may hold the pipe open when it has died."""
@@ -193,6 +211,16 @@ class WorkerProcess:
         if self._process.returncode is None:
             with suppress(ProcessLookupError):  # where SIGCHLD is ignored the kernel reaps
                 os.killpg(self.pid, number)
+
+
+def _read(line: bytes) -> dict[str, Any]:
+    """An answer: an object in which every number is one. Raises ValueError."""
+    try:
+        answer: dict[str, Any] = msgspec.json.decode(line, type=dict[str, Any])
+        msgspec.convert(answer, _Said)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ValueError(f"{error}: {line[:100].decode(errors='replace')}") from None
+    return answer
 
 
 def _pidfd(pid: int) -> int:

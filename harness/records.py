@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -25,34 +25,39 @@ from harness.errors import Wrong
 SCHEMA = 1
 STATUSES = ("ok", "wrong", "oom", "crash", "timeout", "unsupported")
 Status = Literal["ok", "wrong", "oom", "crash", "timeout", "unsupported"]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]  # as NumPy's int64 holds it
 
 
 class Turn(msgspec.Struct):
     """The calls of one contender in one round; times in nanoseconds."""
 
-    calls: list[int]
-    dropped: int  # this many calls at the start are not used
-    total_ns: int  # wall time of the kept calls
-    queued_ns: int | None = None  # as many calls again, queued, one sync at the end
-    drain_ns: int | None = None  # what was left to do when the last of queued calls was made
-    cpu_ns: int = 0
-    wall_ns: int = 0
-    minor_faults: int = 0
-    involuntary_switches: int = 0
+    calls: list[Count]
+    dropped: Count  # this many calls at the start are not used, and others are left
+    total_ns: Count  # wall time of the kept calls
+    queued_ns: Count | None = None  # as many calls again, queued, one sync at the end
+    drain_ns: Count | None = None  # what was left to do when the last of queued calls was made
+    cpu_ns: Count = 0
+    wall_ns: Count = 0
+    minor_faults: Count = 0
+    involuntary_switches: Count = 0
     stolen_s: float = 0.0  # what the hypervisor took of all our processors meanwhile
     # What the meters counted from asking for the turn to its answer: all calls that it made.
     energy_j: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.dropped >= len(self.calls):
+            raise ValueError(f"a turn of {len(self.calls)} calls drops {self.dropped}")
 
 
 class Block(msgspec.Struct):
     """One contender's training without a pause, on a device (timing.sustained)."""
 
-    calls: int  # counted: those after the settling
-    total_ns: int  # wall time of the counted calls
-    turns: int = 0
+    calls: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]  # counted: those after the settling
+    total_ns: Count  # wall time of the counted calls
+    turns: Count = 0
     settle_s: float = 0.0
     wall_s: float = 0.0
-    made: int = 0  # calls in all: those of the settling too, and those waited for
+    made: Count = 0  # calls in all: those of the settling too, and those waited for
     energy_j: float | None = None  # of all calls made
 
 
@@ -72,7 +77,7 @@ class Group(msgspec.Struct, tag_field="kind", tag="group"):
     device: str
     rounds: int
     order: list[list[str]]
-    turns: dict[str, list[Turn]]
+    turns: dict[str, Annotated[list[Turn], msgspec.Meta(min_length=1)]]
     statuses: dict[str, Outcome]
     machine: dict[str, Any]
     sustained: dict[str, Block] = {}

@@ -22,6 +22,7 @@ WINDOW = 0.1  # seconds of warm-up that are looked at together
 MOST_DROPPED = 5
 MOST_SETTLING = 10.0  # seconds at a sustained block's start
 MOST_UNFINISHED = 0.3  # of queued calls' time after their sync: see `unfinished`
+BUS_LATENCY, SLOWEST_BUS = 1e-4, 0.5e9  # seconds; bytes a second, from a device to the host
 
 
 def calls_for(seconds_per_call: float, seconds: float = 0.040) -> int:
@@ -176,31 +177,62 @@ def warm_up(step: Step, sync: Sync, limit: float, least: float = 0.0) -> dict[st
         before, fastest = now, min(window)
 
 
-def unfinished(step: Step, sync: Sync, fetch: Callable[[Any], None], tries: int = 3) -> float:
+def unfinished(step: Step, sync: Sync, fetch: Callable[[Any], int], tries: int = 3) -> float:
     """How much of some queued calls' time comes after `sync` has returned: 0 is as it must be.
 
-    Calls of about 20 ms are queued, `sync` ends them, and their last result is fetched to
-    the host twice: what the first fetch takes longer than the second, it has waited. The
-    least share of several tries, so that a disturbance accuses nobody.
+    Calls are queued, `sync` ends them, and their last result is fetched to the host (`fetch`
+    tells its bytes): what that takes longer than to fetch a finished one, it has waited. The
+    calls take 20 ms, and three times as long as such a fetch at least, or else its own noise
+    would accuse. The longest such fetch and the least share of several tries, so that a disturbance
+    accuses nobody.
+
+    A result is fetched before the next call is made, and never after: that may write over it (a
+    CUDA graph's), or consume it (a training's).
     """
     clock = time.perf_counter
-    begin = clock()
-    fetch(step())
-    calls = calls_for(clock() - begin, 0.020)
-    shares = []
-    for _ in range(tries):
+
+    def queue() -> tuple[float, float]:
         begin = clock()
         for _ in range(calls):
             result = step()
         sync(result)
         synced_at = clock()
         fetch(result)
-        fetched = clock()
-        fetch(result)
-        again = clock() - fetched
-        waited = max(0.0, fetched - synced_at - again)
-        shares.append(waited / (waited + synced_at - begin))
+        return synced_at - begin, clock() - synced_at
+
+    begin = clock()
+    fetch(step())
+    first = clock() - begin
+    patience = max(0.020, 2 * first)
+    copy = max(_copying(step, sync, fetch, patience) for _ in range(tries))
+    calls = calls_for(first, 0.020)
+    while sum(queue()) < 4 * copy:
+        calls *= 2
+    shares = []
+    for _ in range(tries):
+        before, after = queue()
+        waited = max(0.0, after - copy)
+        shares.append(waited / (waited + before))
     return min(shares)
+
+
+def _copying(step: Step, sync: Sync, fetch: Callable[[Any], int], patience: float) -> float:
+    """Seconds to fetch a result that is finished, whatever `sync` is worth: it is left alone.
+
+    Frameworks keep what was fetched once (JAX does), so fetching it again tells less than that.
+    But one that computes when it is asked has work left, however long it is left alone: the
+    first time counts no more above the second than the slowest bus would take.
+    """
+    clock = time.perf_counter
+    result = step()
+    sync(result)
+    time.sleep(patience)
+    begin = clock()
+    size = fetch(result)
+    fetched = clock()
+    fetch(result)
+    again = clock() - fetched
+    return again + min(max(0.0, fetched - begin - again), BUS_LATENCY + size / SLOWEST_BUS)
 
 
 def slowed(step: Step, sync: Sync, share: float) -> Step:

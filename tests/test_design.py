@@ -39,3 +39,11 @@ def test_rounds_are_dealt_anew_and_whole_squares_stay_whole() -> None:
     assert first != second
     assert len(design.rounds(list("abcd"), 9, rng)) == 8
     assert len(design.rounds(list("abcd"), 2, rng)) == 2
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+def test_a_launch_never_has_more_rounds_than_it_was_allowed(count: int) -> None:
+    square = len(design.williams(count))
+    for wanted in range(1, 40):
+        rounds = design.rounds([*range(count)], wanted, random.Random(wanted))
+        assert len(rounds) == (wanted if wanted < square else wanted - wanted % square)

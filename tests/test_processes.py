@@ -157,6 +157,38 @@ def test_a_worker_that_hangs_is_ended_at_its_limit(start: Any) -> None:
     assert time.monotonic() - begin < 10
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Warning: not JSON",
+        b"\xff\xfe",
+        b"[1, 2]",
+        b'{"load": NaN}',
+        b'{"load": -Infinity}',
+        b'{"load": 1e999}',
+        b'{"manifest": [1]}',
+        b'{"memory": {"allocated": "much"}}',
+        b'{"failed": "ok", "reason": "?"}',
+        b'{"turn": {"calls": [1, 2], "dropped": 2, "total_ns": 0}}',
+        b'{"turn": {"calls": [1, 2], "dropped": -1, "total_ns": 0}}',
+        b'{"turn": {"calls": [1, -2], "dropped": 1, "total_ns": 2}}',
+        b'{"turn": {"calls": 2}}',
+        b'{"block": {"calls": 0, "total_ns": 0}}',
+    ],
+)
+def test_an_answer_that_no_record_can_hold_is_a_crash(
+    start: Any, monkeypatch: pytest.MonkeyPatch, line: bytes
+) -> None:
+    """Of this contender alone: it must not end the run, or make its records unreadable."""
+    monkeypatch.setitem(os.environb, b"BABBLE", line)
+    worker = start("babbles")
+    for _ in range(2):  # who once spoke out of turn has no further say
+        with pytest.raises(WorkerFailed, match="answer to 'load' cannot be read") as failed:
+            worker.ask("load", **CELL)
+        assert failed.value.status == "crash" and "\n" not in failed.value.reason
+    assert worker.dead is not None
+
+
 def test_a_worker_out_of_memory_says_so_and_goes_on(start: Any) -> None:
     worker = start("starved")
     with pytest.raises(WorkerFailed) as failed:

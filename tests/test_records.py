@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness import records
 from harness.errors import Wrong
 from harness.processes import ROOT
+from reports.verdicts import analyse
+from tests.synthetic import write_run
 from tests.yardstick import Limit
 
 
@@ -67,6 +70,34 @@ def test_a_line_that_is_no_record_is_skipped_and_said(folder: Path, line: bytes)
     run = records.read(folder)
     assert not run.events
     assert len(run.problems) == 1
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        [],
+        [{"calls": [], "dropped": 0, "total_ns": 0}],
+        [{"calls": [5], "dropped": 1, "total_ns": 0}],
+        [{"calls": [5, 5], "dropped": -1, "total_ns": 5}],
+        [{"calls": [5, 5], "dropped": 1, "total_ns": -5}],
+        [{"calls": [5, 2**64], "dropped": 1, "total_ns": 5}],
+    ],
+)
+def test_a_turn_that_leaves_nothing_to_read_takes_its_record_and_no_other(
+    tmp_path: Path, turns: list[dict[str, Any]]
+) -> None:
+    run = records.read(write_run(tmp_path / "r", {"torch": 1.0, "jax": 1.1}))
+    file = run.folder / "records-000.jsonl"
+    lines = file.read_bytes().splitlines()
+    odd = next(number for number, line in enumerate(lines) if b'"kind":"group"' in line)
+    group = json.loads(lines[odd])
+    group["turns"]["jax"] = turns
+    lines[odd] = json.dumps(group).encode()
+    file.write_bytes(b"\n".join(lines) + b"\n")
+    read = records.read(run.folder)
+    assert len(read.groups) == len(run.groups) - 1 and read.cells == run.cells
+    assert len(read.problems) == 1 and f"line {odd + 1}: skipped" in read.problems[0]
+    analyse(read)
 
 
 def test_a_full_disk_leaves_whole_lines_only(folder: Path) -> None:

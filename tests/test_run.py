@@ -166,6 +166,7 @@ def test_the_same_contender_entered_twice_wins_nothing(bakeoff: Start, tmp_path:
         ("shuts", "unsupported", "libshut.so.1"),
         ("hangs", "timeout", "limit"),
         ("hasty", "wrong", "sync does not wait"),
+        ("odd", "crash", "cannot be read"),
     ],
 )
 def test_a_contender_that_fails_is_shown_with_its_reason_and_the_others_go_on(

@@ -89,6 +89,27 @@ class Poisoned(NumPy):
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
 
+class Odd(NumPy):
+    """Once it has loaded a cell, its manifest holds what JSON has no word for."""
+
+    rate = 0.0
+
+    def infer(self, workload: Any) -> Any:
+        self.rate = float("nan")
+        return super().infer(workload)
+
+    def manifest(self) -> dict[str, Any]:
+        return {**super().manifest(), "rate": self.rate}
+
+
+class Babbles(NumPy):
+    """Says what it was told to before its worker has answered."""
+
+    def infer(self, workload: Any) -> Any:
+        os.write(int(sys.argv[2]), os.environb[b"BABBLE"] + b"\n")
+        return super().infer(workload)
+
+
 class Loud(NumPy):
     """Prints on both streams at every call, JSON too."""
 

@@ -17,7 +17,7 @@ from typing import Any
 Step = Callable[[], Any]
 Sync = Callable[[Any], None]
 
-MOST_CALLS = 2000
+MOST_CALLS = 1000
 WINDOW = 0.1  # seconds of warm-up that are looked at together
 MOST_DROPPED = 5
 MOST_SETTLING = 10.0  # seconds at a sustained block's start
@@ -26,7 +26,7 @@ BUS_LATENCY, SLOWEST_BUS = 1e-4, 0.5e9  # seconds; bytes a second, from a device
 
 
 def calls_for(seconds_per_call: float, seconds: float = 0.040) -> int:
-    """Calls in a turn of about `seconds`: from 1 to 2,000."""
+    """Calls in a turn of about `seconds`: from 1 to 1,000."""
     return min(MOST_CALLS, max(1, math.ceil(seconds / max(seconds_per_call, 1e-9))))
 
 

@@ -50,7 +50,7 @@ def test_a_fifth_is_dropped_at_least_one_at_most_five(calls: int, dropped: int) 
 def test_a_turn_takes_about_forty_milliseconds() -> None:
     assert timing.calls_for(0.004) == 10
     assert timing.calls_for(1.0) == 1
-    assert timing.calls_for(1e-7) == 2000
+    assert timing.calls_for(1e-7) == 1000
 
 
 def test_a_wait_is_part_of_a_latency_and_ends_a_queue() -> None:

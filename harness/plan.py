@@ -7,6 +7,7 @@ same versions and code, or not at all.
 """
 
 import re
+import shutil
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ from adapters.core.precision import PRECISIONS, value_bytes
 from harness import estimate, readings, resuming
 from harness.errors import Wrong
 from harness.inventory import Contender
-from harness.records import SCHEMA
+from harness.records import SCHEMA, write_whole
 from harness.sampling import FIRST_STAGE
 from harness.suite import HIDDEN, Comparison, Suite
 from suites import catalogue
@@ -392,10 +393,16 @@ def _fit(
     return kept, left_out
 
 
-def write(plan: Plan, folder: Path) -> None:
-    (folder / "plan.json").write_bytes(
-        msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n"
-    )
+def begin(plan: Plan, folder: Path) -> None:
+    """Makes a run's folder, with its plan in it; where that cannot be, the folder is gone again."""
+    folder.mkdir(parents=True)
+    text = msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n"
+    try:
+        write_whole(folder / "plan.json", text)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        reason = error.strerror or error
+        raise Wrong(f"{folder} cannot be begun: {reason}; mend that, and start again") from None
 
 
 def read(folder: Path) -> Plan:

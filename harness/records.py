@@ -176,7 +176,8 @@ class Run:
 
     @property
     def name(self) -> str:
-        return self.plan["run"]
+        """Its folder's: a copy or a renamed one is a run of its own, whatever its plan calls it."""
+        return self.folder.resolve().name
 
     def settled(self, comparison: str, contender: str) -> bool:
         """Whether a contender left a comparison early, being far behind (sampling.py)."""
@@ -230,11 +231,15 @@ def is_begun(folder: Path) -> bool:
 
 
 def begin(folder: Path, environment: dict[str, Any]) -> None:
-    """Writes down what every contender and the machine said of themselves: all of it, or none."""
-    path = folder / "environment.json"
+    """Writes down what every contender and the machine said of themselves."""
+    write_whole(folder / "environment.json", json.dumps(environment, indent=1).encode() + b"\n")
+
+
+def write_whole(path: Path, text: bytes) -> None:
+    """A document of a run: all of it, or none; a full disk leaves no half of one."""
     temporary = path.with_suffix(".partial")
-    with temporary.open("w") as file:
-        file.write(json.dumps(environment, indent=1) + "\n")
+    with temporary.open("wb") as file:
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())  # as records are: a power cut takes neither
     os.replace(temporary, path)

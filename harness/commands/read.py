@@ -79,9 +79,9 @@ def list_(json_: Json = False, device: Device = None, python: Python = None) -> 
         [
             (
                 row["name"],
-                row["version"] or "",
+                escape(row["version"]),
                 "[green]ready[/]" if row["available"] else "[yellow]absent[/]",
-                (row["summary"] + " (only when named)" * row["named_only"])
+                escape(row["summary"] + " (only when named)" * row["named_only"])
                 if row["available"]
                 else escape(row["reason"]),
             )

@@ -105,7 +105,8 @@ def prove(
     if page:
         from reports import proof
 
-        console.print(f"The page: {proof.write(campaign.read(folder), name)}", soft_wrap=True)
+        written = proof.write(campaign.read(folder), name)
+        console.print(Text(f"The page: {written}"), soft_wrap=True)
     if json_:
         print_json(found)
     raise typer.Exit(0 if all(finding["ok"] for finding in found) else 1)

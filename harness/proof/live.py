@@ -148,8 +148,7 @@ def measure(folder: Path, itself: Itself, say: Say) -> records.Run:
         resuming.refuse_change(begun.fingerprint, made.fingerprint)
         made = begun
     else:
-        folder.mkdir(parents=True)
-        plan.write(made, folder)
+        plan.begin(made, folder)
     Runner(made, folder, say, timeout=120.0).run()
     return records.read(folder)
 

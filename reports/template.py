@@ -104,7 +104,7 @@ def render(file: str, specs: dict[str, Any] | None = None, /, **given: Any) -> s
         specs={place: _json(spec) for place, spec in (specs or {}).items()},
         outlines=OUTLINES,
         glyphs={name: f"g{n}" for n, name in enumerate(given.get("colours", ()))},
-        style=(TEMPLATES / "style.css").read_text(),
+        style=(TEMPLATES / "style.css").read_text("utf-8"),
         script=script,
         script_hash=_hash(script),
         **given,
@@ -151,7 +151,7 @@ def _script() -> Any:
     import vl_convert
     from markupsafe import Markup
 
-    ours = "\n".join((TEMPLATES / name).read_text() for name in SCRIPTS)
+    ours = "\n".join((TEMPLATES / name).read_text("utf-8") for name in SCRIPTS)
     bundle = vl_convert.javascript_bundle(ours)
     return Markup(bundle.replace("</script", "<\\/script"))
 

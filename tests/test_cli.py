@@ -58,7 +58,7 @@ def _refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
         (["--budget", "0"], ["0"]),
         (["--run-id", "a/b"], ["a/b"]),
         (["--run-id", "../up"], ["../up"]),
-        (["--run-id", ""], ["run name"]),
+        (["--run-id", ""], ["--run-id ''", "expected a value"]),
         (["--python", "other"], ["other", "current"]),
         (["--allocator", "other"], ["other", "as-shipped"]),
         (["--resume", "no-such-run"], ["no-such-run"]),

@@ -1,16 +1,21 @@
 """Claims about what a person gets wrong, or the machine does: one clear line, and nothing lost."""
 
 import errno
+import os
 import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from harness import cli, records
-from harness.commands import common, measure, trust
+from harness import cli, records, runner
+from harness.commands import common, measure, read, trust
+from harness.processes import ROOT
 from reports import page, template
 from tests.synthetic import WORKLOADS, write_run
 
@@ -102,3 +107,84 @@ def test_an_anchor_of_runs_that_share_nothing_is_refused(typed: Typed, tmp_path:
     write_run(tmp_path / "a", workloads=WORKLOADS[:1])
     write_run(tmp_path / "b", workloads=WORKLOADS[2:3])
     _refused(typed("report", "a", "b", "--anchor", "torch"), "--anchor 'torch'", "no comparison")
+
+
+# --- how the command line leaves ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "--workloads", ""],
+        ["run", "-c", ""],
+        ["run", "--resume", ""],
+        ["run", "--budget="],
+        ["calibrate", "--run-id", ""],
+        ["show", ""],
+    ],
+)
+def test_an_empty_value_is_not_taken_for_none(typed: Typed, arguments: list[str]) -> None:
+    _refused(typed(*arguments), arguments[-1] or f"{arguments[-2]} ''", "got an empty one")
+
+
+def test_what_an_encoding_lacks_is_no_traceback(tmp_path: Path) -> None:
+    write_run(tmp_path / "a1")
+    plain = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = _piped(["compare", "a1", "a1"], tmp_path, **plain)
+    assert done.returncode == 0 and not done.stderr
+    assert b"a1 ? a1" in done.stdout
+
+
+def _piped(
+    arguments: list[str], results: Path, stdout: int = subprocess.PIPE, **environment: str
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "harness.cli", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "BAKEOFF_RESULTS": str(results), **environment},
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+    )
+
+
+@pytest.mark.parametrize("arguments", [["show", "a1"], ["report", "a1", "--format", "csv"]])
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path, arguments: list[str]) -> None:
+    """As `| head -1` is."""
+    write_run(tmp_path / "a1")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = _piped(arguments, tmp_path, writer)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("arguments", [["show", "a1"], ["report", "a1", "--format", "csv"]])
+def test_what_cannot_be_printed_is_told_and_names_no_run(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    write_run(tmp_path / "a1")
+    with open("/dev/full", "wb") as full:
+        done = _piped(arguments, tmp_path, full.fileno())
+    assert done.returncode == 2 and done.stderr.count(b"\n") == 1
+    assert b"No space left" in done.stderr and b"--resume" not in done.stderr
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_interrupted_command_says_so(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "read", _interrupt)
+    monkeypatch.setattr(read, "folder_of", Path)
+    assert typed("show", "a1") == (130, "", "bakeoff: interrupted\n")
+
+
+def test_a_second_interrupt_does_not_take_how_to_go_on(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(runner, "Runner", lambda *_: SimpleNamespace(run=_interrupt))
+    monkeypatch.setattr(records, "is_begun", _interrupt)  # asked once the run has ended
+    status, told, errors = typed(*SMOKE, "--run-id", "r")
+    assert (status, errors) == (130, "bakeoff: interrupted\n")
+    assert "Go on with: bakeoff run --resume r\n" in told

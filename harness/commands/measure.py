@@ -242,6 +242,8 @@ def _measure(
             Runner(planned, folder, progress, timeout).run()
         except KeyboardInterrupt:
             stopped = True
+            # Before the verdicts and the page: a second Ctrl-C may end those.
+            console.print(f"Interrupted. Go on with: bakeoff run --resume {escape(_named(folder))}")
     measured = False
     if records.is_begun(folder):
         run = records.read(folder)
@@ -250,7 +252,6 @@ def _measure(
         if page:
             _try_page(folder, console)
     if stopped:
-        console.print(f"Interrupted. Go on with: bakeoff run --resume {escape(_named(folder))}")
         raise typer.Exit(130)
     if not measured:
         console.print("[red]Nothing was measured:[/] every contender failed; see above.")

@@ -56,13 +56,13 @@ def place(*runs: str) -> Path:
     return FOLDER / "html" / f"{name}.html"
 
 
-def save(path: Path, text: str) -> Path:
-    """Writes a page, whatever is on it; returns where. Raises Wrong."""
+def save(path: Path, text: str, what: str = "page") -> Path:
+    """Writes a page, or what else it is, whatever is on it; returns where. Raises Wrong."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise Wrong(f"the page cannot be written to {path}: {error.strerror}") from None
+        raise Wrong(f"the {what} cannot be written to {path}: {error.strerror}") from None
     return path
 
 

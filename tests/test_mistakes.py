@@ -1,6 +1,8 @@
 """Claims about what a person gets wrong, or the machine does: one clear line, and nothing lost."""
 
 import errno
+import io
+import json
 import os
 import shutil
 import signal
@@ -12,11 +14,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from harness import cli, records, runner
+from harness import cli, plan, records, resuming, runner
 from harness.commands import common, measure, read, trust
 from harness.processes import ROOT
-from reports import page, template
+from harness.proof import live
+from reports import page, profiles, template
 from tests.synthetic import WORKLOADS, write_run
 
 Typed = Callable[..., tuple[int, str, str]]
@@ -80,8 +84,6 @@ def test_brackets_in_what_a_file_says_are_no_markup(typed: Typed, tmp_path: Path
 
 
 def test_a_list_cuts_nothing_off(capsys: Any) -> None:
-    from rich.console import Console
-
     common.table(Console(width=30), "", ("name", "what"), [("n" * 20, "w" * 40)])
     told = capsys.readouterr().out
     assert told.count("n") == 20 + 1 and told.count("w") == 40 + 1 and "…" not in told
@@ -107,6 +109,75 @@ def test_an_anchor_of_runs_that_share_nothing_is_refused(typed: Typed, tmp_path:
     write_run(tmp_path / "a", workloads=WORKLOADS[:1])
     write_run(tmp_path / "b", workloads=WORKLOADS[2:3])
     _refused(typed("report", "a", "b", "--anchor", "torch"), "--anchor 'torch'", "no comparison")
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("plan.json", "contenders"),
+        ("plan.json", "suite"),
+        ("environment.json", "contenders"),
+        ("environment.json", "machine"),
+    ],
+)
+def test_a_document_without_a_key_is_told(
+    typed: Typed, tmp_path: Path, name: str, key: str
+) -> None:
+    path = write_run(tmp_path / "r") / name
+    document = json.loads(path.read_text())
+    del document[key]
+    path.write_text(json.dumps(document))
+    for command in (["show", "r"], ["report", "r"]):
+        _refused(typed(*command), name, f"`{key}`", "is not whole")
+
+
+def test_a_run_that_still_greets_has_not_ended(typed: Typed, tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "r", launches=0)
+    (folder / "environment.json").unlink()
+    held = resuming.hold(folder)
+    _refused(typed("show", "r"), "run 'r' is being measured by another process")
+    os.close(held)
+    _refused(typed("show", "r"), "was ended before anything was measured")
+
+
+def test_a_calibration_is_gone_on_with_by_its_own_command(typed: Typed, tmp_path: Path) -> None:
+    made = live.Itself("numpy", (0.05,), 2, 8, 1).plan("cal1")
+    made.command = "bakeoff calibrate"
+    plan.begin(made, tmp_path / "cal1")
+    _refused(typed("run", "--resume", "cal1"), "`bakeoff calibrate --run-id cal1`")
+
+
+def test_a_calibration_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(file=io.StringIO())
+    say = trust._Teller(console, launches=8)
+    for launch, now in ((3, 0.0), (4, 60.0)):
+        monkeypatch.setattr(trust.time, "monotonic", lambda now=now: now)
+        say("group", launch=launch, comparisons=["a", "b"])
+    assert isinstance(console.file, io.StringIO)
+    first, second = console.file.getvalue().splitlines()
+    assert first.strip() == "launch 3 of 8, 2 comparisons"
+    assert second.strip() == "launch 4 of 8 (about 5.0 more minutes), 2 comparisons"
+
+
+def test_an_output_that_cannot_be_written_is_called_what_it_is(
+    typed: Typed, tmp_path: Path
+) -> None:
+    write_run(tmp_path / "r")
+    told = typed("report", "r", "--format", "csv", "--output", str(tmp_path))
+    _refused(told, f"the csv cannot be written to {tmp_path}")
+
+
+def test_an_hour_for_nothing_is_no_price(typed: Typed) -> None:
+    _refused(typed("compare", "a", "b", "--price", "a=0"), "--price a=0", "above 0")
+
+
+def test_a_profile_that_cannot_be_read_is_told_before_measuring(
+    typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken.toml").write_text("title = ")
+    monkeypatch.setattr(profiles, "FOLDER", tmp_path)
+    _refused(typed(*SMOKE, "--run-id", "r"), "profile 'broken' is not TOML")
+    assert not (tmp_path / "r").exists()
 
 
 # --- how the command line leaves ----------------------------------------------------------

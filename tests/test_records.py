@@ -12,14 +12,13 @@ import pytest
 from harness import records
 from harness.errors import Wrong
 from harness.processes import ROOT
+from tests.synthetic import write_run
 from tests.yardstick import Limit
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "plan.json").write_text(json.dumps({"schema": 1, "run": "r"}))
-    (tmp_path / "environment.json").write_text("{}")
-    return tmp_path
+    return write_run(tmp_path, launches=0)
 
 
 def _event(writer: records.Writer, number: int) -> None:

@@ -85,7 +85,10 @@ def run(
     Examples: `bakeoff run` · `bakeoff run -c torch,jax -w resnet18` ·
     `bakeoff run --suite full --budget 2h` · `bakeoff run --resume RUN`
     """
+    from reports import profiles
+
     console = Console()
+    profiles.load()  # one that cannot be read is told before anything is measured
     if not 1 <= timeout <= DAY:  # click lets nan through
         raise Wrong(f"--timeout {timeout:g}: expected seconds, from 1 to {DAY}")
     if resume is not None:
@@ -107,6 +110,11 @@ def run(
             raise Wrong(f"--resume goes on with the run's own plan: leave out {', '.join(extra)}")
         folder = folder_of(resume)
         planned = plan.read(folder)
+        if planned.suite["name"] == plan.ITSELF:
+            again = planned.command
+            if again.startswith("bakeoff calibrate"):
+                again = f"bakeoff calibrate --run-id {folder.resolve().name}"
+            raise Wrong(f"run '{resume}' was made by another command: go on with `{again}`")
         current = planned.settings["python"] == "current"
         taking = [inventory.Contender(c.adapter, c.version) for c in planned.contenders]
         rows = inventory.contenders(planned.settings["device"], current, taking, everyone=False)
@@ -115,7 +123,7 @@ def run(
         resuming.refuse_change(planned.fingerprint, now)
         resuming.refuse_lost(planned.settings["cpus"])
         if budget is not None:
-            planned.budget_s = plan.seconds(budget)
+            planned.budget_s = plan.seconds(budget, "--budget")
         return _measure(planned, folder, console, timeout, page)
     allocator = allocator or "tuned"
     if allocator not in ("tuned", "as-shipped"):
@@ -129,7 +137,7 @@ def run(
     folder = RESULTS / name
     if folder.exists():
         raise Wrong(f"run '{name}' exists already; choose another --run-id, or --resume {name}")
-    limit = plan.seconds(budget) if budget else None
+    limit = plan.seconds(budget, "--budget") if budget else None
     everyone = not (contenders or loaded.contenders)
     rows = inventory.contenders(chosen, current, named, everyone)
     asked = _everyone(rows) if everyone else named

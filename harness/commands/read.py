@@ -273,7 +273,8 @@ def _prices(given: list[str], old: str, new: str) -> tuple[float | None, float |
     found: dict[str, float] = {}
     for each in given:
         run, _, amount = each.rpartition("=")
-        if run not in (old, new) or not re.fullmatch(r"\d+(\.\d+)?", amount):
-            raise Wrong(f"--price {each}: expected such as {old}=3.50 or {new}=1.20, an hour's")
+        known = run in (old, new) and re.fullmatch(r"\d+(\.\d+)?", amount)
+        if not known or not float(amount):
+            raise Wrong(f"--price {each}: expected such as {old}=3.50 or {new}=1.20, above 0")
         found[run] = float(amount)
     return found.get(old), found.get(new)

@@ -52,7 +52,7 @@ os.close(1)
 import signal
 signal.alarm(1800)
 """
-SUITE = "itself"  # no file: these runs are made by nothing but this one
+SUITE = plan.ITSELF  # no file: these runs are made by nothing but this one
 
 # Twenty that take up to milliseconds: none compiles anything in numpy or eager PyTorch. Those
 # below a tenth of one come last: 3% of them is less than it costs to plant a slowdown.

@@ -5,7 +5,9 @@ expected, what to do. An interrupted run exits with 130; what it reported is kep
 """
 
 import errno
+import io
 import os
+import re
 import sys
 from typing import Any, NoReturn
 
@@ -23,10 +25,15 @@ UsageError: Any = typer.BadParameter.__mro__[1]
 
 def main() -> None:
     """Entry point; turns what is the user's to mend into one line and exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what an encoding lacks is told as `?`
     if len(sys.argv) == 1:
         sys.argv.append("--help")
     try:
-        status = app(standalone_mode=False)
+        _refuse_empty(sys.argv[1:])
+        status = _call(sys.argv[1:])
+        sys.stdout.flush()
     except (Wrong, UsageError) as wrong:
         text = wrong.format_message() if isinstance(wrong, UsageError) else str(wrong)
         _leave(text, 2)
@@ -34,19 +41,49 @@ def main() -> None:
         _leave("interrupted", 130)
     except BrokenPipeError:
         os._exit(0)
+    except SystemExit as left:  # as rich leaves a pipe that was closed
+        if isinstance(left.__context__, BrokenPipeError):
+            os._exit(0)
+        raise
     except OSError as error:
-        if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if error.filename is None and not full:
             raise
         text = f"cannot use {error.filename or 'this disk'}: {error.strerror}"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            text += "; make room. What a run reported is kept: `bakeoff run --resume RUN` goes on"
+        if full:
+            text += "; make room"
+        if full and sys.argv[1] == "run":
+            text += ". What a run reported is kept: `bakeoff run --resume RUN` goes on"
         _leave(text, 2)
-    sys.exit(status or 0)
+    sys.exit(status)
+
+
+def _call(arguments: list[str]) -> int:
+    """The command, and its exit status. `app()` would hide a Ctrl-C and a closed pipe from us."""
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("bakeoff", arguments) as context:
+            command.invoke(context)
+    except typer.Exit as left:
+        return left.exit_code
+    return 0
+
+
+def _refuse_empty(arguments: list[str]) -> None:
+    """Raises Wrong for an empty value: an unset "$RUN" is not the same as none given."""
+    for before, given in zip(["bakeoff", *arguments], arguments, strict=False):
+        if not given or re.fullmatch(r"--[\w-]+=", given):
+            what = given or f"{before} ''"
+            raise Wrong(f"{what}: expected a value, got an empty one; give one, or leave it out")
 
 
 def _leave(text: str, status: int) -> NoReturn:
     """One line, and out."""
     print(f"bakeoff: {' '.join(text.split())}", file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:  # it is full: Python would try again, and leave with 120
+        os._exit(status)
     sys.exit(status)
 
 

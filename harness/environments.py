@@ -133,7 +133,8 @@ def controller() -> Environment:
     """`.venv`: the bakeoff command, the pytest front, and what checks this code."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     editable = ("--editable", f"{ROOT}[pytest,dev]")
-    return Environment(".venv", ROOT / ".venv", repr(project), editable)
+    # Its commands hold this folder's path: one that was moved is made anew.
+    return Environment(".venv", ROOT / ".venv", f"{ROOT}\n{project!r}", editable)
 
 
 def environment_of(

@@ -7,6 +7,7 @@ same versions and code, or not at all.
 """
 
 import re
+import shutil
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ from adapters.core.precision import PRECISIONS, value_bytes
 from harness import estimate, readings, resuming
 from harness.errors import Wrong
 from harness.inventory import Contender
-from harness.records import SCHEMA
+from harness.records import SCHEMA, write_whole
 from harness.sampling import FIRST_STAGE
 from harness.suite import HIDDEN, Comparison, Suite
 from suites import catalogue
@@ -30,6 +31,7 @@ from suites import catalogue
 # A narrower question than its suite gets its share of the suite's time, but at least this.
 LEAST_BUDGET = 100.0
 USUAL = 6  # contenders of a suite that names none
+ITSELF = "itself"  # the suite of `calibrate` and `prove`, which go on with their runs themselves
 # Estimates are rough: a comparison is left out only where they exceed the budget by half.
 SLACK = 1.5
 
@@ -143,15 +145,15 @@ def check_run_name(name: str) -> str:
     return name
 
 
-def seconds(text: str) -> float:
-    """'90', '90s', '10m', '1h30m' -> seconds. Raises Wrong."""
+def seconds(text: str, of: str = "time") -> float:
+    """'90', '90s', '10m', '1h30m' -> seconds. Raises Wrong, which says of what."""
     match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip())
     if not text.strip() or match is None:
-        raise Wrong(f"time '{text}': expected something like 90s, 10m or 1h30m")
+        raise Wrong(f"{of} '{text}': expected something like 90s, 10m or 1h30m")
     hours, minutes, rest = (int(part or 0) for part in match.groups())
     total = 3600 * hours + 60 * minutes + rest
     if total <= 0:
-        raise Wrong(f"time '{text}': expected more than nothing, such as 10m")
+        raise Wrong(f"{of} '{text}': expected more than nothing, such as 10m")
     return float(total)
 
 
@@ -223,12 +225,13 @@ def make(
     planned, idle = _taking(planned, measured)
     absent = absent + [{"name": n, "reason": "it does not train: nothing to do here"} for n in idle]
     if budget is None:
-        whole = seconds(suite.budget)
+        whole = seconds(suite.budget, f"suite '{suite.name}': budget")
         usual = len(suite.contenders) or USUAL
         share = len(measured) * len(planned) / (len(suite.comparisons) * usual)
         budget = max(min(LEAST_BUDGET, whole), min(1.0, share) * whole)
     if suite.sustained:
-        _sustain(measured, seconds(suite.sustained), budget)
+        block = seconds(suite.sustained, f"suite '{suite.name}': sustained")
+        _sustain(measured, block, budget)
     if not explicit:
         measured, unfit = _fit(measured, planned, budget)
         left_out += unfit
@@ -393,9 +396,19 @@ def _fit(
 
 
 def write(plan: Plan, folder: Path) -> None:
-    (folder / "plan.json").write_bytes(
-        msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n"
-    )
+    text = msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n"
+    write_whole(folder / "plan.json", text)
+
+
+def begin(plan: Plan, folder: Path) -> None:
+    """Makes a run's folder, with its plan in it; where that cannot be, the folder is gone again."""
+    folder.mkdir(parents=True)
+    try:
+        write(plan, folder)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        reason = error.strerror or error
+        raise Wrong(f"{folder} cannot be begun: {reason}; mend that, and start again") from None
 
 
 def read(folder: Path) -> Plan:

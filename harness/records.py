@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from harness import resuming
 from harness.errors import Wrong
 
 SCHEMA = 1
@@ -128,6 +129,54 @@ class Event(msgspec.Struct, tag_field="kind", tag="event"):
 _VALID = Group | Cell | Probe | Event
 
 
+# Of a run's two documents, what no reader can do without.
+
+
+class _Contender(msgspec.Struct):
+    name: str
+    adapter: str
+    variant: str
+
+
+class _Comparison(msgspec.Struct):
+    id: str
+    workload: str
+    kind: str
+    summary: str
+    batch: int
+    size: int | None
+    direction: str
+    precision: str
+    device: str
+    headline: bool
+    contenders: list[str]
+    cost: dict[str, float]
+
+
+class _Suite(msgspec.Struct):
+    name: str
+    title: str
+
+
+class _Plan(msgspec.Struct):
+    run: str
+    created: str
+    command: str
+    suite: _Suite
+    budget_s: float
+    contenders: list[_Contender]
+    comparisons: list[_Comparison]
+
+
+class _Seen(msgspec.Struct):
+    manifest: dict[str, Any]
+
+
+class _Environment(msgspec.Struct):
+    machine: dict[str, Any]
+    contenders: dict[str, _Seen]
+
+
 class Writer:
     """Appends records to a file of its own in a run's folder."""
 
@@ -181,7 +230,8 @@ class Run:
 
     @property
     def name(self) -> str:
-        return self.plan["run"]
+        """Its folder's: a copy or a renamed one is a run of its own, whatever its plan calls it."""
+        return self.folder.resolve().name
 
     def settled(self, comparison: str, contender: str) -> bool:
         """Whether a contender left a comparison early, being far behind (sampling.py)."""
@@ -235,11 +285,15 @@ def is_begun(folder: Path) -> bool:
 
 
 def begin(folder: Path, environment: dict[str, Any]) -> None:
-    """Writes down what every contender and the machine said of themselves: all of it, or none."""
-    path = folder / "environment.json"
+    """Writes down what every contender and the machine said of themselves."""
+    write_whole(folder / "environment.json", json.dumps(environment, indent=1).encode() + b"\n")
+
+
+def write_whole(path: Path, text: bytes) -> None:
+    """A document of a run: all of it, or none; a full disk leaves no half of one."""
     temporary = path.with_suffix(".partial")
-    with temporary.open("w") as file:
-        file.write(json.dumps(environment, indent=1) + "\n")
+    with temporary.open("wb") as file:
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())  # as records are: a power cut takes neither
     os.replace(temporary, path)
@@ -271,7 +325,9 @@ def read(folder: Path) -> Run:
             f"{folder} has schema {plan.get('schema')!r}, this Bakeoff reads {SCHEMA}: "
             "read it with the version that wrote it"
         )
+    _whole(folder / "plan.json", plan, _Plan)
     environment = _document(folder, "environment.json")
+    _whole(folder / "environment.json", environment, _Environment)
     run = Run(folder, plan, environment)
     lists = {"cell": run.cells, "group": run.groups, "probe": run.probes, "event": run.events}
     with _uncollected():
@@ -311,6 +367,7 @@ def _document(folder: Path, name: str) -> dict[str, Any]:
         document = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
     except FileNotFoundError:
         if name != "plan.json":
+            os.close(resuming.hold(folder))  # refused while a run greets: nothing has ended yet
             _refuse_headless(folder)
             raise Wrong(
                 f"{folder} was ended before anything was measured (it has no {name}): "
@@ -322,6 +379,16 @@ def _document(folder: Path, name: str) -> dict[str, Any]:
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Wrong(f"{path} cannot be read: {error}") from None
     return document
+
+
+def _whole(path: Path, document: dict[str, Any], shape: type) -> None:
+    """Raises Wrong where a document lacks what every reader needs."""
+    try:
+        msgspec.convert(document, shape)
+    except msgspec.ValidationError as error:
+        raise Wrong(
+            f"{path} is not whole: {error}; bring it back from a copy, or start another run"
+        ) from None
 
 
 @_uncollected()

@@ -54,7 +54,7 @@ def refuse_lost(cpus: Iterable[int]) -> None:
         )
 
 
-def hold(folder: Path, run: str) -> int:
+def hold(folder: Path) -> int:
     """Holds a run's folder until what it returns is closed. Raises Wrong where another does."""
     held = os.open(folder, os.O_RDONLY)
     try:
@@ -62,7 +62,8 @@ def hold(folder: Path, run: str) -> int:
     except BlockingIOError:
         os.close(held)
         raise Wrong(
-            f"run '{run}' is being measured by another process; wait for its end, or end it"
+            f"run '{folder.resolve().name}' is being measured by another process; "
+            "wait for its end, or end it"
         ) from None
     except OSError:  # a file system that knows no locks
         pass

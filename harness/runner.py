@@ -51,7 +51,7 @@ class Runner:
     def __init__(self, plan: Plan, folder: Path, say: Say, timeout: float):
         self.plan, self.folder, self.say, self.timeout = plan, folder, say, timeout
         self.began = time.monotonic()
-        self.lock = resuming.hold(folder, plan.run)
+        self.lock = resuming.hold(folder)
         settings = plan.settings
         device = plan.comparisons[0].device if plan.comparisons else "cpu"
         self.launcher = Launcher(

@@ -68,7 +68,7 @@ def write(
 
 
 def gather(runs: list[Run], anchor: str | None = None) -> Machines:
-    """Raises KeyError for an anchor that not all runs hold; Wrong for one run given twice."""
+    """Raises KeyError for an anchor that relates nothing; Wrong for one run given twice."""
     folders = [run.folder.resolve() for run in runs]
     if len(set(folders)) < len(folders):
         raise Wrong("a run was named twice; a page of machines needs different ones")
@@ -81,6 +81,8 @@ def gather(runs: list[Run], anchor: str | None = None) -> Machines:
     if anchor is not None and anchor not in common:
         raise KeyError(f"'{anchor}' is not in all runs; they share: {', '.join(common)}")
     shared = several.comparisons(runs)
+    if anchor is not None and not shared:
+        raise KeyError(f"'{anchor}' relates nothing: the runs share no comparison; leave it out")
     seen = [lost.cells(machine.analysis) for machine in machines]
     timed = [several.turns(runs, each, seen) for each in shared]
     alike = [n for n in common if len({m.versions.get(n) for m in machines}) == 1]

@@ -42,7 +42,7 @@ def write(
 ) -> Path:
     """Writes the page of a run; returns where. Raises Wrong where it cannot."""
     template.lacking(run.folder)
-    path = output or template.place(run.plan["run"])
+    path = output or template.place(run.name)
     return template.save(path, render(analyse(run, chosen, price), title))
 
 

@@ -130,7 +130,7 @@ def _load(name: str) -> Profile:
             "or the path of a .toml file"
         )
     try:
-        file = msgspec.convert(tomllib.loads(path.read_text()), _File)
+        file = msgspec.convert(tomllib.loads(path.read_text("utf-8-sig")), _File)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not text"
         raise Wrong(f"profile '{name}' cannot be read: {reason}") from None

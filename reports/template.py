@@ -56,13 +56,13 @@ def place(*runs: str) -> Path:
     return FOLDER / "html" / f"{name}.html"
 
 
-def save(path: Path, text: str) -> Path:
-    """Writes a page, whatever is on it; returns where. Raises Wrong."""
+def save(path: Path, text: str, what: str = "page") -> Path:
+    """Writes a page, or what else it is, whatever is on it; returns where. Raises Wrong."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise Wrong(f"the page cannot be written to {path}: {error.strerror}") from None
+        raise Wrong(f"the {what} cannot be written to {path}: {error.strerror}") from None
     return path
 
 
@@ -104,7 +104,7 @@ def render(file: str, specs: dict[str, Any] | None = None, /, **given: Any) -> s
         specs={place: _json(spec) for place, spec in (specs or {}).items()},
         outlines=OUTLINES,
         glyphs={name: f"g{n}" for n, name in enumerate(given.get("colours", ()))},
-        style=(TEMPLATES / "style.css").read_text(),
+        style=(TEMPLATES / "style.css").read_text("utf-8"),
         script=script,
         script_hash=_hash(script),
         **given,
@@ -151,7 +151,7 @@ def _script() -> Any:
     import vl_convert
     from markupsafe import Markup
 
-    ours = "\n".join((TEMPLATES / name).read_text() for name in SCRIPTS)
+    ours = "\n".join((TEMPLATES / name).read_text("utf-8") for name in SCRIPTS)
     bundle = vl_convert.javascript_bundle(ours)
     return Markup(bundle.replace("</script", "<\\/script"))
 

@@ -53,7 +53,7 @@ def analyse(
             f"{statistics.LEAST_LAUNCHES} launches (at most {most})"
         )
     return Analysis(
-        run=run.plan["run"],
+        run=run.name,
         title=run.plan["suite"]["title"],
         created=run.plan["created"],
         command=run.plan["command"],

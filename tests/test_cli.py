@@ -58,7 +58,7 @@ def _refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
         (["--budget", "0"], ["0"]),
         (["--run-id", "a/b"], ["a/b"]),
         (["--run-id", "../up"], ["../up"]),
-        (["--run-id", ""], ["run name"]),
+        (["--run-id", ""], ["--run-id ''", "expected a value"]),
         (["--python", "other"], ["other", "current"]),
         (["--allocator", "other"], ["other", "as-shipped"]),
         (["--resume", "no-such-run"], ["no-such-run"]),
@@ -99,7 +99,8 @@ def test_a_wrong_run_is_refused(bakeoff: Any, arguments: list[str], words: list[
         ('[[compare]]\nworkload = "relu_16x32x32"\ndirection = "train"', ["no parameters"]),
         ('[[compare]]\nworkload = "check_add"', ["check_add"]),
         ('budgit = "1m"\n' + GOOD, ["budgit", "budget"]),
-        ('budget = "never"\n' + GOOD, ["never"]),
+        ('budget = "never"\n' + GOOD, ["suite 'mine': budget 'never'"]),
+        ('sustained = "ever"\n' + GOOD, ["suite 'mine': sustained 'ever'"]),
         ('contenders = ["toch"]\n' + GOOD, ["toch"]),
     ],
 )

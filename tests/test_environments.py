@@ -327,3 +327,16 @@ def test_every_requirement_is_pinned() -> None:
     for path in files:
         for pin in pins(path.read_text().splitlines()):
             assert "==" in pin, f"{path.name}: {pin}"
+
+
+def test_a_controller_whose_folder_was_moved_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its `bakeoff` is a script that begins with the old folder's path."""
+    stamps = []
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "pyproject.toml").write_text("[project]")
+        monkeypatch.setattr(environments, "ROOT", tmp_path / name)
+        stamps.append(environments.controller()._fingerprint())
+    assert stamps[0] != stamps[1]

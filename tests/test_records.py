@@ -20,9 +20,7 @@ from tests.yardstick import Limit
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "plan.json").write_text(json.dumps({"schema": 1, "run": "r"}))
-    (tmp_path / "environment.json").write_text("{}")
-    return tmp_path
+    return write_run(tmp_path, launches=0)
 
 
 def _event(writer: records.Writer, number: int) -> None:

@@ -122,7 +122,7 @@ def table(
 ) -> None:
     shown = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
     for place, head in enumerate(heads):
-        shown.add_column(head, no_wrap=place == 0)
+        shown.add_column(head, no_wrap=place == 0, overflow="fold")  # what is copied is whole
     for row in rows:
         shown.add_row(*row)
     console.print(shown, "")

@@ -1,6 +1,8 @@
 """Measuring: run, and setup, which makes the environments for it."""
 
 import os
+import re
+import shlex
 import signal
 from datetime import datetime
 from pathlib import Path
@@ -83,7 +85,10 @@ def run(
     Examples: `bakeoff run` · `bakeoff run -c torch,jax -w resnet18` ·
     `bakeoff run --suite full --budget 2h` · `bakeoff run --resume RUN`
     """
+    from reports import profiles
+
     console = Console()
+    profiles.load()  # one that cannot be read is told before anything is measured
     if not 1 <= timeout <= DAY:  # click lets nan through
         raise Wrong(f"--timeout {timeout:g}: expected seconds, from 1 to {DAY}")
     if resume is not None:
@@ -105,6 +110,11 @@ def run(
             raise Wrong(f"--resume goes on with the run's own plan: leave out {', '.join(extra)}")
         folder = folder_of(resume)
         planned = plan.read(folder)
+        if planned.suite["name"] == plan.ITSELF:
+            again = planned.command
+            if again.startswith("bakeoff calibrate"):
+                again = f"bakeoff calibrate --run-id {folder.resolve().name}"
+            raise Wrong(f"run '{resume}' was made by another command: go on with `{again}`")
         current = planned.settings["python"] == "current"
         taking = [inventory.Contender(c.adapter, c.version) for c in planned.contenders]
         rows = inventory.contenders(planned.settings["device"], current, taking, everyone=False)
@@ -113,7 +123,7 @@ def run(
         resuming.refuse_change(planned.fingerprint, now)
         resuming.refuse_lost(planned.settings["cpus"])
         if budget is not None:
-            planned.budget_s = plan.seconds(budget)
+            planned.budget_s = plan.seconds(budget, "--budget")
         return _measure(planned, folder, console, timeout, page)
     allocator = allocator or "tuned"
     if allocator not in ("tuned", "as-shipped"):
@@ -127,7 +137,7 @@ def run(
     folder = RESULTS / name
     if folder.exists():
         raise Wrong(f"run '{name}' exists already; choose another --run-id, or --resume {name}")
-    limit = plan.seconds(budget) if budget else None
+    limit = plan.seconds(budget, "--budget") if budget else None
     everyone = not (contenders or loaded.contenders)
     rows = inventory.contenders(chosen, current, named, everyone)
     asked = _everyone(rows) if everyone else named
@@ -173,9 +183,8 @@ def run(
         _show_plan(planned, estimates, console)
         return
     for gone in absent:
-        console.print(f"[yellow]Absent:[/] {gone['name']}: {escape(gone['reason'])}")
-    folder.mkdir(parents=True)
-    plan.write(planned, folder)
+        console.print(f"[yellow]Absent:[/] {escape(gone['name'])}: {escape(gone['reason'])}")
+    plan.begin(planned, folder)
     _measure(planned, folder, console, timeout, page)
 
 
@@ -228,7 +237,9 @@ def _measure(
     from harness.runner import Runner
     from reports import terminal, verdicts
 
-    console.print(f"Run [bold]{planned.run}[/]: {len(planned.comparisons)} comparisons")
+    console.print(
+        f"Run [bold]{escape(folder.resolve().name)}[/]: {len(planned.comparisons)} comparisons"
+    )
     ranked = [c.name for c in planned.contenders if c.computes and not c.of]
     stopped = False
     for number in (signal.SIGTERM, signal.SIGHUP):  # a scheduler, a closed terminal: as Ctrl-C
@@ -239,6 +250,8 @@ def _measure(
             Runner(planned, folder, progress, timeout).run()
         except KeyboardInterrupt:
             stopped = True
+            # Before the verdicts and the page: a second Ctrl-C may end those.
+            console.print(f"Interrupted. Go on with: bakeoff run --resume {escape(_named(folder))}")
     measured = False
     if records.is_begun(folder):
         run = records.read(folder)
@@ -247,7 +260,6 @@ def _measure(
         if page:
             _try_page(folder, console)
     if stopped:
-        console.print(f"Interrupted. Go on with: bakeoff run --resume {planned.run}")
         raise typer.Exit(130)
     if not measured:
         console.print("[red]Nothing was measured:[/] every contender failed; see above.")
@@ -261,7 +273,7 @@ def _try_page(folder: Path, console: Console) -> None:
     except Wrong as wrong:
         console.print(f"[yellow]No page:[/] {escape(str(wrong))}")
     else:
-        console.print(f"The page: {path}", soft_wrap=True)
+        console.print(f"The page: {escape(str(path))}", soft_wrap=True)
 
 
 def _show_plan(planned: plan.Plan, estimates: dict[str, plan.Estimate], console: Console) -> None:
@@ -276,11 +288,11 @@ def _show_plan(planned: plan.Plan, estimates: dict[str, plan.Estimate], console:
             (comparison.id, str(len(comparison.contenders)), *(f"{p:.0f} s" for p in parts))
         )
     heads = ("comparison", "contenders", "cold", "first launch", "each later one", "six launches")
-    table(console, f"Would measure ({planned.suite['title']})", heads, rows)
+    table(console, f"Would measure ({escape(planned.suite['title'])})", heads, rows)
     for left in planned.left_out:
-        console.print(f"[yellow]Left out:[/] {left['comparison']}: {left['reason']}")
+        console.print(f"[yellow]Left out:[/] {left['comparison']}: {escape(left['reason'])}")
     for gone in planned.absent:
-        console.print(f"[yellow]Absent:[/] {gone['name']}: {escape(gone['reason'])}")
+        console.print(f"[yellow]Absent:[/] {escape(gone['name'])}: {escape(gone['reason'])}")
     console.print(
         f"About {total / 60:.1f} minutes for six launches, by estimate; the budget is "
         f"{planned.budget_s / 60:.1f}. What takes longer loses rounds, then launches."
@@ -307,5 +319,12 @@ def _plain(contender: inventory.Contender) -> str:
     return _single(contender.name)
 
 
+def _named(folder: Path) -> str:
+    """How a command names a run: by its folder's name, or by the path of one that is elsewhere."""
+    whole = folder.resolve()
+    return whole.name if whole.parent == RESULTS.resolve() else shlex.quote(str(whole))
+
+
 def _run_name(suite: str) -> str:
-    return f"{datetime.now():%Y%m%d-%H%M%S}-{Path(suite).stem}"
+    plain = re.sub(r"[^\w.-]+", "-", Path(suite).stem, flags=re.ASCII)[:80]
+    return f"{datetime.now():%Y%m%d-%H%M%S}-{plain}"

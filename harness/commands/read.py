@@ -79,9 +79,9 @@ def list_(json_: Json = False, device: Device = None, python: Python = None) -> 
         [
             (
                 row["name"],
-                row["version"] or "",
+                escape(row["version"]),
                 "[green]ready[/]" if row["available"] else "[yellow]absent[/]",
-                (row["summary"] + " (only when named)" * row["named_only"])
+                escape(row["summary"] + " (only when named)" * row["named_only"])
                 if row["available"]
                 else escape(row["reason"]),
             )
@@ -273,7 +273,8 @@ def _prices(given: list[str], old: str, new: str) -> tuple[float | None, float |
     found: dict[str, float] = {}
     for each in given:
         run, _, amount = each.rpartition("=")
-        if run not in (old, new) or not re.fullmatch(r"\d+(\.\d+)?", amount):
-            raise Wrong(f"--price {each}: expected such as {old}=3.50 or {new}=1.20, an hour's")
+        known = run in (old, new) and re.fullmatch(r"\d+(\.\d+)?", amount)
+        if not known or not float(amount):
+            raise Wrong(f"--price {each}: expected such as {old}=3.50 or {new}=1.20, above 0")
         found[run] = float(amount)
     return found.get(old), found.get(new)

@@ -1,5 +1,6 @@
 """Whether to trust it: doctor, calibrate, prove."""
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
@@ -60,6 +61,7 @@ def calibrate(
     found = _watched(
         console,
         lambda say: calibration.measure(RESULTS / name, say, device_of(device)),
+        calibration.LAUNCHES,
         f"bakeoff calibrate --run-id {name}",
     )
     if json_:
@@ -100,21 +102,28 @@ def prove(
     found = _watched(
         console,
         lambda say: campaign.run(folder, parts, short, say),
+        None,
         f"bakeoff prove --run-id {name}",
     )
     if page:
         from reports import proof
 
-        console.print(f"The page: {proof.write(campaign.read(folder), name)}", soft_wrap=True)
+        written = proof.write(campaign.read(folder), name)
+        console.print(Text(f"The page: {written}"), soft_wrap=True)
     if json_:
         print_json(found)
     raise typer.Exit(0 if all(finding["ok"] for finding in found) else 1)
 
 
-def _watched(console: Console, do: Callable[[Callable[..., None]], Any], again: str) -> Any:
-    """Runs it, with a line for whatever happens; interrupted, it says how to go on."""
+def _watched(
+    console: Console, do: Callable[[Callable[..., None]], Any], launches: int | None, again: str
+) -> Any:
+    """Runs it, with a line for whatever happens; interrupted, it says how to go on.
+
+    launches: of its only run; None where it makes several.
+    """
     try:
-        return do(_Teller(console))
+        return do(_Teller(console, launches))
     except KeyboardInterrupt:
         console.print(f"Interrupted. Go on with: {again}")
         raise typer.Exit(130) from None
@@ -123,15 +132,17 @@ def _watched(console: Console, do: Callable[[Callable[..., None]], Any], again: 
 class _Teller:
     """What a campaign says: its parts and findings, and now and then where a run stands."""
 
-    def __init__(self, console: Console):
-        self.console = console
+    def __init__(self, console: Console, launches: int | None):
+        self.console, self.launches = console, launches
+        self.began: tuple[int, float] | None = None  # the first launch seen, and when
 
     def __call__(self, what: str, **told: Any) -> None:
         if what == "part":
             part = told["part"]
             self.console.print(Text(f"{part.claim:2d}  {part.title} ({part.how})", style="bold"))
         elif what == "group":
-            text = f"    launch {told['launch']}, {len(told['comparisons'])} comparisons"
+            where = f"launch {told['launch']}{self._ahead(told['launch'])}"
+            text = f"    {where}, {len(told['comparisons'])} comparisons"
             self.console.print(Text(text, style="dim"))
         elif what == "finding":
             from reports import terminal
@@ -139,3 +150,15 @@ class _Teller:
             terminal.render_finding(told["finding"], self.console)
         elif what == "budget":
             self.console.print(Text(f"    {told['reason']}", style="yellow"))
+
+    def _ahead(self, launch: int) -> str:
+        """` of 8 (about 3 more minutes)`, once a launch has told how long one takes."""
+        if self.launches is None:
+            return ""
+        now = time.monotonic()
+        self.began = self.began or (launch, now)
+        first, began = self.began
+        if launch == first:
+            return f" of {self.launches}"
+        left = (now - began) / (launch - first) * (self.launches - launch + 1)
+        return f" of {self.launches} (about {left / 60:.1f} more minutes)"

@@ -52,7 +52,7 @@ os.close(1)
 import signal
 signal.alarm(1800)
 """
-SUITE = "itself"  # no file: these runs are made by nothing but this one
+SUITE = plan.ITSELF  # no file: these runs are made by nothing but this one
 
 # Twenty that take up to milliseconds: none compiles anything in numpy or eager PyTorch. Those
 # below a tenth of one come last: 3% of them is less than it costs to plant a slowdown.
@@ -148,8 +148,7 @@ def measure(folder: Path, itself: Itself, say: Say) -> records.Run:
         resuming.refuse_change(begun.fingerprint, made.fingerprint)
         made = begun
     else:
-        folder.mkdir(parents=True)
-        plan.write(made, folder)
+        plan.begin(made, folder)
     Runner(made, folder, say, timeout=120.0).run()
     return records.read(folder)
 

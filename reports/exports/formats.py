@@ -48,4 +48,4 @@ def write(
             raise Wrong("--format parquet is no text: name a file with --output")
         return str(parquet.write(run, output))
     text = TEXT[name](analyse(run, chosen, price))
-    return text if output is None else str(template.save(output, text))
+    return text if output is None else str(template.save(output, text, name))

@@ -16,7 +16,7 @@ def write(run: records.Run, output: Path) -> Path:
     if util.find_spec("pyarrow") is None:
         raise Wrong(
             "--format parquet needs pyarrow, which this Python lacks: install it with "
-            "`pip install 'bakeoff[parquet]'`, or take --format csv"
+            "`pip install -e '.[parquet]'`, or take --format csv"
         )
     try:
         output.parent.mkdir(parents=True, exist_ok=True)

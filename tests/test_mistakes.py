@@ -1,0 +1,261 @@
+"""Claims about what a person gets wrong, or the machine does: one clear line, and nothing lost."""
+
+import errno
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from harness import cli, plan, records, resuming, runner
+from harness.commands import common, measure, read, trust
+from harness.processes import ROOT
+from harness.proof import live
+from reports import page, profiles, template
+from tests.synthetic import WORKLOADS, write_run
+
+Typed = Callable[..., tuple[int, str, str]]
+SMOKE = ("run", "--suite", "smoke", "-c", "numpy", "--python", "current", "--no-page")
+
+
+@pytest.fixture
+def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Typed:
+    """Types a command: its exit status, what it printed, and what it said of errors."""
+    for module in (common, measure, trust):
+        monkeypatch.setattr(module, "RESULTS", tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["bakeoff", *arguments])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        assert isinstance(left.value.code, int)
+        return left.value.code, *capsys.readouterr()
+
+    return run
+
+
+def _refused(told: tuple[int, str, str], *words: str) -> None:
+    status, _, errors = told
+    assert status == 2 and errors.count("\n") == 1, errors
+    for word in words:
+        assert word in errors, errors
+
+
+# --- names of runs and suites -------------------------------------------------------------
+
+
+def test_a_copied_run_is_a_run_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(write_run(tmp_path / "a1"), tmp_path / "t1")
+    monkeypatch.setattr(template, "FOLDER", tmp_path)
+    monkeypatch.setattr(page, "render", lambda analysis, title: analysis.run)
+    written = [page.write(records.read(tmp_path / name)) for name in ("a1", "t1")]
+    assert [path.name for path in written] == ["a1.html", "t1.html"]
+    assert [path.read_text() for path in written] == ["a1", "t1"]
+
+
+def test_a_run_is_named_by_its_path_where_it_lies_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "RESULTS", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert measure._named(Path("a1")) == "a1"
+    assert measure._named(Path("far off/a1")) == f"'{tmp_path}/far off/a1'"
+
+
+def test_a_suite_of_any_name_makes_the_name_of_a_run() -> None:
+    assert measure._run_name("/tmp/my suite é [2].toml").endswith("-my-suite-2-")
+    assert len(measure._run_name("x" * 300)) < 100
+
+
+def test_brackets_in_what_a_file_says_are_no_markup(typed: Typed, tmp_path: Path) -> None:
+    suite = tmp_path / "mine.toml"
+    suite.write_text('title = "Mine [/x] [red]"\n[[compare]]\nworkload = "lenet5"\n')
+    status, told, _ = typed("run", "--suite", str(suite), *SMOKE[3:], "--dry-run")
+    assert status == 0 and "Mine [/x] [red]" in told
+
+
+def test_a_list_cuts_nothing_off(capsys: Any) -> None:
+    common.table(Console(width=30), "", ("name", "what"), [("n" * 20, "w" * 40)])
+    told = capsys.readouterr().out
+    assert told.count("n") == 20 + 1 and told.count("w") == 40 + 1 and "…" not in told
+
+
+# --- folders and files of a run -----------------------------------------------------------
+
+
+def test_a_run_that_cannot_be_begun_leaves_its_name_free(
+    typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(records.os, "fsync", full)
+        told = typed(*SMOKE, "--run-id", "r")
+    _refused(told, "r cannot be begun: No space left on device", "start again")
+    assert not (tmp_path / "r").exists()
+
+
+def test_an_anchor_of_runs_that_share_nothing_is_refused(typed: Typed, tmp_path: Path) -> None:
+    write_run(tmp_path / "a", workloads=WORKLOADS[:1])
+    write_run(tmp_path / "b", workloads=WORKLOADS[2:3])
+    _refused(typed("report", "a", "b", "--anchor", "torch"), "--anchor 'torch'", "no comparison")
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("plan.json", "contenders"),
+        ("plan.json", "suite"),
+        ("environment.json", "contenders"),
+        ("environment.json", "machine"),
+    ],
+)
+def test_a_document_without_a_key_is_told(
+    typed: Typed, tmp_path: Path, name: str, key: str
+) -> None:
+    path = write_run(tmp_path / "r") / name
+    document = json.loads(path.read_text())
+    del document[key]
+    path.write_text(json.dumps(document))
+    for command in (["show", "r"], ["report", "r"]):
+        _refused(typed(*command), name, f"`{key}`", "is not whole")
+
+
+def test_a_run_that_still_greets_has_not_ended(typed: Typed, tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "r", launches=0)
+    (folder / "environment.json").unlink()
+    held = resuming.hold(folder)
+    _refused(typed("show", "r"), "run 'r' is being measured by another process")
+    os.close(held)
+    _refused(typed("show", "r"), "was ended before anything was measured")
+
+
+def test_a_calibration_is_gone_on_with_by_its_own_command(typed: Typed, tmp_path: Path) -> None:
+    made = live.Itself("numpy", (0.05,), 2, 8, 1).plan("cal1")
+    made.command = "bakeoff calibrate"
+    plan.begin(made, tmp_path / "cal1")
+    _refused(typed("run", "--resume", "cal1"), "`bakeoff calibrate --run-id cal1`")
+
+
+def test_a_calibration_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(file=io.StringIO())
+    say = trust._Teller(console, launches=8)
+    for launch, now in ((3, 0.0), (4, 60.0)):
+        monkeypatch.setattr(trust.time, "monotonic", lambda now=now: now)
+        say("group", launch=launch, comparisons=["a", "b"])
+    assert isinstance(console.file, io.StringIO)
+    first, second = console.file.getvalue().splitlines()
+    assert first.strip() == "launch 3 of 8, 2 comparisons"
+    assert second.strip() == "launch 4 of 8 (about 5.0 more minutes), 2 comparisons"
+
+
+def test_an_output_that_cannot_be_written_is_called_what_it_is(
+    typed: Typed, tmp_path: Path
+) -> None:
+    write_run(tmp_path / "r")
+    told = typed("report", "r", "--format", "csv", "--output", str(tmp_path))
+    _refused(told, f"the csv cannot be written to {tmp_path}")
+
+
+def test_an_hour_for_nothing_is_no_price(typed: Typed) -> None:
+    _refused(typed("compare", "a", "b", "--price", "a=0"), "--price a=0", "above 0")
+
+
+def test_a_profile_that_cannot_be_read_is_told_before_measuring(
+    typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken.toml").write_text("title = ")
+    monkeypatch.setattr(profiles, "FOLDER", tmp_path)
+    _refused(typed(*SMOKE, "--run-id", "r"), "profile 'broken' is not TOML")
+    assert not (tmp_path / "r").exists()
+
+
+# --- how the command line leaves ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "--workloads", ""],
+        ["run", "-c", ""],
+        ["run", "--resume", ""],
+        ["run", "--budget="],
+        ["calibrate", "--run-id", ""],
+        ["show", ""],
+    ],
+)
+def test_an_empty_value_is_not_taken_for_none(typed: Typed, arguments: list[str]) -> None:
+    _refused(typed(*arguments), arguments[-1] or f"{arguments[-2]} ''", "got an empty one")
+
+
+def test_what_an_encoding_lacks_is_no_traceback(tmp_path: Path) -> None:
+    write_run(tmp_path / "a1")
+    plain = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = _piped(["compare", "a1", "a1"], tmp_path, **plain)
+    assert done.returncode == 0 and not done.stderr
+    assert b"a1 ? a1" in done.stdout
+
+
+def _piped(
+    arguments: list[str], results: Path, stdout: int = subprocess.PIPE, **environment: str
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "harness.cli", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "BAKEOFF_RESULTS": str(results), **environment},
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+    )
+
+
+@pytest.mark.parametrize("arguments", [["show", "a1"], ["report", "a1", "--format", "csv"]])
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path, arguments: list[str]) -> None:
+    """As `| head -1` is."""
+    write_run(tmp_path / "a1")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = _piped(arguments, tmp_path, writer)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("arguments", [["show", "a1"], ["report", "a1", "--format", "csv"]])
+def test_what_cannot_be_printed_is_told_and_names_no_run(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    write_run(tmp_path / "a1")
+    with open("/dev/full", "wb") as full:
+        done = _piped(arguments, tmp_path, full.fileno())
+    assert done.returncode == 2 and done.stderr.count(b"\n") == 1
+    assert b"No space left" in done.stderr and b"--resume" not in done.stderr
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_interrupted_command_says_so(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "read", _interrupt)
+    monkeypatch.setattr(read, "folder_of", Path)
+    assert typed("show", "a1") == (130, "", "bakeoff: interrupted\n")
+
+
+def test_a_second_interrupt_does_not_take_how_to_go_on(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(runner, "Runner", lambda *_: SimpleNamespace(run=_interrupt))
+    monkeypatch.setattr(records, "is_begun", _interrupt)  # asked once the run has ended
+    status, told, errors = typed(*SMOKE, "--run-id", "r")
+    assert (status, errors) == (130, "bakeoff: interrupted\n")
+    assert "Go on with: bakeoff run --resume r\n" in told

@@ -6,6 +6,7 @@ ever changed. Each process that writes has a file of its own (`records-000.jsonl
 one more for every resume). A reader skips what it cannot read, and says so.
 """
 
+import fcntl
 import gc
 import json
 import os
@@ -20,7 +21,6 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from harness import resuming
 from harness.errors import Wrong
 
 SCHEMA = 1
@@ -361,13 +361,29 @@ def _lines(path: Path) -> Iterator[bytes]:
     return (line for line in data.split(b"\n") if line.strip())
 
 
+def hold(folder: Path) -> int:
+    """Holds a run's folder until what it returns is closed. Raises Wrong where another does."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(held)
+        raise Wrong(
+            f"run '{folder.resolve().name}' is being measured by another process; "
+            "wait for its end, or end it"
+        ) from None
+    except OSError:  # a file system that knows no locks
+        pass
+    return held
+
+
 def _document(folder: Path, name: str) -> dict[str, Any]:
     path = folder / name
     try:
         document = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
     except FileNotFoundError:
         if name != "plan.json":
-            os.close(resuming.hold(folder))  # refused while a run greets: nothing has ended yet
+            os.close(hold(folder))  # refused while a run greets: nothing has ended yet
             _refuse_headless(folder)
             raise Wrong(
                 f"{folder} was ended before anything was measured (it has no {name}): "

@@ -3,12 +3,10 @@
 Otherwise two runs would be mixed in one, and no record would say which line is whose.
 """
 
-import fcntl
 import hashlib
 import os
 import platform
 from collections.abc import Iterable
-from pathlib import Path
 
 from harness import gpus, machine
 from harness.errors import Wrong
@@ -52,19 +50,3 @@ def refuse_lost(cpus: Iterable[int]) -> None:
             f"cannot resume: processor {told} may no longer be used by this process; "
             "give it back (taskset, the container's cpuset), or start another run"
         )
-
-
-def hold(folder: Path) -> int:
-    """Holds a run's folder until what it returns is closed. Raises Wrong where another does."""
-    held = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(held)
-        raise Wrong(
-            f"run '{folder.resolve().name}' is being measured by another process; "
-            "wait for its end, or end it"
-        ) from None
-    except OSError:  # a file system that knows no locks
-        pass
-    return held

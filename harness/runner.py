@@ -33,7 +33,6 @@ from harness import (
     oracle,
     probe,
     records,
-    resuming,
     sampling,
     statistics,
 )
@@ -51,7 +50,7 @@ class Runner:
     def __init__(self, plan: Plan, folder: Path, say: Say, timeout: float):
         self.plan, self.folder, self.say, self.timeout = plan, folder, say, timeout
         self.began = time.monotonic()
-        self.lock = resuming.hold(folder)
+        self.lock = records.hold(folder)
         settings = plan.settings
         device = plan.comparisons[0].device if plan.comparisons else "cpu"
         self.launcher = Launcher(

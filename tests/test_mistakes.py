@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness import cli, plan, records, resuming, runner
+from harness import cli, plan, records, runner
 from harness.commands import common, measure, read, trust
 from harness.processes import ROOT
 from harness.proof import live
@@ -134,7 +134,7 @@ def test_a_document_without_a_key_is_told(
 def test_a_run_that_still_greets_has_not_ended(typed: Typed, tmp_path: Path) -> None:
     folder = write_run(tmp_path / "r", launches=0)
     (folder / "environment.json").unlink()
-    held = resuming.hold(folder)
+    held = records.hold(folder)
     _refused(typed("show", "r"), "run 'r' is being measured by another process")
     os.close(held)
     _refused(typed("show", "r"), "was ended before anything was measured")

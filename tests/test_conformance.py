@@ -48,6 +48,8 @@ def _check(name: str, status: int, **more: Any) -> dict[str, Any]:
         ("swapped", "operations", "flatten,", "the output is off", "channel slowest"),
         ("leaky", "operations", "relu_of_the_input", "the output is off", "consume"),
         ("onesided", "operations", "conv3x3_stride2_even", "the output is off", "SAME"),
+        ("rootless", "operations", "batch_norm_eps,", "the output is off", "eps"),
+        ("stored", "operations", "other inputs into conv3x3", "the output is off", "anew"),
         ("longer", "gradients", "flatten", "1.0100 times", "one factor"),
         ("biased", "training", "batch_norm,", "batch-norm state bn.var", "unbiased"),
         ("sluggish", "training", "the third step of residual_down", "is off", "momentum * v"),

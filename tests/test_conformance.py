@@ -126,6 +126,7 @@ def test_a_training_is_followed_only_where_float32_can_follow_it(name: str) -> N
         (("check", "numpy", "--device", "cuda:7"), "expected one of"),
         (("new-adapter", "Not-A-Name"), "expected small letters"),
         (("new-adapter", "numpy"), "is there already"),
+        (("new-adapter", "core"), "is there already"),
     ],
 )
 def test_wrong_input_is_one_line_and_status_two(arguments: tuple[str, ...], advice: str) -> None:

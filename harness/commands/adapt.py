@@ -27,7 +27,7 @@ def new_adapter(
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise Wrong(f"adapter '{name}': expected small letters, digits and _, as in my_framework")
     path = discovery.FOLDER / f"{name}.py"
-    if path.exists() or name in discovery.names():
+    if path.exists() or path.with_suffix("").exists() or name in discovery.names():
         raise Wrong(f"adapter '{name}' is there already: choose another name")
     requirements = discovery.FOLDER / "requirements" / f"{name}-cpu.txt"
     path.write_text(skeleton.source(name))

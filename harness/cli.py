@@ -14,6 +14,7 @@ import typer
 from harness.commands import adapt, export, measure, read, trust
 from harness.commands.common import app
 from harness.errors import Wrong
+from suites.catalogue import Broken
 
 __all__ = ["adapt", "export", "main", "measure", "read", "trust"]
 
@@ -27,7 +28,7 @@ def main() -> None:
         sys.argv.append("--help")
     try:
         status = app(standalone_mode=False)
-    except (Wrong, UsageError) as wrong:
+    except (Wrong, UsageError, Broken) as wrong:
         text = wrong.format_message() if isinstance(wrong, UsageError) else str(wrong)
         _leave(text, 2)
     except (KeyboardInterrupt, typer.Abort):

@@ -60,8 +60,12 @@ CAUSES = (
      "must be in the state that is returned"),
     (r"after a restore", "`copy` and `start` must make fresh arrays: the step wrote into its "
      "snapshot"),
-    (r"times the reference's", "every gradient is too long or too short by one factor: the loss is "
-     "a mean, not a sum, and is scaled by nothing"),
+    (r"gradient of input (is missing|is -?0\.0000 times)", "the backward pass stops at the input: "
+     "it is wanted here"),
+    (r"train: .* is 0\.1000 times", "v' = momentum * v + g, with no dampening: the gradient was "
+     "multiplied by 1 - momentum"),
+    (r"(flatten, fwd_bwd|linear, train): .*times the reference's", "every gradient is too long or "
+     "too short by one factor: the loss is a mean, not a sum, and is scaled by nothing"),
     (r"updated value", "p' = p - lr * v', with v' = momentum * v + g, no dampening, no Nesterov"),
     (r"relu_of_the_input", "a slope below 0; or relu overwrote its argument though `consume` "
      "was False; or the gradient at 0 is not 0"),
@@ -89,7 +93,10 @@ CAUSES = (
     (r"batch_norm|bn", "inference uses the running statistics, training the batch's own with the "
      "biased variance; eps goes under the root"),
     (r"cross_entropy|the loss", "the loss is the mean over the batch of -log softmax[label]"),
-    (r"gradient of input", "the backward pass stops at the input: it is wanted here"),
+    (r"fwd_bwd: .*gradient", "the backward pass of this operation: it is right forward, and so are "
+     "the gradients of all that was checked before"),
+    (r"times the reference's", "every gradient is too long or too short by one factor: the loss is "
+     "a mean, not a sum, and is scaled by nothing"),
     (r"sync", "`sync` must wait until the device has finished, not until the call returned"),
 )  # fmt: skip
 
@@ -197,12 +204,13 @@ class Check:
     def _whole_models(self) -> Iterator[Step]:
         """Of an adapter that brings models of its own, there is nothing smaller to check."""
         models = [catalogue.get(n).resized(SMALL.get(n)) for n in self.kind.workloads]
-        for workload in sorted(models, key=lambda w: (w.input[1], w.name)):
+        models.sort(key=lambda w: (w.input[1], w.name))
+        for workload in models:
             for direction in ("infer", "train") if self.kind.trains else ("infer",):
                 yield self._operation("models", workload, direction)
             yield self._fed("models", workload, "infer")
-            if self.kind.trains:
-                yield Step("training", "three steps", lambda w=workload: self._three_steps(w))  # type: ignore[misc]
+        for workload in models if self.kind.trains else ():
+            yield Step("training", "three steps", lambda w=workload: self._three_steps(w))  # type: ignore[misc]
 
     def _operation(self, stage: str, workload: Workload, direction: str) -> Step:
         name = f"{workload.name.removeprefix('check_')}, {direction}"

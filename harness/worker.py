@@ -75,11 +75,14 @@ class Worker:
             raise Unsupported(reason)
         self.adapter = kind(variant, device, precision, threads)
         seconds = time.perf_counter() - begin
+        manifest = self.adapter.manifest()
+        if not isinstance(manifest, dict):
+            raise TypeError(f"manifest gives {manifest!r}: expected a dict")
         return {
             "protocol": PROTOCOL,
             "import": seconds,
             "rss_bytes": _resident("VmRSS"),
-            "manifest": self.adapter.manifest(),
+            "manifest": manifest,
             "computes": kind.computes,
         }
 

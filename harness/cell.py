@@ -66,21 +66,26 @@ class Cell:
         }
         params = self.adapter.bind(self.workload, self.batch, params)
         trained = {name for name, p in self.parameters.items() if p.trained}
-        images, labels = inputs(self.workload, self.batch, self.seed)
-        x = place(images[: self.rows], "image" if images.ndim == 4 else "features")
-        y = place(labels[: self.rows], "labels")
+        self.feed(self.seed)
         self.restore: Callable[[], None] = lambda: None
         self._last_loss: Any = None
         if self.direction == "infer":
             infer = self.adapter.infer(self.workload)
-            self.step: Callable[[], Any] = lambda: infer(params, x)
+            self.step: Callable[[], Any] = lambda: infer(params, self._x)
         elif self.direction == "fwd_bwd":
             gradients = self.adapter.gradients(self.workload, trained)
-            self.step = lambda: gradients(params, x, y)
+            self.step = lambda: gradients(params, self._x, self._y)
         else:
-            self._build_training(self.adapter.start(params, trained), x, y)
+            self._build_training(self.adapter.start(params, trained))
 
-    def _build_training(self, snapshot: State, x: Any, y: Any) -> None:
+    def feed(self, seed: int) -> None:
+        """The inputs of that seed, from here on, into the call that is built."""
+        place = self.adapter.place
+        images, labels = inputs(self.workload, self.batch, seed)
+        self._x = place(images[: self.rows], "image" if images.ndim == 4 else "features")
+        self._y = place(labels[: self.rows], "labels")
+
+    def _build_training(self, snapshot: State) -> None:
         """`step` moves a state on; `restore` takes it back to its start, in fresh arrays."""
         train = self.adapter.train(self.workload, LEARNING_RATE, MOMENTUM)
         copy = self.adapter.copy
@@ -88,7 +93,7 @@ class Cell:
 
         def step() -> tuple[State, Any]:
             nonlocal state
-            state, loss = train(state, x, y)
+            state, loss = train(state, self._x, self._y)
             self._last_loss = loss
             return state, loss
 

@@ -16,6 +16,7 @@ import typer
 from harness.commands import adapt, export, measure, read, trust
 from harness.commands.common import app
 from harness.errors import Wrong
+from suites.catalogue import Broken
 
 __all__ = ["adapt", "export", "main", "measure", "read", "trust"]
 
@@ -34,7 +35,7 @@ def main() -> None:
         _refuse_empty(sys.argv[1:])
         status = _call(sys.argv[1:])
         sys.stdout.flush()
-    except (Wrong, UsageError) as wrong:
+    except (Wrong, UsageError, Broken) as wrong:
         text = wrong.format_message() if isinstance(wrong, UsageError) else str(wrong)
         _leave(text, 2)
     except (KeyboardInterrupt, typer.Abort):

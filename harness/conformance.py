@@ -36,6 +36,8 @@ STEPS = 3  # of a training that is followed; one cannot tell the momentum's coef
 # Nobody can follow these: at the size checked, weights that differ by 1e-7 (float32's rounding)
 # move the third step's loss by 0.006 to 0.2, in float64 too. Their restored first step is held.
 CHAOTIC = {"resnet50"}
+FED = "check_conv3x3"  # a call that must follow its inputs
+OTHER = 1  # the seed of other inputs; a run's are of 0
 SHOWN = 4  # parameters of a case whose shapes are told; a whole network has hundreds
 MOST_CORES = 1.3  # that one thread may keep busy: frameworks have threads that wait and tidy
 BUSY = "conv3x3_64_56"  # milliseconds of work that every framework spreads over its threads
@@ -52,12 +54,18 @@ print(json.dumps([name for name in requires if name != "numpy" and name in sys.m
 # The usual cause, by what was checked and what is off: the first pattern that is found.
 CAUSES = (
     (r"NotImplementedError", "that operation or verb is still to be written"),
+    (r"other inputs", "the call must compute anew from the x that it is given: it keeps an earlier "
+     "result, or an earlier input"),
     (r"third step", "v' = momentum * v + g, then p' = p - lr * v': and the new batch-norm state "
      "must be in the state that is returned"),
     (r"after a restore", "`copy` and `start` must make fresh arrays: the step wrote into its "
      "snapshot"),
-    (r"times the reference's", "every gradient is too long or too short by one factor: the loss is "
-     "a mean, not a sum, and is scaled by nothing"),
+    (r"gradient of input (is missing|is -?0\.0000 times)", "the backward pass stops at the input: "
+     "it is wanted here"),
+    (r"train: .* is 0\.1000 times", "v' = momentum * v + g, with no dampening: the gradient was "
+     "multiplied by 1 - momentum"),
+    (r"(flatten, fwd_bwd|linear, train): .*times the reference's", "every gradient is too long or "
+     "too short by one factor: the loss is a mean, not a sum, and is scaled by nothing"),
     (r"updated value", "p' = p - lr * v', with v' = momentum * v + g, no dampening, no Nesterov"),
     (r"relu_of_the_input", "a slope below 0; or relu overwrote its argument though `consume` "
      "was False; or the gradient at 0 is not 0"),
@@ -85,7 +93,10 @@ CAUSES = (
     (r"batch_norm|bn", "inference uses the running statistics, training the batch's own with the "
      "biased variance; eps goes under the root"),
     (r"cross_entropy|the loss", "the loss is the mean over the batch of -log softmax[label]"),
-    (r"gradient of input", "the backward pass stops at the input: it is wanted here"),
+    (r"fwd_bwd: .*gradient", "the backward pass of this operation: it is right forward, and so are "
+     "the gradients of all that was checked before"),
+    (r"times the reference's", "every gradient is too long or too short by one factor: the loss is "
+     "a mean, not a sum, and is scaled by nothing"),
     (r"sync", "`sync` must wait until the device has finished, not until the call returned"),
 )  # fmt: skip
 
@@ -121,7 +132,7 @@ class Check:
         self.contender, self.precision, self.current = contender, precision, current
         self.device = "cuda:0" if device == "cuda" else device
         self.kind = discovery.adapter_class(contender.adapter)
-        self.answers: dict[tuple[str, str, int], Path] = {}
+        self.answers: dict[tuple[str, str, int, int], Path] = {}
 
     def __enter__(self) -> "Check":
         self._folder = tempfile.TemporaryDirectory(prefix="bakeoff-check-")
@@ -171,9 +182,12 @@ class Check:
         operations = [w for w in catalogue.load().values() if w.kind == "check"]
         for workload in operations:
             yield self._operation("operations", workload, "infer")
+        fed = catalogue.get(FED)
+        yield self._fed("operations", fed, "infer")
         if self.kind.trains:
             for workload in operations:
                 yield self._operation("gradients", workload, "fwd_bwd")
+            yield self._fed("gradients", fed, "fwd_bwd")
             for workload in operations:
                 if _trains(workload):
                     yield self._operation("training", workload, "train")
@@ -190,15 +204,21 @@ class Check:
     def _whole_models(self) -> Iterator[Step]:
         """Of an adapter that brings models of its own, there is nothing smaller to check."""
         models = [catalogue.get(n).resized(SMALL.get(n)) for n in self.kind.workloads]
-        for workload in sorted(models, key=lambda w: (w.input[1], w.name)):
+        models.sort(key=lambda w: (w.input[1], w.name))
+        for workload in models:
             for direction in ("infer", "train") if self.kind.trains else ("infer",):
                 yield self._operation("models", workload, direction)
-            if self.kind.trains:
-                yield Step("training", "three steps", lambda w=workload: self._three_steps(w))  # type: ignore[misc]
+            yield self._fed("models", workload, "infer")
+        for workload in models if self.kind.trains else ():
+            yield Step("training", "three steps", lambda w=workload: self._three_steps(w))  # type: ignore[misc]
 
     def _operation(self, stage: str, workload: Workload, direction: str) -> Step:
         name = f"{workload.name.removeprefix('check_')}, {direction}"
         return Step(stage, name, lambda: self._right(workload, direction))
+
+    def _fed(self, stage: str, workload: Workload, direction: str) -> Step:
+        name = f"{workload.name.removeprefix('check_')}, {direction}, other inputs"
+        return Step(stage, name, lambda: self._follows(workload, direction))
 
     def _not_early(self) -> Finding | None:
         """Importing the file must not import the framework: `bakeoff list` reads all files."""
@@ -246,6 +266,19 @@ class Check:
             self.worker.ask("unload")
 
         return self._tried(_described(workload, direction), run, workload, direction)
+
+    def _follows(self, workload: Workload, direction: str) -> Finding | None:
+        """A run never changes its inputs: whoever returns its first result would pass, and win."""
+
+        def run() -> None:
+            self._load(self.worker, workload, direction)
+            self.worker.ask("first", PATIENCE)
+            self.worker.ask("feed", seed=OTHER)
+            self.worker.ask("again", PATIENCE, calls=1)
+            self._verify(workload, direction, 1, OTHER)
+            self.worker.ask("unload")
+
+        return self._tried(f"other inputs into {_described(workload, direction)}", run)
 
     def _three_steps(self, workload: Workload) -> Finding | None:
         """Three steps, then the first again from the restored state."""
@@ -314,13 +347,15 @@ class Check:
             direction=direction,
         )
 
-    def _answer(self, workload: Workload, direction: str, steps: int) -> Path:
+    def _answer(self, workload: Workload, direction: str, steps: int, seed: int = 0) -> Path:
         """The reference's, after so many steps; past the first, what one step alone defines
         (an update by the gradient) is left out."""
-        key = (workload.name, direction, steps)
+        key = (workload.name, direction, steps, seed)
         if key not in self.answers:
             path = self.folder / f"answer-{len(self.answers)}.npz"
             self._load(self.reference, workload, direction)
+            if seed:
+                self.reference.ask("feed", seed=seed)
             self.reference.ask("first", PATIENCE)
             if steps > 1:
                 self.reference.ask("again", PATIENCE, calls=steps - 1)
@@ -332,9 +367,9 @@ class Check:
             self.answers[key] = path
         return self.answers[key]
 
-    def _verify(self, workload: Workload, direction: str, steps: int) -> None:
+    def _verify(self, workload: Workload, direction: str, steps: int, seed: int = 0) -> None:
         """Raises WorkerFailed: `wrong`, with the worst element in words behind the reason."""
-        answer = self._answer(workload, direction, steps)
+        answer = self._answer(workload, direction, steps, seed)
         found = self.worker.ask("verify", PATIENCE, oracle=str(answer), rows=None)
         if not found["ok"]:
             raise WorkerFailed("wrong", found["reason"])

@@ -12,6 +12,13 @@ class Wrong(Exception):
     """
 
 
+def in_words(error: Exception) -> str:
+    """One line: the message, and what raised it where that is no refusal of our own."""
+    text = " ".join(str(error.args[0] if error.args else error).split())
+    own = isinstance(error, KeyError | ValueError)
+    return text if own else f"{type(error).__name__}: {text}"
+
+
 def maybe(look: Callable[[], Any]) -> Any:
     """What `look` finds, or None: a library, a file or a driver that is absent is no error."""
     try:

@@ -21,7 +21,7 @@ from adapters.core import cost as cost_model
 from adapters.core.discovery import adapter_class
 from adapters.core.precision import PRECISIONS, value_bytes
 from harness import estimate, readings, resuming
-from harness.errors import Wrong
+from harness.errors import Wrong, in_words
 from harness.inventory import Contender
 from harness.records import SCHEMA, write_whole
 from harness.sampling import FIRST_STAGE
@@ -289,8 +289,9 @@ def _comparison(
     try:
         workload = catalogue.get(asked.workload).resized(asked.size)
         cost = cost_model.cost(workload, asked.batch, asked.direction)
-    except (KeyError, ValueError) as error:
-        raise Wrong(f"{asked.workload} at size {asked.size}: {error.args[0]}") from None
+    except Exception as error:  # a workload is anybody's function
+        size = "" if asked.size is None else f" at size {asked.size}"
+        raise Wrong(f"{asked.workload}{size}: {in_words(error)}") from None
     layers = [op for op in cost.operations if op.name in ("conv2d", "linear")]
     asked = msgspec.structs.replace(asked, device=device)
     return PlannedComparison(

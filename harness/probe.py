@@ -2,8 +2,8 @@
 
 The roof under which every figure is drawn: the rate of a large matrix product, and of
 streaming through memory, each by the fastest of a few calls. The machine's roof is the
-best that any contender reaches. The product also tells how many processors really work
-for it: processor time over wall time.
+best that any contender reaches and another comes near (reports/roof.py). The product also
+tells how many processors really work for it: processor time over wall time.
 """
 
 from adapters.core.cost import cost

@@ -30,10 +30,16 @@ def mistake(adapter: Any) -> str | None:
         got = np.asarray(adapter.dump(handle, role, groups))
         if not np.any(got) and got.shape == shape:
             return f"place({what}) keeps the caller's own memory: it must copy"
+        if got.dtype not in (np.float32, np.float64):
+            return f"dump(place({what})) is {got.dtype}, expected float32 or float64"
         if got.shape != shape:
             return f"dump(place({what})) has shape {got.shape}, expected {shape}"
         if not np.array_equal(got.astype(np.float32), kept):
             return f"dump(place({what})) holds other values or another order than were placed"
+        # One with models of its own is asked for the shapes of results alone.
+        said = shape if adapter.workloads else tuple(adapter.shape(handle))
+        if role == "image" and said != shape:
+            return f"shape(place({what})) is {said}: it must be logical, (N, C, H, W)"
         copied = adapter.copy(handle)
         if not np.array_equal(adapter.dump(copied, role, groups), got):
             return f"copy of {what} is not what was copied"

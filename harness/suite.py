@@ -25,7 +25,7 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from adapters.core import cost
-from harness.errors import Wrong
+from harness.errors import Wrong, in_words
 from suites import catalogue
 
 FOLDER = Path(catalogue.__file__).parent
@@ -173,8 +173,8 @@ def check(comparison: Comparison, where: str) -> None:
     try:
         workload = catalogue.get(name).resized(comparison.size)
         trained = cost.cost(workload, comparison.batch, comparison.direction).parameters
-    except ValueError as error:
-        raise Wrong(f"{where}: {comparison.id} cannot be: {error}") from None
+    except Exception as error:  # a workload is anybody's function
+        raise Wrong(f"{where}: {comparison.id} cannot be: {in_words(error)}") from None
     if comparison.direction == "train" and not trained:
         raise Wrong(f"{where}: {name} has no parameters to train; use infer or fwd_bwd")
 

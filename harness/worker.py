@@ -75,11 +75,14 @@ class Worker:
             raise Unsupported(reason)
         self.adapter = kind(variant, device, precision, threads)
         seconds = time.perf_counter() - begin
+        manifest = self.adapter.manifest()
+        if not isinstance(manifest, dict):
+            raise TypeError(f"manifest gives {manifest!r}: expected a dict")
         return {
             "protocol": PROTOCOL,
             "import": seconds,
             "rss_bytes": _resident("VmRSS"),
-            "manifest": self.adapter.manifest(),
+            "manifest": manifest,
             "computes": kind.computes,
         }
 
@@ -158,10 +161,15 @@ class Worker:
         return {"calls": calls, "seconds": time.perf_counter() - begin, "steady": True}
 
     def again(self, calls: int) -> dict[str, Any]:
-        """So many further steps of a training; the last one's result is kept for `verify`."""
+        """So many further calls; the last one's result is kept for `verify`."""
         for _ in range(calls):
             self.result = self.cell.step()
         self.cell.sync(self.result)
+        return {}
+
+    def feed(self, seed: int) -> dict[str, Any]:
+        """Other inputs into the same call: one that keeps its first result does not see them."""
+        self.cell.feed(seed)
         return {}
 
     def round_trips(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from harness import comparable, readings, statistics
 from harness.records import Run
-from reports import again, breakeven, lanes, profiles, recommend, warn, why
+from reports import again, breakeven, lanes, profiles, recommend, roof, warn, why
 from reports import cells as cells_of
 from reports.analysis import (
     Analysis,
@@ -38,10 +38,12 @@ def analyse(
     this machine, for costs.
     """
     wanted = profiles.load() if chosen is None else chosen
-    roof, measured_in = _roof(run)
+    peak = roof.rates(run)
+    # A comparison in another precision than the probes' has no roof: another unit computes it.
+    measured_in = run.probes[0].get("precision", "float32") if peak else None
     busy = why_busy(run)
     comparisons = [
-        _comparison(run, plan, roof if plan["precision"] == measured_in else None, busy)
+        _comparison(run, plan, peak if plan["precision"] == measured_in else None, busy)
         for plan in run.plan["comparisons"]
     ]
     screening = list(busy)
@@ -68,7 +70,7 @@ def analyse(
         breakeven=breakeven.break_even(run, comparisons, bool(busy)),
         price=price,
         noise_floor=_noise_floor(run, comparisons),
-        roof=roof,
+        roof=peak,
         roof_precision=measured_in,
         warnings=warn.warnings(run, comparisons),
         failures=[
@@ -106,7 +108,7 @@ MOST_FLOORS = 3  # that are told in words, the widest first
 
 
 def _comparison(
-    run: Run, plan: dict[str, Any], roof: dict[str, float] | None, busy: list[str]
+    run: Run, plan: dict[str, Any], peak: dict[str, float] | None, busy: list[str]
 ) -> Comparison:
     name = plan["id"]
     groups = run.groups_of(name)
@@ -115,7 +117,7 @@ def _comparison(
     times = readings.log_times(groups, name, by)
     contenders, logs = readings.launch_table(groups, times, by)
     columns = {c: logs[:, i] for i, c in enumerate(contenders)}
-    floor_seconds = _floor(plan["cost"], roof)
+    floor_seconds = _floor(plan["cost"], peak)
     cells = [
         cells_of.cell(run, plan, c, groups, columns.get(c, np.array([])), floor_seconds)
         for c in plan["contenders"]
@@ -323,24 +325,11 @@ def _command(run: Run, plan: dict[str, Any]) -> str:
 # --- the run ------------------------------------------------------------------------------------
 
 
-def _roof(run: Run) -> tuple[dict[str, float] | None, str | None]:
-    """This machine's rates, the best that any contender's own probe reached; and in what.
-
-    A comparison in another precision than the probes' has no roof: another unit computes it.
-    """
-    if not run.probes:
-        return None, None
-    rates = {key: max(p[key] for p in run.probes) for key in ("flops_per_s", "bytes_per_s")}
-    if not all(rates.values()):
-        return None, None  # a probe that measured nothing is no roof
-    return rates, run.probes[0].get("precision", "float32")
-
-
-def _floor(cost: dict[str, Any], roof: dict[str, float] | None) -> float | None:
+def _floor(cost: dict[str, Any], peak: dict[str, float] | None) -> float | None:
     """Seconds below which only fewer operations, or caches, can go: the larger of two times."""
-    if roof is None:
+    if peak is None:
         return None
-    return max(cost["flops"] / roof["flops_per_s"], cost["bytes"] / roof["bytes_per_s"])
+    return max(cost["flops"] / peak["flops_per_s"], cost["bytes"] / peak["bytes_per_s"])
 
 
 def why_busy(run: Run) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from harness import comparable, readings, statistics, uses
 from harness.records import Run
+from reports import roof
 from reports.analysis import Comparison, ranked
 
 THREADS_OFF = 0.20
@@ -16,6 +17,7 @@ THREADS_OFF = 0.20
 FAULT_SECONDS, FAULT_SHARE = 0.5e-6, 0.01
 SLOW_LAUNCH = math.log(1.15)  # beyond what a contender's launches differ by on a quiet machine
 LEAST_OTHERS = 4  # launches, of which one can be said to be unlike the others
+IMPOSSIBLE = 100  # times the roof: no cache and no algorithm is as fast
 SWITCHES = 0.5  # involuntary switches a millisecond of a turn: somebody else wants the processor
 
 
@@ -43,6 +45,7 @@ def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
         *_boosted(run, comparisons),
         *_mixed(comparisons),
         *_past_the_roof(comparisons),
+        *_alone(run),
         *_one_compilation(comparisons),
     ]
 
@@ -430,21 +433,39 @@ def _mixed(comparisons: list[Comparison]) -> list[dict[str, Any]]:
 def _past_the_roof(comparisons: list[Comparison]) -> list[dict[str, Any]]:
     """Faster than the measured roof: caches and Winograd can do it, four times at the most."""
     past = [
-        (c.id, {x.contender: x.share_of_peak for x in c.cells if (x.share_of_peak or 0.0) > 1.5})
+        (c.id, {x.contender: s for x in c.cells if (s := x.share_of_peak or 0.0) > 1.5})
         for c in comparisons
     ]
+    usual = (
+        "nothing, where data stay in cache or a convolution needs fewer operations; past 4 times "
+        "suspect the measurement"
+    )
+    idle = "nobody computes so fast: is a stored result handed out? `bakeoff check NAME`"
     return [
         _warning(
             comparison,
             "past the machine's measured roof: "
             + ", ".join(f"{name} {share:.1f} times" for name, share in found.items()),
-            "nothing, where data stay in cache or a convolution needs fewer operations; past 4 "
-            "times suspect the measurement",
+            idle if max(found.values()) > IMPOSSIBLE else usual,
             [comparison],
             found,
         )
         for comparison, found in past
         if found
+    ]
+
+
+def _alone(run: Run) -> list[dict[str, Any]]:
+    return [
+        _warning(
+            one.contender,
+            f"{one.what} went {one.apart:.3g} times as fast as {one.next}'s, the next: it is left "
+            "out of the machine's roof",
+            "so fast is who does not compute, which `bakeoff check NAME` tells; or so slow is a "
+            "library of one core",
+            contenders=[one.contender],
+        )
+        for one in roof.alone(run)
     ]
 
 

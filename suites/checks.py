@@ -71,6 +71,8 @@ _check("avg_pool3_stride2_padded", (3, 8, 7), lambda net, x: net.avg_pool(x, 3, 
 
 _check("batch_norm", (4, 5, 3), lambda net, x: net.batch_norm("bn", x), batch=3)
 _check("batch_norm_of_four_values", (3, 1, 2), lambda net, x: net.batch_norm("bn", x))
+# The variances here are about 1, beside which the usual eps of 1e-5 is nothing.
+_check("batch_norm_eps", (4, 5, 3), lambda net, x: net.batch_norm("bn", x, eps=0.5), batch=3)
 
 
 def _relu_consuming(net: Any, x: Any) -> Any:

@@ -6,17 +6,21 @@ import re
 import shutil
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from adapters.core import skeleton
 from adapters.core.base import Adapter
 from adapters.core.reference import Reference
 from harness import conformance
 from harness.cell import Cell
+from harness.commands import adapt
+from harness.inventory import Contender
 from harness.processes import ROOT
 from suites import catalogue
 
@@ -45,10 +49,18 @@ def _check(name: str, status: int, **more: Any) -> dict[str, Any]:
     [
         ("early", "the file", "import", "imports wave", "__init__"),
         ("transposed", "arrays", "place, dump", "has shape", None),
+        ("inner", "arrays", "place, dump", "is (2, 5, 4, 3): it must be logical", None),
+        ("halved", "arrays", "place, dump", "is float16", None),
+        ("tongued", "the file", "__init__ and manifest", "expected a dict", None),
         ("swapped", "operations", "flatten,", "the output is off", "channel slowest"),
         ("leaky", "operations", "relu_of_the_input", "the output is off", "consume"),
         ("onesided", "operations", "conv3x3_stride2_even", "the output is off", "SAME"),
+        ("rootless", "operations", "batch_norm_eps,", "the output is off", "eps"),
+        ("stored", "operations", "other inputs into conv3x3", "the output is off", "anew"),
         ("longer", "gradients", "flatten", "1.0100 times", "one factor"),
+        ("steep", "gradients", "relu_of_the_input", "times", "gradient at 0"),
+        ("blocked", "gradients", "flatten", "gradient of input is missing", "stops at the input"),
+        ("damped", "training", "linear,", "0.1000 times", "no dampening"),
         ("biased", "training", "batch_norm,", "batch-norm state bn.var", "unbiased"),
         ("sluggish", "training", "the third step of residual_down", "is off", "momentum * v"),
         ("sharing", "training", "after a restore", "is off", "fresh arrays"),
@@ -90,6 +102,29 @@ def test_what_is_right_passes_every_stage() -> None:
     assert min(result["done"][stage] for stage in ("operations", "gradients", "training")) > 20
 
 
+def test_each_stage_is_told_as_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an operation hangs, a log says how far it came."""
+    shown, seen = StringIO(), []
+
+    def step() -> None:
+        seen.append(shown.getvalue())
+
+    class Three:
+        def __init__(self, *_: Any) -> None: ...
+        def __enter__(self) -> "Three":
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+        def steps(self) -> list[conformance.Step]:
+            return [conformance.Step(stage, "", step) for stage in ("arrays", "arrays", "clock")]
+
+    monkeypatch.setattr(conformance, "Check", Three)
+    result = adapt._checked(Contender("toy"), "cpu", "float32", True, Console(file=shown), False)
+    assert result["done"] == {"arrays": 2, "clock": 1}
+    assert ["arrays: 2" in text for text in seen] == [False, False, True]
+    assert shown.getvalue().count("right") == 2
+
+
 @pytest.mark.parametrize("name", ["alexnet", "resnet18", "resnet50", "threelayer"])
 def test_a_training_is_followed_only_where_float32_can_follow_it(name: str) -> None:
     """Weights off by float32's rounding, all else in float64: does the third loss stay?"""
@@ -124,6 +159,7 @@ def test_a_training_is_followed_only_where_float32_can_follow_it(name: str) -> N
         (("check", "numpy", "--device", "cuda:7"), "expected one of"),
         (("new-adapter", "Not-A-Name"), "expected small letters"),
         (("new-adapter", "numpy"), "is there already"),
+        (("new-adapter", "core"), "is there already"),
     ],
 )
 def test_wrong_input_is_one_line_and_status_two(arguments: tuple[str, ...], advice: str) -> None:

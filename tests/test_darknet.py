@@ -18,7 +18,7 @@ from tests.checked import held, opened
 
 REFUSED = {
     "conv5x20_stride2", "conv3x5_unequal", "max_pool_unequal", "avg_pool7", "avg_pool3_padded",
-    "avg_pool3_stride2_padded", "batch_norm", "batch_norm_of_four_values",
+    "avg_pool3_stride2_padded", "batch_norm", "batch_norm_of_four_values", "batch_norm_eps",
 }  # fmt: skip
 
 

@@ -102,6 +102,30 @@ def test_each_contender_is_listed_and_a_broken_file_hides_no_other(
     assert not rows["broken"]["available"] and not rows["lacking"]["available"]
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("raise SystemExit(5)", "its file exits with 5"),
+        (ADAPTER.replace("variants = {", "variants = {} or {'': 'im2col'} or {"), "'im2col'"),
+        (
+            ADAPTER.replace('{"": Variant("as it is", {}), ', "{"),
+            "expected a dict of Variant, that",
+        ),
+        (ADAPTER.replace('("tiny",)', '"tiny"'), "distributions is 'tiny': expected a tuple"),
+    ],
+)
+def test_a_table_that_others_would_stumble_over_is_told_once_and_hides_no_other(
+    put_adapter: Put, text: str, told: str
+) -> None:
+    put_adapter("odd", text)
+    put_adapter("fine")
+    rows = {row["name"]: row for row in inventory.contenders("cpu", current=True)}
+    assert told in rows["odd"]["reason"]
+    assert rows["fine"]["available"]
+    with pytest.raises(Wrong, match=r"adapters/odd\.py is broken"):
+        parse("odd")
+
+
 def test_what_is_not_installed_says_how_to_install_it(put_adapter: Put) -> None:
     put_adapter("fake")
     reasons = {row["reason"] for row in inventory.contenders("cpu")}

@@ -76,6 +76,7 @@ def test_every_request_of_the_page_is_answered_with_the_fields_it_names(
         ("loss", {}),
         ("answer", {"path": path, "rows": None, "precision": "float32"}),
         ("verify", {"oracle": path, "rows": None}),  # right by definition
+        ("feed", {"seed": 1}),
         ("again", {"calls": 2}),
         ("warm", {"limit": 0.2}),
         ("waits", {}),

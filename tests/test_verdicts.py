@@ -87,6 +87,34 @@ def test_a_busy_machine_names_nobody_and_says_why(tmp_path: Path) -> None:
     assert {c.winner for c in analysis.comparisons} == {None}
 
 
+@pytest.mark.parametrize(
+    ("contenders", "known"), [(("torch", "jax", "numpy"), True), (("torch", "jax"), False)]
+)
+def test_a_probe_that_nobody_else_comes_near_is_no_roof_and_is_told(
+    tmp_path: Path, contenders: tuple[str, ...], known: bool
+) -> None:
+    """Such as an adapter's that hands out a stored result; of two, nobody says which is right."""
+    run = records.read(write_run(tmp_path / "run", dict.fromkeys(contenders, 1.0)))
+    plain = analyse(run)
+    run.probes[:] = [
+        {**probe, "flops_per_s": 1e17} if probe["contender"].startswith("torch") else probe
+        for probe in run.probes
+    ]
+    analysis = analyse(run)
+    assert analysis.roof == (plain.roof if known else None)
+    [told] = [w for w in analysis.warnings if "the machine's roof" in w["what"]]
+    assert told["contenders"] == ["torch"]
+    assert not [w for w in plain.warnings if "the machine's roof" in w["what"]]
+
+
+def test_a_call_that_is_faster_than_any_machine_is_suspected_of_a_stored_result(
+    tmp_path: Path,
+) -> None:
+    analysis = _analysed(tmp_path, {"torch": 1e-5, "jax": 1.0})
+    advice = {w["advice"] for w in analysis.warnings if "past the machine's" in w["what"]}
+    assert advice and all("a stored result" in each for each in advice)
+
+
 def test_ratios_are_each_others_inverse(tmp_path: Path) -> None:
     for comparison in _analysed(tmp_path).comparisons:
         for pair in comparison.ratios:

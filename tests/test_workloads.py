@@ -1,12 +1,17 @@
 """Claims about workloads and suites: they are what their papers and sources say."""
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import suites
 from adapters.core.cost import cost, declare, output_shape
 from harness import plan, suite
+from harness.errors import Wrong
 from suites import catalogue, micro
+from suites.workload import Workload
 
 PARAMETERS = {
     "resnet18": 11_689_512,  # torchvision
@@ -103,3 +108,43 @@ def test_convnet_benchmarks_has_four_networks_and_five_layers_both_ways() -> Non
     batches = {c.workload: c.batch for c in comparisons}
     assert batches["vgg_a"] == 64
     assert {n: b for n, b in batches.items() if b != 128} == {"vgg_a": 64}
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (lambda net, x: None, "tiny: the workload returns None"),
+        (lambda net, x: net.conv("a", x, 3, 3, pad=1), "tiny: TypeError: .*argument 'pad'"),
+        (lambda net, x: net.conv("a", x, 3, 30), "tiny: conv2d: kernel .* does not fit"),
+    ],
+)
+def test_a_workload_that_cannot_be_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, function: Any, told: str
+) -> None:
+    tiny = Workload("tiny", "convnet", function, (3, 8, 8), 2, "")
+    monkeypatch.setitem(catalogue.load(), "tiny", tiny)
+    with pytest.raises(Wrong, match=told):
+        plan._comparison(suite.Comparison("tiny", 2), "cpu", [])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("x = (\n", "line 1: SyntaxError"),
+        ("\nimport no_such_module\n", "line 2: ModuleNotFoundError"),
+        ("from suites.workload import micro as m\n\n@m((3, 8, 8), 2)\ndef relu(net, x): ...\n"
+         "\n@m((3, 8, 8), 2)\ndef relu(net, x): ...\n", "line 6: ValueError: two workloads"),
+    ],
+)  # fmt: skip
+def test_a_broken_file_of_workloads_is_told_with_its_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, told: str
+) -> None:
+    (tmp_path / "odd.py").write_text(text)
+    monkeypatch.setattr(suites, "__path__", [str(tmp_path)])
+    monkeypatch.setattr(catalogue, "MODULES", ("odd",))
+    before = dict(catalogue.WORKLOADS)
+    with pytest.raises(catalogue.Broken, match=f"suites/odd.py, {told}"):
+        catalogue.load.__wrapped__()
+    sys.modules.pop("suites.odd", None)
+    catalogue.WORKLOADS.clear()
+    catalogue.WORKLOADS.update(before)

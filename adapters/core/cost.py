@@ -234,6 +234,8 @@ def _interpret(
     model, parameters = CostModel(), Declaration()
     net = Network(model, parameters, training)
     output = net.run(workload, Shape((batch, *workload.input), constant=True))
+    if not isinstance(output, Shape):
+        raise ValueError(f"the workload returns {output!r}: expected what an operation gave")
     if training:
         head = Network(CostModel(), {})  # the loss must be possible, and is not counted
         head.loss(output, Shape((batch,)))

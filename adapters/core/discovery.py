@@ -10,7 +10,7 @@ import inspect
 from importlib import metadata
 from pathlib import Path
 
-from adapters.core.base import Adapter
+from adapters.core.base import Adapter, Variant
 
 FOLDER = Path(__file__).resolve().parent.parent
 
@@ -22,7 +22,28 @@ def names() -> list[str]:
 
 
 def adapter_class(name: str) -> type[Adapter]:
-    """The Adapter subclass of that name. Raises KeyError, with a message, for an unknown one."""
+    """The Adapter subclass of that name.
+
+    Raises KeyError, with a message, for an unknown one; for one that is broken whatever its
+    file raises, or TypeError for a table that others would stumble over.
+    """
+    try:
+        kind = _imported(name)
+    except SystemExit as left:
+        raise ImportError(f"its file exits with {left.code} where it is imported") from None
+    variants = kind.variants
+    if not (isinstance(variants, dict) and "" in variants) or not all(
+        isinstance(variant, Variant) for variant in variants.values()
+    ):
+        raise TypeError(f'variants is {variants!r}: expected a dict of Variant, that holds ""')
+    for table in ("requires", "distributions"):
+        named = getattr(kind, table)
+        if not isinstance(named, tuple) or not all(isinstance(each, str) for each in named):
+            raise TypeError(f'{table} is {named!r}: expected a tuple of names, as in ("numpy",)')
+    return kind
+
+
+def _imported(name: str) -> type[Adapter]:
     if (FOLDER / f"{name}.py").exists():
         module = importlib.import_module(f"adapters.{name}")
         for _, value in inspect.getmembers(module, inspect.isclass):

@@ -21,7 +21,7 @@ import numpy as np
 from adapters.core.base import Adapter, State, Unsupported
 from adapters.core.cost import CostModel, Declaration, Shape, declare
 from adapters.core.discovery import adapter_class
-from adapters.core.network import BATCH_NORM_MOMENTUM, Network, Parameter
+from adapters.core.network import BATCH_NORM_EPS, BATCH_NORM_MOMENTUM, Network, Parameter
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,10 +206,10 @@ def _averaged(workload: Any, batch: int) -> dict[str, int]:
     counts: dict[str, int] = {}
 
     class Counting(Network):
-        def batch_norm(self, name: str, x: Any) -> Any:
+        def batch_norm(self, name: str, x: Any, eps: float = BATCH_NORM_EPS) -> Any:
             n, _, height, width = self.shape(x)
             counts[name] = n * height * width
-            return super().batch_norm(name, x)
+            return super().batch_norm(name, x, eps)
 
     Counting(CostModel(), Declaration()).run(workload, Shape((batch, *workload.input)))
     return counts

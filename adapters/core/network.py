@@ -120,16 +120,16 @@ class Network:
         offset = self._get(f"{name}.bias", (width,), "bias") if bias else None
         return self.ops.linear(x, weight, offset)
 
-    def batch_norm(self, name: str, x: Tensor) -> Tensor:
+    def batch_norm(self, name: str, x: Tensor, eps: float = BATCH_NORM_EPS) -> Tensor:
         """Batch norm in the form that the pass asks for; owns scale, shift, mean, var."""
         roles = ("scale", "shift", "mean", "var")
         scale, shift, mean, var = (
             self._get(f"{name}.{role}", (self.channels(x),), role) for role in roles
         )
         if not self.training:
-            return self.ops.batch_norm(x, scale, shift, mean, var, BATCH_NORM_EPS)
+            return self.ops.batch_norm(x, scale, shift, mean, var, eps)
         y, mean, var = self.ops.batch_norm_train(
-            x, scale, shift, mean, var, BATCH_NORM_MOMENTUM, BATCH_NORM_EPS
+            x, scale, shift, mean, var, BATCH_NORM_MOMENTUM, eps
         )
         self.updates[f"{name}.mean"], self.updates[f"{name}.var"] = mean, var
         return y

@@ -1,6 +1,7 @@
 """Add a framework: new-adapter, check."""
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
@@ -27,7 +28,7 @@ def new_adapter(
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise Wrong(f"adapter '{name}': expected small letters, digits and _, as in my_framework")
     path = discovery.FOLDER / f"{name}.py"
-    if path.exists() or name in discovery.names():
+    if path.exists() or path.with_suffix("").exists() or name in discovery.names():
         raise Wrong(f"adapter '{name}' is there already: choose another name")
     requirements = discovery.FOLDER / "requirements" / f"{name}-cpu.txt"
     path.write_text(skeleton.source(name))
@@ -86,7 +87,7 @@ def _checked(
     console: Console,
     every: bool,
 ) -> dict[str, Any]:
-    """Walks through the steps and tells them by stage.
+    """Walks through the steps and tells each stage as it ends: the next may take minutes.
 
     Raises Wrong where it cannot be checked; among `every` one that is told, and stops no other.
     """
@@ -98,9 +99,17 @@ def _checked(
     done: dict[str, int] = {}
     result: dict[str, Any] = {"contender": contender.name, "ok": True, "done": done}
     result |= {"unsupported": [], "finding": None}
+    told: set[str] = set()
+
+    def tell(stages: Iterable[str]) -> None:
+        for stage in [stage for stage in stages if stage not in told]:
+            console.print(f"  [green]right[/green]  {stage}: {done[stage]}")
+            told.add(stage)
+
     with conformance.Check(contender, device, precision, current) as conformity:
         with console.status("") as status:
             for step in conformity.steps():
+                tell(stage for stage in done if stage != step.stage)
                 status.update(f"{step.stage}: {escape(step.name)}")
                 try:
                     finding = step.run()
@@ -121,8 +130,7 @@ def _checked(
                 else:
                     done[step.stage] = done.get(step.stage, 0) + 1
         printed = conformity.printed() if finding is not None else []
-    for stage, count in done.items():
-        console.print(f"  [green]right[/green]  {stage}: {count}")
+    tell(done)
     for each in result["unsupported"]:
         case = escape(each["case"].partition(":")[0])
         console.print(f"  [yellow]unsupported[/yellow]  {case}: {escape(each['what'])}")

@@ -104,3 +104,71 @@ class Transposed(NumPy):
     def dump(self, handle: Any, role: str, groups: int = 1) -> np.ndarray:
         value = super().dump(handle, role, groups)
         return value.swapaxes(2, 3).copy() if role == "image" else value
+
+
+class Stored(NumPy):
+    """Computes once, and hands out what it has: no other is as fast."""
+
+    def infer(self, workload: Any) -> Any:
+        call, kept = super().infer(workload), None
+
+        def stored(params: Any, x: Any) -> Any:
+            nonlocal kept
+            kept = kept or call(params, x)
+            return kept
+
+        return stored
+
+
+class Rootless(NumPy):
+    """Its batch norm knows no eps in inference."""
+
+    def batch_norm(
+        self, x: Node, scale: Node, shift: Node, mean: Node, var: Node, eps: float
+    ) -> Node:
+        return super().batch_norm(x, scale, shift, mean, var, 0.0)
+
+
+class Inner(NumPy):
+    """Tells shapes as they lie in memory."""
+
+    def shape(self, x: Node) -> tuple[int, ...]:
+        return x.value.shape
+
+
+class Halved(NumPy):
+    """Hands out less than float32."""
+
+    def dump(self, handle: Any, role: str, groups: int = 1) -> np.ndarray:
+        value = super().dump(handle, role, groups)
+        return value if role == "labels" else value.astype(np.float16)
+
+
+class Tongued(NumPy):
+    """Says in words what really runs."""
+
+    def manifest(self) -> Any:
+        return "NHWC"
+
+
+class Steep(NumPy):
+    """Its ReLU's gradient is 1 where the result is 0: everywhere."""
+
+    def relu(self, x: Node, consume: bool) -> Node:
+        y = np.maximum(x.value, 0)
+        return self.tape.record(y, [x], lambda dy: [dy * (y >= 0)])
+
+
+class Blocked(NumPy):
+    """Forgets the gradient of the input."""
+
+    def _differentiate(self, *arguments: Any) -> Any:
+        loss, grads, stats = super()._differentiate(*arguments)
+        return loss, {n: g for n, g in grads.items() if n != "input"}, stats
+
+
+class Damped(NumPy):
+    """Momentum as some have it: v = m * v + (1 - m) * g."""
+
+    def update(self, param: Any, velocity: Any, grad: Any, lr: float, momentum: float) -> None:
+        super().update(param, velocity, grad * grad.dtype.type(1 - momentum), lr, momentum)

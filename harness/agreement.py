@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness import machine
 from harness.errors import Wrong
-from harness.processes import ROOT
+from harness.paths import ROOT
 
 
 def ratios(

@@ -24,8 +24,9 @@ from adapters.core.cost import declare, output_shape
 from harness import environments, machine, oracle, timing
 from harness.inventory import Contender
 from harness.launch import Launcher
+from harness.paths import ROOT, python_path
 from harness.plan import planned_contender
-from harness.processes import ROOT, WorkerFailed, WorkerProcess, python_path
+from harness.processes import WorkerFailed, WorkerProcess
 from suites import catalogue
 from suites.workload import Workload
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from harness import clashes, energy, environments, gpus, machine, statistics
 from harness.errors import maybe
-from harness.processes import ROOT
+from harness.paths import ROOT
 
 SYS, CGROUP = Path("/sys"), Path("/sys/fs/cgroup")
 HOT = 85.0  # degrees Celsius, from which processors and GPUs begin to slow down

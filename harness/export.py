@@ -17,7 +17,7 @@ from typing import Any
 from adapters.core import discovery
 from harness import environments
 from harness.errors import Wrong
-from harness.processes import ROOT, python_path
+from harness.paths import ROOT, python_path
 from suites import catalogue
 
 WRITERS = ("onnxruntime", "openvino")  # whoever is installed can write it

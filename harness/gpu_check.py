@@ -37,7 +37,7 @@ from harness import conformance, environments, gpus, inventory, machine  # noqa:
 from harness.agreement import ratios  # noqa: E402
 from harness.commands.common import RESULTS  # noqa: E402
 from harness.errors import Wrong  # noqa: E402
-from harness.processes import ROOT  # noqa: E402
+from harness.paths import ROOT  # noqa: E402
 
 WITHIN = 0.02  # of torch.utils.benchmark
 RUN = "gpu-check"

@@ -20,7 +20,7 @@ from adapters.core import discovery
 from adapters.core.base import Variant
 from harness import environments
 from harness.errors import Wrong
-from harness.processes import ROOT, python_path
+from harness.paths import ROOT, python_path
 
 PATIENCE = 60  # seconds for a look into one environment
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.launch import Launcher
+from harness.paths import ROOT
 from harness.plan import PlannedComparison
-from harness.processes import ROOT, WorkerFailed, WorkerProcess
+from harness.processes import WorkerFailed, WorkerProcess
 
 # What float64 NumPy does in about half a minute on two cores, and in a few gigabytes.
 MOST_FLOPS = 1e12

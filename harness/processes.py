@@ -27,8 +27,8 @@ from typing import Any, Literal, TypedDict
 import msgspec
 
 from harness import machine, records
+from harness.paths import ROOT, python_path
 
-ROOT = Path(__file__).resolve().parent.parent
 LOG_TAIL = 64 * 1024
 TESTING = ("PYTEST", "COV_")
 # After these CUDA answers every further call with the same error: the process must be ended.
@@ -38,11 +38,6 @@ POISONED = re.compile(
     r"|unspecified launch failure|CUDA_ERROR_(ILLEGAL|MISALIGNED|LAUNCH_FAILED|ASSERT)",
     re.IGNORECASE,
 )
-
-
-def python_path() -> str:
-    """This project first, then what the user has there: an adapter package of their own."""
-    return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
 
 class WorkerFailed(Exception):

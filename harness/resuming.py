@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from harness import gpus, machine
 from harness.errors import Wrong
-from harness.processes import ROOT
+from harness.paths import ROOT
 
 
 def fingerprint(versions: dict[str, str]) -> dict[str, str]:

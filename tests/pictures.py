@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import records
-from harness.processes import ROOT
+from harness.paths import ROOT
 from reports import page
 from tests.browser import CHROMIUM, DRIVER, await_, emulate, start
 

@@ -11,7 +11,7 @@ import pytest
 
 from adapters.core import discovery
 from harness import records
-from harness.processes import ROOT
+from harness.paths import ROOT
 from reports import page, template, verdicts
 from reports.analysis import Analysis
 from reports.charts import calls, every, marks, start

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.processes import ROOT
+from harness.paths import ROOT
 from tests.synthetic import EVERYONE, write_run
 
 PUBLISHED = ROOT / "results"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness import records, statistics
-from harness.processes import ROOT
+from harness.paths import ROOT
 from reports import compare_page, terminal
 from reports.compare import Changes, compare
 from tests.synthetic import edit_groups, on_a_gpu, write_run

@@ -21,7 +21,7 @@ from harness import conformance
 from harness.cell import Cell
 from harness.commands import adapt
 from harness.inventory import Contender
-from harness.processes import ROOT
+from harness.paths import ROOT
 from suites import catalogue
 
 FAKES = ROOT / "tests" / "fakes"

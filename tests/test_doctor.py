@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from harness import doctor, gpus, machine
-from harness.processes import ROOT
+from harness.paths import ROOT
 
 
 @pytest.fixture(autouse=True)

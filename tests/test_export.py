@@ -13,7 +13,7 @@ from adapters.core.reference import Reference
 from harness import environments, export
 from harness.cell import Cell, inputs
 from harness.errors import Wrong
-from harness.processes import ROOT
+from harness.paths import ROOT
 from suites import catalogue
 
 # Plain ONNX Runtime, which knows nothing of ours.

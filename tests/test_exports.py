@@ -16,7 +16,7 @@ import pytest
 
 from harness import records
 from harness.errors import Wrong
-from harness.processes import ROOT
+from harness.paths import ROOT
 from reports import verdicts
 from reports.analysis import Analysis
 from reports.charts import every

@@ -10,7 +10,7 @@ import pytest
 from harness import conformance, gpu_check, inventory
 from harness.commands import common
 from harness.errors import Wrong
-from harness.processes import ROOT
+from harness.paths import ROOT
 
 
 def test_a_python_without_what_measuring_needs_is_told_in_one_line() -> None:

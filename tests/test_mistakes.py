@@ -18,7 +18,7 @@ from rich.console import Console
 
 from harness import cli, plan, records, runner
 from harness.commands import common, measure, read, trust
-from harness.processes import ROOT
+from harness.paths import ROOT
 from harness.proof import live
 from reports import page, profiles, template
 from tests.synthetic import WORKLOADS, write_run

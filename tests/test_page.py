@@ -16,7 +16,7 @@ import pytest
 
 from harness import records
 from harness.errors import Wrong
-from harness.processes import ROOT
+from harness.paths import ROOT
 from reports import compare, compare_page, machines, page, template, verdicts
 from reports.charts import marks
 from tests.synthetic import WORKLOADS, edit_groups, poison, write_run

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness import records
-from harness.processes import ROOT
+from harness.paths import ROOT
 from harness.proof import campaign
 from reports import compare, compare_page, machines, page, proof
 from tests.browser import emulate, show

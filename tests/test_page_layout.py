@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness import records
-from harness.processes import ROOT
+from harness.paths import ROOT
 from reports import page
 from tests.browser import show
 from tests.synthetic import write_run

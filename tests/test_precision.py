@@ -14,7 +14,8 @@ from adapters.core.reference import Reference
 from adapters.numpy import NumPy
 from harness import environments, machine, records, verify
 from harness.cell import Cell
-from harness.processes import ROOT, WorkerFailed, WorkerProcess
+from harness.paths import ROOT
+from harness.processes import WorkerFailed, WorkerProcess
 from reports.analysis import Comparison
 from reports.verdicts import analyse
 from suites import catalogue

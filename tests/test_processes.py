@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from harness import machine
-from harness.processes import ROOT, WorkerFailed, WorkerProcess
+from harness.paths import ROOT
+from harness.processes import WorkerFailed, WorkerProcess
 from harness.worker import Worker, failure
 
 FAKES = ROOT / "tests" / "fakes"

@@ -16,8 +16,8 @@ import pytest
 
 from harness import records
 from harness.errors import Wrong
+from harness.paths import ROOT
 from harness.plan import write as write_plan
-from harness.processes import ROOT
 from harness.proof import calibrate, campaign, live
 from harness.proof.claims import Figure, rate
 from reports import proof

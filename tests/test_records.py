@@ -12,7 +12,7 @@ import pytest
 
 from harness import records
 from harness.errors import Wrong
-from harness.processes import ROOT
+from harness.paths import ROOT
 from reports.verdicts import analyse
 from tests.synthetic import write_run
 from tests.yardstick import Limit

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 from harness import environments, records
-from harness.processes import ROOT
+from harness.paths import ROOT
 from reports.analysis import Analysis
 from reports.verdicts import analyse
 

@@ -12,7 +12,7 @@ from adapters.core.precision import PRECISIONS
 from harness import inventory
 from harness.commands.common import Device, Json, Python, app, device_of, is_current, print_json
 from harness.errors import Wrong
-from harness.processes import ROOT
+from harness.paths import ROOT
 
 
 @app.command("new-adapter")

@@ -21,7 +21,7 @@ from rich.table import Table
 
 from harness import environments, gpus, machine, records
 from harness.errors import Wrong
-from harness.processes import ROOT
+from harness.paths import ROOT
 
 RESULTS = Path(os.environ.get("BAKEOFF_RESULTS", ROOT / "results"))
 

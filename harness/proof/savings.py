@@ -15,7 +15,7 @@ import numpy as np
 
 from harness import readings, records, sampling
 from harness.errors import Wrong
-from harness.processes import ROOT
+from harness.paths import ROOT
 from harness.proof.claims import Figure
 from harness.proof.simulated import fixed_winner, planned_run
 

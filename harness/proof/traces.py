@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from harness import readings, statistics
-from harness.processes import ROOT
+from harness.paths import ROOT
 from harness.proof.claims import Figure, rate
 from harness.proof.simulated import DIFFERENT
 

@@ -159,6 +159,8 @@ class Crawls(Slow):
 class Streamed(NumPy):
     """Stands in for a GPU: an inference is queued, and a stream of its own computes it."""
 
+    no_cuda = ""
+
     def __init__(self, variant: str, device: str, precision: str, threads: int):
         super().__init__(variant, "cpu", precision, threads)
         self.device = device

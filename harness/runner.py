@@ -375,7 +375,8 @@ class Runner:
             if not taking:
                 return
             if known and self.last.expected(rounds) > self.left:  # type: ignore[union-attr]
-                reason = f"no time is left for launches that would tell more: {', '.join(taking)}"
+                reason = f"no time is left for launches that would tell more in {len(taking)} of "
+                reason += f"{len(self.plan.comparisons)} comparisons"
                 self.writer.write("event", what="budget", reason=reason)
                 return
             self.rounds |= rounds

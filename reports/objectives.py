@@ -5,7 +5,7 @@ peak of memory, a size were seen once; `allowance` is how far such a look is tru
 
 * first_result, 30%: the time to import one framework, taken in five fresh processes of
   one run, differed by up to 29% (JAX, 0.24 to 0.31 s); in the run published since
-  (quick-2core), by up to 17%.
+  (quick-2core), by up to 15%.
 * peak_memory, 5%: memory after an import, in the same processes, was equal to 1%.
 * installed_size, 0: files are counted, not sampled.
 

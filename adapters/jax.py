@@ -271,15 +271,7 @@ class Jax(Adapter):
             with profiler.trace(folder, profiler_options=options):
                 sync(call())
             planes = list(profiler.ProfileData.from_file(str(written())).planes)
-        planes = [p for p in planes if p.name.startswith("/device:GPU")] or planes
-        spans = []
-        for plane, line in ((p, each) for p in planes for each in p.lines):
-            # What runs in a command buffer is a kernel of no instruction's name.
-            kernels = plane.name.startswith("/device:GPU") and line.name.startswith("Stream")
-            for event in line.events:
-                hlo = dict(event.stats).get("hlo_op")
-                if hlo or kernels or event.name.startswith("end: "):
-                    spans.append((hlo or event.name, event.start_ns, event.end_ns))
+        spans = _spans(planes)
         told: dict[str, str] = {}
         for executable in self._device.client.live_executables():
             for module in executable.hlo_modules():
@@ -328,3 +320,19 @@ class Jax(Adapter):
         self._compiled_before = self._compilations()
         self._jitted.clear()
         self.jax.clear_caches()
+
+
+def _spans(planes: list[Any]) -> list[profiling.Span]:
+    """XLA's instructions, out of a profile: of the GPU where it has one, else of the processor.
+
+    What runs in a command buffer is a kernel of no instruction's name, and keeps its own.
+    """
+    on_gpu = [plane for plane in planes if plane.name.startswith("/device:GPU")]
+    spans = []
+    for line in (each for plane in on_gpu or planes for each in plane.lines):
+        kernels = bool(on_gpu) and line.name.startswith("Stream")
+        for event in line.events:
+            hlo = dict(event.stats).get("hlo_op")
+            if hlo or kernels or event.name.startswith("end: "):
+                spans.append((hlo or event.name, event.start_ns, event.end_ns))
+    return spans

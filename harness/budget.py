@@ -45,7 +45,7 @@ class Launch:
 
     comparisons: dict[str, Spent]
     overhead: float
-    first: bool  # with compilation, verification, the search for a steady state: the last such
+    warmed: bool  # it compiled, verified and looked for a steady state, and the next need not
 
     def expected(self, rounds: dict[str, int]) -> float:
         """Seconds the next launch should take, over the comparisons in `rounds`."""
@@ -60,7 +60,7 @@ class Launch:
     def setup(self, comparison: str) -> float:
         """Seconds that a comparison should take in the next launch beside its rounds."""
         spent = self.comparisons[comparison]
-        return (LATER_SETUP if self.first else 1.0) * spent.setup + spent.blocks
+        return (LATER_SETUP if self.warmed else 1.0) * spent.setup + spent.blocks
 
     def _setups(self, rounds: dict[str, int]) -> float:
         return self.overhead + sum(self.setup(i) for i in rounds)

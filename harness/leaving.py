@@ -15,9 +15,9 @@ Key = tuple[str, str]  # comparison, contender
 
 
 def leaving(
-    plan: Plan, groups: list[dict[str, Any]], left: set[Key], failed: set[Key]
+    plan: Plan, groups: list[dict[str, Any]], left: set[Key], unranked: set[Key]
 ) -> list[Key]:
-    """Whoever leaves now; `left` and `failed` are who did so before.
+    """Whoever leaves now. left: who did so before; unranked: who failed, or ran otherwise.
 
     The noise floor's pair stays where it is a pair, since the floor wants all its launches; so
     do a native contender and its portable one, of which the ratio is wanted however slow.
@@ -33,7 +33,7 @@ def leaving(
         for name in comparison.contenders:
             if (comparison.id, name) in left or name in _paired(plan, comparison):
                 continue
-            if all(_far_behind(plan, groups, failed, name, chosen) for chosen in asked):
+            if all(_far_behind(plan, groups, unranked, name, chosen) for chosen in asked):
                 found.append((comparison.id, name))
     return found
 
@@ -48,12 +48,12 @@ def _paired(plan: Plan, comparison: PlannedComparison) -> set[str]:
 def _far_behind(
     plan: Plan,
     groups: list[dict[str, Any]],
-    failed: set[Key],
+    unranked: set[Key],
     name: str,
     comparisons: list[PlannedComparison],
 ) -> bool:
-    """Over these comparisons together, launch by launch; False where it failed in one."""
-    if any((c.id, name) in failed for c in comparisons):
+    """Over these comparisons together, launch by launch; False where it is unranked in one."""
+    if any((c.id, name) in unranked for c in comparisons):
         return False
     twin = plan.noise_floor.twin if plan.noise_floor else None
     rivals = [
@@ -63,7 +63,7 @@ def _far_behind(
         and not other.of
         and other.name not in (name, twin)
         and all(other.name in c.contenders for c in comparisons)
-        and not any((c.id, other.name) in failed for c in comparisons)
+        and not any((c.id, other.name) in unranked for c in comparisons)
     ]
     bys = {by for c in comparisons for by in c.ranked_by}
     return all(

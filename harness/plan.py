@@ -24,7 +24,7 @@ from harness import estimate, readings, resuming
 from harness.errors import Wrong, in_words
 from harness.inventory import Contender
 from harness.records import SCHEMA, write_whole
-from harness.sampling import FIRST_STAGE
+from harness.sampling import DRAWS, FIRST_STAGE
 from harness.suite import HIDDEN, Comparison, Suite
 from suites import catalogue
 
@@ -363,12 +363,12 @@ def _estimate(comparison: PlannedComparison, contenders: list[PlannedContender])
     turns = len(comparison.contenders) ** 2 * estimate.turn(work)
     turns += len(comparison.contenders) * comparison.sustained_s
     later = sum(estimate.later_launch(work, p) for p in per_layer)
-    if comparison.device != "cpu":  # autotuners: three launches begin with an empty cache each
-        first = sum(estimate.first_launch(work, p) for p in per_layer)
-        later = (2 * first + (FIRST_STAGE - 3) * later) / (FIRST_STAGE - 1)
+    first = sum(estimate.first_launch(work, p) for p in per_layer)
+    if comparison.device != "cpu":  # where frameworks autotune, so many begin with an empty cache
+        later = ((DRAWS - 1) * first + (FIRST_STAGE - DRAWS) * later) / (FIRST_STAGE - 1)
     return Estimate(
         cold=sum(estimate.cold(work, p) for p in per_layer) if comparison.headline else 0.0,
-        first=sum(estimate.first_launch(work, p) for p in per_layer) + turns,
+        first=first + turns,
         launch=later + turns,
     )
 

@@ -39,7 +39,7 @@ from harness import (
 from harness.launch import Launcher, attempt, two_at_a_time
 from harness.plan import Plan, PlannedComparison, PlannedContender
 from harness.processes import WorkerFailed
-from harness.steady import Frozen, LaunchGroup, cache_of, draw_of
+from harness.steady import Frozen, LaunchGroup, cache_of
 
 Say = Callable[..., None]
 
@@ -324,6 +324,11 @@ class Runner:
         apart = comparable.apart(able, comparison.precision, comparison.cost.layers, threads)
         return [n for n in able if n not in apart]
 
+    def _open(self, comparison: PlannedComparison) -> list[str]:
+        """Those of whom a verdict may still be wanted."""
+        comparable_ = self._comparable(comparison)
+        return [n for n in self._taking(comparison) if n in comparable_]
+
     def _settle(self) -> None:
         """Who is far behind takes leave, and it is written down."""
         unranked = {
@@ -349,10 +354,7 @@ class Runner:
             for c in self._unsettled()
             if self.counts[c.id] >= sampling.FIRST_STAGE
             for name, count in budget.launches_planned(
-                self.groups,
-                c,
-                [n for n in self._taking(c) if n in self._comparable(c)],
-                self.native,
+                self.groups, c, self._open(c), self.native
             ).items()
         }
         most = {i: max(n for (j, _), n in planned.items() if j == i) for i, _ in planned}
@@ -443,7 +445,7 @@ def _thaw(done: records.Run | None, autotuned: set[str]) -> Frozen:
             if (cell["comparison"], cell["launch"], cell["contender"]) not in told:
                 frozen.failed(key, cell["status"])  # else its group says it, once
             continue
-        frozen.verified.add((key, draw_of(cell["launch"], cell["contender"], autotuned)))
+        frozen.verified.add((key, sampling.draw_of(cell["launch"], cell["contender"], autotuned)))
         if cell.get("warmup"):
             frozen.freeze(key, cell["warmup"])
     for group in done.groups if done else []:

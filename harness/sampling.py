@@ -27,6 +27,8 @@ from harness.statistics import MARGIN
 FIRST_STAGE = statistics.LEAST_LAUNCHES
 MOST_LAUNCHES = 20
 LOOKS = (3, 4, 5)
+# How often an autotuner chooses anew: launches that share one choice are no replicates of it.
+DRAWS = 3
 FAR = math.log(1.5)  # three launches can lie close together by chance: demand a distance as well
 NEAR = math.log(1.1)  # of the best so far: it may yet turn out to be the best itself
 HALF_WIDTH = 0.02
@@ -135,6 +137,14 @@ def spreads(rounds: list[np.ndarray]) -> tuple[float, float]:
     brought = float(np.mean([v / len(values) for v, values in zip(of_a_round, kept, strict=True)]))
     between = float(np.var([readings.trimmed_mean(values) for values in kept], ddof=1)) - brought
     return within, math.sqrt(max(between, 0.0))
+
+
+def draw_of(launch: int | None, name: str, autotuned: set[str]) -> int:
+    """Which choice a contender has in a launch: one, or an autotuner's three in turn.
+
+    launch: its number; None for the cold pass, which leaves the first draw its cache.
+    """
+    return (launch - 1) % DRAWS if launch and name.partition("#")[0] in autotuned else 0
 
 
 def whole_squares(rounds: float, square: int) -> int:

@@ -27,14 +27,13 @@ from harness.machine import Disturbances, Load
 from harness.plan import PlannedComparison, PlannedContender
 from harness.processes import WorkerFailed, WorkerProcess
 from harness.readings import per_call
+from harness.sampling import DRAWS, draw_of
 
 Key = tuple[str, str]  # comparison, contender
 
 # A cell that failed in one of these ways is not tried again; any other has a second try.
 FINAL = ("wrong", "unsupported")
 MOST_FAILURES = 2
-# How often an autotuner chooses anew: launches that share one choice are no replicates of it.
-DRAWS = 3
 LEAST = 1e-9  # seconds of a call: a clock may see no time go by, and that has no mean
 DISTURBED = 1.5  # a call that was told to take so many times what it takes: mend it
 NEAR = 3.0  # contenders whose calls differ by no more times take turns of as many calls
@@ -107,11 +106,6 @@ def cache_of(contender: str, draw: int = 0) -> str:
     return f"steady-{contender}-{draw}"
 
 
-def draw_of(launch: int | None, name: str, autotuned: set[str]) -> int:
-    """Of a launch, or (None) of the cold pass, which leaves the first its cache."""
-    return (launch - 1) % DRAWS if launch and name.partition("#")[0] in autotuned else 0
-
-
 @dataclass
 class LaunchGroup:
     """One launch group being measured."""
@@ -151,8 +145,9 @@ class LaunchGroup:
         visits = sum(s.seconds for s in spent.values())
         # Autotuners begin with an empty cache in each of the first launches.
         taking = {name.partition("#")[0] for c in comparisons for name in c.contenders}
-        first = self.number == DRAWS if taking & self.autotuned and self.number <= DRAWS else new
-        return Launch(spent, time.monotonic() - begin - visits, first)
+        drawing = bool(taking & self.autotuned) and self.number <= DRAWS
+        warmed = self.number == DRAWS if drawing else new
+        return Launch(spent, time.monotonic() - begin - visits, warmed)
 
     def _known(self, comparison: PlannedComparison) -> bool:
         """Whether an earlier launch has warmed it up already."""

@@ -134,7 +134,7 @@ def test_other_times_are_refused(text: str) -> None:
 
 def test_the_costly_comparison_loses_rounds_and_the_cheap_one_keeps_its_own() -> None:
     launch = Launch(
-        {"cheap": Spent(0, 0.5, 1), "costly": Spent(0, 10.0, 1)}, overhead=1.0, first=False
+        {"cheap": Spent(0, 0.5, 1), "costly": Spent(0, 10.0, 1)}, overhead=1.0, warmed=False
     )
     rounds = launch.fit({"cheap": 6, "costly": 6}, share=34.0)
     assert rounds == {"cheap": 6, "costly": 3}
@@ -142,7 +142,7 @@ def test_the_costly_comparison_loses_rounds_and_the_cheap_one_keeps_its_own() ->
 
 
 def test_rounds_that_fit_are_left_alone_and_two_always_stay() -> None:
-    launch = Launch({"a": Spent(1, 1.0, 1), "b": Spent(1, 2.0, 1)}, overhead=0.0, first=False)
+    launch = Launch({"a": Spent(1, 1.0, 1), "b": Spent(1, 2.0, 1)}, overhead=0.0, warmed=False)
     assert launch.fit({"a": 6, "b": 6}, share=100.0) == {"a": 6, "b": 6}
     assert launch.fit({"a": 6, "b": 6}, share=0.1) == {"a": 2, "b": 2}
 
@@ -160,7 +160,7 @@ def test_a_launch_in_which_everybody_failed_leaves_the_next_one_its_rounds() -> 
         for launch, measured in ((1, True), (2, False))
     ]
     comparison: Any = SimpleNamespace(id="one", ranked_by=["latency"])
-    last = Launch({"one": Spent(1.0, 0.0, 0)}, overhead=1.0, first=False)
+    last = Launch({"one": Spent(1.0, 0.0, 0)}, overhead=1.0, warmed=False)
     assert budget.best_rounds(last, groups, comparison, ["torch", "jax"], before=10) == 10
 
 
@@ -202,3 +202,33 @@ def test_first_calls_that_overlap_on_a_processor_follow_one_another_on_a_device(
     work = estimate.Work(flops=0, bytes=0, layers=50, trains=True)
     alone = replace(work, device="cuda:0")
     assert estimate.later_launch(alone, 1.0) == pytest.approx(2 * estimate.later_launch(work, 1.0))
+
+
+def test_headline_trainings_have_blocks_as_many_as_fit_into_half_the_budget() -> None:
+    """With `full`'s own budget and its four contenders on a GPU, one of its two at least."""
+    full = suite.load("full")
+    made, _ = plan.make(
+        "x", "c", full, list(full.comparisons), [inventory.parse(n) for n in NAMES], [],
+        "cuda:0", None, False, {"threads": 2}, {},
+    )  # fmt: skip
+    blocks = [c for c in made.comparisons if c.sustained_s]
+    assert blocks and all(c.headline and c.direction == "train" for c in blocks)
+    needed = sum(6 * c.sustained_s * len([n for n in c.contenders if "#" not in n]) for c in blocks)
+    assert needed <= made.budget_s / 2
+
+
+def test_on_a_device_three_launches_are_expected_to_compile_and_the_others_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(estimate, "matrix_rate", lambda: 1e10)
+    quick = suite.load("quick")
+    contenders = [inventory.parse("torch:compile")]
+    found = {}
+    for device in ("cpu", "cuda:0"):
+        _, estimates = plan.make(
+            "x", "c", quick, list(quick.comparisons)[-1:], contenders, [], device, 60.0, True,
+            {"threads": 2}, {},
+        )  # fmt: skip
+        [found[device]] = estimates.values()
+    after = {device: 5 * of.launch / of.first for device, of in found.items()}
+    assert after["cuda:0"] > 2 > after["cpu"]

@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from adapters import jax
 from adapters.core import profiling
 from adapters.core.base import Unsupported
 from harness import cold, environments, machine, records
@@ -226,3 +228,25 @@ def test_a_reason_is_shown_and_a_hostile_kernel_is_text(tmp_path: Path) -> None:
         assert "alert(&#39;kernel&#39;)" in text
         assert "alert('kernel')</script>" not in text
         assert "<img src=x" not in text
+
+
+def _line(name: str, *events: tuple[str, dict[str, str]]) -> Any:
+    found = [
+        SimpleNamespace(name=event, stats=stats.items(), start_ns=10 * n, end_ns=10 * n + 5)
+        for n, (event, stats) in enumerate(events)
+    ]
+    return SimpleNamespace(name=name, events=found)
+
+
+def test_a_kernel_in_a_command_buffer_is_in_the_profile_though_no_instruction_names_it() -> None:
+    """And what stands beside the streams covers them: the modules, the host."""
+    host = SimpleNamespace(name="/host:CPU", lines=[_line("python", ("call", {}))])
+    lines = [
+        _line("Stream #7(Compute)", ("sm90_conv", {"hlo_op": "conv.1"}), ("loop_fusion_3", {})),
+        _line("XLA Modules", ("jit_step", {})),
+    ]
+    gpu = SimpleNamespace(name="/device:GPU:0", lines=lines)
+    assert [name for name, _, _ in jax._spans([host, gpu])] == ["conv.1", "loop_fusion_3"]
+    on_cpu = _line("worker", ("dot.1", {"hlo_op": "dot.1"}), ("end: dot.1", {}), ("other", {}))
+    plane = SimpleNamespace(name="/host:CPU", lines=[on_cpu])
+    assert [name for name, _, _ in jax._spans([plane])] == ["dot.1", "end: dot.1"]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from harness import steady, timing
+from harness.budget import Spent
 from harness.processes import WorkerFailed
 from harness.steady import Frozen, LaunchGroup, Setting
 
@@ -249,3 +250,26 @@ def test_a_warm_up_that_was_disturbed_throughout_is_mended_by_the_turns() -> Non
         frozen.seen(("one", name), turns)
     both = 39  # 40 ms of the mean of 1.0 and 1.1
     assert [frozen.calls(("one", name)) for name in ("torch", "torch#2")] == [both, both]
+
+
+@pytest.mark.parametrize(
+    ("autotuned", "warmed"),
+    [({"torch"}, [False, False, True, False]), (set(), [True, False, False, False])],
+)
+def test_the_last_launch_that_compiles_is_the_one_after_which_set_ups_are_short(
+    monkeypatch: pytest.MonkeyPatch, autotuned: set[str], warmed: list[bool]
+) -> None:
+    """An autotuner's caches are empty in the first three."""
+    comparison: Any = SimpleNamespace(id="one", contenders=["torch"], precision="float32")
+    found = []
+    frozen = Frozen()
+    for number in range(1, 5):
+        group = _group([])
+        group.number, group.autotuned, group.frozen = number, autotuned, frozen
+        group.contenders = dict.fromkeys(("torch",))  # type: ignore[assignment]
+        group.launcher = SimpleNamespace(close=lambda worker: None)  # type: ignore[assignment]
+        monkeypatch.setattr(group, "_launch", lambda names, precision: {})
+        monkeypatch.setattr(group, "_visit", lambda comparison, rounds: Spent(1.0, 1.0, 1))
+        found.append(group.measure([comparison], {"one": 1}).warmed)
+        frozen.freeze(("one", "torch"), {"needed": 1, "call": 1.0})
+    assert found == warmed

@@ -268,12 +268,14 @@ class Runner:
     def _first_stage(self) -> None:
         """Six launch groups, or what was asked for, with as many rounds as the budget bears."""
         missing = self.wanted - min((self.counts[c.id] for c in self._unsettled()), default=0)
-        self.rounds = {c.id: budget.least_rounds(len(c.contenders)) for c in self.plan.comparisons}
+        self.rounds = {
+            c.id: budget.least_rounds(max(1, len(self._able(c)))) for c in self.plan.comparisons
+        }
         for done in range(missing):
             taking = {
                 c.id: self._taking(c)
                 for c in self._unsettled()
-                if self.counts[c.id] < self.wanted and not self._hopeless(c)
+                if self.counts[c.id] < self.wanted and self._able(c)
             }
             if not taking:
                 return
@@ -304,9 +306,9 @@ class Runner:
             if len(self._taking(c)) > 1 or not any(i == c.id for i, _ in self.settled)
         ]
 
-    def _hopeless(self, comparison: PlannedComparison) -> bool:
-        """Whether nobody is left there."""
-        return all(self.frozen.given_up((comparison.id, n)) for n in comparison.contenders)
+    def _able(self, comparison: PlannedComparison) -> list[str]:
+        """Those that have not failed for good."""
+        return [n for n in comparison.contenders if not self.frozen.given_up((comparison.id, n))]
 
     def _taking(self, comparison: PlannedComparison) -> list[str]:
         return [n for n in comparison.contenders if (comparison.id, n) not in self.settled]
@@ -317,8 +319,8 @@ class Runner:
             n: comparable.ran(
                 [c for c in self.cells if (c["comparison"], c["contender"]) == (comparison.id, n)]
             )
-            for n in comparison.contenders
-            if self.contenders[n].computes and not self.frozen.given_up((comparison.id, n))
+            for n in self._able(comparison)
+            if self.contenders[n].computes
         }
         threads = self.plan.settings["threads"]
         apart = comparable.apart(able, comparison.precision, comparison.cost.layers, threads)
@@ -363,12 +365,7 @@ class Runner:
             self.writer.write("event", what="second stage", reason=f"launches planned: {more}")
         while True:
             taking = {
-                c.id: [
-                    n
-                    for n in c.contenders
-                    if planned.get((c.id, n), 0) > self.counts[c.id]
-                    and not self.frozen.given_up((c.id, n))
-                ]
+                c.id: [n for n in self._able(c) if planned.get((c.id, n), 0) > self.counts[c.id]]
                 for c in self.plan.comparisons
             }
             taking = {i: names for i, names in taking.items() if len(names) > 1}

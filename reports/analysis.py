@@ -5,6 +5,7 @@ read one. All is plain data, so `dataclasses.asdict` of it is what `show --json`
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -135,6 +136,22 @@ class Analysis:
 
     def comparison(self, name: str) -> Comparison:
         return next(c for c in self.comparisons if c.id == name)
+
+
+def warning(
+    where: str,
+    what: str,
+    advice: str,
+    comparisons: Iterable[str] = (),
+    contenders: Iterable[str] = (),
+) -> dict[str, Any]:
+    """What a reader should know before trusting a figure (`what`), and what to do (`advice`).
+
+    comparisons, contenders: that it is about. One without the first is about these contenders
+    everywhere, one without the second about everybody there, one without both about the run.
+    """
+    about = {"comparisons": list(dict.fromkeys(comparisons)), "contenders": list(contenders)}
+    return {"where": where, "what": what, "advice": advice, **about}
 
 
 def ranked(run: Run) -> list[str]:

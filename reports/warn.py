@@ -1,44 +1,22 @@
 """Warnings: what a reader should know before trusting a figure, and what to do about it."""
 
-import math
-from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from harness import comparable, readings, statistics, uses
 from harness.records import Run
-from reports import roof
-from reports.analysis import Comparison, ranked
+from reports import interference, roof
+from reports.analysis import Comparison, ranked, warning
 
-THREADS_OFF = 0.20
-# Page faults are told where they take over 1% of a call, at half a microsecond each (a
-# fault cost 0.9 on a virtual machine: 20,000 of them made a call of 76 ms one of 95 ms).
-FAULT_SECONDS, FAULT_SHARE = 0.5e-6, 0.01
-SLOW_LAUNCH = math.log(1.15)  # beyond what a contender's launches differ by on a quiet machine
-LEAST_OTHERS = 4  # launches, of which one can be said to be unlike the others
 IMPOSSIBLE = 100  # times the roof: no cache and no algorithm is as fast
-SWITCHES = 0.5  # involuntary switches a millisecond of a turn: somebody else wants the processor
 
 
 def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
-    """Each with `where`, `what` and `advice`, in words.
-
-    And with `comparisons` and `contenders` that it is about: one without the first is about
-    these contenders everywhere, one without the second about everybody there, and one without
-    both about the run.
-    """
+    """Of a run, in the order in which they are shown; each is as `analysis.warning` makes it."""
     return [
         *_events(run),
-        *_load(run),
-        *_slow_launches(run, comparisons),
-        *_threads(run),
-        *_too_many_threads(run),
-        *_page_faults(run),
-        *_switches(run),
-        *_stolen(run),
-        *_not_steady(run),
-        *_modes(run, comparisons),
+        *interference.warnings(run, comparisons),
         *_other_precision(comparisons),
         *_losses(run, comparisons),
         *_disagreements(comparisons),
@@ -48,17 +26,6 @@ def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
         *_alone(run),
         *_one_compilation(comparisons),
     ]
-
-
-def _warning(
-    where: str,
-    what: str,
-    advice: str,
-    comparisons: Iterable[str] = (),
-    contenders: Iterable[str] = (),
-) -> dict[str, Any]:
-    about = {"comparisons": list(dict.fromkeys(comparisons)), "contenders": list(contenders)}
-    return {"where": where, "what": what, "advice": advice, **about}
 
 
 ADVICE = {
@@ -75,239 +42,10 @@ def _events(run: Run) -> list[dict[str, Any]]:
     whats = [event["what"] for event in run.events]
     resumed = len(whats) - whats[::-1].index("resumed") if "resumed" in whats else 0
     return [
-        _warning(event["what"].replace("_", " "), event["reason"], ADVICE[event["what"]])
+        warning(event["what"].replace("_", " "), event["reason"], ADVICE[event["what"]])
         for place, event in enumerate(run.events)
         if event["what"] in ADVICE and (event["what"] != "budget" or place >= resumed)
     ]
-
-
-def _threads(run: Run) -> list[dict[str, Any]]:
-    """Processor time over wall time of a large product tells how many threads worked."""
-    asked = run.plan.get("settings", {}).get("threads")
-    if not asked or run.plan.get("settings", {}).get("device") != "cpu":
-        return []
-    return [
-        _warning(
-            probe["contender"],
-            f"a large product kept {probe['effective_threads']:.1f} processors busy, "
-            f"{asked} were asked for",
-            "its thread setting may not take effect; compare with --threads 1",
-            contenders=[probe["contender"]],
-        )
-        for probe in run.probes
-        if abs(probe["effective_threads"] / asked - 1) > THREADS_OFF
-    ]
-
-
-def _load(run: Run) -> list[dict[str, Any]]:
-    """Launches that were measured beside others, though not so many as to screen the run."""
-    loaded = [g for g in run.groups if statistics.busy({**NO_LOAD, **g["machine"]})]
-    if not loaded or 2 * len(loaded) > len(run.groups):
-        return []  # then the whole run is a screening, and says so
-    worst = max(loaded, key=lambda g: g["machine"].get("foreign_cpu_share") or 0.0)
-    why = statistics.busy({**NO_LOAD, **worst["machine"]})
-    return [
-        _warning(
-            "load",
-            f"{len(loaded)} of {len(run.groups)} comparisons in launches were measured on a busy "
-            f"machine (in {worst['comparison']}, launch {worst['launch']}, {why})",
-            "load hits contenders differently; close other programs and measure again",
-            comparisons=[group["comparison"] for group in loaded],
-        )
-    ]
-
-
-def _slow_launches(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
-    """Launches in which several contenders were slower than in their others, at once.
-
-    That is the machine. It cancels out of ratios as far as it hits all alike; where it does
-    not, one launch widens every interval of its comparison.
-    """
-    found: dict[int, list[tuple[str, dict[str, float], int]]] = {}
-    for comparison in comparisons:
-        groups = run.groups_of(comparison.id)
-        by = "latency" if comparison.by == "latency" else "throughput"
-        names, logs = readings.launch_log_times(groups, comparison.id, by)
-        known = np.isfinite(logs).any(axis=0)
-        names, logs = [n for n, k in zip(names, known, strict=True) if k], logs[:, known]
-        if len(logs) < LEAST_OTHERS:
-            continue
-        for group, row in zip(groups, logs - np.nanmedian(logs, axis=0), strict=True):
-            there = {n: float(v) for n, v in zip(names, row, strict=True) if np.isfinite(v)}
-            slow = {n: v for n, v in there.items() if v > SLOW_LAUNCH}
-            if len(slow) >= max(2, len(there) / 3):
-                found.setdefault(group["launch"], []).append((comparison.id, slow, len(there)))
-    return [
-        _warning(
-            f"launch {launch}",
-            "the machine was slower for several contenders at once, up to "
-            f"{math.exp(max(v for _, slow, _ in seen for v in slow.values())):.2f} times: "
-            + ", ".join(f"{len(slow)} of {all_} in {where}" for where, slow, all_ in seen),
-            "intervals hold it and are wider for it; more launches make them narrower",
-            [where for where, _, _ in seen],
-            dict.fromkeys(name for _, slow, _ in seen for name in slow),
-        )
-        for launch, seen in sorted(found.items())
-    ]
-
-
-NO_LOAD: dict[str, float | None] = {"foreign_cpu_share": None, "steal_share": None}
-
-
-def _cells(run: Run) -> Iterator[tuple[str, str, dict[int, list[dict[str, Any]]]]]:
-    """(comparison, contender, its turns by launch)."""
-    found: dict[tuple[str, str], dict[int, list[dict[str, Any]]]] = {}
-    for group in run.groups:
-        for name, turns in group["turns"].items():
-            found.setdefault((group["comparison"], name), {})[group["launch"]] = turns
-    for (comparison, name), launches in found.items():
-        yield comparison, name, launches
-
-
-def _per_call(turns: list[dict[str, Any]], what: str) -> float:
-    return sum(t.get(what, 0) for t in turns) / max(1, sum(len(t["calls"]) for t in turns))
-
-
-def _past(
-    run: Run, figure: Callable[[list[dict[str, Any]]], float], most: float
-) -> list[tuple[str, str, float]]:
-    """(comparison, contender, figure), where a figure of all its turns is past `most`."""
-    found = []
-    for comparison, name, launches in _cells(run):
-        turns = [turn for turns in launches.values() for turn in turns if turn.get("wall_ns")]
-        if turns and (value := figure(turns)) > most:
-            found.append((comparison, name, value))
-    return found
-
-
-def _many(
-    found: list[tuple[str, str, float]], what: str, advice: str, unit: str
-) -> list[dict[str, Any]]:
-    """One warning a contender, however many comparisons it was seen in: the worst is named."""
-    warned = []
-    for name in sorted({name for _, name, _ in found}):
-        mine = [(value, where) for where, who, value in found if who == name]
-        value, where = max(mine)
-        others = f", and in {len(mine) - 1} more" if len(mine) > 1 else ""
-        told = f"{what}: {value:.3g} {unit} in {where}{others}"
-        warned.append(_warning(name, told, advice, [where for _, where in mine], [name]))
-    return warned
-
-
-def _too_many_threads(run: Run) -> list[dict[str, Any]]:
-    """Processor time over wall time of its turns, past what it was given."""
-    asked = run.plan.get("settings", {}).get("threads")
-    if not asked or run.plan.get("settings", {}).get("device") != "cpu":
-        return []
-
-    def busy(turns: list[dict[str, Any]]) -> float:
-        return sum(t["cpu_ns"] for t in turns) / sum(t["wall_ns"] for t in turns)
-
-    what = f"it keeps more processors busy than the {asked} it was given"
-    advice = "its thread setting does not take effect: it is not alike"
-    return _many(_past(run, busy, (1 + THREADS_OFF) * asked), what, advice, "kept")
-
-
-def _page_faults(run: Run) -> list[dict[str, Any]]:
-    def share(turns: list[dict[str, Any]]) -> float:
-        seconds = sum(t["wall_ns"] for t in turns) * 1e-9
-        return FAULT_SECONDS * sum(t.get("minor_faults", 0) for t in turns) / seconds
-
-    return _many(
-        [(where, name, 100 * value) for where, name, value in _past(run, share, FAULT_SHARE)],
-        "its memory comes from the kernel anew at every call, which takes about",
-        "compare with --allocator as-shipped; it is what a program of its own would pay",
-        "% of its time",
-    )
-
-
-def _switches(run: Run) -> list[dict[str, Any]]:
-    def rate(turns: list[dict[str, Any]]) -> float:
-        milliseconds = sum(t["wall_ns"] for t in turns) / 1e6
-        return sum(t.get("involuntary_switches", 0) for t in turns) / milliseconds
-
-    return _many(
-        _past(run, rate, SWITCHES),
-        "the system switched it off its processor",
-        "another program, or more threads than processors: `bakeoff doctor`",
-        "times a millisecond",
-    )
-
-
-def _stolen(run: Run) -> list[dict[str, Any]]:
-    def share(turns: list[dict[str, Any]]) -> float:
-        seconds = sum(t["wall_ns"] for t in turns) * 1e-9
-        # It was counted on all that the run may use, which may be more than the workers were given.
-        processors = len(run.environment.get("machine", {}).get("affinity") or []) or 1
-        return sum(t.get("stolen_s", 0.0) for t in turns) / seconds / processors
-
-    return _many(
-        [
-            (where, name, 100 * value)
-            for where, name, value in _past(run, share, statistics.BUSY_STOLEN)
-        ],
-        "the hypervisor took the processors from its turns for",
-        "neighbours on the same host are busy: measure again at another hour, or elsewhere",
-        "% of their time",
-    )
-
-
-def _not_steady(run: Run) -> list[dict[str, Any]]:
-    unsteady = [
-        (c["comparison"], c["contender"], float(c["warmup"]["seconds"]))
-        for c in run.cells
-        if c.get("warmup") and not c["warmup"].get("steady", True)
-    ]
-    return _many(
-        unsteady,
-        "not steady: its calls went on changing until warm-up ended",
-        "look at its launches; the suite `full` warms up for 30 s",
-        "s",
-    )
-
-
-def _modes(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
-    turns = {(where, name): launches for where, name, launches in _cells(run)}
-    return [
-        _warning(
-            f"{cell.contender}, {c.id}",
-            f"its launches fall into {len(cell.modes)} modes: "
-            + ", ".join(f"{1e3 * mode:.3g} ms" for mode in cell.modes)
-            + _cause(
-                turns.get((c.id, cell.contender), {}),
-                "latency" if c.by == "latency" else "throughput",
-            ),
-            "a process keeps its mode as long as it lives: more launches, or mend the cause",
-            [c.id],
-            [cell.contender],
-        )
-        for c in comparisons
-        for cell in c.cells
-        if cell.modes
-    ]
-
-
-def _cause(launches: dict[int, list[dict[str, Any]]], by: str) -> str:
-    """What the slow launches have that the fast ones have not, as far as it was counted."""
-    statistic = readings.STATISTICS[by]
-    rows = [
-        (
-            readings.trimmed_mean(np.log([statistic(t) for t in turns])),
-            _per_call(turns, "minor_faults"),
-            _per_call(turns, "involuntary_switches"),
-        )
-        for turns in launches.values()
-        if turns
-    ]
-    slowest = statistics.modes(np.array([row[0] for row in rows]))[-1]
-    slow = [row for row in rows if row[0] >= slowest[0]]
-    fast = [row for row in rows if row[0] < slowest[0]]
-    for place, what in ((1, "page faults"), (2, "involuntary switches")):
-        ours, theirs = (float(np.median([row[place] for row in part])) if part else 0.0
-                        for part in (slow, fast))  # fmt: skip
-        if ours > 1 and ours > 5 * theirs:
-            return f" (the slow ones take {ours:.3g} {what} a call, the fast ones {theirs:.3g})"
-    return " (no cause was seen: neither page faults nor switches tell them apart)"
 
 
 def _other_precision(comparisons: list[Comparison]) -> list[dict[str, Any]]:
@@ -320,7 +58,7 @@ def _other_precision(comparisons: list[Comparison]) -> list[dict[str, Any]]:
         and (told := comparable.disagreement(cell.as_ran, c.precision, c.cost.get("layers", 1)))
     ]
     return [
-        _warning(
+        warning(
             f"{name}, {c.id}",
             f"another precision ran than the one it declares: {told}",
             "it is not ranked; look at its manifest, and for a switch that lowers or raises "
@@ -350,7 +88,7 @@ def _losses(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
         if off:
             told = ", ".join(f"{name} {loss:.8g}" for name, loss in off.items())
             found.append(
-                _warning(
+                warning(
                     comparison.id,
                     f"losses of the whole batch differ, of which no reference was computed: "
                     f"{told}, in the middle {middle:.8g} (allowed: {gate:.2g})",
@@ -364,7 +102,7 @@ def _losses(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
 
 def _disagreements(comparisons: list[Comparison]) -> list[dict[str, Any]]:
     return [
-        _warning(c.id, c.why, "decide which of the two your use needs", [c.id])
+        warning(c.id, c.why, "decide which of the two your use needs", [c.id])
         for c in comparisons
         if c.winner is None and "the better" in c.why
     ]
@@ -377,7 +115,7 @@ def _boosted(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
     found = []
     if short:
         found.append(
-            _warning(
+            warning(
                 ", ".join(short),
                 "timed in short turns, at clocks that a GPU does not keep when it trains for long",
                 "a suite with `sustained`, as `full` has, also trains in blocks without a pause",
@@ -396,7 +134,7 @@ def _boosted(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
         first = min(over, key=lambda name: over[name], default=leader)
         if comparison.by == "sustained" and over.get(first, 0.0) < -statistics.MARGIN:
             found.append(
-                _warning(
+                warning(
                     comparison.id,
                     f"{comparison.leader} leads in training without a pause, "
                     f"{first} in short turns",
@@ -419,7 +157,7 @@ def _mixed(comparisons: list[Comparison]) -> list[dict[str, Any]]:
                 )
         if {"host", "device"} <= bounds.keys():
             found.append(
-                _warning(
+                warning(
                     f"{use} on {device}, {precision}",
                     f"its mean holds what the host bounds ({', '.join(bounds['host'])}) and what "
                     f"the device does ({', '.join(bounds['device'])})",
@@ -442,7 +180,7 @@ def _past_the_roof(comparisons: list[Comparison]) -> list[dict[str, Any]]:
     )
     idle = "nobody computes so fast: is a stored result handed out? `bakeoff check NAME`"
     return [
-        _warning(
+        warning(
             comparison,
             "past the machine's measured roof: "
             + ", ".join(f"{name} {share:.1f} times" for name, share in found.items()),
@@ -457,7 +195,7 @@ def _past_the_roof(comparisons: list[Comparison]) -> list[dict[str, Any]]:
 
 def _alone(run: Run) -> list[dict[str, Any]]:
     return [
-        _warning(
+        warning(
             one.contender,
             f"{one.what} went {one.apart:.3g} times as fast as {one.next}'s, the next: it is left "
             "out of the machine's roof",
@@ -480,7 +218,7 @@ def _one_compilation(comparisons: list[Comparison]) -> list[dict[str, Any]]:
         return []
     autotuned = sorted({name for name, _ in found})
     return [
-        _warning(
+        warning(
             ", ".join(autotuned),
             "it autotunes, and all its launches share one choice",
             "its figures are conditional on one compilation: three launches draw three",

@@ -9,7 +9,6 @@ wrong: what comes later rests on it.
 
 import json
 import os
-import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ import numpy as np
 
 from adapters.core import discovery
 from adapters.core.cost import declare, output_shape
-from harness import environments, machine, oracle, timing
+from harness import causes, environments, machine, oracle, timing
 from harness.inventory import Contender
 from harness.launch import Launcher
 from harness.paths import ROOT, python_path
@@ -51,55 +50,6 @@ from adapters.core.discovery import adapter_class
 requires = adapter_class(sys.argv[1]).requires
 print(json.dumps([name for name in requires if name != "numpy" and name in sys.modules]))
 """
-
-# The usual cause, by what was checked and what is off: the first pattern that is found.
-CAUSES = (
-    (r"NotImplementedError", "that operation or verb is still to be written"),
-    (r"other inputs", "the call must compute anew from the x that it is given: it keeps an earlier "
-     "result, or an earlier input"),
-    (r"third step", "v' = momentum * v + g, then p' = p - lr * v': and the new batch-norm state "
-     "must be in the state that is returned"),
-    (r"after a restore", "`copy` and `start` must make fresh arrays: the step wrote into its "
-     "snapshot"),
-    (r"gradient of input (is missing|is -?0\.0000 times)", "the backward pass stops at the input: "
-     "it is wanted here"),
-    (r"train: .* is 0\.1000 times", "v' = momentum * v + g, with no dampening: the gradient was "
-     "multiplied by 1 - momentum"),
-    (r"(flatten, fwd_bwd|linear, train): .*times the reference's", "every gradient is too long or "
-     "too short by one factor: the loss is a mean, not a sum, and is scaled by nothing"),
-    (r"updated value", "p' = p - lr * v', with v' = momentum * v + g, no dampening, no Nesterov"),
-    (r"relu_of_the_input", "a slope below 0; or relu overwrote its argument though `consume` "
-     "was False; or the gradient at 0 is not 0"),
-    (r"relu", "max(x, 0), with no slope below 0, and gradient 0 at 0"),
-    (r"flatten.*(output|gradient)", "flatten must go by (C, H, W), channel slowest, whatever the "
-     "layout in memory: with NHWC, transpose first"),
-    (r"linear.*(output|shape)", "the weight is (out, in): x @ weight.T + bias, and the bias may be "
-     "None"),
-    (r"conv.*(groups|depthwise)", "group g maps input channels [g*C/groups, ...) to output "
-     "channels [g*O/groups, ...); the kernel is (O, C / groups, KH, KW)"),
-    (r"conv.*stride.*shape|conv.*shape", "output extents are floor((in + 2p - k) / s) + 1: pads "
-     "and strides are pairs (height, width)"),
-    (r"conv.*stride", "padding is p above and p below; what is called SAME pads a strided "
-     "convolution more below and on the right: pad explicitly"),
-    (r"conv.*unequal|5x20", "kernel, stride and padding are (height, width): they may be swapped"),
-    (r"conv.*bias", "the bias is (O,), one for each output channel, or None"),
-    (r"conv.*output", "convolution here is cross-correlation, the kernel not flipped; and its "
-     "layout in `place` must be what the framework expects"),
-    (r"max_pool.*padded|max_pool_unequal", "max pooling pads with minus infinity, not with zeros"),
-    (r"avg_pool.*padded", "padding counts in the mean: the divisor is always KH * KW"),
-    (r"batch_norm_of_four.*var|state.*var", "the new variance is the unbiased one, times "
-     "n / (n - 1), and new = (1 - momentum) * old + momentum * batch's"),
-    (r"state.*mean", "new mean = (1 - momentum) * old + momentum * batch's; momentum is the new "
-     "value's share (some frameworks call 1 - momentum so)"),
-    (r"batch_norm|bn", "inference uses the running statistics, training the batch's own with the "
-     "biased variance; eps goes under the root"),
-    (r"cross_entropy|the loss", "the loss is the mean over the batch of -log softmax[label]"),
-    (r"fwd_bwd: .*gradient", "the backward pass of this operation: it is right forward, and so are "
-     "the gradients of all that was checked before"),
-    (r"times the reference's", "every gradient is too long or too short by one factor: the loss is "
-     "a mean, not a sum, and is scaled by nothing"),
-    (r"sync", "`sync` must wait until the device has finished, not until the call returned"),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -396,7 +346,7 @@ class Check:
             return Finding(case, failed.reason, unsupported=True)
         reason = failed.reason if failed.status == "wrong" else f"{failed.status}: {failed.reason}"
         text = f"{case.partition(':')[0]}: {reason}"
-        cause = next((words for pattern, words in CAUSES if re.search(pattern, text)), None)
+        cause = causes.usual(text)
         return Finding(case, reason, evidence, cause)
 
     def _worst(self, workload: Workload, direction: str) -> str | None:

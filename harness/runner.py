@@ -36,10 +36,11 @@ from harness import (
     sampling,
     statistics,
 )
+from harness.frozen import thaw
 from harness.launch import Launcher, attempt, two_at_a_time
 from harness.plan import Plan, PlannedComparison, PlannedContender
 from harness.processes import WorkerFailed
-from harness.steady import Frozen, LaunchGroup, cache_of
+from harness.steady import LaunchGroup, cache_of
 
 Say = Callable[..., None]
 
@@ -70,7 +71,7 @@ class Runner:
         self.native = {c.name: c.of for c in plan.contenders if c.of}
         self.answers: dict[str, Path] = {}
         self.autotuned = _autotuned(self.done.environment["contenders"]) if self.done else set()
-        self.frozen = _thaw(self.done, self.autotuned)
+        self.frozen = thaw(self.done, self.autotuned)
         self.rounds: dict[str, int] = {}
         self.last: budget.Launch | None = None
         self.groups: list[dict[str, Any]] = list(self.done.groups) if self.done else []
@@ -426,29 +427,3 @@ class Runner:
 def _autotuned(contenders: dict[str, Any]) -> set[str]:
     """Who said of itself that it chooses among kernels by trying them."""
     return {name for name, seen in contenders.items() if seen["manifest"].get("autotune")}
-
-
-def _thaw(done: records.Run | None, autotuned: set[str]) -> Frozen:
-    """What earlier launches of this run froze, from their records."""
-    frozen = Frozen()
-    told = {
-        (group["comparison"], group["launch"], name)
-        for group in (done.groups if done else [])
-        for name in group["statuses"]
-    }
-    for cell in done.cells if done else []:
-        key = (cell["comparison"], cell["contender"])
-        if cell["status"] != "ok":
-            if (cell["comparison"], cell["launch"], cell["contender"]) not in told:
-                frozen.failed(key, cell["status"])  # else its group says it, once
-            continue
-        frozen.verified.add((key, sampling.draw_of(cell["launch"], cell["contender"], autotuned)))
-        if cell.get("warmup"):
-            frozen.freeze(key, cell["warmup"])
-    for group in done.groups if done else []:
-        for name, told in group["statuses"].items():
-            frozen.failed((group["comparison"], name), told["status"])
-        for name, turns in group["turns"].items():
-            if (group["comparison"], name) in frozen.warmup:
-                frozen.seen((group["comparison"], name), turns)
-    return frozen

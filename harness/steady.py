@@ -6,99 +6,27 @@ contender. Nothing is timed while anything else of ours runs: idle workers are s
 A comparison becomes one record when its last turn is over, or none at all.
 """
 
-import itertools
 import math
 import random
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import geometric_mean
 from typing import Any
 
 from adapters.core.discovery import adapter_class
-from harness import design, machine, oracle, timing
+from harness import design, machine, oracle
 from harness.budget import Launch, Spent
 from harness.cold import blank, outcome
 from harness.energy import Energy
+from harness.frozen import Frozen
 from harness.launch import Launcher, attempt, two_at_a_time
 from harness.machine import Disturbances, Load
 from harness.plan import PlannedComparison, PlannedContender
 from harness.processes import WorkerFailed, WorkerProcess
-from harness.readings import per_call
 from harness.sampling import DRAWS, draw_of
 
-Key = tuple[str, str]  # comparison, contender
-
-# A cell that failed in one of these ways is not tried again; any other has a second try.
-FINAL = ("wrong", "unsupported")
-MOST_FAILURES = 2
-LEAST = 1e-9  # seconds of a call: a clock may see no time go by, and that has no mean
-DISTURBED = 1.5  # a call that was told to take so many times what it takes: mend it
-NEAR = 3.0  # contenders whose calls differ by no more times take turns of as many calls
 MOST_DISCARDED = 0.2  # of a comparison's turns in a launch; past that nothing is discarded
-
-
-class Frozen:
-    """What a cell's first launch decides once and for all."""
-
-    def __init__(self) -> None:
-        self._seconds: dict[Key, float] = {}  # of a call that nothing disturbed
-        self.warmup: dict[Key, int] = {}  # calls before the first turn
-        self.verified: set[tuple[Key, int]] = set()  # with the draw: other code is verified anew
-        self._failures: Counter[Key] = Counter()
-        self._given_up: set[Key] = set()
-
-    def freeze(self, key: Key, warmed: dict[str, Any]) -> None:
-        """Later launches warm up 1.5 times as long as the first one needed."""
-        self.warmup[key] = math.ceil(1.5 * warmed["needed"])
-        self._seconds[key] = max(warmed["call"], LEAST)
-
-    def seen(self, key: Key, turns: list[dict[str, Any]]) -> None:
-        """What a launch's quickest turn says of a call, where its warm-up said far more.
-
-        A warm-up of a second may be disturbed from its beginning to its end: beside several
-        loads, one of two identical contenders was told to take 14 times what its twin took.
-        """
-        seconds = max(LEAST, min(per_call(turn) for turn in turns))
-        if self._seconds[key] > DISTURBED * seconds:
-            self._seconds[key] = seconds
-
-    def calls(self, key: Key) -> int:
-        """Calls in a turn, one number for all who are near each other: 40 ms of their mean.
-
-        What a turn's length does to a call (caches, a scheduler's slices on a busy machine)
-        is then the same for all between whom little decides. Beside a load on every core, what
-        a warm-up tells of identical contenders differs by up to two times: one of two had turns
-        of 3 calls and the other of 2, for the whole run, and they differed by 30%.
-        """
-        return timing.calls_for(geometric_mean(self._near(key)))
-
-    def _near(self, key: Key) -> list[float]:
-        """Seconds of a call of this one, and of all that steps of NEAR link it to.
-
-        A chain is as long as two steps: where every other one is a step further, the shortest
-        calls had turns of a few calls, of which the first are slow for having been stopped.
-        """
-        every = sorted(s for (comparison, _), s in self._seconds.items() if comparison == key[0])
-        chains = [[every[0]]]
-        for before, seconds in itertools.pairwise(every):
-            if seconds > NEAR * before or seconds > NEAR**2 * chains[-1][0]:
-                chains.append([])
-            chains[-1].append(seconds)
-        return next(chain for chain in chains if self._seconds[key] in chain)
-
-    def failed(self, key: Key, status: str) -> None:
-        self._failures[key] += 1
-        if status in FINAL or self._failures[key] >= MOST_FAILURES:
-            self.give_up(key)
-
-    def give_up(self, key: Key) -> None:
-        self._given_up.add(key)
-
-    def given_up(self, key: Key) -> bool:
-        return key in self._given_up
 
 
 def cache_of(contender: str, draw: int = 0) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness import gpus, resuming, runner
+from harness import frozen, gpus, resuming
 from harness.errors import Wrong
 from harness.launch import Launcher
 
@@ -87,4 +87,4 @@ def test_what_failed_in_turns_has_failed_after_a_resume_too(
         for place, s in enumerate(statuses)
     ]
     done: Any = SimpleNamespace(cells=cells, groups=groups)
-    assert runner._thaw(done, set()).given_up(("c", "slow")) == given_up
+    assert frozen.thaw(done, set()).given_up(("c", "slow")) == given_up

@@ -10,8 +10,9 @@ import pytest
 
 from harness import steady, timing
 from harness.budget import Spent
+from harness.frozen import Frozen
 from harness.processes import WorkerFailed
-from harness.steady import Frozen, LaunchGroup, Setting
+from harness.steady import LaunchGroup, Setting
 
 COMPARISON: Any = SimpleNamespace(id="one", device="cpu", latency=True)
 

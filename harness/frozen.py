@@ -1,0 +1,111 @@
+"""What a cell's first launch decides once and for all, and how it is known again after a resume.
+
+How often it is called before its first turn, how many calls a turn has, whether it was right,
+and whether it is tried again. Every later launch of the run goes by that.
+"""
+
+import itertools
+import math
+from collections import Counter
+from statistics import geometric_mean
+from typing import Any
+
+from harness import records, timing
+from harness.readings import per_call
+from harness.sampling import draw_of
+
+Key = tuple[str, str]  # comparison, contender
+
+# A cell that failed in one of these ways is not tried again; any other has a second try.
+FINAL = ("wrong", "unsupported")
+MOST_FAILURES = 2
+LEAST = 1e-9  # seconds of a call: a clock may see no time go by, and that has no mean
+DISTURBED = 1.5  # a call that was told to take so many times what it takes: mend it
+NEAR = 3.0  # contenders whose calls differ by no more times take turns of as many calls
+
+
+class Frozen:
+    """What a cell's first launch decides once and for all."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[Key, float] = {}  # of a call that nothing disturbed
+        self.warmup: dict[Key, int] = {}  # calls before the first turn
+        self.verified: set[tuple[Key, int]] = set()  # with the draw: other code is verified anew
+        self._failures: Counter[Key] = Counter()
+        self._given_up: set[Key] = set()
+
+    def freeze(self, key: Key, warmed: dict[str, Any]) -> None:
+        """Later launches warm up 1.5 times as long as the first one needed."""
+        self.warmup[key] = math.ceil(1.5 * warmed["needed"])
+        self._seconds[key] = max(warmed["call"], LEAST)
+
+    def seen(self, key: Key, turns: list[dict[str, Any]]) -> None:
+        """What a launch's quickest turn says of a call, where its warm-up said far more.
+
+        A warm-up of a second may be disturbed from its beginning to its end: beside several
+        loads, one of two identical contenders was told to take 14 times what its twin took.
+        """
+        seconds = max(LEAST, min(per_call(turn) for turn in turns))
+        if self._seconds[key] > DISTURBED * seconds:
+            self._seconds[key] = seconds
+
+    def calls(self, key: Key) -> int:
+        """Calls in a turn, one number for all who are near each other: 40 ms of their mean.
+
+        What a turn's length does to a call (caches, a scheduler's slices on a busy machine)
+        is then the same for all between whom little decides. Beside a load on every core, what
+        a warm-up tells of identical contenders differs by up to two times: one of two had turns
+        of 3 calls and the other of 2, for the whole run, and they differed by 30%.
+        """
+        return timing.calls_for(geometric_mean(self._near(key)))
+
+    def _near(self, key: Key) -> list[float]:
+        """Seconds of a call of this one, and of all that steps of NEAR link it to.
+
+        A chain is as long as two steps: where every other one is a step further, the shortest
+        calls had turns of a few calls, of which the first are slow for having been stopped.
+        """
+        every = sorted(s for (comparison, _), s in self._seconds.items() if comparison == key[0])
+        chains = [[every[0]]]
+        for before, seconds in itertools.pairwise(every):
+            if seconds > NEAR * before or seconds > NEAR**2 * chains[-1][0]:
+                chains.append([])
+            chains[-1].append(seconds)
+        return next(chain for chain in chains if self._seconds[key] in chain)
+
+    def failed(self, key: Key, status: str) -> None:
+        self._failures[key] += 1
+        if status in FINAL or self._failures[key] >= MOST_FAILURES:
+            self.give_up(key)
+
+    def give_up(self, key: Key) -> None:
+        self._given_up.add(key)
+
+    def given_up(self, key: Key) -> bool:
+        return key in self._given_up
+
+
+def thaw(done: records.Run | None, autotuned: set[str]) -> Frozen:
+    """What earlier launches of this run froze, from their records."""
+    frozen = Frozen()
+    told = {
+        (group["comparison"], group["launch"], name)
+        for group in (done.groups if done else [])
+        for name in group["statuses"]
+    }
+    for cell in done.cells if done else []:
+        key = (cell["comparison"], cell["contender"])
+        if cell["status"] != "ok":
+            if (cell["comparison"], cell["launch"], cell["contender"]) not in told:
+                frozen.failed(key, cell["status"])  # else its group says it, once
+            continue
+        frozen.verified.add((key, draw_of(cell["launch"], cell["contender"], autotuned)))
+        if cell.get("warmup"):
+            frozen.freeze(key, cell["warmup"])
+    for group in done.groups if done else []:
+        for name, outcome in group["statuses"].items():
+            frozen.failed((group["comparison"], name), outcome["status"])
+        for name, turns in group["turns"].items():
+            if (group["comparison"], name) in frozen.warmup:
+                frozen.seen((group["comparison"], name), turns)
+    return frozen

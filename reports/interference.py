@@ -117,7 +117,7 @@ def _too_many_threads(run: Run) -> list[dict[str, Any]]:
         return []
 
     def busy(turns: list[dict[str, Any]]) -> float:
-        return sum(t["cpu_ns"] for t in turns) / sum(t["wall_ns"] for t in turns)
+        return sum(t.get("cpu_ns", 0) for t in turns) / sum(t["wall_ns"] for t in turns)
 
     what = f"it keeps more processors busy than the {asked} it was given"
     advice = "its thread setting does not take effect: it is not alike"

@@ -154,17 +154,18 @@ class _Case:
     def _limit(self, objective: Objective, aspect: Aspect | None, lacking: list[str]) -> None:
         measure, most = MEASURES[objective.measure], objective.at_most or 0.0
         least = objective.measure == "throughput"  # told as a rate, of which more is better
-        asked = f"{'at least' if least else 'at most'} {measure.tell(most)}"
+        asked = f"{'at least' if least else 'at most'} {measure.tell(most)} is asked for"
         for name in lacking:
-            self.out[name] = f"{measure.title} is not known, {asked} is allowed"
+            self.out[name] = f"{measure.title} is not known, {asked}"
         for name, value in (aspect.values if aspect else {}).items():
             if value > most:
                 told = measure.tell(value)
-                self.out[name] = f"{measure.title} of {told}, {asked} is allowed"
+                self.out[name] = f"{measure.title} of {told}, {asked}"
             elif aspect and value * math.exp(aspect.allowance or 0.0) > most:
                 told = measure.tell(value)
                 self.unknown.append(
-                    f"whether {name} keeps {asked}: {measure.title} of {told} was measured once"
+                    f"whether {name} keeps its limit ({asked}): {measure.title} of {told} was "
+                    "measured once"
                 )
         self.names = [n for n in self.names if n not in self.out]
 

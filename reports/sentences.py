@@ -12,7 +12,7 @@ from reports.analysis import short
 from reports.decide import Aspect, Decision
 from reports.flip import Weight
 from reports.objectives import MEASURES
-from reports.words import interval, launches, percent, times
+from reports.words import interval, launches, listed, percent, times
 
 
 def sentence(
@@ -76,15 +76,21 @@ def sentence(
 
 def answer(recommendations: list[Any]) -> str:
     """All choices in a breath: what is decided first, then who is in front without proof."""
-    decided = [f"{r.choice} for {r.title}" for r in recommendations if r.choice]
-    tied = [f"{' and '.join(r.tied)} for {r.title}" for r in recommendations if r.tied]
+    decided: dict[str, list[str]] = {}
+    tied: dict[str, list[str]] = {}
     ahead: dict[str, list[str]] = {}
     for each in recommendations:
-        if not each.choice and not each.tied and each.ranking:
+        if each.choice:
+            decided.setdefault(each.choice, []).append(each.title)
+        elif each.tied:
+            tied.setdefault(listed(each.tied), []).append(each.title)
+        elif each.ranking:
             ahead.setdefault(each.ranking[0]["contender"], []).append(each.title)
-    led = [f"{name} for {' and '.join(titles)}" for name, titles in ahead.items()]
-    parts = (("Decided: ", decided), ("A tie: ", tied), ("In front, not proved: ", led))
-    told = [f"{head}{', '.join(rows)}." for head, rows in parts if rows]
+    told = [
+        f"{head}: {'; '.join(f'{who} for {listed(titles)}' for who, titles in found.items())}."
+        for head, found in (("Decided", decided), ("A tie", tied), ("In front, not proved", ahead))
+        if found
+    ]
     return " ".join(told) if decided or not told else " ".join(["Nothing is decided.", *told])
 
 

@@ -1,5 +1,6 @@
 """Numbers in words: the same in the terminal, on the page and in sentences."""
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -61,6 +62,11 @@ def joules(value: float | None) -> str:
 def interval(confidence: float) -> str:
     """95% interval; 99.9% where a contender left early."""
     return f"{100 * confidence:g}% interval"
+
+
+def listed(names: Sequence[str]) -> str:
+    """a, b and c"""
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def launches(count: int) -> str:

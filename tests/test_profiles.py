@@ -243,10 +243,11 @@ def test_all_choices_are_told_in_a_breath_and_what_is_not_proved_is_told_apart(
 ) -> None:
     analysis = analyse(records.read(write_run(tmp_path, {"torch": 1.0, "jax": 2.0})))
     told = sentences.answer(analysis.recommendations)
-    assert told.startswith("Decided: torch for Just one, torch for Large-scale training")
+    assert told.startswith("Decided: torch for Just one, Large-scale training, ")
+    assert told.endswith(" and Small memory.")
     few = analyse(records.read(write_run(tmp_path / "few", {"a": 1.0, "b": 2.0}, 2)))
     told = sentences.answer(few.recommendations)
-    assert told.startswith("Nothing is decided. In front, not proved: a for Just one and ")
+    assert told.startswith("Nothing is decided. In front, not proved: a for Just one, ")
 
 
 def test_the_size_of_an_installation_counts_where_it_is_known_of_all(tmp_path: Path) -> None:
@@ -364,3 +365,11 @@ def test_who_breaks_a_limit_takes_no_objective_from_the_others(tmp_path: Path) -
         "peak_memory",
         "latency",
     ]
+
+
+def test_a_limit_on_a_rate_is_told_as_the_least_that_is_asked_for(tmp_path: Path) -> None:
+    """It is given as the time of an item: 3 ms are 333 a second. Four items take 10 and 20, and a bit."""
+    folder = write_run(tmp_path, {"torch": 1.0, "jax": 2.0})
+    found = asked(folder, TRAINING + 'at_most = "3 ms"\n')
+    [out] = found.incomplete
+    assert out == {"contender": "jax", "why": "throughput of 199/s, at least 333/s is asked for"}

@@ -1,0 +1,112 @@
+"""Claims about what the page says of its choices, and of what each contender ran with."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import records
+from reports import page
+from reports.analysis import Analysis
+from reports.verdicts import analyse
+from tests.synthetic import edit_groups, write_run
+from tests.test_page import made
+
+
+def text_of(folder: Path) -> str:
+    """What the page of a run says, its white space as a reader sees it."""
+    return re.sub(r"\s+", " ", made(folder).text)
+
+
+def manifests(folder: Path, **changed: dict[str, Any]) -> Analysis:
+    path = folder / "environment.json"
+    seen = json.loads(path.read_text())
+    for name, more in changed.items():
+        seen["contenders"][name.replace("_", ":")]["manifest"] |= more
+    path.write_text(json.dumps(seen))
+    return analyse(records.read(folder))
+
+
+def test_who_is_out_is_named_beside_the_choice_it_would_have_been(tmp_path: Path) -> None:
+    out = {("resnet20", "jax"): ("oom", "no room")}
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 0.5}, failures=out)
+    top = text_of(folder).partition("What if there is a limit")[0]
+    assert top.count("out: jax (why)") >= 2  # of all that ask for throughput
+    assert "out: torch" not in top
+
+
+def test_a_warning_about_a_leader_is_linked_beside_it(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 2.0})
+    analysis = analyse(records.read(folder))
+    batch = next(r for r in analysis.recommendations if r.profile == "batch-inference")
+    before = page.concerning(analysis, batch)
+
+    def switched(group: dict[str, Any]) -> bool:
+        for name in ("torch", "jax"):
+            for turn in group["turns"][name]:
+                turn |= {"wall_ns": turn["total_ns"], "involuntary_switches": 10**6}
+        return True
+
+    edit_groups(folder, switched)
+    analysis = analyse(records.read(folder))
+    batch = next(r for r in analysis.recommendations if r.profile == "batch-inference")
+    more = [each for each in page.concerning(analysis, batch) if each not in before]
+    assert [each["contenders"] for each in more] == [["torch"]]  # who leads, and not its rival
+    assert "1 warning" in text_of(folder).partition("What if there is a limit")[0]
+
+
+def test_the_workloads_and_contenders_of_the_choices_are_explained_there(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "torch:compile": 2.0})
+    names = text_of(folder).partition("What the names mean")[2].partition("These verdicts")[0]
+    assert "torch:compiletorch, compile" in names
+    assert "resnet20 as a test has it; a batch of 32" in names
+    assert "relu as a test has it" not in names  # no choice rests on it
+
+
+@pytest.mark.parametrize(
+    ("changed", "differs"),
+    [
+        ({}, False),
+        ({"torch_compile": {"options": "fast"}}, True),  # its own default does not say
+        ({"torch": {"options": "a"}, "torch_compile": {"options": "a"}}, False),  # jax has none
+        ({"torch": {"options": "a"}, "jax": {"options": "b"}}, True),
+    ],
+)
+def test_of_one_framework_a_variant_that_does_not_say_differs_from_one_that_does(
+    tmp_path: Path, changed: dict[str, dict[str, Any]], differs: bool
+) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "torch:compile": 2.0, "jax": 1.0})
+    rows = page.rows_of_manifest(manifests(folder, **changed))
+    found = {row["key"]: row["differs"] for row in rows}
+    assert found.get("options", False) == differs
+    assert not found["layout"]
+
+
+def test_who_had_no_room_beside_the_others_and_had_it_alone_is_told_so(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 2.0})
+
+    def full(group: dict[str, Any]) -> bool:
+        if group["comparison"].startswith("resnet18@224"):
+            del group["turns"]["jax"]
+            group["statuses"]["jax"] = {"status": "oom", "reason": "no memory"}
+        return True
+
+    edit_groups(folder, full)
+    analysis = analyse(records.read(folder))
+    cell = analysis.comparison("resnet18@224/b1/infer/float32/cpu").cell("jax")
+    assert cell.status == "oom"
+    assert cell.reason == "no memory (beside the others; alone, in the cold pass, it had room)"
+
+
+def test_a_cell_of_the_map_that_left_early_says_over_how_many_launches(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 2.0})
+
+    def gone(group: dict[str, Any]) -> bool:
+        if group["launch"] > 4:
+            del group["turns"]["jax"]
+        return True
+
+    edit_groups(folder, gone)
+    assert "4 launches" in text_of(folder).partition("Every contender in every")[2]

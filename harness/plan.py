@@ -21,9 +21,9 @@ from adapters.core import cost as cost_model
 from adapters.core.discovery import adapter_class
 from adapters.core.precision import PRECISIONS, value_bytes
 from harness import estimate, readings, resuming
+from harness.documents import SCHEMA, write_whole
 from harness.errors import Wrong, in_words
 from harness.inventory import Contender
-from harness.records import SCHEMA, write_whole
 from harness.sampling import DRAWS, FIRST_STAGE
 from harness.suite import HIDDEN, Comparison, Suite
 from suites import catalogue

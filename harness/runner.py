@@ -25,6 +25,7 @@ from harness import (
     budget,
     cold,
     comparable,
+    documents,
     energy,
     environments,
     gpus,
@@ -51,7 +52,7 @@ class Runner:
     def __init__(self, plan: Plan, folder: Path, say: Say, timeout: float):
         self.plan, self.folder, self.say, self.timeout = plan, folder, say, timeout
         self.began = time.monotonic()
-        self.lock = records.hold(folder)
+        self.lock = documents.hold(folder)
         settings = plan.settings
         device = plan.comparisons[0].device if plan.comparisons else "cpu"
         self.launcher = Launcher(
@@ -63,10 +64,10 @@ class Runner:
             as_shipped=settings["allocator"] == "as-shipped",
             timeout=timeout,
         )
-        if not records.is_begun(folder):  # ended while it greeted: it greets again, from nothing
-            records.forget_greeting(folder)
+        if not documents.is_begun(folder):  # ended while it greeted: it greets again, from nothing
+            documents.forget_greeting(folder)
         self.writer = records.Writer(folder)
-        self.done = records.read(folder) if records.is_begun(folder) else None
+        self.done = records.read(folder) if documents.is_begun(folder) else None
         self.contenders = {c.name: c for c in plan.contenders}
         self.native = {c.name: c.of for c in plan.contenders if c.of}
         self.answers: dict[str, Path] = {}
@@ -156,7 +157,7 @@ class Runner:
             metered = {"energy_meters": [each.name for each in energy.meters(self.launcher.device)]}
             described = machine.describe(self.launcher.threads) | metered
             environment = {"machine": described, "contenders": seen}
-            records.begin(self.folder, environment)
+            documents.begin(self.folder, environment)
 
     def _look_into_environments(self, seen: dict[str, Any]) -> None:
         """Adds to each contender what its environment holds, and how that was made."""

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness import cli, plan, records, runner
+from harness import cli, documents, plan, records, runner
 from harness.commands import common, measure, read, trust
 from harness.paths import ROOT
 from harness.proof import live
@@ -134,7 +134,7 @@ def test_a_document_without_a_key_is_told(
 def test_a_run_that_still_greets_has_not_ended(typed: Typed, tmp_path: Path) -> None:
     folder = write_run(tmp_path / "r", launches=0)
     (folder / "environment.json").unlink()
-    held = records.hold(folder)
+    held = documents.hold(folder)
     _refused(typed("show", "r"), "run 'r' is being measured by another process")
     os.close(held)
     _refused(typed("show", "r"), "was ended before anything was measured")
@@ -255,7 +255,7 @@ def test_a_second_interrupt_does_not_take_how_to_go_on(
 ) -> None:
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(runner, "Runner", lambda *_: SimpleNamespace(run=_interrupt))
-    monkeypatch.setattr(records, "is_begun", _interrupt)  # asked once the run has ended
+    monkeypatch.setattr(documents, "is_begun", _interrupt)  # asked once the run has ended
     status, told, errors = typed(*SMOKE, "--run-id", "r")
     assert (status, errors) == (130, "bakeoff: interrupted\n")
     assert "Go on with: bakeoff run --resume r\n" in told

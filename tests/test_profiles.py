@@ -368,7 +368,9 @@ def test_who_breaks_a_limit_takes_no_objective_from_the_others(tmp_path: Path) -
 
 
 def test_a_limit_on_a_rate_is_told_as_the_least_that_is_asked_for(tmp_path: Path) -> None:
-    """It is given as the time of an item: 3 ms are 333 a second. Four items take 10 and 20, and a bit."""
+    """It is given as the time of an item: 3 ms are 333 a second. Four items take
+    10 and 20, and a bit.
+    """
     folder = write_run(tmp_path, {"torch": 1.0, "jax": 2.0})
     found = asked(folder, TRAINING + 'at_most = "3 ms"\n')
     [out] = found.incomplete

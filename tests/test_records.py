@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness import records
+from harness import documents, records
 from harness.errors import Wrong
 from harness.paths import ROOT
 from reports.verdicts import analyse
@@ -246,11 +246,11 @@ def test_measurements_without_their_environment_are_not_taken_for_a_greeting(
 ) -> None:
     writer = records.Writer(tmp_path)
     writer.write("probe", contender="numpy")
-    records.forget_greeting(tmp_path)
+    documents.forget_greeting(tmp_path)
     assert not [*tmp_path.glob("records-*.jsonl")]
     writer = records.Writer(tmp_path)
     writer.write("group", comparison="x", launch=1)
     writer.close()
     with pytest.raises(Wrong, match="bring that back, or start another run"):
-        records.forget_greeting(tmp_path)
+        documents.forget_greeting(tmp_path)
     assert [*tmp_path.glob("records-*.jsonl")]

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import environments, records
+from harness import documents, environments, records
 from harness.paths import ROOT
 from reports.analysis import Analysis
 from reports.verdicts import analyse
@@ -354,7 +354,7 @@ def test_a_run_that_is_ended_while_it_greets_says_how_to_go_on(
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
-    assert not records.is_begun(folder)
+    assert not documents.is_begun(folder)
     assert "bakeoff run --resume r" in output
 
     shown = bakeoff("show")

@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from harness import environments, gpus, machine, records
+from harness import documents, environments, gpus, machine, records
 from harness.errors import Wrong
 from harness.paths import ROOT
 
@@ -63,7 +63,7 @@ def folder_of(run: str) -> Path:
     """A run by name (own or published) or by path; "" is the latest. Raises Wrong."""
     if not run:
         found = [path.parent for path in RESULTS.glob("*/plan.json")]
-        found = [folder for folder in found if records.is_begun(folder)] or found
+        found = [folder for folder in found if documents.is_begun(folder)] or found
         if not found:
             raise Wrong("there is no run yet; `bakeoff run` makes one")
         return max(found, key=lambda folder: (folder / "plan.json").stat().st_mtime)

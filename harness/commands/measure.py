@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from adapters.core.precision import PRECISIONS
-from harness import inventory, machine, plan, records, resuming
+from harness import documents, inventory, machine, plan, records, resuming
 from harness import suite as suites
 from harness.commands.common import (
     RESULTS,
@@ -253,7 +253,7 @@ def _measure(
             # Before the verdicts and the page: a second Ctrl-C may end those.
             console.print(f"Interrupted. Go on with: bakeoff run --resume {escape(_named(folder))}")
     measured = False
-    if records.is_begun(folder):
+    if documents.is_begun(folder):
         run = records.read(folder)
         measured = any(any(group["turns"].values()) for group in run.groups)
         terminal.render(verdicts.analyse(run), console)

@@ -1,5 +1,6 @@
 """Claims about the command line: wrong input is one line and exit status 2."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -168,6 +169,20 @@ def test_list_json_has_what_a_script_reads(bakeoff: Any) -> None:
     assert {"smoke", "quick", "full", "lanes", "convnet-benchmarks", "deepbench"} == {
         s["name"] for s in listed["suites"]
     }
+
+
+def test_the_list_is_read_in_80_columns_with_the_named_and_the_absent_apart(bakeoff: Any) -> None:
+    text = bakeoff("list", "--python", "current", COLUMNS="80").stdout
+    parts = ("Contenders on cpu", "Only when named", "Absent here", "Suites", "Workloads: micro")
+    starts = [text.index(part) for part in parts]
+    assert starts == sorted(starts)
+    by_itself, _, absent = (text[a:b] for a, b in itertools.pairwise(starts[:4]))
+    assert "numpy " in by_itself and "torch" not in by_itself
+    assert "torch:compile " in absent and "not installed" in absent
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80
+    # A column squeezed to a word a line made it three lines a name.
+    assert len(lines) < 2 * len([line for line in lines if line[:1].strip()])
 
 
 def test_what_is_absent_is_listed_with_its_reason(bakeoff: Any) -> None:

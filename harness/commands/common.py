@@ -11,6 +11,7 @@ The commands lie beside it, one file for each thing that a person comes for:
 
 import json
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -118,7 +119,7 @@ def _plain_json(value: Any) -> Any:
 
 
 def table(
-    console: Console, title: str, heads: tuple[str, ...], rows: list[tuple[str, ...]]
+    console: Console, title: str, heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]
 ) -> None:
     shown = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
     for place, head in enumerate(heads):

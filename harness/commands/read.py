@@ -5,7 +5,7 @@ import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -29,6 +29,9 @@ from harness.commands.common import (
     write_page,
 )
 from harness.errors import Wrong
+
+if TYPE_CHECKING:
+    from suites.workload import Workload
 
 
 @app.command("list")
@@ -71,41 +74,55 @@ def list_(json_: Json = False, device: Device = None, python: Python = None) -> 
             }
         )
         return
-    console = Console()
-    table(
-        console,
-        f"Contenders on {chosen}",
-        ("name", "version", "", "what it is"),
-        [
-            (
-                row["name"],
-                escape(row["version"]),
-                "[green]ready[/]" if row["available"] else "[yellow]absent[/]",
-                escape(row["summary"] + " (only when named)" * row["named_only"])
-                if row["available"]
-                else escape(row["reason"]),
-            )
-            for row in rows
-        ],
-    )
+    _print_list(Console(), chosen, rows, workloads, chosen_suites)
+
+
+def _print_list(
+    console: Console,
+    device: str,
+    rows: list[dict[str, Any]],
+    workloads: "list[Workload]",
+    chosen_suites: list[suites.Suite],
+) -> None:
+    """Two or three columns a table: the longest names leave half of 80 columns for the rest."""
+    ready = [row for row in rows if row["available"]]
+    for title, named_only in (
+        (f"Contenders on {device}", False),
+        ("Only when named, as in --contenders torch,onnxruntime", True),
+    ):
+        chosen = [row for row in ready if row["named_only"] == named_only]
+        lines = [(row["name"], _with_version(row)) for row in chosen]
+        if lines:
+            table(console, title, ("name", "what it is · its version"), lines)
+    absent = [(row["name"], escape(row["reason"])) for row in rows if not row["available"]]
+    if absent:
+        table(console, "Absent here", ("name", "why"), absent)
     table(
         console,
         "Suites",
         ("name", "comparisons", "budget", "what for"),
         [(s.name, str(len(s.comparisons)), s.budget, escape(s.summary)) for s in chosen_suites],
     )
-    shown = [w for w in workloads if not w.name.startswith("deepbench_")]
-    table(
-        console,
-        "Workloads",
-        ("name", "kind", "input", "batch", "what it is"),
-        [
-            (w.name, w.kind, "x".join(map(str, w.input)), str(w.batch), escape(w.summary))
-            for w in shown
-        ],
-    )
-    console.print(f"and {len(workloads) - len(shown)} shapes of DeepBench (deepbench_*)")
+    deepbench = [w for w in workloads if w.name.startswith("deepbench_")]
+    for kind in dict.fromkeys(w.kind for w in workloads):
+        table(
+            console,
+            f"Workloads: {kind}",
+            ("name", "batch and input", "what it is"),
+            [
+                (w.name, "x".join(map(str, (w.batch, *w.input))), escape(w.summary))
+                for w in workloads
+                if w.kind == kind and w not in deepbench
+            ],
+        )
+        if any(w.kind == kind for w in deepbench):
+            console.print(f"and {len(deepbench)} shapes of DeepBench (deepbench_*)\n")
     console.print(f"Devices: {', '.join(machine.devices())}")
+
+
+def _with_version(row: dict[str, Any]) -> str:
+    version = f" [dim]· {escape(row['version'])}[/]" if row["version"] else ""
+    return escape(row["summary"]) + version
 
 
 @app.command()

@@ -48,6 +48,28 @@ def _memory_bytes(nvml: Any, handle: Any) -> int:
     return int(nvml.nvmlDeviceGetMemoryInfo(handle).total)
 
 
+def rates(index: int) -> tuple[float, float] | None:
+    """What a GPU's data sheet promises: float32 operations, and bytes, per second.
+
+    Cores and bus at their highest clocks, two operations a core (a fused multiply and add),
+    two transfers a clock of the memory; the latter as NVIDIA's "How to Query Device Properties"
+    has it. For an estimate only: what is reached is measured. None where the driver does not say.
+    """
+    return maybe(lambda: _rates(index))
+
+
+def _rates(index: int) -> tuple[float, float]:
+    nvml, handles = driver()
+    gpu = handles[index]
+    core_mhz = nvml.nvmlDeviceGetMaxClockInfo(gpu, nvml.NVML_CLOCK_SM)
+    memory_mhz = nvml.nvmlDeviceGetMaxClockInfo(gpu, nvml.NVML_CLOCK_MEM)
+    operations = 2e6 * core_mhz * nvml.nvmlDeviceGetNumGpuCores(gpu)
+    moved = 2e6 * memory_mhz * nvml.nvmlDeviceGetMemoryBusWidth(gpu) / 8
+    if not (operations and moved):
+        raise ValueError("a clock of zero")
+    return operations, moved
+
+
 def driver() -> tuple[Any, list[Any]]:
     """NVML, and its handles of the GPUs that this process may use: that of `cuda:N` is the N-th.
 

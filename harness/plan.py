@@ -203,7 +203,7 @@ def make(
     settings: dict[str, Any],
     versions: dict[str, str],
 ) -> tuple[Plan, dict[str, Estimate]]:
-    """Turns the question into a plan, and says what each of its parts may take.
+    """Turns the question into a plan, and says what each comparison may take, left out or not.
 
     `explicit`: the user named the workloads, so nothing is left out for want of time.
     Raises Wrong for a workload whose sizes are impossible.
@@ -232,6 +232,7 @@ def make(
     if suite.sustained:
         block = seconds(suite.sustained, f"suite '{suite.name}': sustained")
         _sustain(measured, block, budget)
+    everyone, asked = planned, measured
     if not explicit:
         measured, unfit = _fit(measured, planned, budget)
         left_out += unfit
@@ -239,7 +240,7 @@ def make(
         why = "what it could do is left out: it does not fit into the budget"
         absent = absent + [{"name": n, "reason": why} for n in idle]
     floor = _noise_floor(planned, measured)
-    estimates = {c.id: _estimate(c, planned + floor[1]) for c in measured}
+    estimates = {c.id: _estimate(c, everyone + floor[1]) for c in asked}
     plan = Plan(
         schema=SCHEMA,
         run=run,
@@ -319,8 +320,8 @@ def _comparison(
 
 
 def _sustain(comparisons: list[PlannedComparison], block: float, budget: float) -> None:
-    """Headline trainings on a GPU get blocks, as many as take half the budget at most."""
-    left = budget / 2
+    """Headline trainings on a GPU get blocks, as many as take a quarter of the budget at most."""
+    left = budget / 4
     for comparison in comparisons:
         needed = FIRST_STAGE * block * len(comparison.contenders)
         trains = comparison.headline and comparison.direction == "train"

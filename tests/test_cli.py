@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -202,6 +203,17 @@ def test_a_dry_run_says_what_would_be_measured_and_measures_nothing(
     for word in ("relu_16x32x32", "lenet5", "minutes", "budget"):
         assert word in result.stdout
     assert not (tmp_path / "results").exists()
+
+
+def test_a_budget_that_is_too_small_names_the_one_that_holds_all(bakeoff: Any) -> None:
+    def planned(budget: str) -> str:
+        arguments = ("run", "--dry-run", "--suite", "quick", "--contenders", "numpy,c")
+        return str(bakeoff(*arguments, "--budget", budget, COLUMNS="200").stdout)
+
+    short = planned("1m")
+    assert "Left out: resnet18/b1/infer" in short
+    [whole] = re.findall(r"all of them: --budget (\w+)", short)
+    assert "left out" not in planned(whole).lower()
 
 
 @pytest.mark.parametrize("command", ["list", "run", "show", "report", "setup"])

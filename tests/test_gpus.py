@@ -140,6 +140,38 @@ def test_a_run_tells_who_else_computes_on_its_gpu(
     assert [warning["what"] for warning in shown] == told
 
 
+def test_what_a_gpu_promises_is_that_of_its_data_sheet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NVIDIA's: H100 SXM 66.9 TFLOPS, 3.35 TB/s; T4 8.1 TFLOPS, 320 GB/s. A MIG part says none."""
+    cores = {"H100": (16896, 1980, 5120, 2619), "T4": (2560, 1590, 256, 5001), "MIG": None}
+
+    class Driver:
+        NVML_CLOCK_SM, NVML_CLOCK_MEM = 1, 2
+
+        def nvmlInit(self) -> None: ...
+
+        def nvmlDeviceGetCount(self) -> int:
+            return len(cores)
+
+        def nvmlDeviceGetHandleByIndex(self, index: int) -> Any:
+            return list(cores.values())[index]
+
+        def nvmlDeviceGetNumGpuCores(self, gpu: Any) -> int:
+            return int(gpu[0])
+
+        def nvmlDeviceGetMaxClockInfo(self, gpu: Any, clock: int) -> int:
+            return int(gpu[{1: 1, 2: 3}[clock]])
+
+        def nvmlDeviceGetMemoryBusWidth(self, gpu: Any) -> int:
+            return int(gpu[2])
+
+    monkeypatch.setitem(sys.modules, "pynvml", Driver())
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert gpus.rates(0) == pytest.approx((66.9e12, 3.35e12), rel=0.01)
+    assert gpus.rates(1) == pytest.approx((8.1e12, 3.2e11), rel=0.01)
+    assert gpus.rates(2) is None
+    assert gpus.rates(3) is None
+
+
 def test_a_gpu_that_is_missed_says_what_may_hide_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert "nvidia-ml-py" in gpus.unseen()

@@ -1,5 +1,6 @@
 """Measuring: run, and setup, which makes the environments for it."""
 
+import math
 import os
 import re
 import shlex
@@ -297,6 +298,13 @@ def _show_plan(planned: plan.Plan, estimates: dict[str, plan.Estimate], console:
         f"About {total / 60:.1f} minutes for six launches, by estimate; the budget is "
         f"{planned.budget_s / 60:.1f}. What takes longer loses rounds, then launches."
     )
+    unfit = [left["comparison"] for left in planned.left_out if left["comparison"] in estimates]
+    if unfit:
+        whole = math.ceil((total + sum(estimates[each].total for each in unfit)) / 60)
+        console.print(
+            f"{len(unfit)} of {len(unfit) + len(planned.comparisons)} comparisons are left out "
+            f"for want of time; all of them: --budget {whole}m"
+        )
 
 
 def _everyone(rows: list[dict[str, Any]]) -> list[inventory.Contender]:

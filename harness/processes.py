@@ -22,11 +22,9 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any
 
-import msgspec
-
-from harness import machine, records
+from harness import answers, machine
 from harness.paths import ROOT, python_path
 
 LOG_TAIL = 64 * 1024
@@ -46,17 +44,6 @@ class WorkerFailed(Exception):
     def __init__(self, status: str, reason: str):
         super().__init__(reason)
         self.status, self.reason = status, reason
-
-
-class _Said(TypedDict, total=False):
-    """What of an answer is written down as it is: nobody could read such a record otherwise."""
-
-    turn: records.Turn
-    block: records.Block
-    memory: dict[str, int | None]
-    manifest: dict[str, Any]
-    failed: Literal["wrong", "oom", "crash", "timeout", "unsupported"]
-    reason: str | None
 
 
 class WorkerProcess:
@@ -110,7 +97,7 @@ class WorkerProcess:
             reason = f"'{do}' took longer than its limit of {timeout:.0f} s and was ended"
             raise self._ended_for(WorkerFailed("timeout", reason)) from None
         try:
-            answer = _read(line)
+            answer = answers.read(line, do, arguments)
         except ValueError as error:
             reason = f"its answer to '{do}' cannot be read: {error}"
             raise self._ended_for(WorkerFailed("crash", reason)) from None
@@ -206,16 +193,6 @@ class WorkerProcess:
         if self._process.returncode is None:
             with suppress(ProcessLookupError):  # where SIGCHLD is ignored the kernel reaps
                 os.killpg(self.pid, number)
-
-
-def _read(line: bytes) -> dict[str, Any]:
-    """An answer: an object in which every number is one. Raises ValueError."""
-    try:
-        answer: dict[str, Any] = msgspec.json.decode(line, type=dict[str, Any])
-        msgspec.convert(answer, _Said)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ValueError(f"{error}: {line[:100].decode(errors='replace')}") from None
-    return answer
 
 
 def _pidfd(pid: int) -> int:

@@ -18,6 +18,11 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+# What is folded, and what is drawn only when it is near, takes its place.
+OPEN_ALL = """
+for (const each of document.querySelectorAll('details')) each.open = true;
+for (const each of document.querySelectorAll('.later')) each.style.contentVisibility = 'visible';
+"""
 
 
 def start(profile: Path) -> Any:

@@ -11,15 +11,11 @@ from harness import records
 from harness.paths import ROOT
 from harness.proof import campaign
 from reports import compare, compare_page, machines, page, proof
-from tests.browser import emulate, show
+from tests.browser import OPEN_ALL, emulate, show
 from tests.synthetic import EVERYONE, write_run
 from tests.test_history import SUITE as CONVNETS
 
 DESK = 1400
-OPEN = "for (const each of document.querySelectorAll('details')) each.open = true;"
-OPEN += (
-    "for (const e of document.querySelectorAll('.later')) e.style.contentVisibility = 'visible';"
-)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +114,7 @@ def test_whatever_is_left_out_the_tab_key_comes_to_the_map(
 def test_what_is_pressed_is_24_pixels_high(browser: Any, pages: dict[str, Path]) -> None:
     """WCAG 2.2, 2.5.8; links within a sentence are exempt there, and a box has its label."""
     show(browser, pages["published"], DESK)
-    browser.execute_script(OPEN)
+    browser.execute_script(OPEN_ALL)
     small = browser.execute_script(
         "return [...document.querySelectorAll('a, button, summary, input, label')]"
         ".filter(each => each.checkVisibility() && each.type !== 'checkbox')"

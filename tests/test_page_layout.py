@@ -11,14 +11,10 @@ import pytest
 from harness import records
 from harness.paths import ROOT
 from reports import page
-from tests.browser import show
+from tests.browser import OPEN_ALL, show
 from tests.synthetic import write_run
 
 DESK, LAPTOP, PHONE = 1400, 1000, 390
-OPEN = "for (const each of document.querySelectorAll('details')) each.open = true;"
-OPEN += (
-    "for (const e of document.querySelectorAll('.later')) e.style.contentVisibility = 'visible';"
-)
 LONG = {f"{'framework' * 5}:{word}_and_more_of_it": n for word, n in (("one", 1.0), ("two", 1.3))}
 MANY = {f"framework{n}:variant": 1 + n / 10 for n in range(12)}
 
@@ -43,7 +39,7 @@ def test_names_of_sixty_characters_do_not_widen_the_page(
 ) -> None:
     assert min(map(len, LONG)) >= 60
     show(browser, pages["long"], width)
-    browser.execute_script(OPEN)
+    browser.execute_script(OPEN_ALL)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     widest = browser.execute_script(
         "return Math.max(...[...document.querySelectorAll('.scroll tbody th:first-child')]"
@@ -62,7 +58,7 @@ def test_every_table_of_seven_contenders_fits_a_desk_and_the_map_a_laptop(
     )
     for width, boxes in ((DESK, ".scroll"), (LAPTOP, "#map .scroll")):
         show(browser, pages["published"], width)
-        browser.execute_script(OPEN)
+        browser.execute_script(OPEN_ALL)
         assert browser.execute_script(wider, boxes) == []
 
 
@@ -140,7 +136,7 @@ def test_on_paper_nothing_is_cut_off_and_nothing_lies_over_anything(
 ) -> None:
     """Also with everything opened; and a heading that sorts is no button, which does not repeat."""
     show(paper, pages[name], DESK)
-    paper.execute_script(OPEN)
+    paper.execute_script(OPEN_ALL)
     to_paper(paper)
     assert paper.execute_script("return document.documentElement.scrollWidth") <= 718
     cut = paper.execute_script(

@@ -5,7 +5,8 @@ time went into reorders), and what tensor cores want on a GPU. What its own user
 is what runs here: `torch.nn.functional`, `inference_mode`, `autograd.grad`, and the update
 of `torch.optim.SGD` as it is by default. With `compile`, the forward pass and the loss
 are compiled, and the backward pass through them; the update stays outside, as users have
-it. Mixed precision is `torch.autocast` about the forward pass and the loss.
+it. With `compile-freezing` weights are constants, as inference engines have them: it does not
+train. Mixed precision is `torch.autocast` about the forward pass and the loss.
 """
 
 import os
@@ -13,6 +14,7 @@ import re
 import shutil
 import sysconfig
 from collections.abc import Callable
+from contextlib import nullcontext
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,14 @@ class Torch(Adapter):
             compile_seconds=1.5,
             named_only=True,
         ),
+        # What serves is compared with engines that have their weights as constants, too.
+        "compile-freezing": Variant(
+            "inference alone: torch.compile, weights frozen into the code, channels last",
+            {"compile": "default", "freezing": True},
+            compile_seconds=0.7,
+            named_only=True,
+            trains=False,
+        ),
         "compile-reduce-overhead": Variant(
             "torch.compile with CUDA graphs, channels last",
             {"compile": "reduce-overhead"},
@@ -84,6 +94,11 @@ class Torch(Adapter):
         self.torch, self.F = torch, torch.nn.functional
         self.mode = self.options.get("compile")
         self.graphs = self.mode in _GRAPHS
+        self.freezing = "freezing" in self.options
+        if self.freezing:
+            import torch._inductor.config as inductor  # eager need not import it
+
+            inductor.freezing = True  # dynamo asks too, so compile's own options do not reach
         if self.graphs and device == "cpu":
             raise Unsupported(f"a CPU has no CUDA graphs: {_GRAPHS[self.mode]} is the same there")
         contiguous = "contiguous" in self.options
@@ -192,6 +207,15 @@ class Torch(Adapter):
         stats = {n: p for n, p in own.items() if n not in trained}
         return State(weights, stats, {n: self.torch.zeros_like(p) for n, p in weights.items()})
 
+    def bind(self, workload: Any, batch: int, params: dict[str, T]) -> Any:
+        """Where weights are frozen they must be a module's own, as inductor knows them by that."""
+        if not self.freezing:
+            return params
+        module = self.torch.nn.Module()
+        held = [self.torch.nn.Parameter(p, requires_grad=False) for p in params.values()]
+        module.names, module.weights = [*params], self.torch.nn.ParameterList(held)
+        return module
+
     # --- what is timed ------------------------------------------------------------------
 
     def _compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -200,11 +224,15 @@ class Torch(Adapter):
         return self.torch.compile(function, fullgraph=True, dynamic=False, mode=self.mode)
 
     def _autocast(self) -> Any:
-        mixed = self.precision in MIXED
-        return self.torch.autocast(self.device, self.low if mixed else None, enabled=mixed)
+        """Nothing in one precision: switched off, it would still take 2 microseconds of a call."""
+        if self.precision not in MIXED:
+            return nullcontext()
+        return self.torch.autocast(self.device, self.low)
 
     def infer(self, workload: Any) -> Callable[[dict[str, T], T], T]:
-        def forward(params: dict[str, T], x: T) -> T:
+        def forward(params: Any, x: T) -> T:
+            if self.freezing:
+                params = dict(zip(params.names, params.weights, strict=True))
             with self._autocast():
                 return Network(self, params).run(workload, x)
 
@@ -316,6 +344,7 @@ class Torch(Adapter):
             "version": torch.__version__,
             "layout": "NHWC" if self.memory_format is torch.channels_last else "NCHW",
             "mode": f"torch.compile, inductor, mode {self.mode}" if self.mode else "eager",
+            "weights": "constants of the code" if self.freezing else "arguments",
             "graphs": "CUDA graphs" if self.graphs else "none",
             "conv_precision": self.precision if conv == "ieee" else conv,
             "matmul_precision": self.precision if matmul == "ieee" else matmul,

@@ -83,6 +83,7 @@ class Check:
         self.contender, self.precision, self.current = contender, precision, current
         self.device = "cuda:0" if device == "cuda" else device
         self.kind = discovery.adapter_class(contender.adapter)
+        self.trains = self.kind.trains and self.kind.variants[contender.variant].trains
         self.answers: dict[tuple[str, str, int, int], Path] = {}
 
     def __enter__(self) -> "Check":
@@ -135,7 +136,7 @@ class Check:
             yield self._operation("operations", workload, "infer")
         fed = catalogue.get(FED)
         yield self._fed("operations", fed, "infer")
-        if self.kind.trains:
+        if self.trains:
             for workload in operations:
                 yield self._operation("gradients", workload, "fwd_bwd")
             yield self._fed("gradients", fed, "fwd_bwd")
@@ -146,7 +147,7 @@ class Check:
             yield Step("training", "three steps", lambda: self._three_steps(last))
         for workload in catalogue.load().values():
             if workload.kind == "block":
-                direction = "train" if self.kind.trains else "infer"
+                direction = "train" if self.trains else "infer"
                 yield self._operation("blocks", workload, direction)
         yield Step("clock", "sync waits", self._waits)
         if self.device == "cpu":
@@ -157,10 +158,10 @@ class Check:
         models = [catalogue.get(n).resized(SMALL.get(n)) for n in self.kind.workloads]
         models.sort(key=lambda w: (w.input[1], w.name))
         for workload in models:
-            for direction in ("infer", "train") if self.kind.trains else ("infer",):
+            for direction in ("infer", "train") if self.trains else ("infer",):
                 yield self._operation("models", workload, direction)
             yield self._fed("models", workload, "infer")
-        for workload in models if self.kind.trains else ():
+        for workload in models if self.trains else ():
             yield Step("training", "three steps", lambda w=workload: self._three_steps(w))  # type: ignore[misc]
 
     def _operation(self, stage: str, workload: Workload, direction: str) -> Step:

@@ -279,7 +279,7 @@ def planned_contender(contender: Contender) -> PlannedContender:
         contender.copy,
         variant.summary,
         kind.computes,
-        kind.trains,
+        kind.trains and variant.trains,
         of=variant.of,
     )
 

@@ -11,6 +11,7 @@ by rule. `bakeoff check torch:compile`, and so on, has all.
 """
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,8 @@ import pytest
 
 from adapters.core import discovery
 from adapters.core.cost import cost, declare
-from harness import environments, machine
+from harness import environments, inventory, machine
+from harness.plan import planned_contender
 from harness.processes import WorkerFailed, WorkerProcess
 from suites import catalogue
 
@@ -291,6 +293,34 @@ def test_max_autotune_is_right_and_its_manifest_says_what_was_tried(
     assert manifest["autotune"] == (manifest["autotuned"] > 0)
     assert (manifest["graphs"], "max-autotune" in manifest["mode"]) == ("none", True)
     assert manifest["compilations"] == len(cells)
+
+
+def test_frozen_weights_are_packed_beforehand_and_not_trained() -> None:
+    """Inductor leaves them as they are, and says nothing, where they are not a module's own."""
+    python = environments.python_of("torch", "cpu")
+    if python is None:
+        pytest.skip(environments.why_absent("torch", "cpu"))
+    _skip_if_missing(("torch", "compile", python))
+    code = (
+        "from torch._dynamo.utils import counters; from adapters.core.base import Unsupported\n"
+        "from adapters.torch import Torch; from harness.cell import Cell\n"
+        "from suites import catalogue\n"
+        "net = catalogue.get('resnet_basic')\n"
+        "torch = Torch('compile-freezing', 'cpu', 'float32', 1)\n"
+        "cell = Cell(torch, net, 2, 'infer')\n"
+        "cell.build(); cell.step()\n"
+        "found = counters['inductor']\n"
+        "assert found['binary_folding'] > 0, 'batch norm stays where it was'\n"
+        "assert found['mkldnn_conv_weight_pack_matcher_count'] == 2, 'weights stay as they were'\n"
+        "try: Cell(torch, net, 2, 'train').build()\n"
+        "except Unsupported as reason: assert 'does not train' in str(reason)\n"
+        "else: raise AssertionError('it trains')\n"
+    )
+    command = [str(python), "-c", code]
+    result = subprocess.run(command, cwd=environments.ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    frozen = planned_contender(inventory.parse("torch:compile-freezing"))
+    assert not frozen.trains  # so that no comparison of training holds it
 
 
 def test_what_is_checked_is_large_enough_to_mean_something() -> None:

@@ -166,6 +166,28 @@ def test_precision_is_told_by_old_and_new_names_to_torch(
     assert result.returncode == 0, result.stderr
 
 
+def test_a_call_in_one_precision_enters_no_autocast() -> None:
+    """Its users' calls do not; even switched off it took a tenth of the shortest calls."""
+    python = environments.python_of("torch", "cpu")
+    if python is None:
+        pytest.skip(environments.why_absent("torch", "cpu"))
+    code = (
+        "import torch; from unittest import mock; from adapters.torch import Torch\n"
+        "from harness.cell import Cell; from suites import catalogue\n"
+        "net = catalogue.get('lenet5')\n"
+        "for precision, entered in (('float32', 0), ('bfloat16', 1)):\n"
+        "    for direction in ('infer', 'train'):\n"
+        "        cell = Cell(Torch('', 'cpu', precision, 1), net, 2, direction)\n"
+        "        cell.build()\n"
+        "        with mock.patch.object(torch, 'autocast', wraps=torch.autocast) as autocast:\n"
+        "            cell.step()\n"
+        "        assert autocast.call_count == entered, (precision, direction)\n"
+    )
+    command = [str(python), "-c", code]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
 # --- what an error shows ------------------------------------------------------------------------
 
 

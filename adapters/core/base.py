@@ -40,7 +40,7 @@ class Variant:
     the kind of device that `except_on` names.
     `of`: the contender beside which it is the framework's own idiomatic model (native.py). Such
     a one is shown beside it, and never ranked. `environment`: where it does not live with the
-    adapter's other variants.
+    adapter's other variants. `trains`: False for one that infers alone, where the adapter trains.
     """
 
     summary: str
@@ -50,6 +50,7 @@ class Variant:
     except_on: str = ""
     of: str = ""
     environment: str = ""
+    trains: bool = True
 
 
 class State(NamedTuple):
@@ -74,8 +75,8 @@ class Adapter:
     environment: ClassVar[str] = ""
     # False for an adapter that does no work (the null adapter): never verified or ranked.
     computes: ClassVar[bool] = True
-    # False for an inference engine.
-    trains: ClassVar[bool] = True
+    # False for an inference engine; a variant may be one, where its adapter is not.
+    trains: bool = True
     # Why it computes on a CPU alone; "" where it does not.
     no_cuda: ClassVar[str] = ""
     # The only workloads it has, where it interprets none but brings models of its own.
@@ -95,6 +96,7 @@ class Adapter:
         if precision == "tf32" and device == "cpu":
             raise Unsupported(f"{NO_TF32}: a CPU has none")
         self.options = self.variants[variant].options
+        self.trains = self.trains and self.variants[variant].trains
         self.device, self.precision, self.threads = device, precision, threads
 
     @classmethod

@@ -17,14 +17,19 @@ WORDS = {  # how a verdict on a change is called
     "inconclusive": "open",
     "multimodal": "open: modes overlap",
     "screening": "screening",
+    "drift": "drift",
 }
 
 
 def write(found: Changes, folder: Path, output: Path | None = None) -> Path:
     """Writes the page; returns where. Raises Wrong where it cannot."""
     template.lacking(folder)
-    path = output or template.place(found.old, found.new)
-    return template.save(path, render(found))
+    return template.save(output or place(found), render(found))
+
+
+def place(found: Changes) -> Path:
+    """Not where the same runs' page of machines goes."""
+    return template.place(found.old, "to", found.new)
 
 
 def render(found: Changes) -> str:

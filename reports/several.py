@@ -66,6 +66,17 @@ def steadiest(timed: list[list[readings.Times]], names: list[str]) -> str | None
     return min(measured, key=order, default=None)
 
 
+def place(run: Run) -> tuple[Any, ...]:
+    """What makes a machine another one: its processor, cores, GPUs, and which of them."""
+    machine = run.environment.get("machine", {})
+    gpus = [gpu.get("name") for gpu in machine.get("gpu") or []]
+    return machine.get("cpu"), machine.get("cores_physical"), gpus, _device(run)
+
+
+def _device(run: Run) -> str | None:
+    return run.plan.get("settings", {}).get("device")
+
+
 def machine_of(run: Run) -> str:
     """A machine in a line."""
     machine = run.environment.get("machine", {})

@@ -43,10 +43,11 @@ def turns(runs: list[Run], asked: list[dict[str, Any]], seen: list[Cells]) -> li
 
 
 def versions(run: Run) -> dict[str, str | None]:
+    """What ran: of `torch@2.12` the release that this was. What was asked for, if none is told."""
     seen = run.environment.get("contenders", {})
     return {
-        c["name"]: c.get("version")
-        or (seen.get(c["name"].partition("#")[0], {}).get("manifest") or {}).get("version")
+        c["name"]: (seen.get(c["name"].partition("#")[0], {}).get("manifest") or {}).get("version")
+        or c.get("version")
         for c in run.plan["contenders"]
     }
 

@@ -57,6 +57,8 @@ def render(analysis: Analysis, console: Console) -> None:
             f" Noise floor: {floor['of']} entered twice differs from itself by {floor['told']}."
         )
     _print(console, marks, "dim")
+    if versions := analysis.versions():
+        _print(console, f"Versions: {', '.join(versions)}.", "dim")
     if analysis.lanes:
         console.print(_lanes(analysis))
         _print(console, LANES, "dim")

@@ -238,8 +238,8 @@ def _by_the_clock(clocked: list[Change]) -> str:
     ratios = sorted(c.ratio for c in rows)
     span = f"{ratios[0]:.2f} to {ratios[-1]:.2f} times the first's"
     return (
-        f"Two machines: on the second, {less} of {len(rows)} take less time by the clock, {more} "
-        f"more ({span})."
+        f"Two machines: on the second, {less} of {len(rows)} surely take less time by the clock, "
+        f"{more} more ({span})."
     )
 
 
@@ -340,7 +340,9 @@ def _of_the_same(anchor: str, changes: list[Change], same: set[str], drift: floa
     """What those tell of whom nothing changed."""
     by = f"by up to {100 * math.expm1(drift):.0f}%"
     if same >= {anchor, *(change.contender for change in changes)}:
-        told = " All that is recorded is the same in both: versions, packages, code and machine."
+        told = (
+            " All that is recorded of these is the same in both: version, packages, code, machine."
+        )
         who = f" What moved all the same, {by}, the machine moved, or what no record holds."
         return told + who if drift else told
     if not drift:

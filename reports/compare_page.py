@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from reports import template
+from reports import lost, template
 from reports.analysis import short
 from reports.charts import marks, ratios
 from reports.compare import Change, Changes
@@ -59,6 +59,7 @@ def render(found: Changes) -> str:
         colours=marks.colours(found),
         shapes=marks.shapes(found),
         verdicts=WORDS,
+        told=lost.told,
         short=short,
     )
 

@@ -8,6 +8,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from reports import lost
 from reports.analysis import Analysis, Cell, Comparison, short
 from reports.charts.marks import label
 from reports.compare import Changes
@@ -178,9 +179,9 @@ def render_changes(found: Changes, console: Console) -> None:
         ("first", "second", found.lost),
         ("second", "first", found.gained),
     ):
-        for cell in cells:
-            text = f"Measured in the {where} only: {cell.contender} in {short(cell.comparison)}"
-            text += f"; in the {other} it is {cell.status}: {cell.reason or 'no reason given'}"
+        for who, places, why in lost.told(cells):
+            text = f"Measured in the {where} only: {who} in {', '.join(places)}"
+            text += f"; in the {other} it is {why}"
             _print(console, text, "red" if cells is found.lost else "dim")
     if found.costs:
         _print_costs(found, console)

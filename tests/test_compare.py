@@ -107,7 +107,10 @@ def test_of_whom_nothing_changed_nobody_says_that_he_became_slower(tmp_path: Pat
     found = _compare(tmp_path / "old", tmp_path / "new", anchor="torch")
     assert {c.verdict for c in found.changes if c.contender == "jax"} == {"drift"}
     assert found.sentence.startswith("0 of 8 became slower, 0 faster, 4 stayed within 3%, 4 cannot")
-    assert "All that is recorded is the same" in found.sentence and "up to 14%" in found.sentence
+    assert (
+        "All that is recorded of these is the same" in found.sentence
+        and "up to 14%" in found.sentence
+    )
     assert _command(tmp_path, "--anchor", "torch", "--fail-on", "slower").returncode == 0
     assert "although nothing recorded of it changed" in compare_page.render(found)
 
@@ -307,6 +310,8 @@ def test_who_cannot_be_started_any_more_is_lost_and_who_was_not_asked_is_not(
     new = write_run(tmp_path / "new", left, absent=absent)
     assert {each.reason for each in _compare(old, new).lost} == {"libcudart.so.13 is not there"}
     assert len(_compare(old, new).lost) == 4
+    told = _command(tmp_path).stdout
+    assert told.count("libcudart.so.13 is not there") == 1  # of all four at once
     assert not _compare(old, write_run(tmp_path / "asked", left)).lost
 
 

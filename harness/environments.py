@@ -87,9 +87,9 @@ class Environment:
                 f"{self.name} must be made anew, and this Python lives in it: deactivate it first"
             )
         begin = time.monotonic()
-        self._stamp.unlink(missing_ok=True)  # first: half a removal must not look whole
         if self.folder.is_symlink():
-            self.folder.unlink()  # what it leads to is somebody else's
+            self.folder.unlink()  # what it leads to is somebody else's, its stamp too
+        self._stamp.unlink(missing_ok=True)  # first: half a removal must not look whole
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         installer, cache = installers.install(

@@ -241,11 +241,15 @@ def compare(
     )
 
 
-def change(old: np.ndarray, new: np.ndarray, margin: float = MARGIN) -> Comparison:
+def change(
+    old: np.ndarray, new: np.ndarray, margin: float = MARGIN, settled: bool = False
+) -> Comparison:
     """The verdict on new against old: log ratios over one contender, from two runs' launches.
 
     Launches of two runs are no pairs. The interval is Welch's (Biometrika 34, 28, 1947),
     with his degrees of freedom, rounded down; `launches` is the smaller number of the two.
+    settled: one of the two contenders left a run early; as in `compare`, with too few launches
+    the interval is the 99.9% one.
     """
     count = min(len(old), len(new))
     if count < 2:
@@ -255,11 +259,13 @@ def change(old: np.ndarray, new: np.ndarray, margin: float = MARGIN) -> Comparis
     error = math.sqrt(sum(parts))
     below = sum(part**2 / (len(values) - 1) for part, values in zip(parts, (old, new), strict=True))
     freedom = max(1, int(sum(parts) ** 2 / below)) if below else count - 1
-    half = quantile(0.975, freedom) * error
-    inner = quantile(0.95, freedom) * error
+    early = settled and LEAST_SETTLED <= count < LEAST_LAUNCHES
+    confidence = LOOK_CONFIDENCE if early else 0.95
+    half = quantile((1 + confidence) / 2, freedom) * error
+    inner = half if early else quantile(0.95, freedom) * error
     p = _two_sided(mean / error, freedom) if error else float(mean == 0)
     found = _verdict(mean - half, mean + half, mean - inner, mean + inner, margin, p)
-    if count < LEAST_LAUNCHES:
+    if count < LEAST_LAUNCHES and not early:
         found = "screening"
     elif modes_overlap(old, new, margin):
         found = "multimodal"
@@ -272,6 +278,7 @@ def change(old: np.ndarray, new: np.ndarray, margin: float = MARGIN) -> Comparis
         count,
         math.expm1(min((quantile(0.975, freedom) + quantile(0.8, freedom)) * error, 20.0)),
         None,
+        confidence,
     )
 
 

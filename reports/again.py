@@ -24,7 +24,8 @@ def command(run: Run, comparisons: Sequence[dict[str, Any]], contenders: Sequenc
     precisions = {c["precision"] for c in comparisons}
     if len(precisions) == 1 and precisions != {"float32"}:
         [options["--precision"]] = precisions
-    if settings.get("python") == "current":
+    versions = any("@" in name for name in contenders)  # of which a Python of yours has one
+    if settings.get("python") == "current" and not versions:
         options["--python"] = "current"
     cores = run.environment.get("machine", {}).get("cores_physical")
     if settings.get("threads") not in (None, cores):

@@ -137,6 +137,12 @@ class Analysis:
     def comparison(self, name: str) -> Comparison:
         return next(c for c in self.comparisons if c.id == name)
 
+    def versions(self) -> list[str]:
+        """`torch 2.13.0`: each framework once, as far as its version is known."""
+        found = [(c["adapter"], c["version"]) for c in self.contenders if not c.get("of")]
+        known = [f"{adapter} {version}" for adapter, version in found if version]
+        return list(dict.fromkeys(known))
+
 
 def warning(
     where: str,

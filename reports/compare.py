@@ -3,13 +3,17 @@
 Seconds of two days are not compared: the machine drifts between them. What is compared is
 each contender's ratio to an *anchor*, a contender that both runs hold in the same version.
 What moved all contenders alike cancels; an anchor that itself changed would not, so it is
-named. Without an anchor only a fresh measurement of both versions in turns can tell, and
-its command is given.
+named. What a day does to some alone does not cancel either: those of whom nothing changed show
+how much that is, and less is held against nobody. Without an anchor only a fresh measurement of
+both versions in turns can tell, and its command is given.
 
 Two machines are another question: there the clock is what is asked for. Where the runs come
 from two, or an hour of one has a price, seconds are set side by side as well, and called so.
 """
 
+import math
+import re
+import shlex
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,7 +21,7 @@ import numpy as np
 
 from harness import readings, statistics
 from harness.records import Run
-from reports import again, several
+from reports import again, alike, several
 from reports.analysis import ranked
 from reports.lost import Lost, cells, lost
 from reports.verdicts import analyse, why_busy
@@ -37,6 +41,7 @@ class Change:
     verdict: str
     p: float  # adjusted (Holm) over all that were looked at with it
     launches: tuple[int, int]
+    confidence: float = 0.95  # of the interval: 0.999 for who left a run early
 
 
 @dataclass(frozen=True)
@@ -67,15 +72,19 @@ class Changes:
     command: str | None  # the paired measurement that could tell
     only_old: list[str]
     only_new: list[str]
+    alone_old: list[str] = field(default_factory=list)  # contenders that the other never named
+    alone_new: list[str] = field(default_factory=list)
     lost: list[Lost] = field(default_factory=list)  # measured in the first, not in the second
     gained: list[Lost] = field(default_factory=list)  # and the other way round
     machines: tuple[str, str] = ("", "")  # in words
+    created: tuple[str, str] = ("", "")  # to the minute
     two_machines: bool = False
     clocked: list[Change] = field(default_factory=list)  # by the clock; two machines, or prices
     costs: list[Cost] = field(default_factory=list)
     contenders: list[dict[str, Any]] = field(default_factory=list)  # of the second run
 
 
+MATERIAL = ("materially_slower", "materially_faster")
 FAMILY = 0.05  # the chance, of all changes together, that one is called material by luck
 Prices = tuple[float | None, float | None]  # of an hour of each run's machine
 Timed = tuple[str, list[readings.Times]]  # a comparison, and its turns in each run
@@ -90,17 +99,28 @@ def compare(
     both = several.comparisons([old, new])
     first, second = seen = [cells(analyse(run)) for run in (old, new)]
     timed = [(each[0]["id"], several.turns([old, new], each, seen)) for each in both]
+    same = alike.same(old, new)
     known = [name for name in shared if before[name] == after[name]]
+    known = [name for name in known if name in same] or known
     if anchor is not None and anchor not in shared:
         raise KeyError(f"'{anchor}' is not in both runs; they share: {', '.join(shared)}")
-    anchor = anchor or several.steadiest([each for _, each in timed], known)
+    turns = [each for _, each in timed]
+    anchor = anchor or several.steadiest(turns, _typical(turns, known, margin))
+
+    def early(*names: str) -> list[bool]:
+        """Of each comparison, whether one of them left it early in one of the runs."""
+        return [
+            any(r.settled(c["id"], n) for r, c in zip((old, new), pair, strict=True) for n in names)
+            for pair in both
+        ]
+
     changes: list[Change] = []
     overall: list[Change] = []
     for name in shared if anchor is not None else []:
         if name != anchor:
             found = [
-                (place, [readings.log_ratios(run, name, anchor or "") for run in each])
-                for place, each in timed
+                (place, [readings.log_ratios(run, name, anchor or "") for run in each], left)
+                for (place, each), left in zip(timed, early(name, anchor or ""), strict=True)
             ]
             one, all_ = _changes(name, before, after, found, margin)
             changes, overall = changes + one, overall + all_
@@ -110,14 +130,25 @@ def compare(
         for reason in why_busy(run)
     ]
     judged = _judged([*changes, *overall], hectic)  # one family: 5% is the chance of any of them
+    judged, drift = _held_against(judged, same, margin)
     changes, overall = judged[: len(changes)], judged[len(changes) :]
-    two = _place(old) != _place(new)
-    clocked = _clocked(shared, before, after, timed, margin) if two or any(prices) else []
+    two = several.place(old) != several.place(new)
+    clocked = []
+    for name in shared if two or any(prices) else []:
+        found = [
+            (place, [_by_launch(run.get(name, {})) for run in each], left)
+            for (place, each), left in zip(timed, early(name), strict=True)
+        ]
+        one, all_ = _changes(name, before, after, found, margin)
+        clocked += [*one, *all_]
     clocked = _judged(clocked, hectic)
     pairs = [(a["id"], b["id"]) for a, b in both]
     gone = lost(first, second, new, pairs, ranked(old))
     come = lost(second, first, old, [(b, a) for a, b in pairs], ranked(new))
-    sentence = _sentence(anchor, before, changes, shared, [old for old, _ in both], gone)
+    works = [each for each, _ in both]
+    sentence = _sentence(anchor, before, changes, shared, works, gone, margin)
+    if anchor is not None and changes and not hectic:
+        sentence += _of_the_same(anchor, judged, same, drift)
     if hectic and changes:
         sentence = f"Nothing is concluded: {'; '.join(hectic)}. {sentence}"
     if two and clocked and not hectic:
@@ -130,30 +161,25 @@ def compare(
         margin=margin,
         changes=changes,
         overall=overall,
-        differences=_differences(old, new, before, after),
+        differences=alike.differences(old, new),
         sentence=sentence,
-        command=_command(new, shared, before, after, [old for old, _ in both]),
+        command=_command(new, before, after, [old for old, _ in both]),
         only_old=[c["id"] for c in old.plan["comparisons"] if c["id"] not in ids[0]],
         only_new=[c["id"] for c in new.plan["comparisons"] if c["id"] not in ids[1]],
+        alone_old=_alone(old, new, before),
+        alone_new=_alone(new, old, after),
         lost=gone,
         gained=come,
         machines=(several.machine_of(old), several.machine_of(new)),
+        created=(
+            old.plan["created"][:16].replace("T", " "),
+            new.plan["created"][:16].replace("T", " "),
+        ),
         two_machines=two,
         clocked=clocked,
         costs=_costs(shared, both, timed, clocked, prices),
         contenders=[c for c in new.plan["contenders"] if c["name"] in shared],
     )
-
-
-def _place(run: Run) -> tuple[Any, ...]:
-    """What makes a machine another one: its processor, cores, GPUs, and which of them."""
-    machine = run.environment.get("machine", {})
-    gpus = [gpu.get("name") for gpu in machine.get("gpu") or []]
-    return machine.get("cpu"), machine.get("cores_physical"), gpus, _device(run)
-
-
-def _device(run: Run) -> str | None:
-    return run.plan.get("settings", {}).get("device")
 
 
 # --- changes ---------------------------------------------------------------------------------
@@ -163,39 +189,42 @@ def _changes(
     name: str,
     before: dict[str, str | None],
     after: dict[str, str | None],
-    found: list[tuple[str, list[dict[int, float]]]],
+    found: list[tuple[str, list[dict[int, float]], bool]],
     margin: float,
 ) -> tuple[list[Change], list[Change]]:
     """A contender's changes, one a comparison; and over all of them together."""
-    found = [(place, each) for place, each in found if all(each)]
+    found = [row for row in found if all(row[1])]
     one = []
-    for place, (a, b) in found:
-        one += _change(place, name, before, after, a, b, margin)
+    for place, (a, b), left in found:
+        one += _change(place, name, before, after, a, b, margin, left)
     if len(found) < 2:
         return one, []
-    first, second = (_mean([each[k] for _, each in found]) for k in (0, 1))
-    return one, _change("", name, before, after, first, second, margin)
+    first, second = (_mean([each[k] for _, each, _ in found]) for k in (0, 1))
+    left = any(left for *_, left in found)
+    return one, _change("", name, before, after, first, second, margin, left)
+
+
+def _typical(timed: list[list[readings.Times]], names: list[str], margin: float) -> list[str]:
+    """Those whom the clock moved as it moved the most of them: of three or more, the one that
+    became slower is no anchor, else the others would be called faster."""
+    apart: dict[str, list[float]] = {}
+    for old, new in timed:
+        logs = {
+            name: [list(_by_launch(run[name]).values()) for run in (old, new)]
+            for name in names
+            if old.get(name) and new.get(name)
+        }
+        moved = {name: float(np.mean(b) - np.mean(a)) for name, (a, b) in logs.items()}
+        for name, by in moved.items() if len(moved) > 2 else []:
+            apart.setdefault(name, []).append(abs(by - float(np.median([*moved.values()]))))
+    means = {name: float(np.mean(each)) for name, each in apart.items()}
+    least = min(means.values(), default=0.0)
+    return [name for name in means if means[name] <= least + margin] or names
 
 
 def _mean(logs: list[dict[int, float]]) -> dict[int, float]:
     """Over comparisons, launch by launch, where a launch holds them all."""
     return dict(enumerate(statistics.shared_launches(logs)))
-
-
-def _clocked(
-    shared: list[str],
-    before: dict[str, str | None],
-    after: dict[str, str | None],
-    timed: list[Timed],
-    margin: float,
-) -> list[Change]:
-    """Each contender's own time, new over old; "" is all comparisons together."""
-    rows = []
-    for name in shared:
-        found = [(place, [_by_launch(run.get(name, {})) for run in each]) for place, each in timed]
-        one, all_ = _changes(name, before, after, found, margin)
-        rows += [*one, *all_]
-    return rows
 
 
 def _by_launch(rounds: dict[int, np.ndarray]) -> dict[int, float]:
@@ -209,8 +238,8 @@ def _by_the_clock(clocked: list[Change]) -> str:
     ratios = sorted(c.ratio for c in rows)
     span = f"{ratios[0]:.2f} to {ratios[-1]:.2f} times the first's"
     return (
-        f"Two machines: on the second, {less} of {len(rows)} take less time by the clock, {more} "
-        f"more ({span})."
+        f"Two machines: on the second, {less} of {len(rows)} surely take less time by the clock, "
+        f"{more} more ({span})."
     )
 
 
@@ -252,10 +281,11 @@ def _change(
     old: dict[int, float],
     new: dict[int, float],
     margin: float,
+    left: bool,
 ) -> list[Change]:
     """One change; none where there is no interval, as after a single launch."""
     before_logs, after_logs = (np.array([m[k] for k in sorted(m)]) for m in (old, new))
-    found = statistics.change(before_logs, after_logs, margin)
+    found = statistics.change(before_logs, after_logs, margin, left)
     if not np.isfinite(found.high):
         return []
     return [
@@ -270,6 +300,7 @@ def _change(
             found.verdict,
             found.p,
             (len(old), len(new)),
+            found.confidence,
         )
     ]
 
@@ -285,26 +316,42 @@ def _judged(rows: list[Change], hectic: list[str]) -> list[Change]:
     return found
 
 
-def _differences(
-    old: Run, new: Run, before: dict[str, str | None], after: dict[str, str | None]
-) -> list[str]:
-    """What else is not alike between the two runs."""
+def _held_against(rows: list[Change], same: set[str], margin: float) -> tuple[list[Change], float]:
+    """What moved of whom nothing changed is `drift`, and by how much at most (a log ratio).
+
+    Two days differ by more than launches do. So of the others only what moved by more is called
+    material.
+    """
+    moved = [row for row in rows if row.contender in same and row.verdict in MATERIAL]
+    drift = max((abs(math.log(row.ratio)) for row in moved), default=0.0)
+    reach = margin + drift
     found = []
-    for name in before.keys() & after.keys():
-        if before[name] != after[name]:
-            found.append(f"{name}: {before[name] or 'unknown'} → {after[name] or 'unknown'}")
-    found.sort()
-    machines = [run.environment.get("machine", {}) for run in (old, new)]
-    for key in ("cpu", "cores_physical", "governor", "turbo", "os", "kernel", "hypervisor", "gpu"):
-        values = [machine.get(key) for machine in machines]
-        if values[0] != values[1]:
-            found.append(f"the machine's {key.replace('_', ' ')}: {values[0]} → {values[1]}")
-    settings = [run.plan.get("settings", {}) for run in (old, new)]
-    for key in ("threads", "allocator", "device", "python"):
-        values = [each.get(key) for each in settings]
-        if values[0] != values[1]:
-            found.append(f"{key}: {values[0]} → {values[1]}")
-    return found
+    for row in rows:
+        verdict = row.verdict
+        if row in moved:
+            verdict = "drift"
+        elif verdict in MATERIAL and math.log(row.low) < reach and math.log(row.high) > -reach:
+            verdict = verdict.removeprefix("materially_")
+        found.append(replace(row, verdict=verdict))
+    return found, drift
+
+
+def _of_the_same(anchor: str, changes: list[Change], same: set[str], drift: float) -> str:
+    """What those tell of whom nothing changed."""
+    by = f"by up to {100 * math.expm1(drift):.0f}%"
+    if same >= {anchor, *(change.contender for change in changes)}:
+        told = (
+            " All that is recorded of these is the same in both: version, packages, code, machine."
+        )
+        who = f" What moved all the same, {by}, the machine moved, or what no record holds."
+        return told + who if drift else told
+    if not drift:
+        return ""
+    who = ", ".join(dict.fromkeys(c.contender for c in changes if c.verdict == "drift"))
+    return (
+        f" {who} moved {by} though nothing recorded of it changed: the machine did that, and what "
+        "moved by no more is not told from it."
+    )
 
 
 def _sentence(
@@ -314,6 +361,7 @@ def _sentence(
     shared: list[str],
     both: list[dict[str, Any]],
     gone: list[Lost],
+    margin: float,
 ) -> str:
     if not both:
         return "The runs share no comparison: there is nothing to compare."
@@ -324,7 +372,7 @@ def _sentence(
             "Only a fresh measurement of both in turns can tell: no contender has the same "
             "version in both runs, and seconds of two days are not comparable."
         )
-    count = dict.fromkeys(("materially_slower", "materially_faster"), 0)
+    count = dict.fromkeys((*MATERIAL, "tie"), 0)
     for change in changes:
         if change.verdict in count:
             count[change.verdict] += 1
@@ -332,8 +380,9 @@ def _sentence(
     if changes:
         told = (
             f"{count['materially_slower']} of {len(changes)} became slower, "
-            f"{count['materially_faster']} faster, as ratios to {anchor}{version}, taken to be "
-            "the same in both runs."
+            f"{count['materially_faster']} faster, {count['tie']} stayed within "
+            f"{100 * math.expm1(margin):.3g}%, {len(changes) - sum(count.values())} cannot be "
+            f"told, as ratios to {anchor}{version}, taken to be the same in both runs."
         )
     else:
         told = (
@@ -344,20 +393,43 @@ def _sentence(
     return f"{told} Measured in the first and not in the second: {names}." if gone else told
 
 
+def _alone(run: Run, other: Run, versions: dict[str, str | None]) -> list[str]:
+    """Whom this run was to measure and the other never heard of, with their versions."""
+    absent = [each["name"] for each in other.plan.get("absent", [])]
+    known = {*ranked(other), *absent}
+    return [f"{n} {versions[n] or ''}".strip() for n in ranked(run) if n not in known]
+
+
 def _command(
     new: Run,
-    shared: list[str],
     before: dict[str, str | None],
     after: dict[str, str | None],
     both: list[dict[str, Any]],
 ) -> str | None:
-    """Both versions of what changed, as two contenders of one run; None where nothing did."""
-    pairs = []
-    for name in shared:
-        old, current = before[name], after[name]
-        if old and current and old != current:
-            adapter, colon, variant = name.partition(":")
-            pairs += [f"{adapter}@{v}{colon}{variant}" for v in (old, current)]
+    """Both versions of what changed, as two contenders of one run; None where nothing did.
+
+    `torch` of the first run and `torch@2.12` of the second are two versions of one thing.
+    """
+    pairs: list[str] = []
+    olds, news = _releases(before), _releases(after)
+    for what in olds:
+        if what in news and olds[what] != news[what]:
+            adapter, colon, variant = what.partition(":")
+            pairs += [f"{adapter}@{v}{colon}{variant}" for v in (olds[what], news[what])]
     if not pairs or not both:
         return None
-    return again.command(new, both, pairs)
+    device = new.plan.get("settings", {}).get("device", "cpu").partition(":")[0]
+    made = shlex.join(["bakeoff", "setup", "--device", device, *pairs])
+    return f"{made} && {again.command(new, both, pairs)}"
+
+
+def _releases(versions: dict[str, str | None]) -> dict[str, str]:
+    """By adapter and variant, the release that an installer would be asked for: no local part
+    (`+cpu`), which indexes do not have. Who was there in two versions is left out, and who has
+    no release."""
+    found: dict[str, set[str]] = {}
+    for name, version in versions.items():
+        asked = re.match(r"\d+(\.\d+)*(?=\+|$)", version or "")
+        if "#" not in name and asked:
+            found.setdefault(re.sub("@[^:]*", "", name), set()).add(asked[0])
+    return {what: next(iter(each)) for what, each in found.items() if len(each) == 1}

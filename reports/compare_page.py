@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from reports import template
+from reports import lost, template
 from reports.analysis import short
 from reports.charts import marks, ratios
 from reports.compare import Change, Changes
@@ -17,14 +17,19 @@ WORDS = {  # how a verdict on a change is called
     "inconclusive": "open",
     "multimodal": "open: modes overlap",
     "screening": "screening",
+    "drift": "drift",
 }
 
 
 def write(found: Changes, folder: Path, output: Path | None = None) -> Path:
     """Writes the page; returns where. Raises Wrong where it cannot."""
     template.lacking(folder)
-    path = output or template.place(found.old, found.new)
-    return template.save(path, render(found))
+    return template.save(output or place(found), render(found))
+
+
+def place(found: Changes) -> Path:
+    """Not where the same runs' page of machines goes."""
+    return template.place(found.old, "to", found.new)
 
 
 def render(found: Changes) -> str:
@@ -54,6 +59,7 @@ def render(found: Changes) -> str:
         colours=marks.colours(found),
         shapes=marks.shapes(found),
         verdicts=WORDS,
+        told=lost.told,
         short=short,
     )
 

@@ -6,7 +6,7 @@ No interval speaks of such a change, which is the greatest there is: it is told 
 from dataclasses import dataclass
 
 from harness.records import Run
-from reports.analysis import Analysis, Cell
+from reports.analysis import Analysis, Cell, short
 
 Cells = dict[tuple[str, str], Cell]  # by comparison and contender
 
@@ -24,6 +24,15 @@ class Lost:
     def failed(self) -> bool:
         """Not where a run merely ended before it."""
         return self.status != "missing"
+
+
+def told(cells: list[Lost]) -> list[tuple[str, list[str], str]]:
+    """(contender, comparisons, what is said): said once where it is the same of several."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for cell in cells:
+        key = (cell.contender, cell.status, cell.reason or "no reason given")
+        found.setdefault(key, []).append(short(cell.comparison))
+    return [(who, places, f"{status}: {reason}") for (who, status, reason), places in found.items()]
 
 
 def cells(analysis: Analysis) -> Cells:

@@ -18,7 +18,7 @@ from reports import lost, several, template
 from reports.analysis import Analysis, finite, first_stage, ranked, short
 from reports.charts import marks, ratios
 from reports.verdicts import analyse, why_busy
-from reports.words import times
+from reports.words import listed, times
 
 ALL = ""  # the geometric mean over all comparisons that every machine holds
 
@@ -56,6 +56,7 @@ class Machines:
     places: dict[str, dict[str, dict[str, Place]]]
     shared: list[str]  # comparisons that every machine holds
     contenders: list[dict[str, Any]] = field(default_factory=list)  # the machines' own marks
+    one: bool = False  # all runs are of one machine, on several days
 
 
 def write(
@@ -87,6 +88,7 @@ def gather(runs: list[Run], anchor: str | None = None) -> Machines:
     timed = [several.turns(runs, each, seen) for each in shared]
     alike = [n for n in common if len({m.versions.get(n) for m in machines}) == 1]
     anchor = anchor or several.steadiest(timed, alike) or several.steadiest(timed, common)
+    one = len({str(several.place(run)) for run in runs}) == 1
     uses: dict[str, list[Any]] = {}
     for place, machine in enumerate(machines):
         for choice in machine.analysis.recommendations:
@@ -95,11 +97,12 @@ def gather(runs: list[Run], anchor: str | None = None) -> Machines:
     return Machines(
         machines=machines,
         anchor=anchor,
-        sentence=_sentence(machines, uses),
+        sentence=_sentence(machines, uses, "runs" if one else "machines"),
         uses=uses,
         places=_places(runs, names, anchor, shared, timed) if anchor else {},
         shared=ids,
         contenders=[{"name": n, "adapter": f"machine {i % 4}"} for i, n in enumerate(names)],
+        one=one,
     )
 
 
@@ -115,7 +118,7 @@ def _names(runs: list[Run]) -> list[str]:
     return found
 
 
-def _sentence(machines: list[Machine], uses: dict[str, list[Any]]) -> str:
+def _sentence(machines: list[Machine], uses: dict[str, list[Any]], what: str) -> str:
     """Where they say the same, and where not."""
     parts = []
     for use, choices in uses.items():
@@ -125,16 +128,14 @@ def _sentence(machines: list[Machine], uses: dict[str, list[Any]]) -> str:
             if choice is not None and choice.choice
         ]
         if not named:
-            parts.append(f"{use}: no machine names a winner")
+            parts.append(f"{use}: none of the {what} names a winner")
         elif len({choice for _, choice in named}) == 1:
-            where = (
-                "all machines" if len(named) == len(machines) else ", ".join(n for n, _ in named)
-            )
+            where = f"all {what}" if len(named) == len(machines) else listed([n for n, _ in named])
             parts.append(f"{use}: {named[0][1]} on {where}")
         else:
             parts.append(f"{use}: " + ", ".join(f"{choice} on {name}" for name, choice in named))
     text = "; ".join(parts)
-    return f"{text[:1].upper()}{text[1:]}." if text else "No use has a choice on any machine."
+    return f"{text[:1].upper()}{text[1:]}." if text else "No use has a choice."
 
 
 def _places(
@@ -189,10 +190,11 @@ def render(found: Machines, title: str | None = None) -> str:
                 row = {"comparison": label, "contender": machine, "ratio": place.ratio, **ends}
                 rows.append({**row, "launches": place.launches})
     spec = ratios.intervals(found, rows, f"time over {found.anchor}'s on the same machine (log)")
+    what = "runs of one machine" if found.one else "machines"
     return template.render(
         "machines.html.j2",
         {"places": spec} if spec else {},
-        title=title or f"{len(found.machines)} machines, side by side",
+        title=title or f"{len(found.machines)} {what}, side by side",
         found=found,
         first=first,
         names=[machine.name for machine in found.machines],

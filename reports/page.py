@@ -56,7 +56,7 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         started=start.started(analysis),
         beneath=beneath(analysis),
         devices=list(dict.fromkeys(c.device for c in analysis.comparisons)),
-        versions=versions(analysis),
+        versions=analysis.versions(),
         bounded=any(cell.bound for c in analysis.comparisons for cell in c.cells),
         metered=any(cell.energy for c in analysis.comparisons for cell in c.cells),
         facets=facets(analysis),
@@ -97,17 +97,6 @@ def beneath(analysis: Analysis) -> list[dict[str, Any]]:
         row = found.setdefault(point["comparison"], {**row, "rates": {}})
         row["rates"][point["contender"]] = point["Gflop/s"]
     return [{"label": label, **row} for label, row in found.items()]
-
-
-def versions(analysis: Analysis) -> list[str]:
-    """`torch 2.13.0`: each framework once, as far as its version is known."""
-    found = [
-        (c["adapter"], (c["manifest"] or {}).get("version") or c["version"])
-        for c in analysis.contenders
-        if not c.get("of")
-    ]
-    known = [f"{adapter} {version}" for adapter, version in found if version]
-    return list(dict.fromkeys(known))
 
 
 def facets(analysis: Analysis) -> dict[str, list[str]]:

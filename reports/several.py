@@ -43,10 +43,11 @@ def turns(runs: list[Run], asked: list[dict[str, Any]], seen: list[Cells]) -> li
 
 
 def versions(run: Run) -> dict[str, str | None]:
+    """What ran: of `torch@2.12` the release that this was. What was asked for, if none is told."""
     seen = run.environment.get("contenders", {})
     return {
-        c["name"]: c.get("version")
-        or (seen.get(c["name"].partition("#")[0], {}).get("manifest") or {}).get("version")
+        c["name"]: (seen.get(c["name"].partition("#")[0], {}).get("manifest") or {}).get("version")
+        or c.get("version")
         for c in run.plan["contenders"]
     }
 
@@ -64,6 +65,17 @@ def steadiest(timed: list[list[readings.Times]], names: list[str]) -> str | None
 
     measured = [name for name in names if order(name)[0] < 0]
     return min(measured, key=order, default=None)
+
+
+def place(run: Run) -> tuple[Any, ...]:
+    """What makes a machine another one: its processor, cores, GPUs, and which of them."""
+    machine = run.environment.get("machine", {})
+    gpus = [gpu.get("name") for gpu in machine.get("gpu") or []]
+    return machine.get("cpu"), machine.get("cores_physical"), gpus, _device(run)
+
+
+def _device(run: Run) -> str | None:
+    return run.plan.get("settings", {}).get("device")
 
 
 def machine_of(run: Run) -> str:

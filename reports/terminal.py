@@ -8,6 +8,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from reports import lost
 from reports.analysis import Analysis, Cell, Comparison, short
 from reports.charts.marks import label
 from reports.compare import Changes
@@ -57,6 +58,8 @@ def render(analysis: Analysis, console: Console) -> None:
             f" Noise floor: {floor['of']} entered twice differs from itself by {floor['told']}."
         )
     _print(console, marks, "dim")
+    if versions := analysis.versions():
+        _print(console, f"Versions: {', '.join(versions)}.", "dim")
     if analysis.lanes:
         console.print(_lanes(analysis))
         _print(console, LANES, "dim")
@@ -135,6 +138,7 @@ CHANGES = {  # how a verdict on a change is marked
     "inconclusive": ("open", "yellow"),
     "multimodal": ("open: modes overlap", "yellow"),
     "screening": ("screening", "yellow"),
+    "drift": ("drift", "yellow"),
 }
 
 
@@ -153,9 +157,10 @@ def render_changes(found: Changes, console: Console) -> None:
         _print(console, f"Not alike: {difference}", "yellow")
     if found.changes:
         table = Table(box=None, pad_edge=False, header_style="dim")
-        table.add_column("comparison", overflow="fold", min_width=20)
+        table.add_column("comparison", overflow="fold")
         for head in ("contender", "new / old", "95% interval", "", "launches"):
-            table.add_column(head, no_wrap=True)
+            # In 80 columns words fold, figures do not: a figure that is cut off is another one.
+            table.add_column(head, no_wrap=head not in ("contender", ""), overflow="fold")
         by_verdict = sorted(found.changes, key=lambda c: list(CHANGES).index(c.verdict))
         for change in [*by_verdict, *found.overall]:
             word, style = CHANGES[change.verdict]
@@ -163,24 +168,30 @@ def render_changes(found: Changes, console: Console) -> None:
                 Text(short(change.comparison).translate(CONTROLS)),
                 Text(change.contender.translate(CONTROLS)),
                 _ratio(change.ratio),
-                f"{_ratio(change.low)} to {_ratio(change.high)}",
+                f"{_ratio(change.low)} to {_ratio(change.high)}{'*' * (change.confidence > 0.95)}",
                 Text(word, style=style),
                 f"{change.launches[0]}, {change.launches[1]}",
             )
         console.print(table)
+        if any(change.confidence > 0.95 for change in [*found.changes, *found.overall]):
+            _print(console, "* the 99.9% interval: far behind, it left after few launches", "dim")
     for where, other, cells in (
         ("first", "second", found.lost),
         ("second", "first", found.gained),
     ):
-        for cell in cells:
-            text = f"Measured in the {where} only: {cell.contender} in {short(cell.comparison)}"
-            text += f"; in the {other} it is {cell.status}: {cell.reason or 'no reason given'}"
+        for who, places, why in lost.told(cells):
+            text = f"Measured in the {where} only: {who} in {', '.join(places)}"
+            text += f"; in the {other} it is {why}"
             _print(console, text, "red" if cells is found.lost else "dim")
     if found.costs:
         _print_costs(found, console)
-    for where, names in (("first", found.only_old), ("second", found.only_new)):
-        if names:
-            _print(console, f"Only in the {where}: {', '.join(names)}", "dim")
+    for where, whom, names in (
+        ("first", found.alone_old, found.only_old),
+        ("second", found.alone_new, found.only_new),
+    ):
+        for each in (whom, [short(name) for name in names]):
+            if each:
+                _print(console, f"Only in the {where}: {', '.join(each)}", "dim")
     if found.command:
         _print(console, f"In turns, which is surer: {found.command}", "")
 

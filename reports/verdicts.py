@@ -13,7 +13,7 @@ import numpy as np
 
 from harness import comparable, readings, statistics
 from harness.records import Run
-from reports import again, breakeven, lanes, profiles, recommend, roof, warn, why
+from reports import again, breakeven, lanes, profiles, recommend, roof, several, warn, why
 from reports import cells as cells_of
 from reports.analysis import (
     Analysis,
@@ -350,13 +350,15 @@ def why_busy(run: Run) -> list[str]:
 def _contenders(run: Run) -> list[dict[str, Any]]:
     seen = run.environment.get("contenders", {})
     floor = run.plan.get("noise_floor") or {}
+    versions = several.versions(run)
     return [
         {
             **contender,
             "twin": contender["name"] == floor.get("twin"),
+            "version": versions[contender["name"]],
             **{
                 key: seen.get(contender["name"].partition("#")[0], {}).get(key)
-                for key in ("version", "manifest", "status", "reason")
+                for key in ("manifest", "status", "reason")
             },
         }
         for contender in run.plan["contenders"]

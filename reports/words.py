@@ -4,14 +4,19 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def seconds(value: float | None) -> str:
-    """1.23 s, 4.56 ms, 7.89 us: three figures."""
+def _scaled(value: float | None, *units: tuple[str, float]) -> str:
+    """Three figures, in the first unit of which the *rounded* value has one: 1 ms, not 1e+03 µs."""
     if value is None:
         return "-"
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value / 1e-9:.3g} ns"
+    rounded = float(f"{value:.3g}")
+    unit, size = next((each for each in units if rounded >= each[1]), units[-1])
+    scaled = rounded / size
+    return f"{scaled:.3g} {unit}" if scaled < 1000 else f"{scaled:.0f} {unit}"
+
+
+def seconds(value: float | None) -> str:
+    """1.23 s, 4.56 ms, 7.89 us: three figures."""
+    return _scaled(value, ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9))
 
 
 def times(ratio: float) -> str:
@@ -34,29 +39,17 @@ def percent(share: float | None) -> str:
 
 def rate(value: float | None) -> str:
     """Items per second: 12.3 k/s."""
-    if value is None:
-        return "-"
-    for unit, size in (("M", 1e6), ("k", 1e3)):
-        if value >= size:
-            return f"{value / size:.3g} {unit}/s"
-    return f"{value:.3g}/s"
+    return _scaled(value, ("M/s", 1e6), ("k/s", 1e3), ("/s", 1.0)).replace(" /s", "/s")
 
 
 def size(value: float | None) -> str:
     """Bytes: 123 MB, 1.5 GB."""
-    if value is None:
-        return "-"
-    for unit, step in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if value >= step:
-            return f"{value / step:.3g} {unit}"
-    return f"{value:.0f} B"
+    return _scaled(value, ("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("B", 1.0))
 
 
 def joules(value: float | None) -> str:
     """1.23 J, 4.56 mJ: three figures."""
-    if value is None:
-        return "-"
-    return f"{value:.3g} J" if value >= 1 else f"{value * 1e3:.3g} mJ"
+    return _scaled(value, ("J", 1.0), ("mJ", 1e-3))
 
 
 def interval(confidence: float) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from harness import records, statistics
 from harness.paths import ROOT
-from reports import compare_page, terminal
+from reports import compare_page, machines, template, terminal
 from reports.compare import Changes, compare
 from tests.synthetic import edit_groups, on_a_gpu, write_run
 
@@ -78,6 +78,156 @@ def test_the_anchor_is_one_whose_version_stayed(tmp_path: Path) -> None:
     assert {c.verdict for c in found.changes if c.contender == "torch"} == {"materially_faster"}
 
 
+@pytest.mark.parametrize("name", SPEEDS)
+def test_who_alone_became_slower_is_no_anchor(tmp_path: Path, name: str) -> None:
+    """Else the others would be called faster: of three with their old versions, most decide."""
+    found = _compare(*_pair(tmp_path, {name: SPEEDS[name] * 1.3}, drift=1.2))
+    assert found.anchor != name
+    assert {c.contender for c in found.changes if c.verdict != "tie"} == {name}
+    assert {c.verdict for c in found.changes if c.contender == name} == {"materially_slower"}
+
+
+def _recorded(folder: Path, code: str = "c0de", **packages: list[str]) -> None:
+    """A run whose records say what code it ran, and what each environment held."""
+    plan = json.loads((folder / "plan.json").read_text())
+    plan["fingerprint"] = {"code": code, "machine": "here x86_64 A processor"}
+    (folder / "plan.json").write_text(json.dumps(plan))
+    document = json.loads((folder / "environment.json").read_text())
+    for name, seen in document["contenders"].items():
+        held = packages.get(name, [f"{name}==1.2"])
+        held = ["# CPython 3.11.7, linux x86_64", *held]
+        seen["environment"] = {"name": f"{name}-cpu", "packages": held, "installed_bytes": 10**9}
+    (folder / "environment.json").write_text(json.dumps(document))
+
+
+def test_of_whom_nothing_changed_nobody_says_that_he_became_slower(tmp_path: Path) -> None:
+    """Identical contenders moved by 14% from one hour to the next on a shared machine."""
+    for folder in _pair(tmp_path, {"jax": 1.5 * 1.14}):
+        _recorded(folder)
+    found = _compare(tmp_path / "old", tmp_path / "new", anchor="torch")
+    assert {c.verdict for c in found.changes if c.contender == "jax"} == {"drift"}
+    assert found.sentence.startswith("0 of 8 became slower, 0 faster, 4 stayed within 3%, 4 cannot")
+    assert (
+        "All that is recorded of these is the same" in found.sentence
+        and "up to 14%" in found.sentence
+    )
+    assert _command(tmp_path, "--anchor", "torch", "--fail-on", "slower").returncode == 0
+    assert "although nothing recorded of it changed" in compare_page.render(found)
+
+
+@pytest.mark.parametrize(
+    ("by", "verdict", "status"), [(1.1, "slower", 0), (1.5, "materially_slower", 1)]
+)
+def test_what_drift_reaches_is_not_held_against_an_upgrade(
+    tmp_path: Path, by: float, verdict: str, status: int
+) -> None:
+    for folder in _pair(tmp_path, {"jax": 1.5 * 1.14, "torch": by}):
+        _recorded(folder)
+    _versions(tmp_path / "new", torch="2.13")
+    found = _compare(tmp_path / "old", tmp_path / "new", anchor="tensorflow")
+    assert {c.verdict for c in found.changes if c.contender == "torch"} == {verdict}
+    assert "jax moved by up to 14% though nothing recorded of it changed" in found.sentence
+    gate = _command(tmp_path, "--anchor", "tensorflow", "--fail-on", "slower")
+    assert gate.returncode == status
+
+
+@pytest.mark.parametrize("what", ["code", "packages", "kernel"])
+def test_where_something_recorded_changed_a_change_is_a_change(tmp_path: Path, what: str) -> None:
+    """The same version, but another adapter, another jaxlib, another kernel."""
+    old, new = _pair(tmp_path, {"jax": 1.5 * 1.14})
+    _recorded(old)
+    _recorded(new, **{"code": {"code": "beef"}, "packages": {"jax": ["jaxlib==9"]}}.get(what, {}))
+    for folder, kernel in ((old, "6.1"), (new, "6.1" if what != "kernel" else "6.2")):
+        _elsewhere(folder, kernel=kernel)
+    found = _compare(old, new, anchor="torch")
+    assert {c.verdict for c in found.changes if c.contender == "jax"} == {"materially_slower"}
+    told = {
+        "code": "the code of adapters, harness and suites: c0de → beef",
+        "packages": "packages of jax-cpu: jax 1.2 → -, jaxlib - → 9",
+        "kernel": "the machine's kernel: 6.1 → 6.2",
+    }
+    assert found.differences == [told[what]]
+
+
+def test_of_gpus_what_differs_is_told_and_twins_are_not(tmp_path: Path) -> None:
+    old, new = _pair(tmp_path, {})
+    for folder, version, driver in ((old, "2.12", "550.1"), (new, "2.13", "560.2")):
+        _versions(folder, **{"torch": version, "torch#2": version})
+        gpu = {"name": "A GPU", "memory_bytes": 8e10, "driver": driver, "power_limit_watts": 700.0}
+        _elsewhere(folder, gpu=[gpu])
+    told = ["torch: 2.12 → 2.13", "the machine's GPU 0: driver 550.1 → 560.2"]
+    assert _compare(old, new).differences == told
+
+
+def test_who_left_early_is_judged_by_the_wider_interval(tmp_path: Path) -> None:
+    """Far behind in both runs: three launches of each tell a half more, not a tenth of a tenth."""
+    for by, verdict in ((1.5, "materially_slower"), (1.01, "inconclusive")):
+        old, new = _pair(tmp_path / verdict, {"tensorflow": 1.2 * by})
+        for folder in (old, new):
+            edit_groups(folder, lambda group: group["launch"] <= 3)
+            with (folder / "records-000.jsonl").open("a") as file:
+                for comparison in json.loads((folder / "plan.json").read_text())["comparisons"]:
+                    for name in ("tensorflow", "jax"):
+                        event = {
+                            "kind": "event",
+                            "schema": 1,
+                            "what": "settled",
+                            "reason": "behind",
+                        }
+                        event |= {"comparison": comparison["id"], "contender": name}
+                        file.write(f"{json.dumps(event)}\n")
+        rows = [
+            c for c in _compare(old, new, anchor="torch").changes if c.contender == "tensorflow"
+        ]
+        assert {c.confidence for c in rows} == {0.999}
+        assert verdict in {c.verdict for c in rows} <= {verdict, "tie"}
+
+
+def test_another_version_under_another_name_is_told_and_how_to_compare_it(tmp_path: Path) -> None:
+    """`torch` then, `torch@2.12` now: a gate that compared the rest alone would seem to pass."""
+    old = write_run(tmp_path / "old", SPEEDS)
+    new = write_run(tmp_path / "new", {"jax": 1.5, "tensorflow": 1.2, "torch@2.12": 1.0})
+    _versions(old, torch="2.13.0+cpu")
+    _versions(new, **{"torch@2.12": "2.12.0+cu130"})
+    found = _compare(old, new)
+    assert found.alone_old == ["torch 2.13.0+cpu"] and found.alone_new == [
+        "torch@2.12 2.12.0+cu130"
+    ]
+    assert found.command is not None
+    setup, _, run = found.command.partition(" && ")
+    assert setup == "bakeoff setup --device cpu torch@2.13.0 torch@2.12.0"  # no index has +cu130
+    assert "--contenders torch@2.13.0,torch@2.12.0" in run
+    assert "Only in the first: torch 2.13.0+cpu" in _command(tmp_path).stdout
+    assert "first: torch 2.13.0+cpu" in compare_page.render(found)
+
+
+def test_where_versions_are_no_releases_there_is_no_command(tmp_path: Path) -> None:
+    """Of a hash of sources, and of builds of one release, no index has any."""
+    old, new = _pair(tmp_path, {})
+    for folder, own, build in ((old, "a31fc97d", "2.13.0+cpu"), (new, "b52f", "2.13.0+cu130")):
+        _versions(folder, jax=own, torch=build)
+    assert _compare(old, new).command is None
+
+
+def test_in_eighty_columns_no_figure_is_cut(tmp_path: Path) -> None:
+    for name, after in (("old", 1.1), ("new", 1.3)):
+        write_run(tmp_path / name, {**SPEEDS, "torch:compile-max-autotune": after})
+    narrow = {**os.environ, "BAKEOFF_RESULTS": str(tmp_path), "COLUMNS": "80"}
+    told = subprocess.run(
+        [sys.executable, "-m", "harness.cli", "compare", "old", "new", "--anchor", "torch"],
+        cwd=ROOT, env=narrow, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert "launches" in told and told.count("6, 6") == 12 + 3
+
+
+def test_a_page_of_two_runs_and_one_of_machines_are_two_files(tmp_path: Path) -> None:
+    old, new = (records.read(folder) for folder in _pair(tmp_path, {}))
+    changes = compare(old, new, None, statistics.MARGIN)
+    places = {template.place(old.name, new.name), compare_page.place(changes)}
+    assert len(places) == 2
+    assert "2 runs of one machine" in machines.render(machines.gather([old, new]))
+
+
 def test_without_an_anchor_nothing_is_said_but_how_to_find_out(tmp_path: Path) -> None:
     old, new = _pair(tmp_path, {})
     for folder, version in ((old, "1"), (new, "2")):
@@ -85,7 +235,7 @@ def test_without_an_anchor_nothing_is_said_but_how_to_find_out(tmp_path: Path) -
     found = _compare(old, new)
     assert found.anchor is None and not found.changes
     assert "Only a fresh measurement" in found.sentence
-    assert found.command is not None and found.command.startswith("bakeoff run")
+    assert found.command is not None and "&& bakeoff run --suite quick" in found.command
 
 
 def test_a_few_launches_are_a_screening_and_fail_nothing(tmp_path: Path) -> None:
@@ -160,6 +310,8 @@ def test_who_cannot_be_started_any_more_is_lost_and_who_was_not_asked_is_not(
     new = write_run(tmp_path / "new", left, absent=absent)
     assert {each.reason for each in _compare(old, new).lost} == {"libcudart.so.13 is not there"}
     assert len(_compare(old, new).lost) == 4
+    told = _command(tmp_path).stdout
+    assert told.count("libcudart.so.13 is not there") == 1  # of all four at once
     assert not _compare(old, write_run(tmp_path / "asked", left)).lost
 
 

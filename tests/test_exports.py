@@ -13,14 +13,15 @@ from pathlib import Path
 import altair
 import jsonschema
 import pytest
+from rich.console import Console
 
 from harness import records
 from harness.errors import Wrong
 from harness.paths import ROOT
-from reports import verdicts
+from reports import terminal, verdicts
 from reports.analysis import Analysis
 from reports.charts import every
-from reports.exports import formats, parquet, pictures
+from reports.exports import formats, markdown, parquet, pictures
 from reports.exports import verdicts as promised
 from tests.synthetic import EVERYONE, poison, write_run
 from tests.test_page import HOSTILE
@@ -126,6 +127,36 @@ def test_no_text_of_a_csv_is_a_formula(hostile: Analysis) -> None:
         assert not value.startswith(("=", "+", "-", "@", "\t", "\r")) or numbers.fullmatch(value)
         assert "\u202e" not in value
     assert any(value.startswith("'=cmd") for row in rows for value in row)
+
+
+def test_every_format_for_people_says_which_versions_ran(tmp_path: Path) -> None:
+    """As a run records them: what was asked for, if a version was, and what then ran."""
+    folder = write_run(tmp_path / "run", {"torch@2.12": 1.0, "jax": 2.0})
+    document = json.loads((folder / "environment.json").read_text())
+    for name, asked, ran in (("torch@2.12", "2.12", "2.12.1+cpu"), ("jax", None, "0.10.2")):
+        document["contenders"][name] |= {"version": asked, "manifest": {"version": ran}}
+    (folder / "environment.json").write_text(json.dumps(document))
+    found = verdicts.analyse(records.read(folder))
+    rows = list(csv.DictReader(io.StringIO(formats.TEXT["csv"](found))))
+    assert {row["version"] for row in rows} == {"2.12.1+cpu", "0.10.2"}
+    console = Console(file=io.StringIO(), width=80)
+    terminal.render(found, console)
+    assert isinstance(console.file, io.StringIO)
+    for text in (formats.TEXT["markdown"](found), console.file.getvalue()):
+        assert "2.12.1+cpu" in text and "jax 0.10.2" in text
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        ("2.0%", "2.0%"),
+        ("1. a list", r"1\. a list"),
+        ("12) too", r"12\) too"),
+        ("- one", r"\- one"),
+    ],
+)
+def test_markdown_escapes_what_would_be_a_list_and_no_figure(said: str, written: str) -> None:
+    assert markdown.escape(said) == written
 
 
 def test_markdown_says_the_verdicts_and_how_to_repeat_them(analysis: Analysis) -> None:

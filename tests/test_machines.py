@@ -14,7 +14,9 @@ from tests.synthetic import edit_groups, write_run
 def runs(tmp_path: Path) -> list[records.Run]:
     """The second machine is twice as fast, and there jax is the better one."""
     write_run(tmp_path / "here", {"torch": 1.0, "jax": 1.3, "numpy": 5.0})
-    write_run(tmp_path / "there", {"torch": 0.5, "jax": 0.4, "tensorflow": 0.9})
+    there = write_run(tmp_path / "there", {"torch": 0.5, "jax": 0.4, "tensorflow": 0.9})
+    path = there / "environment.json"
+    path.write_text(path.read_text().replace("A processor", "Another processor"))
     return [records.read(tmp_path / name) for name in ("here", "there")]
 
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from harness import records
-from reports import terminal, verdicts
+from reports import terminal, verdicts, words
 from tests.synthetic import write_run
 
 
@@ -33,6 +33,27 @@ def test_the_terminal_says_the_same_and_cuts_nothing_off(folder: Path, width: in
     table = text.partition("comparison ")[2].partition("Times are")[0]
     assert max(map(len, table.splitlines())) <= width
     assert table.count("*") == len(analysis.comparisons)
+
+
+@pytest.mark.parametrize(
+    ("told", "figure"),
+    [
+        (words.seconds(999.6e-6), "1 ms"),
+        (words.seconds(9.996e-4), "1 ms"),
+        (words.seconds(0.99951), "1 s"),
+        (words.seconds(999.4e-6), "999 µs"),
+        (words.seconds(1234.5), "1230 s"),
+        (words.seconds(4e-10), "0.4 ns"),
+        (words.seconds(0.0), "0 ns"),
+        (words.rate(999_900.0), "1 M/s"),
+        (words.rate(12.34), "12.3/s"),
+        (words.size(999_960_000), "1 GB"),
+        (words.joules(0.9996), "1 J"),
+        (words.size(None), "-"),
+    ],
+)
+def test_a_figure_is_told_in_the_unit_that_it_is_rounded_to(told: str, figure: str) -> None:
+    assert told == figure
 
 
 def test_many_contenders_stand_in_several_tables_and_no_figure_is_cut_off(tmp_path: Path) -> None:

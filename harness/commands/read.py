@@ -237,7 +237,7 @@ def compare(
     ] = None,
     html: Annotated[bool, typer.Option("--html", help="Write a page of it.")] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Default: reports/html/OLD-NEW.html")
+        Path | None, typer.Option("--output", "-o", help="Default: reports/html/OLD-to-NEW.html")
     ] = None,
     json_: Json = False,
 ) -> None:

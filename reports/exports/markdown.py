@@ -23,7 +23,9 @@ def text(analysis: Analysis) -> str:
     what += [gpu["name"] for gpu in machine.get("gpu") or [] if gpu.get("name")]
     what.append(f"{analysis.settings.get('threads', '?')} threads")
     lines = [f"## {escape(analysis.title)}: which framework?", ""]
+    versions = escape(", ".join(analysis.versions()))
     lines += [f"{escape(', '.join(what))} · run {escape(analysis.run)} · {analysis.created[:10]}"]
+    lines[-1] += f" · {versions}" if versions else ""
     if analysis.screening:
         lines += ["", f"> **Screening:** {escape('; '.join(analysis.screening))}."]
     lines += [""]
@@ -50,7 +52,8 @@ def escape(value: object, longest: int = LONGEST) -> str:
     plain = plain if len(plain) <= longest else plain[: longest - 1] + "…"
     plain = re.sub("[&<>]", lambda found: ENTITIES[found[0]], plain)
     plain = MARKUP.sub(r"\\\1", plain)
-    plain = re.sub(r"^([-+=#]|\d+(?=\.))", r"\\\1", plain)
+    plain = re.sub(r"^([-+=#])", r"\\\1", plain)
+    plain = re.sub(r"^(\d+)([.)])(?= |$)", r"\1\\\2", plain)  # a list; 2.0% is none
     return re.sub(r"(?<!\w)@(?=\w)", "@<!-- -->", plain)  # nobody is called
 
 

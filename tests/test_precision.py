@@ -72,6 +72,31 @@ def test_blocks_in_mixed_precision_are_right_and_low(
         worker.close()
 
 
+@pytest.mark.parametrize("precision", ["float32", *MIXED])
+def test_openvino_computes_in_what_is_asked_where_its_processor_can(
+    oracle: Oracle,  # noqa: F811
+    precision: str,
+    tmp_path: Path,
+) -> None:
+    """Left to itself it takes bfloat16 for float32 where there is one, at half the time."""
+    try:
+        worker, _ = _opened("openvino", precision, tmp_path)
+    except WorkerFailed as failed:
+        assert (failed.status, precision in MIXED) == ("unsupported", True)
+        assert failed.reason == f"OpenVINO would not compute in {precision} on this processor"
+        pytest.skip(failed.reason)
+    try:
+        for key in (key for key in BLOCKS if key[1] == "infer"):
+            _load(worker, key)
+            assert worker.ask("first")["manifest"]["conv_precision"] == precision
+            found = worker.ask("verify", oracle=str(oracle.answer(key)), rows=None)
+            assert found["ok"], f"{key}: {found['reason']}"
+            assert found["oracle"]["ran"] == (verify.LOW if precision in MIXED else precision)
+            worker.ask("unload")
+    finally:
+        worker.close()
+
+
 @pytest.mark.parametrize("adapter", FRAMEWORKS)
 def test_parameters_and_momentum_of_mixed_precision_are_float32(
     adapter: str, tmp_path: Path

@@ -17,6 +17,7 @@ from adapters.core.algebra import Pair
 from adapters.core.base import Adapter, Unsupported
 from adapters.core.cost import CostModel, Shape
 from adapters.core.network import Network
+from adapters.core.precision import stored
 
 OPSET = 17  # of 2022: every engine of today reads it, and it holds all that the algebra needs
 IR_VERSION = 8  # the file format that goes with it
@@ -130,7 +131,7 @@ class OnnxEngine(Adapter):
 
     def model(self, workload: Any, params: dict[str, np.ndarray], dims: tuple[int, ...]) -> Any:
         """The workload as a ModelProto, its input of shape `dims`, these weights within."""
-        graph = OnnxGraph(self.onnx, self.precision)
+        graph = OnnxGraph(self.onnx, stored(self.precision))
         handles = {name: graph.named(name, value.shape) for name, value in params.items()}
         x = graph.named("input", dims)
         y = Network(graph, handles).run(workload, x)
@@ -145,7 +146,7 @@ class OnnxEngine(Adapter):
         return tuple(x.shape)
 
     def place(self, value: np.ndarray, role: str, groups: int = 1) -> np.ndarray:
-        return np.array(value, np.int64 if role == "labels" else self.precision, order="C")
+        return np.array(value, np.int64 if role == "labels" else stored(self.precision), order="C")
 
     def dump(self, handle: Any, role: str, groups: int = 1) -> np.ndarray:
         return np.array(handle)

@@ -55,9 +55,10 @@ class TensorFlow(Adapter):
         self.dtype, self.low = (tf.as_dtype(of(precision)) for of in (stored, lowered))
         self.scale = LOSS_SCALE.get(precision)
         tf.config.threading.set_intra_op_parallelism_threads(threads)
-        # A convnet is mostly one operation after another: branches that ran side by side
-        # would take each other's threads.
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+        # As shipped, one for each core: a convolution's two gradients then run side by side. With
+        # one in all, on two cores, training took 5% (ResNet-20) to 9% (ResNet-18) longer; a single
+        # depthwise convolution's inference 8% less.
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
         tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
         gpus = tf.config.list_physical_devices("GPU")
         if device == "cuda" and not gpus:
@@ -346,6 +347,8 @@ class TensorFlow(Adapter):
         return {"allocated": self.tf.config.experimental.get_memory_info("GPU:0")["peak"]}
 
     def manifest(self) -> dict[str, Any]:
+        from tensorflow.python.util import _pywrap_util_port as port
+
         tf = self.tf
         tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
         return {
@@ -365,7 +368,7 @@ class TensorFlow(Adapter):
             "threads_inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
             "optimizer": "SGD with momentum, in the graph, variables in place",
             "compilations": self._traces(),
-            "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default (on)"),
+            "onednn": "on" if port.IsMklEnabled() else "off",  # by default where there is VNNI
             "batch_norm": "fused" if self._fused else "moments",
         }
 

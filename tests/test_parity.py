@@ -323,6 +323,24 @@ def test_frozen_weights_are_packed_beforehand_and_not_trained() -> None:
     assert not frozen.trains  # so that no comparison of training holds it
 
 
+def test_tensorflow_has_the_threads_and_the_kernels_that_its_manifest_says(
+    tmp_path: Path,
+) -> None:
+    """As shipped it runs as many operations side by side as it has cores; oneDNN may be off."""
+    python = environments.python_of("tensorflow", "cpu")
+    if python is None:
+        pytest.skip(environments.why_absent("tensorflow", "cpu"))
+    environment = machine.worker_environment("cpu", 2, tmp_path) | {"TF_ENABLE_ONEDNN_OPTS": "0"}
+    worker = WorkerProcess(python, environment, tmp_path / "log.txt")
+    try:
+        how = {"variant": "", "device": "cpu", "precision": "float32", "threads": 2}
+        manifest = worker.ask("open", adapter="tensorflow", **how)["manifest"]
+    finally:
+        worker.close()
+    assert (manifest["threads"], manifest["threads_inter_op"]) == (2, 2)
+    assert manifest["onednn"] == "off"
+
+
 def test_what_is_checked_is_large_enough_to_mean_something() -> None:
     """Every operation of the algebra is among the checks.
 

@@ -205,6 +205,12 @@ def test_a_dry_run_says_what_would_be_measured_and_measures_nothing(
     assert not (tmp_path / "results").exists()
 
 
+def test_a_dry_run_in_eighty_columns_breaks_no_word(bakeoff: Any) -> None:
+    told = bakeoff("run", "--dry-run", "--suite", "quick", "-c", "numpy", COLUMNS="80").stdout
+    assert re.search(r"comparison +contenders +cold +first +later +all six", told)
+    assert "conv3x3_64_128_56_stride2 b8 infer" in told
+
+
 def test_a_budget_that_is_too_small_names_the_one_that_holds_all(bakeoff: Any) -> None:
     def planned(budget: str) -> str:
         arguments = ("run", "--dry-run", "--suite", "quick", "--contenders", "numpy,c")

@@ -44,6 +44,8 @@ def test_no_figure_of_the_page_relates_two_machines(runs: list[records.Run]) -> 
     text = machines.render(machines.gather(runs, "torch"))
     assert "Nothing on this page ranks one machine against another" in text
     assert "1.00x" in text and "0.50x" not in text  # torch there over torch here
+    for what in ("kernel", "governor", "turbo", "hypervisor"):
+        assert f'<th scope="row">{what}</th>' in text
 
 
 def test_work_that_only_one_machine_did_is_left_out_of_the_table(tmp_path: Path) -> None:

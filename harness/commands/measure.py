@@ -279,6 +279,8 @@ def _try_page(folder: Path, console: Console) -> None:
 
 def _show_plan(planned: plan.Plan, estimates: dict[str, plan.Estimate], console: Console) -> None:
     """--dry-run: a row a comparison, and the sum against the budget."""
+    from reports.analysis import short
+
     total = plan.launching(len(planned.contenders))
     rows = []
     for comparison in planned.comparisons:
@@ -286,14 +288,15 @@ def _show_plan(planned: plan.Plan, estimates: dict[str, plan.Estimate], console:
         total += estimate.total
         parts = (estimate.cold, estimate.first, estimate.launch, estimate.total)
         rows.append(
-            (comparison.id, str(len(comparison.contenders)), *(f"{p:.0f} s" for p in parts))
+            (short(comparison.id), str(len(comparison.contenders)), *(f"{p:.0f} s" for p in parts))
         )
-    heads = ("comparison", "contenders", "cold", "first launch", "each later one", "six launches")
+    heads = ("comparison", "contenders", "cold", "first", "later", "all six")
     table(console, f"Would measure ({escape(planned.suite['title'])})", heads, rows)
     for left in planned.left_out:
-        console.print(f"[yellow]Left out:[/] {left['comparison']}: {escape(left['reason'])}")
+        console.print(f"[yellow]Left out:[/] {short(left['comparison'])}: {escape(left['reason'])}")
     for gone in planned.absent:
         console.print(f"[yellow]Absent:[/] {escape(gone['name'])}: {escape(gone['reason'])}")
+    console.print("First, later, all six: launches, each a fresh process of every contender.")
     console.print(
         f"About {total / 60:.1f} minutes for six launches, by estimate; the budget is "
         f"{planned.budget_s / 60:.1f}. What takes longer loses rounds, then launches."

@@ -56,6 +56,16 @@ def test_workers_differ_in_nothing_but_device_and_cache(
     assert len(caches) == 4 and len(set(caches)) == 4
 
 
+@pytest.mark.parametrize("name", ["OPENBLAS_CORETYPE", "ATEN_CPU_CAPABILITY", "OV_CPU_MAX_ISA"])
+def test_a_shell_that_bars_one_library_from_instructions_reaches_no_worker(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second took 1.4 to 1.9 times as long in torch, the third 1.8 in OpenVINO's batch norm."""
+    monkeypatch.setenv(name, "default")
+    assert name not in machine.handed_on()
+    assert name in machine.left_out()
+
+
 def test_the_allocator_can_be_left_as_shipped(tmp_path: Path) -> None:
     tuned = machine.worker_environment("cpu", 2, tmp_path)
     shipped = machine.worker_environment("cpu", 2, tmp_path, as_shipped=True)

@@ -2,8 +2,9 @@
 
 NHWC is what TensorFlow's CPU kernels have. Its pitfalls, each with a measured price:
 explicit padding in a convolution (1.3 times as long: SAME or VALID where they mean the
-same, else a pad before it), grouped convolutions (no gradient on a CPU outside XLA: split
-per group; depthwise has an operation of its own), padded pooling (refused or failing
+same, else a pad before it), grouped convolutions (on a CPU, XLA has their gradients, and
+oneDNN in float32 and bfloat16; else split per group, which took over three times as long in
+32 groups; depthwise has an operation of its own), padded pooling (refused or failing
 under XLA: pad before it), fused batch norm (no float64, slower under XLA: moments there).
 Mixed precision is what Keras's policies do: a layer casts its inputs and weights, batch norm
 and means compute in float32.
@@ -49,6 +50,7 @@ class TensorFlow(Adapter):
         super().__init__(variant, device, precision, threads)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
         import tensorflow as tf
+        from tensorflow.python.util import _pywrap_util_port as port
 
         self.tf, self.xla = tf, bool(self.options["xla"])
         self.eager = "eager" in self.options
@@ -68,6 +70,10 @@ class TensorFlow(Adapter):
             details = tf.config.experimental.get_device_details(gpu)
             if precision == "tf32" and details.get("compute_capability", (0, 0)) < (8, 0):
                 raise Unsupported(f"{NO_TF32}: {details.get('device_name')} has none")
+        self.onednn = bool(port.IsMklEnabled())  # as shipped, where there is VNNI or the like
+        self._grouped = (
+            self.xla or device == "cuda" or (self.onednn and self.low in (tf.float32, tf.bfloat16))
+        )
         self._place = tf.device("/GPU:0" if device == "cuda" else "/CPU:0")
         self._functions: list[Any] = []
         self._traced_before = 0
@@ -90,7 +96,7 @@ class TensorFlow(Adapter):
         if groups == x.shape[3] and groups > 1 and stride[0] == stride[1]:
             depthwise = tf.reshape(weight, (height, width, groups, out // groups))
             y = tf.nn.depthwise_conv2d(x, depthwise, (1, *stride, 1), mode)
-        elif groups == 1 or self.xla or self.device == "cuda":
+        elif groups == 1 or self._grouped:
             y = tf.nn.conv2d(x, weight, stride, mode)
         else:
             parts = zip(tf.split(x, groups, 3), tf.split(weight, groups, 3), strict=True)
@@ -347,8 +353,6 @@ class TensorFlow(Adapter):
         return {"allocated": self.tf.config.experimental.get_memory_info("GPU:0")["peak"]}
 
     def manifest(self) -> dict[str, Any]:
-        from tensorflow.python.util import _pywrap_util_port as port
-
         tf = self.tf
         tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
         return {
@@ -368,7 +372,7 @@ class TensorFlow(Adapter):
             "threads_inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
             "optimizer": "SGD with momentum, in the graph, variables in place",
             "compilations": self._traces(),
-            "onednn": "on" if port.IsMklEnabled() else "off",  # by default where there is VNNI
+            "onednn": "on" if self.onednn else "off",
             "batch_norm": "fused" if self._fused else "moments",
         }
 

@@ -341,6 +341,29 @@ def test_tensorflow_has_the_threads_and_the_kernels_that_its_manifest_says(
     assert manifest["onednn"] == "off"
 
 
+@pytest.mark.parametrize(("onednn", "convolutions"), [("1", 1), ("0", 2)])
+def test_tensorflow_splits_a_grouped_convolution_only_where_it_must(
+    onednn: str, convolutions: int
+) -> None:
+    """oneDNN has its gradients, and takes a third of the time; Eigen has none."""
+    python = environments.python_of("tensorflow", "cpu")
+    if python is None:
+        pytest.skip(environments.why_absent("tensorflow", "cpu"))
+    code = (
+        "from adapters.tensorflow import TensorFlow; from harness.cell import Cell\n"
+        "from suites import catalogue\n"
+        "adapter = TensorFlow('', 'cpu', 'float32', 1)\n"
+        "cell = Cell(adapter, catalogue.get('check_conv3x3_groups2'), 2, 'fwd_bwd')\n"
+        "cell.build(), cell.step()\n"
+        "graph = adapter._functions[0].get_concrete_function(cell._x, cell._y).graph\n"
+        "print([op.type for op in graph.get_operations()].count('Conv2D'))\n"
+    )
+    environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": onednn, "CUDA_VISIBLE_DEVICES": ""}
+    run = [str(python), "-c", code]
+    done = subprocess.run(run, env=environment, capture_output=True, text=True, check=True)
+    assert int(done.stdout) == convolutions
+
+
 def test_what_is_checked_is_large_enough_to_mean_something() -> None:
     """Every operation of the algebra is among the checks.
 

@@ -101,8 +101,7 @@ OWN = (
         "PYTORCH_",
         "TORCHINDUCTOR_",
     ),
-    *("TF_CPP_", "TF_CUDNN_", "TF_DISABLE_", "TF_ENABLE_", "TF_FORCE_", "TF_GPU_", "TF_NUM_"),
-    *("TF_SET_", "TF_XLA_", "TORCHDYNAMO_", "NVIDIA_TF32_OVERRIDE", "CUDA_LAUNCH_BLOCKING"),
+    *("TF_", "TORCHDYNAMO_", "NVIDIA_TF32_OVERRIDE", "CUDA_LAUNCH_BLOCKING"),
     *("CUDNN_", "CUBLAS_", "ATEN_", "OV_"),
 )
 

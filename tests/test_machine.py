@@ -106,9 +106,10 @@ def test_more_threads_than_cores_may_use_the_cores_second_threads(
 
 
 def test_what_a_shell_has_set_for_its_libraries_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OMP_WAIT_POLICY", "XLA_FLAGS", "NVIDIA_TF32_OVERRIDE"):
+    names = ("OMP_WAIT_POLICY", "XLA_FLAGS", "NVIDIA_TF32_OVERRIDE", "TF_USE_DEEP_CONV2D")
+    for name in names:
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("TORCH7_HOME", "/opt/torch")
     left = machine.describe()["variables_left_out"]
-    assert {"OMP_WAIT_POLICY", "XLA_FLAGS", "NVIDIA_TF32_OVERRIDE"} <= {*left}
+    assert {*names} <= {*left}
     assert "TORCH7_HOME" not in left

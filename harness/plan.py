@@ -382,19 +382,19 @@ def launching(contenders: int) -> float:
 def _fit(
     comparisons: list[PlannedComparison], contenders: list[PlannedContender], budget: float
 ) -> tuple[list[PlannedComparison], list[dict[str, str]]]:
-    """In the suite's order, whatever fits; always the first, for which half the budget is kept."""
+    """In the suite's order, whatever fits; the first, where nothing does."""
     kept: list[PlannedComparison] = []
     left_out: list[dict[str, str]] = []
     spent = launching(len(contenders))
     for comparison in comparisons:
         need = _estimate(comparison, contenders).total
-        if kept and spent + need > SLACK * budget:
+        if spent + need > SLACK * budget:
             reason = f"about {need:.0f} s more would not fit into the budget of {budget:.0f} s"
             left_out.append({"comparison": comparison.id, "reason": reason})
             continue
-        spent += need if kept else min(need, budget / 2)
+        spent += need
         kept.append(comparison)
-    return kept, left_out
+    return (kept, left_out) if kept else (comparisons[:1], left_out[1:])
 
 
 def write(plan: Plan, folder: Path) -> None:

@@ -89,6 +89,15 @@ def test_what_cannot_fit_is_left_out_with_its_reason_and_the_first_never_is() ->
     assert all("would not fit" in left["reason"] for left in made.left_out)
 
 
+def test_what_is_too_large_leaves_room_for_what_fits_though_it_is_asked_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(estimate, "matrix_rate", lambda: 1e11)  # two cores
+    made, _ = _plan(suite.load("full"), budget=7200.0)
+    assert made.left_out[0]["comparison"].startswith("resnet50/b32/train")
+    assert len(made.comparisons) > 1
+
+
 def test_what_the_user_named_is_never_left_out() -> None:
     made, _ = _plan(suite.load("full"), explicit=True, budget=1.0)
     assert not made.left_out

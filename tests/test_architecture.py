@@ -7,6 +7,7 @@ Two places are exceptions, by name: `suites/conftest.py`, the pytest front, uses
 """
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -189,3 +190,11 @@ def test_an_import_inside_a_function_is_seen_and_told_from_one_at_the_top(tmp_pa
     import harness.errors  # noqa: F401
 
     assert ("harness.errors", False) in found
+
+
+def test_every_file_that_a_document_names_is_there() -> None:
+    there = {f"/{path.relative_to(ROOT)}" for folder in OURS for path in (ROOT / folder).rglob("*")}
+    there |= {f"/{path.relative_to(ROOT)}" for path in (ROOT / "tests").rglob("*.py")}
+    for page in [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")]:
+        for name in re.findall(r"`([a-z][a-z0-9_./-]*\.(?:py|toml|lua))`", page.read_text()):
+            assert any(file.endswith(f"/{name}") for file in there), f"{page.name} names {name}"

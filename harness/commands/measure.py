@@ -52,7 +52,10 @@ def run(
     device: Device = None,
     precision: Annotated[str | None, typer.Option(help=", ".join(PRECISIONS) + ".")] = None,
     budget: Annotated[
-        str | None, typer.Option(help="Wall time of measuring: 90s, 10m, 1h. Default: the suite's.")
+        str | None,
+        typer.Option(
+            help="Wall time of measuring: 90s, 10m, 1h. Default: the suite's, or a part of it."
+        ),
     ] = None,
     run_id: Annotated[str | None, typer.Option(help="The run's name. Default: the time.")] = None,
     resume: Annotated[

@@ -29,9 +29,10 @@ PITCH, GAP = 11, 14  # pixels: of a dot's row, and between groups
 LABEL = 40  # pixels: of a tick's label, with room
 SHAPES = (
     "circle", "diamond", "square", "triangle-up", "cross",
-    "triangle-down", "triangle-left", "triangle-right",
+    "triangle-down", "triangle-left", "triangle-right", "arrow",
 )  # fmt: skip
-DASHES = ([1, 0], [7, 3], [2, 3], [9, 3, 2, 3], [4, 4], [12, 3], [1, 2], [9, 2, 2, 2, 2, 2])
+DASHES = ([1, 0], [7, 3], [2, 3], [9, 3, 2, 3], [4, 4], [12, 3], [1, 2], [9, 2, 2, 2, 2, 2],
+          [14, 2])  # fmt: skip
 # Ticks of an axis about 1, from a narrow one to one of decades.
 LOW_TICKS, FAR_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2), (5, 10, 20, 50, 100, 200, 500, 1000)
 RUNGS = (

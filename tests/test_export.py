@@ -15,6 +15,7 @@ from harness.cell import Cell, inputs
 from harness.errors import Wrong
 from harness.paths import ROOT
 from suites import catalogue
+from tests import inside
 
 # Plain ONNX Runtime, which knows nothing of ours.
 PLAIN = """
@@ -30,13 +31,6 @@ onnx.checker.check_model(model, full_check=True)
 kinds = [node.op_type for node in model.graph.node]
 print(json.dumps({"weights": [w.name for w in model.graph.initializer], "kinds": kinds}))
 """
-
-
-def _python() -> Path:
-    python = environments.python_of("onnxruntime", "cpu")
-    if python is None:
-        pytest.skip(environments.why_absent("onnxruntime", "cpu"))
-    return python
 
 
 def _expected(name: str, batch: int, size: int | None, seed: int) -> np.ndarray:
@@ -59,7 +53,7 @@ def _expected(name: str, batch: int, size: int | None, seed: int) -> np.ndarray:
 def test_an_exported_model_run_by_plain_onnx_runtime_gives_the_references_answer(
     tmp_path: Path, name: str, batch: int, size: int | None, seed: int
 ) -> None:
-    python, path = _python(), tmp_path / f"{name}.onnx"
+    python, path = inside.python_of("onnxruntime"), tmp_path / f"{name}.onnx"
     told = export.write(name, path, batch, size, seed)
     workload = catalogue.get(name).resized(size)
     assert told["input"] == [batch, *workload.input]
@@ -75,7 +69,7 @@ def test_an_exported_model_run_by_plain_onnx_runtime_gives_the_references_answer
 def test_its_weights_have_the_workloads_names_and_nothing_is_folded_beforehand(
     tmp_path: Path,
 ) -> None:
-    python, path = _python(), tmp_path / "block.onnx"
+    python, path = inside.python_of("onnxruntime"), tmp_path / "block.onnx"
     export.write("resnet_basic", path, 1, None, 0)
     done = subprocess.run([python, "-c", LOOK, path], capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)
@@ -84,7 +78,7 @@ def test_its_weights_have_the_workloads_names_and_nothing_is_folded_beforehand(
 
 
 def test_another_seed_gives_other_weights_and_the_same_one_the_same_file(tmp_path: Path) -> None:
-    _python()
+    inside.python_of("onnxruntime")
     files = [tmp_path / name for name in ("a", "b", "c")]
     for path, seed in zip(files, (0, 0, 1), strict=True):
         export.write("lenet5", path, 1, None, seed)
@@ -125,6 +119,6 @@ def test_without_an_environment_that_has_onnx_it_says_what_to_install(
 
 
 def test_a_place_where_nothing_can_be_written_is_named(tmp_path: Path) -> None:
-    _python()
+    inside.python_of("onnxruntime")
     with pytest.raises(Wrong, match="cannot be written"):
         export.write("lenet5", Path("/proc/x.onnx"), 1, None, 0)

@@ -11,7 +11,6 @@ by rule. `bakeoff check torch:compile`, and so on, has all.
 """
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,10 +20,11 @@ import pytest
 
 from adapters.core import discovery
 from adapters.core.cost import cost, declare
-from harness import environments, inventory, machine
-from harness.plan import planned_contender
+from harness import inventory, machine
+from harness.planning import planned_contender
 from harness.processes import WorkerFailed, WorkerProcess
 from suites import catalogue
+from tests import inside
 
 THREADS = machine.threads()
 # All convnets, at a small batch; the large ones on smaller images, where their first linear
@@ -172,10 +172,7 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
 
 def _installed(adapter: str, variant: str) -> tuple[str, str, Path]:
     """Adapter, variant, and its environment's Python; skipped where it is not installed."""
-    python = environments.python_of(adapter, "cpu", variant=variant)
-    if python is None:
-        pytest.skip(environments.why_absent(adapter, "cpu", variant=variant))
-    return adapter, variant, python
+    return adapter, variant, inside.python_of(adapter, variant)
 
 
 @pytest.fixture(params=_contenders(native=False), ids=":".join)
@@ -283,9 +280,7 @@ def test_max_autotune_is_right_and_its_manifest_says_what_was_tried(
 ) -> None:
     """On a CPU inductor's templates want frozen weights: whether any was tried must be told."""
     variant = "compile-max-autotune-no-cudagraphs"
-    python = environments.python_of("torch", "cpu")
-    if python is None:
-        pytest.skip(environments.why_absent("torch", "cpu"))
+    python = inside.python_of("torch")
     _skip_if_missing(("torch", "compile", python))
     cells = [("check_flatten_linear", "train", 3, None), ("resnet_basic", "infer", 2, None)]
     wrong, manifest = _wrong(oracle, ("torch", variant, python), "float32", cells, tmp_path)
@@ -297,10 +292,7 @@ def test_max_autotune_is_right_and_its_manifest_says_what_was_tried(
 
 def test_frozen_weights_are_packed_beforehand_and_not_trained() -> None:
     """Inductor leaves them as they are, and says nothing, where they are not a module's own."""
-    python = environments.python_of("torch", "cpu")
-    if python is None:
-        pytest.skip(environments.why_absent("torch", "cpu"))
-    _skip_if_missing(("torch", "compile", python))
+    _skip_if_missing(("torch", "compile", inside.python_of("torch")))
     code = (
         "from torch._dynamo.utils import counters; from adapters.core.base import Unsupported\n"
         "from adapters.torch import Torch; from harness.cell import Cell\n"
@@ -316,9 +308,7 @@ def test_frozen_weights_are_packed_beforehand_and_not_trained() -> None:
         "except Unsupported as reason: assert 'does not train' in str(reason)\n"
         "else: raise AssertionError('it trains')\n"
     )
-    command = [str(python), "-c", code]
-    result = subprocess.run(command, cwd=environments.ROOT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
+    inside.run("torch", code)
     frozen = planned_contender(inventory.parse("torch:compile-freezing"))
     assert not frozen.trains  # so that no comparison of training holds it
 
@@ -327,9 +317,7 @@ def test_tensorflow_has_the_threads_and_the_kernels_that_its_manifest_says(
     tmp_path: Path,
 ) -> None:
     """As shipped it runs as many operations side by side as it has cores; oneDNN may be off."""
-    python = environments.python_of("tensorflow", "cpu")
-    if python is None:
-        pytest.skip(environments.why_absent("tensorflow", "cpu"))
+    python = inside.python_of("tensorflow")
     environment = machine.worker_environment("cpu", 2, tmp_path) | {"TF_ENABLE_ONEDNN_OPTS": "0"}
     worker = WorkerProcess(python, environment, tmp_path / "log.txt")
     try:
@@ -346,9 +334,6 @@ def test_tensorflow_splits_a_grouped_convolution_only_where_it_must(
     onednn: str, convolutions: int
 ) -> None:
     """oneDNN has its gradients, and takes a third of the time; Eigen has none."""
-    python = environments.python_of("tensorflow", "cpu")
-    if python is None:
-        pytest.skip(environments.why_absent("tensorflow", "cpu"))
     code = (
         "from adapters.tensorflow import TensorFlow; from harness.cell import Cell\n"
         "from suites import catalogue\n"
@@ -358,10 +343,8 @@ def test_tensorflow_splits_a_grouped_convolution_only_where_it_must(
         "graph = adapter._functions[0].get_concrete_function(cell._x, cell._y).graph\n"
         "print([op.type for op in graph.get_operations()].count('Conv2D'))\n"
     )
-    environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": onednn, "CUDA_VISIBLE_DEVICES": ""}
-    run = [str(python), "-c", code]
-    done = subprocess.run(run, env=environment, capture_output=True, text=True, check=True)
-    assert int(done.stdout) == convolutions
+    told = inside.run("tensorflow", code, TF_ENABLE_ONEDNN_OPTS=onednn, CUDA_VISIBLE_DEVICES="")
+    assert int(told) == convolutions
 
 
 def test_what_is_checked_is_large_enough_to_mean_something() -> None:

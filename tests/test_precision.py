@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,13 @@ import pytest
 from adapters.core.precision import MIXED, PRECISIONS
 from adapters.core.reference import Reference
 from adapters.numpy import NumPy
-from harness import environments, machine, records, verify
+from harness import machine, records, verify
 from harness.cell import Cell
-from harness.paths import ROOT
 from harness.processes import WorkerFailed, WorkerProcess
 from reports.analysis import Comparison
 from reports.verdicts import analyse
 from suites import catalogue
+from tests import inside
 from tests.synthetic import write_run
 from tests.test_parity import THREADS, Oracle, _load, oracle  # noqa: F401
 
@@ -34,9 +33,7 @@ FRAMEWORKS = ("torch", "tensorflow", "jax")
 
 
 def _opened(adapter: str, precision: str, folder: Path, variant: str = "") -> Any:
-    python = environments.python_of(adapter, "cpu")
-    if python is None:
-        pytest.skip(environments.why_absent(adapter, "cpu"))
+    python = inside.python_of(adapter)
     environment = machine.worker_environment("cpu", THREADS, folder / "cache")
     worker = WorkerProcess(python, environment, folder / f"{adapter}-{precision}.txt")
     try:
@@ -171,9 +168,6 @@ def test_precision_is_told_by_old_and_new_names_to_torch(
     precision: str, told: str, matmul: str
 ) -> None:
     """Releases of inductor ask by one or the other; an old name raises where the new disagree."""
-    python = environments.python_of("torch", "cpu")
-    if python is None:
-        pytest.skip(environments.why_absent("torch", "cpu"))
     code = (
         "import torch; from unittest import mock; from adapters.torch import Torch\n"
         "a_gpu = dict(is_available=lambda: True, get_device_capability=lambda: (9, 0))\n"
@@ -186,16 +180,11 @@ def test_precision_is_told_by_old_and_new_names_to_torch(
         f"for old in (b.cuda.matmul, b.cudnn): assert old.allow_tf32 is {precision == 'tf32'}\n"
         "assert b.mkldnn.conv.fp32_precision == 'ieee'\n"
     )
-    command = [str(python), "-c", code]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
+    inside.run("torch", code)
 
 
 def test_a_call_in_one_precision_enters_no_autocast() -> None:
     """Its users' calls do not; even switched off it took a tenth of the shortest calls."""
-    python = environments.python_of("torch", "cpu")
-    if python is None:
-        pytest.skip(environments.why_absent("torch", "cpu"))
     code = (
         "import torch; from unittest import mock; from adapters.torch import Torch\n"
         "from harness.cell import Cell; from suites import catalogue\n"
@@ -208,9 +197,7 @@ def test_a_call_in_one_precision_enters_no_autocast() -> None:
         "            cell.step()\n"
         "        assert autocast.call_count == entered, (precision, direction)\n"
     )
-    command = [str(python), "-c", code]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
+    inside.run("torch", code)
 
 
 # --- what an error shows ------------------------------------------------------------------------

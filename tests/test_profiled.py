@@ -10,10 +10,11 @@ import pytest
 from adapters import jax
 from adapters.core import profiling
 from adapters.core.base import Unsupported
-from harness import cold, environments, machine, records
+from harness import cold, machine, records
 from harness.processes import WorkerFailed, WorkerProcess
 from harness.worker import Worker
 from reports import page, verdicts, why
+from tests import inside
 from tests.synthetic import write_run
 
 HOSTILE = "</script><script>alert('kernel')</script><img src=x onerror=alert(1)>"
@@ -105,9 +106,7 @@ DIRECTIONS = [("torch", "train"), ("jax", "train"), ("tensorflow", "train"), ("n
 def test_a_framework_s_own_profiler_sees_the_convolutions(
     adapter: str, direction: str, tmp_path: Path
 ) -> None:
-    python = environments.python_of(adapter, "cpu")
-    if python is None:
-        pytest.skip(f"the environment {adapter}-cpu is not made: `make env`")
+    python = inside.python_of(adapter)
     environment = machine.worker_environment("cpu", 1, tmp_path / "cache")
     worker = WorkerProcess(python, environment, tmp_path / "log.txt")
     try:

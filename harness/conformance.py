@@ -24,7 +24,7 @@ from harness import causes, environments, machine, oracle, timing
 from harness.inventory import Contender
 from harness.launch import Launcher
 from harness.paths import ROOT, python_path
-from harness.plan import planned_contender
+from harness.planning import planned_contender
 from harness.processes import WorkerFailed, WorkerProcess
 from suites import catalogue
 from suites.workload import Workload

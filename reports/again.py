@@ -1,5 +1,7 @@
-"""The command that measures something of a run again, as the run measured it."""
+"""The command that measures something of a run again, as the run measured it; of two runs, both
+versions of what changed, in turns."""
 
+import re
 import shlex
 from collections.abc import Sequence
 from typing import Any
@@ -34,3 +36,39 @@ def command(run: Run, comparisons: Sequence[dict[str, Any]], contenders: Sequenc
         options["--allocator"] = settings["allocator"]
     parts = [part for name, value in options.items() if value for part in (name, value)]
     return shlex.join(["bakeoff", "run", *parts])
+
+
+def in_turns(
+    new: Run,
+    comparisons: Sequence[dict[str, Any]],
+    before: dict[str, str | None],
+    after: dict[str, str | None],
+) -> str | None:
+    """Both versions of what changed between two runs, as two contenders of one; None where
+    nothing did. `before`, `after`: by contender, the version in the old run and in the new.
+
+    `torch` of the first run and `torch@2.12` of the second are two versions of one thing.
+    """
+    pairs: list[str] = []
+    olds, news = _releases(before), _releases(after)
+    for what in olds:
+        if what in news and olds[what] != news[what]:
+            adapter, colon, variant = what.partition(":")
+            pairs += [f"{adapter}@{v}{colon}{variant}" for v in (olds[what], news[what])]
+    if not pairs or not comparisons:
+        return None
+    device = new.plan.get("settings", {}).get("device", "cpu").partition(":")[0]
+    made = shlex.join(["bakeoff", "setup", "--device", device, *pairs])
+    return f"{made} && {command(new, comparisons, pairs)}"
+
+
+def _releases(versions: dict[str, str | None]) -> dict[str, str]:
+    """By adapter and variant, the release that an installer would be asked for: no local part
+    (`+cpu`), which indexes do not have. Who was there in two versions is left out, and who has
+    no release."""
+    found: dict[str, set[str]] = {}
+    for name, version in versions.items():
+        asked = re.match(r"\d+(\.\d+)*(?=\+|$)", version or "")
+        if "#" not in name and asked:
+            found.setdefault(re.sub("@[^:]*", "", name), set()).add(asked[0])
+    return {what: next(iter(each)) for what, each in found.items() if len(each) == 1}

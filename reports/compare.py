@@ -12,9 +12,8 @@ from two, or an hour of one has a price, seconds are set side by side as well, a
 """
 
 import math
-import re
-import shlex
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -107,13 +106,7 @@ def compare(
     turns = [each for _, each in timed]
     anchor = anchor or several.steadiest(turns, _typical(turns, known, margin))
 
-    def early(*names: str) -> list[bool]:
-        """Of each comparison, whether one of them left it early in one of the runs."""
-        return [
-            any(r.settled(c["id"], n) for r, c in zip((old, new), pair, strict=True) for n in names)
-            for pair in both
-        ]
-
+    early = partial(_early, (old, new), both)
     changes: list[Change] = []
     overall: list[Change] = []
     for name in shared if anchor is not None else []:
@@ -163,7 +156,7 @@ def compare(
         overall=overall,
         differences=alike.differences(old, new),
         sentence=sentence,
-        command=_command(new, before, after, [old for old, _ in both]),
+        command=again.in_turns(new, works, before, after),
         only_old=[c["id"] for c in old.plan["comparisons"] if c["id"] not in ids[0]],
         only_new=[c["id"] for c in new.plan["comparisons"] if c["id"] not in ids[1]],
         alone_old=_alone(old, new, before),
@@ -202,6 +195,14 @@ def _changes(
     first, second = (_mean([each[k] for _, each, _ in found]) for k in (0, 1))
     left = any(left for *_, left in found)
     return one, _change("", name, before, after, first, second, margin, left)
+
+
+def _early(runs: tuple[Run, Run], both: list[list[dict[str, Any]]], *names: str) -> list[bool]:
+    """Of each comparison, whether one of these left it early in one of the runs."""
+    return [
+        any(r.settled(c["id"], name) for r, c in zip(runs, pair, strict=True) for name in names)
+        for pair in both
+    ]
 
 
 def _typical(timed: list[list[readings.Times]], names: list[str], margin: float) -> list[str]:
@@ -398,38 +399,3 @@ def _alone(run: Run, other: Run, versions: dict[str, str | None]) -> list[str]:
     absent = [each["name"] for each in other.plan.get("absent", [])]
     known = {*ranked(other), *absent}
     return [f"{n} {versions[n] or ''}".strip() for n in ranked(run) if n not in known]
-
-
-def _command(
-    new: Run,
-    before: dict[str, str | None],
-    after: dict[str, str | None],
-    both: list[dict[str, Any]],
-) -> str | None:
-    """Both versions of what changed, as two contenders of one run; None where nothing did.
-
-    `torch` of the first run and `torch@2.12` of the second are two versions of one thing.
-    """
-    pairs: list[str] = []
-    olds, news = _releases(before), _releases(after)
-    for what in olds:
-        if what in news and olds[what] != news[what]:
-            adapter, colon, variant = what.partition(":")
-            pairs += [f"{adapter}@{v}{colon}{variant}" for v in (olds[what], news[what])]
-    if not pairs or not both:
-        return None
-    device = new.plan.get("settings", {}).get("device", "cpu").partition(":")[0]
-    made = shlex.join(["bakeoff", "setup", "--device", device, *pairs])
-    return f"{made} && {again.command(new, both, pairs)}"
-
-
-def _releases(versions: dict[str, str | None]) -> dict[str, str]:
-    """By adapter and variant, the release that an installer would be asked for: no local part
-    (`+cpu`), which indexes do not have. Who was there in two versions is left out, and who has
-    no release."""
-    found: dict[str, set[str]] = {}
-    for name, version in versions.items():
-        asked = re.match(r"\d+(\.\d+)*(?=\+|$)", version or "")
-        if "#" not in name and asked:
-            found.setdefault(re.sub("@[^:]*", "", name), set()).add(asked[0])
-    return {what: next(iter(each)) for what, each in found.items() if len(each) == 1}

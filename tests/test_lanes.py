@@ -10,7 +10,7 @@ import pytest
 
 from adapters.core import native
 from adapters.core.cost import declare
-from harness import budget, inventory, leaving, plan, records, suite
+from harness import budget, inventory, leaving, plan, planning, records, suite
 from reports import page, terminal
 from reports.verdicts import analyse
 from suites import catalogue
@@ -108,7 +108,7 @@ def test_a_native_contender_takes_part_only_when_named_and_names_what_it_stands_
 def test_the_suite_of_lanes_holds_both_of_every_pair() -> None:
     names = suite.load("lanes").contenders
     for name in names:
-        of = plan.planned_contender(inventory.parse(name)).of
+        of = planning.planned_contender(inventory.parse(name)).of
         assert not of or of in names, f"{name} stands beside {of}, which does not take part"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness import budget, estimate, gpus, inventory, plan, suite
+from harness import budget, estimate, gpus, inventory, plan, planning, suite
 from harness.budget import Launch, Spent
 from harness.errors import Wrong
 from harness.suite import Comparison
@@ -21,8 +21,8 @@ def _plan(
     explicit: bool = False,
     budget: float | None = None,
     few: list[suite.Comparison] | None = None,
-) -> tuple[plan.Plan, dict[str, plan.Estimate]]:
-    return plan.make(
+) -> tuple[plan.Plan, dict[str, planning.Estimate]]:
+    return planning.make(
         run="r",
         command="",
         suite=chosen,
@@ -107,9 +107,9 @@ def test_a_smaller_question_gets_its_share_of_the_time_but_enough() -> None:
     quick = suite.load("quick")
     assert _plan(quick)[0].budget_s == 600
     assert _plan(quick, NAMES[:3])[0].budget_s == 300
-    few = plan.select(quick, "resnet18", None)
+    few = planning.select(quick, "resnet18", None)
     assert {c.direction for c in few} == {"infer", "train"}
-    assert _plan(quick, ["torch", "jax"], few=few)[0].budget_s == plan.LEAST_BUDGET
+    assert _plan(quick, ["torch", "jax"], few=few)[0].budget_s == planning.LEAST_BUDGET
 
 
 def test_a_suite_that_names_its_contenders_has_the_budget_it_asks_for(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_suite_that_names_its_contenders_has_the_budget_it_asks_for(tmp_path: 
 
 
 def test_a_workload_outside_the_suite_comes_at_its_usual_size() -> None:
-    chosen = plan.select(suite.load("smoke"), "resnet18", None)
+    chosen = planning.select(suite.load("smoke"), "resnet18", None)
     assert {(c.batch, c.direction) for c in chosen} == {(32, "infer"), (32, "train")}
 
 
@@ -132,13 +132,13 @@ def test_a_workload_outside_the_suite_comes_at_its_usual_size() -> None:
     ("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1h30m", 5400), ("2h", 7200)]
 )
 def test_times_are_read_as_people_write_them(text: str, seconds: float) -> None:
-    assert plan.seconds(text) == seconds
+    assert planning.seconds(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "m", "ten", "-5m", "0", "1.5h", "10 m m"])
 def test_other_times_are_refused(text: str) -> None:
     with pytest.raises(Wrong):
-        plan.seconds(text)
+        planning.seconds(text)
 
 
 def test_the_costly_comparison_loses_rounds_and_the_cheap_one_keeps_its_own() -> None:
@@ -194,7 +194,7 @@ def test_who_has_nothing_left_to_do_in_the_budget_is_said_and_is_no_noise_floor(
     ]
     contenders = [inventory.parse(name) for name in ("torch:compile", "onnxruntime")]
     settings, quick = {"threads": 2}, suite.load("quick")
-    made, _ = plan.make("x", "c", quick, asked, contenders, [], "cpu", 1.0, False, settings, {})
+    made, _ = planning.make("x", "c", quick, asked, contenders, [], "cpu", 1.0, False, settings, {})
     assert [c.direction for c in made.comparisons] == ["train"]
     assert [c.name for c in made.contenders] == ["torch:compile", "torch:compile#2"]
     assert made.noise_floor is not None and made.noise_floor.of == "torch:compile"
@@ -216,7 +216,7 @@ def test_what_a_gpus_driver_promises_decides_what_a_budget_holds(
     kept = {}
     for gpu, promised in {"H100": (6.7e13, 3.4e12), "T4": (8.1e12, 3.2e11), "": None}.items():
         monkeypatch.setattr(gpus, "rates", {0: promised}.__getitem__)
-        made, _ = plan.make(
+        made, _ = planning.make(
             "x", "c", full, list(full.comparisons), usual, [], "cuda:0", None, False, {}, {}
         )
         kept[gpu] = made.comparisons
@@ -237,7 +237,7 @@ def test_first_calls_that_overlap_on_a_processor_follow_one_another_on_a_device(
 def test_headline_trainings_have_blocks_as_many_as_fit_into_a_quarter_of_the_budget() -> None:
     """With `full`'s own budget and its four contenders on a GPU, one of its two at least."""
     full = suite.load("full")
-    made, _ = plan.make(
+    made, _ = planning.make(
         "x", "c", full, list(full.comparisons), [inventory.parse(n) for n in NAMES], [],
         "cuda:0", None, False, {"threads": 2}, {},
     )  # fmt: skip
@@ -256,8 +256,8 @@ def test_on_a_device_every_draw_of_an_autotuner_is_expected_to_compile(
     contenders = [inventory.parse("torch:compile")]
     found = {}
     for draws in (1, 3):
-        monkeypatch.setattr(plan, "DRAWS", draws)
-        _, estimates = plan.make(
+        monkeypatch.setattr(planning, "DRAWS", draws)
+        _, estimates = planning.make(
             "x", "c", quick, asked, contenders, [], "cuda:0", 60.0, True, {"threads": 2}, {}
         )
         [found[draws]] = estimates.values()

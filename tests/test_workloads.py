@@ -8,7 +8,7 @@ import pytest
 
 import suites
 from adapters.core.cost import cost, declare, output_shape
-from harness import plan, suite
+from harness import planning, suite
 from harness.errors import Wrong
 from suites import catalogue, micro
 from suites.workload import Workload
@@ -88,7 +88,7 @@ def test_quick_is_ten_comparisons_two_of_them_trained_and_three_headlines() -> N
 @pytest.mark.parametrize("name", suite.names())
 def test_every_suite_loads_and_says_what_it_is_for(name: str) -> None:
     loaded = suite.load(name)
-    assert loaded.summary and plan.seconds(loaded.budget) > 0
+    assert loaded.summary and planning.seconds(loaded.budget) > 0
     assert len({c.id for c in loaded.comparisons}) == len(loaded.comparisons)
 
 
@@ -124,7 +124,7 @@ def test_a_workload_that_cannot_be_is_told_in_one_line(
     tiny = Workload("tiny", "convnet", function, (3, 8, 8), 2, "")
     monkeypatch.setitem(catalogue.load(), "tiny", tiny)
     with pytest.raises(Wrong, match=told):
-        plan._comparison(suite.Comparison("tiny", 2), "cpu", [])
+        planning._comparison(suite.Comparison("tiny", 2), "cpu", [])
 
 
 @pytest.mark.parametrize(

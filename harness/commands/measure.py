@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from adapters.core.precision import PRECISIONS
-from harness import documents, inventory, machine, plan, records, resuming
+from harness import documents, inventory, machine, plan, planning, records, resuming
 from harness import suite as suites
 from harness.commands.common import (
     RESULTS,
@@ -127,7 +127,7 @@ def run(
         resuming.refuse_change(planned.fingerprint, now)
         resuming.refuse_lost(planned.settings["cpus"])
         if budget is not None:
-            planned.budget_s = plan.seconds(budget, "--budget")
+            planned.budget_s = planning.seconds(budget, "--budget")
         return _measure(planned, folder, console, timeout, page)
     allocator = allocator or "tuned"
     if allocator not in ("tuned", "as-shipped"):
@@ -135,13 +135,13 @@ def run(
     chosen = device_of(device)
     current = is_current(python)
     loaded = suites.load(suite or ("quick" if chosen == "cpu" else "full"))
-    comparisons = plan.select(loaded, workloads, precision)
+    comparisons = planning.select(loaded, workloads, precision)
     named = inventory.parse_list(contenders or ",".join(loaded.contenders) or "numpy")
     name = plan.check_run_name(_run_name(loaded.name) if run_id is None else run_id)
     folder = RESULTS / name
     if folder.exists():
         raise Wrong(f"run '{name}' exists already; choose another --run-id, or --resume {name}")
-    limit = plan.seconds(budget, "--budget") if budget else None
+    limit = planning.seconds(budget, "--budget") if budget else None
     everyone = not (contenders or loaded.contenders)
     rows = inventory.contenders(chosen, current, named, everyone)
     asked = _everyone(rows) if everyone else named
@@ -170,7 +170,7 @@ def run(
         "margin": 0.03,
         "launches": launches,
     }
-    planned, estimates = plan.make(
+    planned, estimates = planning.make(
         run=name,
         command=plan.command_line(),
         suite=loaded,
@@ -280,11 +280,13 @@ def _try_page(folder: Path, console: Console) -> None:
         console.print(f"The page: {escape(str(path))}", soft_wrap=True)
 
 
-def _show_plan(planned: plan.Plan, estimates: dict[str, plan.Estimate], console: Console) -> None:
+def _show_plan(
+    planned: plan.Plan, estimates: dict[str, planning.Estimate], console: Console
+) -> None:
     """--dry-run: a row a comparison, and the sum against the budget."""
     from reports.analysis import short
 
-    total = plan.launching(len(planned.contenders))
+    total = planning.launching(len(planned.contenders))
     rows = []
     for comparison in planned.comparisons:
         estimate = estimates[comparison.id]

@@ -25,6 +25,7 @@ from harness import (
     inventory,
     machine,
     plan,
+    planning,
     readings,
     records,
     resuming,
@@ -98,7 +99,7 @@ class Itself:
             for workload, batch in WORKLOADS[: self.workloads]
         ]
         count = machine.threads()
-        made, _ = plan.make(
+        made, _ = planning.make(
             run=name,
             command=plan.command_line(),
             suite=Suite(SUITE, "One contender against itself", "", "6h", (), tuple(asked)),

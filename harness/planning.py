@@ -1,0 +1,297 @@
+"""How a plan is made: from a suite, contenders, a device and a budget.
+
+They become comparisons: cells that differ in the contender alone, measured together and ranked.
+What the budget cannot hold is left out, one contender is entered twice as the noise floor, and
+estimates say what each comparison may take.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatch
+from typing import Any
+
+import msgspec
+
+from adapters.core import cost as cost_model
+from adapters.core.discovery import adapter_class
+from adapters.core.precision import PRECISIONS, value_bytes
+from harness import estimate, resuming
+from harness.documents import SCHEMA
+from harness.errors import Wrong, in_words
+from harness.inventory import Contender
+from harness.plan import Cost, NoiseFloor, Plan, PlannedComparison, PlannedContender
+from harness.sampling import DRAWS, FIRST_STAGE
+from harness.suite import HIDDEN, Comparison, Suite
+from suites import catalogue
+
+# A narrower question than its suite gets its share of the suite's time, but at least this.
+LEAST_BUDGET = 100.0
+USUAL = 6  # contenders of a suite that names none
+# Estimates are rough: a comparison is left out only where they exceed the budget by half.
+SLACK = 1.5
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds a comparison is expected to take, by part."""
+
+    cold: float
+    first: float
+    launch: float
+
+    @property
+    def total(self) -> float:
+        return self.cold + self.first + self.launch * (FIRST_STAGE - 1)
+
+
+def seconds(text: str, of: str = "time") -> float:
+    """'90', '90s', '10m', '1h30m' -> seconds. Raises Wrong, which says of what."""
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip())
+    if not text.strip() or match is None:
+        raise Wrong(f"{of} '{text}': expected something like 90s, 10m or 1h30m")
+    hours, minutes, rest = (int(part or 0) for part in match.groups())
+    total = 3600 * hours + 60 * minutes + rest
+    if total <= 0:
+        raise Wrong(f"{of} '{text}': expected more than nothing, such as 10m")
+    return float(total)
+
+
+def select(suite: Suite, globs: str | None, precision: str | None) -> list[Comparison]:
+    """The suite's comparisons, narrowed. A workload outside the suite comes at its usual size."""
+    chosen = list(suite.comparisons)
+    if globs:
+        chosen = []
+        for pattern in filter(None, (part.strip() for part in globs.split(","))):
+            found = [c for c in suite.comparisons if fnmatch(c.workload, pattern)]
+            chosen += found or _from_catalogue(pattern)
+        if not chosen:
+            raise Wrong(f"--workloads '{globs}' names none; `bakeoff list` has them")
+    if precision is not None:
+        if precision not in PRECISIONS:
+            raise Wrong(f"precision '{precision}': expected one of {', '.join(PRECISIONS)}")
+        chosen = [msgspec.structs.replace(c, precision=precision) for c in chosen]
+    return list({c.id: c for c in chosen}.values())
+
+
+def _from_catalogue(pattern: str) -> list[Comparison]:
+    known = [w for w in catalogue.load().values() if w.kind not in HIDDEN]
+    found = [w for w in known if fnmatch(w.name, pattern)]
+    if not found:
+        try:
+            catalogue.get(pattern)
+        except KeyError as error:  # which names its neighbours
+            raise Wrong(error.args[0]) from None
+        raise Wrong(f"'{pattern}' is for tests, not for ranking; `bakeoff list` shows workloads")
+    return [
+        Comparison(workload=w.name, batch=w.batch, direction=direction, headline=True)
+        for w in found
+        for direction in (("infer", "train") if w.kind == "convnet" else ("infer",))
+    ]
+
+
+def make(
+    run: str,
+    command: str,
+    suite: Suite,
+    comparisons: list[Comparison],
+    contenders: list[Contender],
+    absent: list[dict[str, str]],
+    device: str,
+    budget: float | None,
+    explicit: bool,
+    settings: dict[str, Any],
+    versions: dict[str, str],
+) -> tuple[Plan, dict[str, Estimate]]:
+    """Turns the question into a plan, and says what each comparison may take, left out or not.
+
+    `explicit`: the user named the workloads, so nothing is left out for want of time.
+    Raises Wrong for a workload whose sizes are impossible.
+    """
+    planned = [planned_contender(c) for c in contenders]
+    measured = [_comparison(c, device, planned) for c in comparisons]
+    left_out = [
+        {
+            "comparison": c.id,
+            "reason": "nobody takes part who trains",
+        }
+        for c in measured
+        if not c.contenders
+    ]
+    measured = [c for c in measured if c.contenders]
+    if not measured:
+        names = ", ".join(c.name for c in planned)
+        raise Wrong(f"{names} cannot train, and nothing else is asked for; name one that trains")
+    planned, idle = _taking(planned, measured)
+    absent = absent + [{"name": n, "reason": "it does not train: nothing to do here"} for n in idle]
+    if budget is None:
+        whole = seconds(suite.budget, f"suite '{suite.name}': budget")
+        usual = len(suite.contenders) or USUAL
+        share = len(measured) * len(planned) / (len(suite.comparisons) * usual)
+        budget = max(min(LEAST_BUDGET, whole), min(1.0, share) * whole)
+    if suite.sustained:
+        block = seconds(suite.sustained, f"suite '{suite.name}': sustained")
+        _sustain(measured, block, budget)
+    everyone, asked = planned, measured
+    if not explicit:
+        measured, unfit = _fit(measured, planned, budget)
+        left_out += unfit
+        planned, idle = _taking(planned, measured)
+        why = "what it could do is left out: it does not fit into the budget"
+        absent = absent + [{"name": n, "reason": why} for n in idle]
+    floor = _noise_floor(planned, measured)
+    estimates = {c.id: _estimate(c, everyone + floor[1]) for c in asked}
+    plan = Plan(
+        schema=SCHEMA,
+        run=run,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=command,
+        suite={key: getattr(suite, key) for key in ("name", "path", "title", "summary")},
+        settings=settings,
+        budget_s=budget,
+        fingerprint=resuming.fingerprint(versions),
+        contenders=planned + floor[1],
+        absent=absent,
+        noise_floor=floor[0],
+        comparisons=measured,
+        left_out=left_out,
+    )
+    return plan, estimates
+
+
+def _taking(
+    contenders: list[PlannedContender], comparisons: list[PlannedComparison]
+) -> tuple[list[PlannedContender], list[str]]:
+    """Those with something to do, and the names of the others."""
+    taking = {name for c in comparisons for name in c.contenders}
+    idle = [c.name for c in contenders if c.name not in taking]
+    return [c for c in contenders if c.name in taking], idle
+
+
+def planned_contender(contender: Contender) -> PlannedContender:
+    kind = adapter_class(contender.adapter)
+    variant = kind.variants[contender.variant]
+    return PlannedContender(
+        contender.name,
+        contender.adapter,
+        contender.version,
+        contender.variant,
+        contender.copy,
+        variant.summary,
+        kind.computes,
+        kind.trains and variant.trains,
+        of=variant.of,
+    )
+
+
+def _comparison(
+    asked: Comparison, device: str, contenders: list[PlannedContender]
+) -> PlannedComparison:
+    try:
+        workload = catalogue.get(asked.workload).resized(asked.size)
+        cost = cost_model.cost(workload, asked.batch, asked.direction)
+    except Exception as error:  # a workload is anybody's function
+        size = "" if asked.size is None else f" at size {asked.size}"
+        raise Wrong(f"{asked.workload}{size}: {in_words(error)}") from None
+    layers = [op for op in cost.operations if op.name in ("conv2d", "linear")]
+    asked = msgspec.structs.replace(asked, device=device)
+    return PlannedComparison(
+        id=asked.id,
+        workload=asked.workload,
+        kind=workload.kind,
+        summary=workload.summary,
+        batch=asked.batch,
+        size=asked.size,
+        input=list(workload.input),
+        direction=asked.direction,
+        precision=asked.precision,
+        device=device,
+        headline=asked.headline,
+        contenders=[c.name for c in contenders if c.trains or asked.direction == "infer"],
+        cost=Cost(
+            cost.flops,
+            cost.bytes * value_bytes(asked.precision) / value_bytes("float32"),
+            cost.parameters,
+            cost.activations,
+            len(layers),
+            max([op.reduction for op in layers], default=1),
+        ),
+    )
+
+
+def _sustain(comparisons: list[PlannedComparison], block: float, budget: float) -> None:
+    """Headline trainings on a GPU get blocks, as many as take a quarter of the budget at most."""
+    left = budget / 4
+    for comparison in comparisons:
+        needed = FIRST_STAGE * block * len(comparison.contenders)
+        trains = comparison.headline and comparison.direction == "train"
+        if trains and comparison.device != "cpu" and needed <= left:
+            comparison.sustained_s = block
+            left -= needed
+
+
+def _noise_floor(
+    contenders: list[PlannedContender], comparisons: list[PlannedComparison]
+) -> tuple[NoiseFloor | None, list[PlannedContender]]:
+    """Enters the cheapest contender again, into the cheapest quarter of the comparisons.
+
+    Cheapest: it compiles nothing, and has a framework of its own to bring its noise in.
+    None where the user entered a contender twice, or none may be ranked.
+    """
+    able = [c for c in contenders if c.computes and not c.of]
+    if any(c.copy > 1 for c in contenders) or not able:
+        return None, []
+
+    def price(contender: PlannedContender) -> tuple[float, bool, str]:
+        kind = adapter_class(contender.adapter)
+        compile_seconds = kind.variants[contender.variant].compile_seconds
+        return compile_seconds, kind.requires in ((), ("numpy",)), contender.name
+
+    of = min(able, key=price)
+    twin = msgspec.structs.replace(of, name=f"{of.name}#2", copy=2)
+    # A pair wants a third contender's rounds least: those comparisons come first.
+    entered = [c for c in comparisons if of.name in c.contenders]
+    cheapest = sorted(entered, key=lambda c: estimate.call(c.work))
+    for comparison in cheapest[: max(1, len(comparisons) // 4)]:
+        comparison.contenders.append(twin.name)
+    return NoiseFloor(twin.name, of.name), [twin]
+
+
+def _estimate(comparison: PlannedComparison, contenders: list[PlannedContender]) -> Estimate:
+    work = comparison.work
+    taking = [c for c in contenders if c.name in comparison.contenders]
+    per_layer = [adapter_class(c.adapter).variants[c.variant].compile_seconds for c in taking]
+    turns = len(comparison.contenders) ** 2 * estimate.turn(work)
+    turns += len(comparison.contenders) * comparison.sustained_s
+    later = sum(estimate.later_launch(work, p) for p in per_layer)
+    first = sum(estimate.first_launch(work, p) for p in per_layer)
+    if comparison.device != "cpu":  # where frameworks autotune, so many begin with an empty cache
+        later = ((DRAWS - 1) * first + (FIRST_STAGE - DRAWS) * later) / (FIRST_STAGE - 1)
+    return Estimate(
+        cold=sum(estimate.cold(work, p) for p in per_layer) if comparison.headline else 0.0,
+        first=first + turns,
+        launch=later + turns,
+    )
+
+
+def launching(contenders: int) -> float:
+    """Seconds to start the workers of all launch groups, and to greet each contender once."""
+    return estimate.IMPORT * contenders * (FIRST_STAGE + 1) / 2
+
+
+def _fit(
+    comparisons: list[PlannedComparison], contenders: list[PlannedContender], budget: float
+) -> tuple[list[PlannedComparison], list[dict[str, str]]]:
+    """In the suite's order, whatever fits; the first, where nothing does."""
+    kept: list[PlannedComparison] = []
+    left_out: list[dict[str, str]] = []
+    spent = launching(len(contenders))
+    for comparison in comparisons:
+        need = _estimate(comparison, contenders).total
+        if spent + need > SLACK * budget:
+            reason = f"about {need:.0f} s more would not fit into the budget of {budget:.0f} s"
+            left_out.append({"comparison": comparison.id, "reason": reason})
+            continue
+        spent += need
+        kept.append(comparison)
+    return (kept, left_out) if kept else (comparisons[:1], left_out[1:])

@@ -17,7 +17,6 @@ from adapters.core.cost import cost, declare, output_shape
 # Small, so that a step from random weights stays finite however often it is repeated.
 LEARNING_RATE = 1e-3
 MOMENTUM = 0.9
-DIRECTIONS = ("infer", "fwd_bwd", "train")
 
 
 def inputs(workload: Any, batch: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

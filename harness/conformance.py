@@ -8,8 +8,6 @@ wrong: what comes later rests on it.
 """
 
 import json
-import os
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,7 +21,6 @@ from adapters.core.cost import declare, output_shape
 from harness import causes, environments, machine, oracle, timing
 from harness.inventory import Contender
 from harness.launch import Launcher
-from harness.paths import ROOT, python_path
 from harness.planning import planned_contender
 from harness.processes import WorkerFailed, WorkerProcess
 from suites import catalogue
@@ -181,14 +178,7 @@ class Check:
         if python is None:
             why = environments.why_absent(named.adapter, self.device, variant=named.variant)
             raise Refused(why)
-        done = subprocess.run(
-            [python, "-c", EARLY, self.contender.adapter],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": python_path()},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-        )
+        done = environments.run_python(python, "-c", EARLY, named.adapter, timeout=PATIENCE)
         said = done.stderr if done.returncode else done.stdout
         last = (said.strip().splitlines() or ["it said nothing"])[-1]
         if done.returncode:

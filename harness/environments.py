@@ -11,8 +11,10 @@ large it is and how long it took. `harness.setup` makes them.
 
 import hashlib
 import json
+import os
 import re
 import shutil
+import subprocess
 import sys
 import time
 import tomllib
@@ -23,8 +25,8 @@ from typing import Any
 
 from harness import installers, lock
 from harness.installers import CannotInstall
+from harness.paths import ROOT, python_path
 
-ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "adapters" / "requirements"
 
 
@@ -226,6 +228,16 @@ def why_absent(adapter: str, device: str, version: str | None = None, variant: s
     one_of_all = version is None and environment.name in {e.name for e in usual(device)}
     how = "`make env`" if one_of_all else f"`bakeoff setup {name}`"
     return f"{'installed, but not as it should be' if stale else 'not installed'}: run {how}"
+
+
+def run_python(
+    python: Path, *arguments: str, timeout: float | None = None
+) -> subprocess.CompletedProcess[str]:
+    """One environment's Python, from here, with this project to import; what it said is kept."""
+    return subprocess.run(
+        [python, *arguments], cwd=ROOT, env={**os.environ, "PYTHONPATH": python_path()},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=timeout,
+    )  # fmt: skip
 
 
 def default_device() -> str:

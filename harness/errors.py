@@ -1,7 +1,11 @@
 """Input that is wrong, as opposed to a program that is; and what cannot be found out."""
 
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Wrong(Exception):
@@ -25,3 +29,13 @@ def maybe(look: Callable[[], Any]) -> Any:
         return look()
     except Exception:
         return None
+
+
+def quiet(look: Callable[P, R]) -> Callable[P, R | None]:
+    """A function of which every call is a `maybe`."""
+
+    @functools.wraps(look)
+    def looked(*args: P.args, **kwargs: P.kwargs) -> R | None:
+        return maybe(lambda: look(*args, **kwargs))
+
+    return looked

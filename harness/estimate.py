@@ -18,7 +18,7 @@ IMPORT = 1.5
 SHARE = 0.3
 BYTES_PER_SECOND = 5e9
 CALL_OVERHEAD = 100e-6
-# A GPU's libraries come to about half of what its data sheet promises.
+# Of what its data sheet promises, what a GPU's libraries are taken to reach: no GPU was at hand.
 REACHED = 0.5
 # Where its driver promises nothing, a modest GPU's (NVIDIA's T4): what fits it fits a better one.
 MODEST_GPU = 8.1e12, 3.2e11

@@ -8,8 +8,6 @@ environment of an adapter that has, and gives its answer.
 """
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,6 @@ from typing import Any
 from adapters.core import discovery
 from harness import environments
 from harness.errors import Wrong
-from harness.paths import ROOT, python_path
 from suites import catalogue
 
 WRITERS = ("onnxruntime", "openvino")  # whoever is installed can write it
@@ -37,19 +34,12 @@ def write(workload: str, path: Path, batch: int | None, size: int | None, seed: 
     if not path.parent.is_dir() or path.is_dir():
         raise Wrong(f"--onnx {path}: expected a file in a folder that is there")
     pythons = {name: environments.python_of(name, "cpu") for name in WRITERS}
-    name, python = next(((n, p) for n, p in pythons.items() if p is not None), (None, None))
-    if name is None:
+    name, python = next(((n, p) for n, p in pythons.items() if p is not None), ("", None))
+    if python is None:
         raise Wrong("no environment here has the package 'onnx': run `bakeoff setup onnxruntime`")
     sizes = (asked.batch, size or 0, seed)
-    done = subprocess.run(
-        [str(python), "-m", "harness.export", name, workload, *map(str, sizes), path.absolute()],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": python_path()},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
+    words = ("-m", "harness.export", name, workload, *map(str, sizes), str(path.absolute()))
+    done = environments.run_python(python, *words, timeout=PATIENCE)
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise Wrong(f"{workload} cannot be written to {path}: {said}")

@@ -11,7 +11,7 @@ import sys
 from functools import cache, partial
 from typing import Any
 
-from harness.errors import maybe
+from harness.errors import maybe, quiet
 
 
 def described() -> list[dict[str, Any]]:
@@ -19,46 +19,28 @@ def described() -> list[dict[str, Any]]:
 
     What the driver refuses (the memory of a GPU that is shared out) is None.
     """
-    return maybe(_ask_driver) or []
+    found = maybe(driver)
+    return [_described(found[0], gpu) for gpu in found[1]] if found else []
 
 
-def _ask_driver() -> list[dict[str, Any]]:
-    nvml, handles = driver()
-    return [
-        {
-            "name": maybe(partial(nvml.nvmlDeviceGetName, each)),
-            "memory_bytes": maybe(partial(_memory_bytes, nvml, each)),
-            "driver": maybe(nvml.nvmlSystemGetDriverVersion),
-            "power_limit_watts": maybe(partial(_power_limit, nvml, each)),
-            "most_sm_mhz": maybe(partial(_most_clock, nvml, each)),
-        }
-        for each in handles
-    ]
+def _described(nvml: Any, gpu: Any) -> dict[str, Any]:
+    return {
+        "name": maybe(lambda: nvml.nvmlDeviceGetName(gpu)),
+        "memory_bytes": maybe(lambda: int(nvml.nvmlDeviceGetMemoryInfo(gpu).total)),
+        "driver": maybe(lambda: nvml.nvmlSystemGetDriverVersion()),
+        "power_limit_watts": maybe(lambda: nvml.nvmlDeviceGetPowerManagementLimit(gpu) / 1000),
+        "most_sm_mhz": maybe(lambda: int(nvml.nvmlDeviceGetMaxClockInfo(gpu, nvml.NVML_CLOCK_SM))),
+    }
 
 
-def _power_limit(nvml: Any, handle: Any) -> float:
-    return float(nvml.nvmlDeviceGetPowerManagementLimit(handle)) / 1000
-
-
-def _most_clock(nvml: Any, handle: Any) -> int:
-    return int(nvml.nvmlDeviceGetMaxClockInfo(handle, nvml.NVML_CLOCK_SM))
-
-
-def _memory_bytes(nvml: Any, handle: Any) -> int:
-    return int(nvml.nvmlDeviceGetMemoryInfo(handle).total)
-
-
-def rates(index: int) -> tuple[float, float] | None:
+@quiet
+def rates(index: int) -> tuple[float, float]:
     """What a GPU's data sheet promises: float32 operations, and bytes, per second.
 
     Cores and bus at their highest clocks, two operations a core (a fused multiply and add),
     two transfers a clock of the memory; the latter as NVIDIA's "How to Query Device Properties"
     has it. For an estimate only: what is reached is measured. None where the driver does not say.
     """
-    return maybe(lambda: _rates(index))
-
-
-def _rates(index: int) -> tuple[float, float]:
     nvml, handles = driver()
     gpu = handles[index]
     core_mhz = nvml.nvmlDeviceGetMaxClockInfo(gpu, nvml.NVML_CLOCK_SM)
@@ -151,47 +133,39 @@ SLOWDOWNS = {
 }
 
 
+@quiet
 def slowdown(index: int) -> str | None:
     """Why this GPU runs slower than it could, now; None where it does not, or does not say."""
-    return maybe(lambda: _slowdown(index))
-
-
-def _slowdown(index: int) -> str | None:
     nvml, handles = driver()
     reasons = _clocks_event_reasons(nvml, handles[index])
     return " and ".join(cause for bit, cause in SLOWDOWNS.items() if reasons & bit) or None
 
 
-def heat_seconds(index: int) -> float | None:
+@quiet
+def heat_seconds(index: int) -> float:
     """For how long heat has slowed this GPU down so far; None where its driver does not count.
 
     A reason of now is that of a GPU that has just become idle; this adds up.
     """
-    return maybe(lambda: _heat_seconds(index))
-
-
-def _heat_seconds(index: int) -> float:
     nvml, handles = driver()
     policy = nvml.NVML_PERF_POLICY_THERMAL
     return float(nvml.nvmlDeviceGetViolationStatus(handles[index], policy).violationTime) * 1e-9
 
 
+@quiet
 def memory(index: int, pid: int) -> int | None:
     """Bytes of a GPU that the driver has given to a process: its context and all it holds.
 
     None where the driver does not say, as in a container that numbers processes anew.
     """
-    return maybe(lambda: _memory(index, pid))
-
-
-def _memory(index: int, pid: int) -> int | None:
     held = _processes(index)
     return next((process.usedGpuMemory for process in held if process.pid == pid), None)
 
 
-def processes(index: int) -> int | None:
+@quiet
+def processes(index: int) -> int:
     """How many processes compute on a GPU; None where the driver does not say."""
-    return maybe(lambda: len(_processes(index)))
+    return len(_processes(index))
 
 
 def _processes(index: int) -> list[Any]:
@@ -199,12 +173,9 @@ def _processes(index: int) -> list[Any]:
     return list(nvml.nvmlDeviceGetComputeRunningProcesses(handles[index]))
 
 
-def joules(index: int) -> float | None:
+@quiet
+def joules(index: int) -> float:
     """What a GPU has drawn since its driver was loaded; None where it does not count."""
-    return maybe(lambda: _joules(index))
-
-
-def _joules(index: int) -> float:
     nvml, handles = driver()
     return nvml.nvmlDeviceGetTotalEnergyConsumption(handles[index]) / 1000
 

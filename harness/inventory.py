@@ -7,7 +7,6 @@ answer takes a second. A broken adapter file is listed with its error and hides 
 
 import difflib
 import json
-import os
 import re
 import subprocess
 from collections.abc import Iterable
@@ -20,7 +19,6 @@ from adapters.core import discovery
 from adapters.core.base import Variant
 from harness import environments
 from harness.errors import Wrong
-from harness.paths import ROOT, python_path
 
 PATIENCE = 60  # seconds for a look into one environment
 
@@ -195,15 +193,7 @@ def _row(
 def _look(python: Path, adapters: list[str]) -> dict[str, dict[str, Any]]:
     """Asks one environment about the adapters that live in it."""
     try:
-        result = subprocess.run(
-            [python, "-c", LOOK, *adapters],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": python_path()},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-        )
+        result = environments.run_python(python, "-c", LOOK, *adapters, timeout=PATIENCE)
         return json.loads(result.stdout.splitlines()[-1])
     except subprocess.TimeoutExpired:
         why = f"its environment did not answer within {PATIENCE} s"

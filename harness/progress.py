@@ -26,15 +26,12 @@ class Progress:
         self.group: dict[str, Any] = {}
         self.visited = 0
         self.groups: list[dict[str, Any]] = []
-        self.live = Live(
-            self, console=console, refresh_per_second=2, transient=True, auto_refresh=True
-        )
+        # A refresh costs the measured process a few milliseconds of a core: it is drawn between
+        # turns only (see `__call__`), never by a thread of its own.
+        self.live = Live(self, console=console, transient=True, auto_refresh=False)
         self.text = ""
 
     def __enter__(self) -> "Progress":
-        # A refresh costs the measured process a few milliseconds of a core twice a second:
-        # it is drawn between turns only (see `__call__`), never by a thread of its own.
-        self.live.auto_refresh = False
         if self.console.is_terminal:
             self.live.start()
         return self

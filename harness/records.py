@@ -23,7 +23,6 @@ import msgspec
 from harness import documents
 from harness.errors import Wrong
 
-STATUSES = ("ok", "wrong", "oom", "crash", "timeout", "unsupported")
 Status = Literal["ok", "wrong", "oom", "crash", "timeout", "unsupported"]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]  # as NumPy's int64 holds it
 
@@ -184,12 +183,9 @@ class Run:
         """Its folder's: a copy or a renamed one is a run of its own, whatever its plan calls it."""
         return self.folder.resolve().name
 
-    def settled(self, comparison: str, contender: str) -> bool:
-        """Whether a contender left a comparison early, being far behind (sampling.py)."""
-        return (comparison, contender) in self._settled
-
     @cached_property
-    def _settled(self) -> set[tuple[str, str]]:
+    def settled(self) -> set[tuple[str, str]]:
+        """(comparison, contender): who left it early, being far behind (sampling.py)."""
         settled = [e for e in self.events if e["what"] == "settled"]
         return {(e["comparison"], e["contender"]) for e in settled}
 

@@ -78,12 +78,7 @@ class Runner:
         self.groups: list[dict[str, Any]] = list(self.done.groups) if self.done else []
         self.cells: list[dict[str, Any]] = list(self.done.cells) if self.done else []
         self.counts = Counter(g["comparison"] for g in self.groups)
-        # Whoever left early, being far behind: as (comparison, contender).
-        self.settled = {
-            (e["comparison"], e["contender"])
-            for e in (self.done.events if self.done else [])
-            if e["what"] == "settled"
-        }
+        self.settled = set(self.done.settled) if self.done else set()
         self.wanted = plan.settings.get("launches") or sampling.FIRST_STAGE
         self.launches = max([g["launch"] for g in self.groups], default=0)
 
@@ -227,8 +222,8 @@ class Runner:
                     if (state, comparison.id, name) in known:
                         continue
                     if self.left <= 0:
-                        self._spent("the cold pass was left early")
-                        return
+                        spent = f"the budget of {self.plan.budget_s:.0f} s is spent"
+                        return self._stop(f"the cold pass was left early: {spent}")
                     if state == "warm" and self._cut_short(comparison, name):
                         self._cold(comparison, contender, "cold")  # reported; its cache is gone
                     if state == "warm" and not self.launcher.holds(cache):
@@ -260,8 +255,8 @@ class Runner:
             if self.contenders[name].computes
         )
 
-    def _spent(self, what: str) -> None:
-        reason = f"{what}: the budget of {self.plan.budget_s:.0f} s is spent"
+    def _stop(self, reason: str) -> None:
+        """The budget is spent: it is written down, and told."""
         self.writer.write("event", what="budget", reason=reason)
         self.say("budget", reason=reason)
 
@@ -289,13 +284,10 @@ class Runner:
                 self.rounds |= fitting
                 need = self.last.expected(fitting)
                 if need > self.left:
-                    reason = (
+                    return self._stop(
                         f"{done} of {missing} launches fit into {self.plan.budget_s:.0f} s; "
                         f"another would take about {need:.0f} s, {max(0, self.left):.0f} s are left"
                     )
-                    self.writer.write("event", what="budget", reason=reason)
-                    self.say("budget", reason=reason)
-                    return
             self._launch_group(taking)
             if not self.plan.settings.get("launches"):
                 self._settle()

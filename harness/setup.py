@@ -8,9 +8,7 @@ What failed leaves its reason in `.envs/<name>.failed`, for `bakeoff list`.
 
 import argparse
 import fcntl
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -135,12 +133,7 @@ def _prepared(adapter: str, device: str, say: Say) -> Outcome | None:
     python = environments.python_of(adapter, device)
     if idle or python is None:
         return None
-    path = os.pathsep.join(filter(None, [str(environments.ROOT), os.environ.get("PYTHONPATH")]))
-    result = subprocess.run(
-        [python, "-c", PREPARE, adapter], cwd=environments.ROOT,
-        env={**os.environ, "PYTHONPATH": path},
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-    )  # fmt: skip
+    result = environments.run_python(python, "-c", PREPARE, adapter)
     if result.returncode == 0:
         return None
     last = (result.stderr.strip().splitlines() or [f"exit status {result.returncode}"])[-1]

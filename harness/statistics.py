@@ -32,16 +32,6 @@ LOOK_CONFIDENCE = 0.999
 BUSY_FOREIGN, BUSY_STOLEN = 0.10, 0.05
 GAP, GAP_OVER_SPREAD = 0.05, 4.0  # when launches fall into modes
 
-VERDICTS = (
-    "screening",
-    "multimodal",
-    "tie",
-    "materially_faster",
-    "materially_slower",
-    "faster",
-    "slower",
-    "inconclusive",
-)
 OPPOSITE = {
     "materially_faster": "materially_slower",
     "materially_slower": "materially_faster",
@@ -304,7 +294,7 @@ def _verdict(
 
 def busy(load: dict[str, float | None]) -> str | None:
     """Why a machine is too busy to name winners on, or None; of what `machine.Load` gives."""
-    foreign, stolen = load["foreign_cpu_share"] or 0.0, load["steal_share"] or 0.0
+    foreign, stolen = load.get("foreign_cpu_share") or 0.0, load.get("steal_share") or 0.0
     if foreign > BUSY_FOREIGN:
         return f"other processes take {foreign:.0%} of its processors"
     if stolen > BUSY_STOLEN:

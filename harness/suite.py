@@ -17,14 +17,14 @@
 Lists multiply. A wrong key or value is refused in one line that names it.
 """
 
-import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import msgspec
 
 from adapters.core import cost
+from harness import toml
 from harness.errors import Wrong, in_words
 from suites import catalogue
 
@@ -32,7 +32,6 @@ FOLDER = Path(catalogue.__file__).parent
 
 Direction = Literal["infer", "fwd_bwd", "train"]
 Precision = Literal["float32", "float64", "tf32", "bfloat16", "float16"]
-Many = list
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -71,10 +70,10 @@ class Suite(msgspec.Struct, frozen=True):
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True):
     workload: str
-    batch: int | Many[int] | None = None
+    batch: int | list[int] | None = None
     size: int | None = None
-    direction: Direction | Many[Direction] = "infer"
-    precision: Precision | Many[Precision] = "float32"
+    direction: Direction | list[Direction] = "infer"
+    precision: Precision | list[Precision] = "float32"
     headline: bool = False
 
 
@@ -94,20 +93,7 @@ def names() -> list[str]:
 
 def load(name: str) -> Suite:
     """A suite by its name, or by the path of a TOML file. Raises Wrong."""
-    path = FOLDER / f"{name}.toml" if name in names() else Path(name)
-    if name not in names() and path.suffix != ".toml":
-        raise Wrong(
-            f"unknown suite '{name}'; there are: {', '.join(names())}, or the path of a .toml file"
-        )
-    try:
-        file = msgspec.convert(tomllib.loads(path.read_text("utf-8-sig")), _File)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not text"
-        raise Wrong(f"suite '{name}' cannot be read: {reason}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise Wrong(f"suite '{name}' is not TOML: {error}") from None
-    except msgspec.ValidationError as error:
-        raise Wrong(f"suite '{name}': {_in_words(error)}") from None
+    file = toml.load("suite", name, FOLDER, names(), _File)
     if not file.compare:
         raise Wrong(f"suite '{name}' compares nothing: give it a [[compare]] table")
     comparisons: dict[str, Comparison] = {}
@@ -115,8 +101,8 @@ def load(name: str) -> Suite:
         before = comparisons.get(made.id)
         comparisons[made.id] = before if before and before.headline else made
     return Suite(
-        name=path.stem,
-        title=file.title or path.stem,
+        name=Path(name).stem,
+        title=file.title or Path(name).stem,
         summary=file.summary,
         budget=file.budget,
         contenders=tuple(file.contenders),
@@ -124,19 +110,6 @@ def load(name: str) -> Suite:
         sustained=file.sustained,
         path="" if name in names() else name,
     )
-
-
-def _in_words(error: msgspec.ValidationError) -> str:
-    """msgspec says what and where; a wrong key is told which keys there are."""
-    text = str(error).replace("Object", "A table").replace(" - at `$", " (at `")
-    text = text + ")" if "(at `" in text else text
-    if "unknown field" in text:
-        kind = _Entry if "compare" in text else _File
-        text += f"; the keys are: {', '.join(kind.__struct_fields__)}"
-    for key, allowed in (("direction", Direction), ("precision", Precision)):
-        if "enum" in text and key in text:
-            text += f"; expected {', '.join(get_args(allowed))}"
-    return text
 
 
 def _expand(suite: str, entry: _Entry) -> list[Comparison]:

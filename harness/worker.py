@@ -83,7 +83,6 @@ class Worker:
             "import": seconds,
             "rss_bytes": _resident("VmRSS"),
             "manifest": manifest,
-            "computes": kind.computes,
         }
 
     def load(

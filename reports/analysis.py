@@ -20,7 +20,7 @@ class Cell:
     """One contender in one comparison. Times in seconds, memory in bytes."""
 
     contender: str
-    # As in records.STATUSES; or `missing`: planned and not measured; or `incomparable`.
+    # As records.Status has it; or `missing`: planned and not measured; or `incomparable`.
     status: str
     reason: str | None = None
     launches: int = 0

@@ -11,7 +11,7 @@ interval of n holds both, each at its worst. Inputs are records, nothing is draw
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -108,7 +108,7 @@ def _of(run: Run, comparison: Comparison, busy: bool) -> BreakEven | None:
         crossings=crossings,
         sentence="",
     )
-    return BreakEven(**{**found.__dict__, "sentence": _sentence(found)})
+    return replace(found, sentence=_sentence(found))
 
 
 def _ahead(starts: dict[str, float], calls: dict[str, float]) -> list[tuple[float, str]]:
@@ -143,7 +143,7 @@ def _crossing(
     differences = seconds[early] - seconds[late]
     differences = differences[np.isfinite(differences)]
     count = len(differences)
-    settled = any(run.settled(comparison, name) for name in (early, late))
+    settled = any((comparison, name) in run.settled for name in (early, late))
     few = count < statistics.LEAST_LAUNCHES
     confidence = statistics.LOOK_CONFIDENCE if settled and few else 0.95
     low, high = statistics.t_interval(differences, confidence)

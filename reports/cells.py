@@ -5,6 +5,7 @@ What failed keeps its status and its reason; what was not measured stays empty.
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -174,7 +175,7 @@ def placed(cell: Cell, over_best: Mapping[int, float], idle: set[str]) -> Cell:
     launch does to all is in neither.
     """
     if cell.contender in idle:
-        return Cell(**{**cell.__dict__, "share_of_peak": None})
+        return replace(cell, share_of_peak=None)
     if not over_best:
         return cell
-    return Cell(**{**cell.__dict__, "relative": math.exp(float(np.mean([*over_best.values()])))})
+    return replace(cell, relative=math.exp(float(np.mean([*over_best.values()]))))

@@ -83,6 +83,17 @@ class Changes:
     contenders: list[dict[str, Any]] = field(default_factory=list)  # of the second run
 
 
+WORDS = {  # how a verdict on a change is called
+    "materially_slower": "slower",
+    "materially_faster": "faster",
+    "slower": "perhaps slower",
+    "faster": "perhaps faster",
+    "tie": "stayed",
+    "inconclusive": "open",
+    "multimodal": "open: modes overlap",
+    "screening": "screening",
+    "drift": "drift",
+}
 MATERIAL = ("materially_slower", "materially_faster")
 FAMILY = 0.05  # the chance, of all changes together, that one is called material by luck
 Prices = tuple[float | None, float | None]  # of an hour of each run's machine
@@ -200,7 +211,7 @@ def _changes(
 def _early(runs: tuple[Run, Run], both: list[list[dict[str, Any]]], *names: str) -> list[bool]:
     """Of each comparison, whether one of these left it early in one of the runs."""
     return [
-        any(r.settled(c["id"], name) for r, c in zip(runs, pair, strict=True) for name in names)
+        any((c["id"], name) in r.settled for r, c in zip(runs, pair, strict=True) for name in names)
         for pair in both
     ]
 

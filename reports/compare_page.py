@@ -6,19 +6,7 @@ from typing import Any
 from reports import lost, template
 from reports.analysis import short
 from reports.charts import marks, ratios
-from reports.compare import Change, Changes
-
-WORDS = {  # how a verdict on a change is called
-    "materially_slower": "slower",
-    "materially_faster": "faster",
-    "slower": "perhaps slower",
-    "faster": "perhaps faster",
-    "tie": "stayed",
-    "inconclusive": "open",
-    "multimodal": "open: modes overlap",
-    "screening": "screening",
-    "drift": "drift",
-}
+from reports.compare import WORDS, Change, Changes
 
 
 def write(found: Changes, folder: Path, output: Path | None = None) -> Path:

@@ -102,7 +102,7 @@ def decide(
         if a != b
     }
     if busy:
-        pairs = {pair: _screened(found) for pair, found in pairs.items()}
+        pairs = {pair: replace(found, verdict="screening") for pair, found in pairs.items()}
     return among(aspects, names, pairs)
 
 
@@ -196,7 +196,7 @@ def _pair(
     found = statistics.compare(logs, modal, first_stage, settled=settled, allowance=doubt)
     if found.launches:
         return found
-    return statistics.Comparison(**{**found.__dict__, "ratio": math.exp(_mean(aspects, a, b))})
+    return replace(found, ratio=math.exp(_mean(aspects, a, b)))
 
 
 def _mean(aspects: Sequence[Aspect], a: str, b: str) -> float:
@@ -204,10 +204,6 @@ def _mean(aspects: Sequence[Aspect], a: str, b: str) -> float:
     if len(logs):
         return float(np.mean(logs))
     return sum(each.weight * each.mean(a, b) for each in aspects if each.weight > 0)
-
-
-def _screened(found: statistics.Comparison) -> statistics.Comparison:
-    return statistics.Comparison(**{**found.__dict__, "verdict": "screening"})
 
 
 def apart(aspects: Sequence[Aspect], names: Iterable[str]) -> list[str]:

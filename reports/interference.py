@@ -23,7 +23,6 @@ FAULT_SECONDS, FAULT_SHARE = 0.5e-6, 0.01
 SLOW_LAUNCH = math.log(1.15)
 LEAST_OTHERS = 4  # launches, of which one can be said to be unlike the others
 SWITCHES = 0.5  # involuntary switches a millisecond of a turn: somebody else wants the processor
-NO_LOAD: dict[str, float | None] = {"foreign_cpu_share": None, "steal_share": None}
 
 
 def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
@@ -42,11 +41,11 @@ def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
 
 def _load(run: Run) -> list[dict[str, Any]]:
     """Launches that were measured beside others, though not so many as to screen the run."""
-    loaded = [g for g in run.groups if statistics.busy({**NO_LOAD, **g["machine"]})]
+    loaded = [g for g in run.groups if statistics.busy(g["machine"])]
     if not loaded or 2 * len(loaded) > len(run.groups):
         return []  # then the whole run is a screening, and says so
     worst = max(loaded, key=lambda g: g["machine"].get("foreign_cpu_share") or 0.0)
-    why = statistics.busy({**NO_LOAD, **worst["machine"]})
+    why = statistics.busy(worst["machine"])
     return [
         warning(
             "load",

@@ -155,7 +155,7 @@ def _places(
                 (i, np.array([m[k] for k in sorted(m)])) for i, m in zip(ids, logs, strict=True)
             ]
             left = {
-                id_: any(run.settled(c["id"], each) for each in (contender, anchor))
+                id_: any((c["id"], each) in run.settled for each in (contender, anchor))
                 for id_, c in zip(ids, mine[column], strict=True)
             }
             left[ALL] = any(left.values())

@@ -61,7 +61,6 @@ MEASURES = {
         "cost of a million", lambda money: f"{money:.3g}", absent="no price was given: --price"
     ),
 }
-EXTRAS = ("first_result", "peak_memory", "installed_size")  # told for every profile
 
 
 class Evidence:

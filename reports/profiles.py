@@ -23,14 +23,13 @@ shown is `ORDER`.
 
 import math
 import re
-import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from harness import uses
+from harness import toml, uses
 from harness.errors import Wrong
 
 FOLDER = Path(__file__).resolve().parent / "profiles"
@@ -123,21 +122,7 @@ def load(chosen: list[str] | None = None) -> list[Profile]:
 
 def _load(name: str) -> Profile:
     """Raises Wrong, in one line."""
-    path = FOLDER / f"{name}.toml" if name in names() else Path(name)
-    if name not in names() and path.suffix != ".toml":
-        raise Wrong(
-            f"unknown profile '{name}'; there are: {', '.join(names())}, "
-            "or the path of a .toml file"
-        )
-    try:
-        file = msgspec.convert(tomllib.loads(path.read_text("utf-8-sig")), _File)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not text"
-        raise Wrong(f"profile '{name}' cannot be read: {reason}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise Wrong(f"profile '{name}' is not TOML: {error}") from None
-    except msgspec.ValidationError as error:
-        raise Wrong(f"profile '{name}': {_in_words(error)}") from None
+    file = toml.load("profile", name, FOLDER, names(), _File)
     total = sum(each.weight for each in file.objective)
     if not 0 < total < math.inf:
         raise Wrong(f"profile '{name}' weighs nothing: give an [[objective]] a weight above 0")
@@ -147,7 +132,7 @@ def _load(name: str) -> Profile:
             what = f"'{measure}'" + (f" of '{of}'" if of else "")
             raise Wrong(f"profile '{name}' has {what} twice: give it one weight")
     return Profile(
-        name=path.stem,
+        name=Path(name).stem,
         title=file.title,
         summary=file.summary,
         objectives=tuple(_objective(name, each, total) for each in file.objective),
@@ -182,15 +167,3 @@ def _amount(name: str, given: _Objective, key: str) -> float | None:
         wanted = f"a number above 0, or with a unit of {', '.join(units)}" if units else "a number"
         raise Wrong(f"profile '{name}': {key} = {text!r} for {given.measure}; expected {wanted}")
     return float(match[1]) * UNITS.get(match[2], 1.0)
-
-
-def _in_words(error: msgspec.ValidationError) -> str:
-    """msgspec says what and where; a wrong key or name is told which there are."""
-    text = str(error).replace("Object", "A table").replace(" - at `$", " (at `")
-    text = text + ")" if "(at `" in text else text
-    if "unknown field" in text:
-        kind = _Objective if "objective" in text.partition("(at")[2] else _File
-        text += f"; the keys are: {', '.join(kind.__struct_fields__)}"
-    if "enum" in text and "measure" in text:
-        text += f"; expected one of: {', '.join(get_args(Measure))}"
-    return text

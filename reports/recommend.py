@@ -18,8 +18,8 @@ from reports.analysis import Comparison, finite, first_stage
 from reports.decide import Aspect, aligned, apart, decide
 from reports.elsewhere import Elsewhere
 from reports.flip import Limit, Weight
-from reports.objectives import EXTRAS, MEASURES, Evidence, comparisons_of
-from reports.profiles import Objective, Profile
+from reports.objectives import MEASURES, Evidence, comparisons_of
+from reports.profiles import SEEN_ONCE, Objective, Profile
 from reports.words import percent
 
 Wanted = list[tuple[Objective, list[Comparison]]]
@@ -172,7 +172,7 @@ class _Case:
     def _extras(self) -> list[Aspect]:
         """What nobody asked for and everybody may want to limit: as objectives of no weight."""
         there = {each.measure for each in self.profile.objectives}
-        wanted = [m for m in EXTRAS if m not in there]
+        wanted = [m for m in SEEN_ONCE if m not in there]
         if self.evidence.price and "cost" not in there:
             wanted.append("cost")
         all_ = list({c.id: c for _, found in self.wanted for c in found}.values())
@@ -195,7 +195,7 @@ class _Case:
 
     def _settled(self) -> list[str]:
         run = self.evidence.run
-        return [n for n in self.names if any(run.settled(c.id, n) for c in self._used())]
+        return [n for n in self.names if any((c.id, n) in run.settled for c in self._used())]
 
     def _used(self) -> list[Comparison]:
         ids = {id_ for each in self.aspects for id_ in each.comparisons if not each.once}
@@ -332,7 +332,7 @@ def _share(at: float) -> str:
 
 
 def _limited(aspect: Aspect) -> bool:
-    return aspect.measure in (*EXTRAS, "cost", "latency", "latency_p99")
+    return aspect.measure in (*SEEN_ONCE, "cost", "latency", "latency_p99")
 
 
 def _objective(aspect: Aspect) -> dict[str, Any]:

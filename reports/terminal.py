@@ -11,7 +11,7 @@ from rich.text import Text
 from reports import lost
 from reports.analysis import Analysis, Cell, Comparison, short
 from reports.charts.marks import label
-from reports.compare import Changes
+from reports.compare import WORDS, Changes
 from reports.flip import Limit
 from reports.lanes import Lane
 from reports.objectives import MEASURES
@@ -129,16 +129,16 @@ def _held(lane: Lane) -> Text:
     return Text("ok" if lane.ok else "over 1.02", style="green" if lane.ok else "red")
 
 
-CHANGES = {  # how a verdict on a change is marked
-    "materially_slower": ("slower", "bold red"),
-    "materially_faster": ("faster", "bold green"),
-    "slower": ("perhaps slower", "red"),
-    "faster": ("perhaps faster", "green"),
-    "tie": ("stayed", "dim"),
-    "inconclusive": ("open", "yellow"),
-    "multimodal": ("open: modes overlap", "yellow"),
-    "screening": ("screening", "yellow"),
-    "drift": ("drift", "yellow"),
+STYLES = {  # of a verdict on a change, in the order in which they are told
+    "materially_slower": "bold red",
+    "materially_faster": "bold green",
+    "slower": "red",
+    "faster": "green",
+    "tie": "dim",
+    "inconclusive": "yellow",
+    "multimodal": "yellow",
+    "screening": "yellow",
+    "drift": "yellow",
 }
 
 
@@ -161,15 +161,14 @@ def render_changes(found: Changes, console: Console) -> None:
         for head in ("contender", "new / old", "95% interval", "", "launches"):
             # In 80 columns words fold, figures do not: a figure that is cut off is another one.
             table.add_column(head, no_wrap=head not in ("contender", ""), overflow="fold")
-        by_verdict = sorted(found.changes, key=lambda c: list(CHANGES).index(c.verdict))
+        by_verdict = sorted(found.changes, key=lambda c: list(STYLES).index(c.verdict))
         for change in [*by_verdict, *found.overall]:
-            word, style = CHANGES[change.verdict]
             table.add_row(
                 Text(short(change.comparison).translate(CONTROLS)),
                 Text(change.contender.translate(CONTROLS)),
                 _ratio(change.ratio),
                 f"{_ratio(change.low)} to {_ratio(change.high)}{'*' * (change.confidence > 0.95)}",
-                Text(word, style=style),
+                Text(WORDS[change.verdict], style=STYLES[change.verdict]),
                 f"{change.launches[0]}, {change.launches[1]}",
             )
         console.print(table)

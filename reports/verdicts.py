@@ -95,7 +95,7 @@ def analyse(
 def _enough(run: Run, comparison: Comparison) -> bool:
     """Six launches; or fewer, where all but one contender were far behind and left."""
     able = [c.contender for c in comparison.cells if c.status == "ok" and c.seconds]
-    left = [name for name in able if run.settled(comparison.id, name)]
+    left = [name for name in able if (comparison.id, name) in run.settled]
     return comparison.launches >= statistics.LEAST_LAUNCHES or (
         bool(left) and len(left) >= len(able) - 1
     )
@@ -196,17 +196,15 @@ def _ratios(
     adjusted = statistics.holm([r.p for r in found])
     both = []
     for ratio, p in zip(found, adjusted, strict=True):
-        forward = Ratio(**{**ratio.__dict__, "p": p})
-        backward = Ratio(
-            **{
-                **forward.__dict__,
-                "a": ratio.b,
-                "b": ratio.a,
-                "ratio": 1 / ratio.ratio,
-                "low": 1 / ratio.high if ratio.high else None,
-                "high": 1 / ratio.low if ratio.low else None,
-                "verdict": statistics.OPPOSITE.get(ratio.verdict, ratio.verdict),
-            }
+        forward = replace(ratio, p=p)
+        backward = replace(
+            forward,
+            a=ratio.b,
+            b=ratio.a,
+            ratio=1 / ratio.ratio,
+            low=1 / ratio.high if ratio.high else None,
+            high=1 / ratio.low if ratio.low else None,
+            verdict=statistics.OPPOSITE.get(ratio.verdict, ratio.verdict),
         )
         both += [forward, backward]
     return both
@@ -224,7 +222,7 @@ def _ratio(
     by_launch = readings.log_ratios(times, a, b)
     logs = np.array([by_launch[launch] for launch in sorted(by_launch)])
     modal = statistics.modal(columns[a], columns[b], logs)
-    settled = run.settled(name, a) or run.settled(name, b)
+    settled = not run.settled.isdisjoint({(name, a), (name, b)})
     found = statistics.compare(logs, modal, first_stage(run), settled=settled)
     return Ratio(
         a,

@@ -14,7 +14,7 @@ import pytest
 
 import adapters
 from adapters.core import discovery
-from harness import environments, inventory, processes
+from harness import environments, processes
 from tests.browser import CHROMIUM, DRIVER, start
 
 ADAPTER = """
@@ -87,7 +87,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(environments.ROOT / "adapters" / "core", folder / "core")
     (folder / "__init__.py").touch()
     (folder / "requirements").mkdir()
-    for module in (environments, inventory, processes):
+    for module in (environments, processes):
         monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr(environments, "REQUIREMENTS", folder / "requirements")
     monkeypatch.setattr(discovery, "FOLDER", folder)

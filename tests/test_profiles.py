@@ -87,7 +87,7 @@ def test_a_score_is_the_product_of_its_factors_to_the_power_of_their_weights(
         ('title = "x"\n' + GOOD + 'at_most = "5 MB"', ["5 MB", "latency", "ms"]),
         ('title = "x"\n' + GOOD + "at_most = -1", ["-1"]),
         ('title = "x"\n' + GOOD + GOOD, ["twice", "'latency'"]),
-        ('title = "x"\ndevice = "tpu"\n' + GOOD, ["tpu"]),
+        ('title = "x"\ndevice = "tpu"\n' + GOOD, ["tpu", "cpu, cuda"]),
         ("title = ", ["is not TOML"]),
         ('title = "x"\n' + GOOD + 'enough = "5 ms"', ["enough", "first_result", "latency"]),
     ],

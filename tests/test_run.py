@@ -140,7 +140,7 @@ def test_whoever_is_far_behind_leaves_early_and_loses_by_the_wider_interval(
     assert process.returncode == 0, output
     run = records.read(tmp_path / "r")
     [event] = [e for e in run.events if e["what"] == "settled"]
-    assert event["contender"] == "crawls" and run.settled(event["comparison"], "crawls")
+    assert event["contender"] == "crawls" and (event["comparison"], "crawls") in run.settled
     [comparison] = analyse(run).comparisons
     assert comparison.launches >= 6  # the other two went on
     assert comparison.cell("crawls").status == "ok"

@@ -109,23 +109,7 @@ def run(
             "--allocator": allocator,
             "--dry-run": dry_run or None,
         }
-        extra = [name for name, value in given.items() if value is not None]
-        if extra:
-            raise Wrong(f"--resume goes on with the run's own plan: leave out {', '.join(extra)}")
-        folder = folder_of(resume)
-        planned = plan.read(folder)
-        if planned.suite["name"] == plan.ITSELF:
-            again = planned.command
-            if again.startswith("bakeoff calibrate"):
-                again = f"bakeoff calibrate --run-id {folder.resolve().name}"
-            raise Wrong(f"run '{resume}' was made by another command: go on with `{again}`")
-        current = planned.settings["python"] == "current"
-        taking = [inventory.Contender(c.adapter, c.version) for c in planned.contenders]
-        rows = inventory.contenders(planned.settings["device"], current, taking, everyone=False)
-        names = [c.name for c in planned.contenders]
-        now = resuming.fingerprint(_versions(names, rows))
-        resuming.refuse_change(planned.fingerprint, now)
-        resuming.refuse_lost(planned.settings["cpus"])
+        planned, folder = _resumed(resume, given)
         if budget is not None:
             planned.budget_s = planning.seconds(budget, "--budget")
         return _measure(planned, folder, console, timeout, page)
@@ -232,6 +216,27 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
 
 
 # --- the parts of `run` -------------------------------------------------------------------
+
+
+def _resumed(resume: str, given: dict[str, Any]) -> tuple[plan.Plan, Path]:
+    """A run's own plan, and its folder. Raises Wrong where it may not go on, or not so."""
+    extra = [name for name, value in given.items() if value is not None]
+    if extra:
+        raise Wrong(f"--resume goes on with the run's own plan: leave out {', '.join(extra)}")
+    folder = folder_of(resume)
+    planned = plan.read(folder)
+    if planned.suite["name"] == plan.ITSELF:
+        again = planned.command
+        if again.startswith("bakeoff calibrate"):
+            again = f"bakeoff calibrate --run-id {folder.resolve().name}"
+        raise Wrong(f"run '{resume}' was made by another command: go on with `{again}`")
+    current = planned.settings["python"] == "current"
+    taking = [inventory.Contender(c.adapter, c.version) for c in planned.contenders]
+    rows = inventory.contenders(planned.settings["device"], current, taking, everyone=False)
+    names = [c.name for c in planned.contenders]
+    resuming.refuse_change(planned.fingerprint, resuming.fingerprint(_versions(names, rows)))
+    resuming.refuse_lost(planned.settings["cpus"])
+    return planned, folder
 
 
 def _measure(

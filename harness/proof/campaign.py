@@ -52,7 +52,7 @@ PARTS = (
         "identical-live", 1, "Identical contenders, live, beside a load on every core",
         "live",
         lambda folder, say, short: live.identical(
-            folder, 1 if short else 10, 8 if short else 20, say, loaded=True
+            folder, 1 if short else 10, 8 if short else 20, say
         ),
     ),
     Part(

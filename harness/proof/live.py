@@ -192,23 +192,23 @@ def over_runs(
 # --- claim 1 ----------------------------------------------------------------------------------
 
 
-def identical(folder: Path, runs: int, workloads: int, say: Say, loaded: bool) -> list[Figure]:
-    """Claim 1, live: a contender entered twice, with other programs on every core if `loaded`."""
+def identical(folder: Path, runs: int, workloads: int, say: Say) -> list[Figure]:
+    """Claim 1, live: a contender entered twice, beside other programs on every core."""
     different, material, total = [], [], 0
     names = ["numpy", quick_to_start("cpu")]
     for number in range(runs):
         contender = names[number % len(names)]
-        with background_load() if loaded else _nothing():
+        with background_load():
             itself = Itself(contender, (), copies=2, launches=6, workloads=workloads)
             run = measure(folder / f"identical-{number}", itself, say)
         verdicts = [p.verdict for p in pairs(run, contender, f"{contender}#2").values()]
         total += len(verdicts)
         different.append(sum(v in DIFFERENT for v in verdicts) / len(verdicts))
         material.append(sum(v.startswith("materially") for v in verdicts) / len(verdicts))
-    beside = " beside a load on every core" if loaded else ""
+    where = f"{total} comparisons beside a load on every core"
     return [
-        over_runs(f"{total} comparisons{beside}: called different", different, most=0.08),
-        over_runs(f"{total} comparisons{beside}: materially different", material, most=0.01),
+        over_runs(f"{where}: called different", different, most=0.08),
+        over_runs(f"{where}: materially different", material, most=0.01),
     ]
 
 
@@ -250,11 +250,6 @@ def background_load(ours: bool = True) -> Iterator[None]:
             os.kill(pid, signal.SIGKILL)
         for other in others:
             other.wait()
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 # --- claim 2 ----------------------------------------------------------------------------------

@@ -129,6 +129,7 @@ def _held(lane: Lane) -> Text:
     return Text("ok" if lane.ok else "over 1.02", style="green" if lane.ok else "red")
 
 
+LONG = 16  # characters: a name that does not stay on one line at the cost of all else
 STYLES = {  # of a verdict on a change, in the order in which they are told
     "materially_slower": "bold red",
     "materially_faster": "bold green",
@@ -158,9 +159,11 @@ def render_changes(found: Changes, console: Console) -> None:
     if found.changes:
         table = Table(box=None, pad_edge=False, header_style="dim")
         table.add_column("comparison", overflow="fold")
+        # In 80 columns words fold, and long names; a figure that is cut off is another one.
+        long = max(len(change.contender) for change in found.changes) > LONG
         for head in ("contender", "new / old", "95% interval", "", "launches"):
-            # In 80 columns words fold, figures do not: a figure that is cut off is another one.
-            table.add_column(head, no_wrap=head not in ("contender", ""), overflow="fold")
+            folds = head == "" or (long and head == "contender")
+            table.add_column(head, no_wrap=not folds, overflow="fold")
         by_verdict = sorted(found.changes, key=lambda c: list(STYLES).index(c.verdict))
         for change in [*by_verdict, *found.overall]:
             table.add_row(

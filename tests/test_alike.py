@@ -1,0 +1,81 @@
+"""Claims about what is not alike in two runs, and about drift, which a day brings by itself."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reports import compare_page
+from tests.test_compare import _command, _compare, _elsewhere, _pair, _versions
+
+
+def _recorded(folder: Path, code: str = "c0de", **packages: list[str]) -> None:
+    """A run whose records say what code it ran, and what each environment held."""
+    plan = json.loads((folder / "plan.json").read_text())
+    plan["fingerprint"] = {"code": code, "machine": "here x86_64 A processor"}
+    (folder / "plan.json").write_text(json.dumps(plan))
+    document = json.loads((folder / "environment.json").read_text())
+    for name, seen in document["contenders"].items():
+        held = packages.get(name, [f"{name}==1.2"])
+        held = ["# CPython 3.11.7, linux x86_64", *held]
+        seen["environment"] = {"name": f"{name}-cpu", "packages": held, "installed_bytes": 10**9}
+    (folder / "environment.json").write_text(json.dumps(document))
+
+
+def test_of_whom_nothing_changed_nobody_says_that_he_became_slower(tmp_path: Path) -> None:
+    """Identical contenders moved by 14% from one hour to the next on a shared machine."""
+    for folder in _pair(tmp_path, {"jax": 1.5 * 1.14}):
+        _recorded(folder)
+    found = _compare(tmp_path / "old", tmp_path / "new", anchor="torch")
+    assert {c.verdict for c in found.changes if c.contender == "jax"} == {"drift"}
+    assert found.sentence.startswith("0 of 8 became slower, 0 faster, 4 stayed within 3%, 4 cannot")
+    assert (
+        "All that is recorded of these is the same" in found.sentence
+        and "up to 14%" in found.sentence
+    )
+    assert _command(tmp_path, "--anchor", "torch", "--fail-on", "slower").returncode == 0
+    assert "although nothing recorded of it changed" in compare_page.render(found)
+
+
+@pytest.mark.parametrize(
+    ("by", "verdict", "status"), [(1.1, "slower", 0), (1.5, "materially_slower", 1)]
+)
+def test_what_drift_reaches_is_not_held_against_an_upgrade(
+    tmp_path: Path, by: float, verdict: str, status: int
+) -> None:
+    for folder in _pair(tmp_path, {"jax": 1.5 * 1.14, "torch": by}):
+        _recorded(folder)
+    _versions(tmp_path / "new", torch="2.13")
+    found = _compare(tmp_path / "old", tmp_path / "new", anchor="tensorflow")
+    assert {c.verdict for c in found.changes if c.contender == "torch"} == {verdict}
+    assert "jax moved by up to 14% though nothing recorded of it changed" in found.sentence
+    gate = _command(tmp_path, "--anchor", "tensorflow", "--fail-on", "slower")
+    assert gate.returncode == status
+
+
+@pytest.mark.parametrize("what", ["code", "packages", "kernel"])
+def test_where_something_recorded_changed_a_change_is_a_change(tmp_path: Path, what: str) -> None:
+    """The same version, but another adapter, another jaxlib, another kernel."""
+    old, new = _pair(tmp_path, {"jax": 1.5 * 1.14})
+    _recorded(old)
+    _recorded(new, **{"code": {"code": "beef"}, "packages": {"jax": ["jaxlib==9"]}}.get(what, {}))
+    for folder, kernel in ((old, "6.1"), (new, "6.1" if what != "kernel" else "6.2")):
+        _elsewhere(folder, kernel=kernel)
+    found = _compare(old, new, anchor="torch")
+    assert {c.verdict for c in found.changes if c.contender == "jax"} == {"materially_slower"}
+    told = {
+        "code": "the code of adapters, harness and suites: c0de → beef",
+        "packages": "packages of jax-cpu: jax 1.2 → -, jaxlib - → 9",
+        "kernel": "the machine's kernel: 6.1 → 6.2",
+    }
+    assert found.differences == [told[what]]
+
+
+def test_of_gpus_what_differs_is_told_and_twins_are_not(tmp_path: Path) -> None:
+    old, new = _pair(tmp_path, {})
+    for folder, version, driver in ((old, "2.12", "550.1"), (new, "2.13", "560.2")):
+        _versions(folder, **{"torch": version, "torch#2": version})
+        gpu = {"name": "A GPU", "memory_bytes": 8e10, "driver": driver, "power_limit_watts": 700.0}
+        _elsewhere(folder, gpu=[gpu])
+    told = ["torch: 2.12 → 2.13", "the machine's GPU 0: driver 550.1 → 560.2"]
+    assert _compare(old, new).differences == told

@@ -34,7 +34,9 @@ def start(profile: Path) -> Any:
     for flag in (*FLAGS, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    return webdriver.Chrome(options=options, service=service.Service(DRIVER))
+    browser = webdriver.Chrome(options=options, service=service.Service(DRIVER))
+    browser.get("about:blank")  # its own first page asks for things, for as long as it is there
+    return browser
 
 
 def emulate(browser: Any, width: int, scheme: str) -> None:

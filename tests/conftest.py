@@ -1,4 +1,4 @@
-"""What several tests share: a small project of their own, which they may break."""
+"""What several tests share: a browser with a page open; a project of their own, to break."""
 
 import base64
 import hashlib
@@ -15,7 +15,7 @@ import pytest
 import adapters
 from adapters.core import discovery
 from harness import environments, processes
-from tests.browser import CHROMIUM, DRIVER, start
+from tests.browser import CHROMIUM, DRIVER, show, start
 
 ADAPTER = """
 from adapters.core.base import Adapter, Variant
@@ -78,6 +78,25 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     driver = start(tmp_path_factory.mktemp("profile"))
     yield driver
     driver.quit()
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Pages by name; a file may have others of its own."""
+    from tests.pages import written
+
+    return written(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def open_page(browser: Any, pages: dict[str, Path]) -> Callable[..., Any]:
+    """`open_page(name, width, scheme)`: the browser, with that page open."""
+    from tests.pages import DESK
+
+    def go(name: str = "whole", width: int = DESK, scheme: str = "light") -> Any:
+        return show(browser, pages[name], width, scheme)
+
+    return go
 
 
 @pytest.fixture

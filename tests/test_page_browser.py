@@ -6,84 +6,17 @@ without them these tests are skipped.
 
 import importlib.util
 import json
-import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness import records
 from harness.paths import ROOT
 from harness.proof import campaign
-from reports import compare, compare_page, machines, page, proof
-from reports.charts.start import PHASES
-from tests.browser import await_, emulate, show
-from tests.synthetic import EVERYONE, WORKLOADS, edit_groups, write_run
-from tests.test_history import SUITE as CONVNETS
+from reports import proof
+from tests.browser import emulate
+from tests.pages import DESK, PHONE, Open
 from tests.test_page import HOSTILE
-from tests.test_profiles import edit_cells
-
-PHONE, DESK = 400, 1600
-
-Open = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("runs")
-    crashed = {("resnet20", "jax"): ("crash", HOSTILE)}
-    runs = {
-        "whole": write_run(folder / "whole"),
-        "hostile": write_run(folder / "hostile", {**EVERYONE, HOSTILE: 1.2}, failures=crashed),
-        "empty": write_run(folder / "empty", launches=0),
-        "decades": write_run(folder / "decades", {"torch": 1.0, "jax": 1.0, "numpy": 170.0}),
-    }
-    edit_groups(runs["decades"], uncertain)
-    runs["warned"] = write_run(folder / "warned", failures=crashed)
-    edit_groups(runs["warned"], faulting)
-    runs["limited"] = write_run(folder / "limited")
-    edit_cells(runs["limited"], "torch:compile", seconds={"total": 40.0})
-    runs["history"] = write_run(folder / "history", EVERYONE, workloads=CONVNETS)
-    batches = [(*WORKLOADS[1][:2], batch, *WORKLOADS[1][3:]) for batch in (4, 16)]
-    runs["idle"] = write_run(folder / "idle", workloads=[*WORKLOADS, *batches])
-    edit_plan(runs["idle"], lambda plan: plan["comparisons"][0]["cost"].update(flops=0))
-    read = {name: records.read(run) for name, run in runs.items()}
-    made = {name: page.write(run, folder / f"{name}.html") for name, run in read.items()}
-    two = (read["hostile"], read["decades"])
-    changes = compare.compare(*two, None, 0.03, (1.0, 2.0))
-    made["compare"] = compare_page.write(changes, folder, folder / "compare.html")
-    made["machines"] = machines.write([*two, read["whole"]], None, folder / "machines.html")
-    return made
-
-
-def edit_plan(folder: Path, edit: Callable[[dict[str, Any]], None]) -> None:
-    plan = json.loads((folder / "plan.json").read_text())
-    edit(plan)
-    (folder / "plan.json").write_text(json.dumps(plan))
-
-
-def uncertain(group: dict[str, Any]) -> bool:
-    """Every other launch of jax is slow: its interval reaches far to both sides."""
-    for turn in group["turns"]["jax"]:
-        turn["calls"] = [int(call * (0.8, 1.25)[group["launch"] % 2]) for call in turn["calls"]]
-        turn["total_ns"] = sum(turn["calls"][turn["dropped"] :])
-    return True
-
-
-def faulting(group: dict[str, Any]) -> bool:
-    """The kernel gives jax its memory anew in every call of one workload."""
-    for turn in group["turns"].get("jax", []) if "relu" in group["comparison"] else []:
-        turn |= {"minor_faults": 10**5, "wall_ns": sum(turn["calls"]), "cpu_ns": 1}
-    return True
-
-
-@pytest.fixture
-def open_page(browser: Any, pages: dict[str, Path]) -> Open:
-    def go(name: str = "whole", width: int = DESK, scheme: str = "light") -> Any:
-        return show(browser, pages[name], width, scheme)
-
-    return go
 
 
 def requests(browser: Any) -> set[str]:
@@ -102,88 +35,6 @@ def test_the_page_asks_for_nothing_and_complains_of_nothing(
     browser = open_page(name)
     asked = {url for url in requests(browser) if not url.startswith("data:")}
     assert asked == {pages[name].as_uri()}
-    assert browser.get_log("browser") == []
-
-
-def test_every_chart_is_drawn_with_its_marks(open_page: Open) -> None:
-    browser = open_page()
-    places = browser.execute_script(
-        "return [...document.querySelectorAll('script.chart')].map(s => s.dataset.place)"
-    )
-    # ratios, calls, roof, roofline; start, memory and break-even of two comparisons
-    assert len(places) == 10
-    for place in places:
-        marks = "return document.querySelectorAll(`#${arguments[0]} svg .mark-group path`).length"
-        assert browser.execute_script(marks, place) > 5, place
-
-
-def test_a_drawn_chart_is_still_a_picture_with_its_name(open_page: Open) -> None:
-    browser = open_page()
-    names = (
-        "return [...document.querySelectorAll('.chart[data-drawn]')]"
-        ".map(c => [c.role, c.ariaLabel])"
-    )
-    found = browser.execute_script(names)
-    assert found
-    for role, name in found:
-        assert role == "img" and name and "visualization" not in name
-
-
-def test_a_chart_has_figures_on_its_axes(open_page: Open) -> None:
-    """Also where a workload counts no operation at all: its rate has no logarithm."""
-    labels = (
-        "return [...document.querySelectorAll(`#${arguments[0]} .role-axis-label text`)]"
-        ".filter(t => getComputedStyle(t).opacity !== '0' && /\\d/.test(t.textContent)).length"
-    )
-    browser = open_page("idle")
-    for place in ("chart-roofline", "chart-calls", "chart-throughput-0", "chart-latency-0"):
-        assert browser.execute_script(labels, place) >= 4, place
-
-
-def test_a_label_of_a_chart_is_not_cut_off(open_page: Open) -> None:
-    for width in (360, PHONE, DESK):
-        browser = open_page(width=width)
-        outside = browser.execute_script(
-            "return [...document.querySelectorAll('.chart svg text')].filter(t => {"
-            "  const [a, b] = [t, t.closest('svg')].map(e => e.getBoundingClientRect());"
-            "  return a.left < b.left - 1 || a.right > b.right + 1"
-            "}).map(t => t.textContent)"
-        )
-        assert outside == []
-
-
-def test_one_is_always_labelled_on_the_axis_of_ratios(open_page: Open) -> None:
-    """Also where times span decades, with one interval that reaches below the leader."""
-    for width in (PHONE, DESK):
-        labels = open_page("decades", width).execute_script(
-            "return [...document.querySelectorAll('#chart-ratios .role-axis-label text')]"
-            ".filter(t => getComputedStyle(t).opacity !== '0').map(t => t.textContent)"
-        )
-        assert "1x" in labels
-
-
-def test_what_saves_a_chart_stands_beneath_it_and_is_one_line_high(open_page: Open) -> None:
-    boxes = (
-        "return [...document.querySelectorAll('.save')].map(e => [e, e.previousElementSibling]"
-        ".map(e => e.getBoundingClientRect()))"
-        ".map(([save, chart]) => [save.height, save.right - chart.right, save.top - chart.bottom])"
-    )
-    for height, beside, below in open_page("idle").execute_script(boxes):
-        assert height < 40 and abs(beside) < 2 and below > -1
-
-
-def test_whoever_leaves_out_what_is_far_sees_more_of_what_is_near(open_page: Open) -> None:
-    browser = open_page("decades")
-    reach = (
-        "return document.getElementById('chart-ratios').view.scale('x').domain()"
-        ".map(Math.log).reduce((low, high) => high - low)"
-    )
-    texts = "return document.getElementById('chart-ratios').textContent"
-    before = browser.execute_script(reach)
-    assert "→ 17" in browser.execute_script(texts)
-    tick(browser, "numpy")
-    assert browser.execute_script(reach) < 0.8 * before
-    assert "→" not in browser.execute_script(texts)
     assert browser.get_log("browser") == []
 
 
@@ -356,112 +207,6 @@ def axe(browser: Any) -> list[str]:
     return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found["violations"]]
 
 
-SHOWN = (
-    "return [...document.querySelectorAll('table.map thead th')]"
-    ".filter(th => !th.hidden).map(th => th.textContent).slice(1)"
-)
-DRAWN = (
-    "return [...new Set([...document.querySelectorAll('#chart-ratios .mark-symbol path')]"
-    ".map(p => p.getAttribute('fill')))].length"
-)
-
-
-def tick(browser: Any, value: str) -> None:
-    """A press on a box of the filter; the charts are drawn anew."""
-    browser.execute_script(
-        "delete document.documentElement.dataset.ready;"
-        'document.querySelector(`#filter input[value="${arguments[0]}"]`).click()',
-        value,
-    )
-    await_(lambda: browser.execute_script("return document.documentElement.dataset.ready"))
-
-
-def test_what_is_left_out_leaves_tables_and_charts_and_the_address_keeps_it(
-    open_page: Open,
-) -> None:
-    browser = open_page()
-    everyone, colours = browser.execute_script(SHOWN), browser.execute_script(DRAWN)
-    tick(browser, "numpy")
-    tick(browser, "train")
-    assert browser.execute_script(SHOWN) == [name for name in everyone if name != "numpy"]
-    assert browser.execute_script(DRAWN) == colours - 1
-    rows = "return [...document.querySelectorAll('table.map tbody tr')].map(r => r.hidden)"
-    assert browser.execute_script(rows) == [False, False, False, True]
-    address = browser.current_url
-    assert "no-contender=numpy" in address and "no-direction=train" in address
-    browser.get("about:blank")
-    browser.get(address)
-    await_(lambda: browser.execute_script("return document.documentElement.dataset.ready"))
-    assert browser.execute_script(DRAWN) == colours - 1
-    assert browser.execute_script(rows) == [False, False, False, True]
-    browser.execute_script("document.querySelector('#filter form').reset()")
-    await_(lambda: browser.execute_script(DRAWN) == colours)
-    assert browser.execute_script(SHOWN) == everyone
-
-
-def go(browser: Any, address: str) -> None:
-    """To another place, or view, of the page that is open: loaded, or it would be no new entry."""
-    await_(lambda: browser.execute_script("return performance.timing.loadEventEnd > 0"))
-    browser.execute_script("location.hash = arguments[0]", address)
-
-
-def test_an_address_is_obeyed_whenever_it_is_followed(open_page: Open) -> None:
-    browser = open_page()
-    everyone = browser.execute_script(SHOWN)
-    fewer = [name for name in everyone if name != "numpy"]
-    go(browser, "#figures?no-contender=numpy")
-    await_(lambda: browser.execute_script(SHOWN) == fewer)
-    box = browser.find_element("css selector", '#filter input[value="numpy"]')
-    assert not box.is_selected()
-    go(browser, "#100%")  # leads nowhere, and is no escape: what is left out stays so
-    await_(lambda: browser.current_url.endswith("#100%25?no-contender=numpy"))
-    assert browser.execute_script(SHOWN) == fewer
-    assert browser.get_log("browser") == []
-
-
-def test_whoever_goes_back_sees_what_was_left_out_there(open_page: Open) -> None:
-    browser = open_page()
-    everyone = browser.execute_script(SHOWN)
-    fewer = [name for name in everyone if name != "numpy"]
-    tick(browser, "numpy")
-    # A press, as a person's: else a browser may make no new entry of it.
-    browser.find_element("css selector", 'nav a[href="#map"]').click()
-    await_(lambda: browser.current_url.endswith("#map?no-contender=numpy"))
-    tick(browser, "numpy")
-    assert browser.execute_script(SHOWN) == everyone and browser.current_url.endswith("#map")
-    browser.back()
-    await_(lambda: browser.execute_script(SHOWN) == fewer)
-    assert browser.get_log("browser") == []
-
-
-def test_all_that_stands_below_the_filter_follows_it(open_page: Open) -> None:
-    browser = open_page("idle")
-    tick(browser, "numpy")
-    tick(browser, "train")
-    seen = (
-        "const filter = document.getElementById('filter');"
-        "for (const d of document.querySelectorAll('details')) d.open = true;"
-        "return [...document.querySelectorAll('[data-c], [data-w]')].filter(e =>"
-        " filter.compareDocumentPosition(e) & 4 && e.checkVisibility() &&"
-        " (e.dataset.c === 'numpy' || e.dataset.w?.includes('/train/')))"
-        ".map(e => e.closest('section').id + ' ' + e.tagName)"
-    )
-    assert browser.execute_script(seen) == []
-
-
-def test_where_nothing_is_shown_nothing_can_be_saved(open_page: Open) -> None:
-    browser = open_page()
-    browser.execute_script(
-        "delete document.documentElement.dataset.ready;"
-        "for (const box of document.querySelectorAll('#filter input[name=contender]')) box.click()"
-    )
-    await_(lambda: browser.execute_script("return document.documentElement.dataset.ready"))
-    saves = browser.find_elements("css selector", "#filter ~ section .save button")
-    assert saves and not any(button.is_displayed() for button in saves)
-    assert "Nothing of this chart is shown." in browser.find_element("id", "ratios").text
-    assert browser.get_log("browser") == []
-
-
 def test_a_cell_holds_the_warnings_and_failures_that_are_about_it_and_no_others(
     open_page: Open,
 ) -> None:
@@ -504,51 +249,6 @@ def test_a_cell_says_what_its_figure_rests_on(open_page: Open, name: str) -> Non
         browser.execute_script("arguments[0].click()", failed)
         assert "alert('r')" in browser.find_element("id", "cell").text
         assert "crash" in browser.find_element("id", "cell").text
-
-
-@pytest.mark.parametrize("kind", ["SVG", "PNG"])
-def test_a_chart_is_saved_with_colours_of_its_own(
-    open_page: Open, tmp_path: Path, kind: str
-) -> None:
-    browser = open_page()
-    allowed = {"behavior": "allow", "downloadPath": str(tmp_path)}
-    browser.execute_cdp_cmd("Browser.setDownloadBehavior", allowed)
-    button = f"#ratios .save button[aria-label^='Save as {kind}']"
-    browser.execute_script(f'document.querySelector("{button}").click()')
-    path = tmp_path / f"ratios.{kind.lower()}"
-    await_(path.exists)
-    content = path.read_bytes()
-    if kind == "PNG":
-        assert content.startswith(b"\x89PNG") and len(content) > 5000
-    else:
-        assert b"var(--" not in content and b"resnet18" in content
-    assert browser.get_log("browser") == []
-
-
-@pytest.mark.parametrize("width", [PHONE, DESK])
-def test_a_saved_chart_says_what_it_shows_of_which_run_and_has_the_key(
-    open_page: Open, width: int
-) -> None:
-    """The key in as many lines as the picture is wide, without those who are left out."""
-    browser = open_page(width=width)
-    tick(browser, "numpy")
-    saved = (
-        "let saved; const link = HTMLAnchorElement.prototype; const click = link.click;"
-        "link.click = function () { saved = this.href; };"
-        "document.querySelector(`#chart-${arguments[0]} + .save button`).click();"
-        "link.click = click; return decodeURIComponent(saved)"
-    )
-    shown = [name for name in EVERYONE if name != "numpy"]
-    for place, told, names in (
-        ("ratios", "Time over the leader's", shown),
-        ("start-0", "Seconds from nothing", list(PHASES)),
-    ):
-        picture = browser.execute_script(saved, place)
-        title = " ".join(re.findall(r'font-weight="600"[^>]*>([^<]*)<', picture))
-        assert title.startswith(told) and title.endswith("(whole)")
-        assert re.findall(r'dy=".35em"[^>]*>([^<]*)<', picture) == names
-        assert len(re.findall("<g transform[^>]*><(?:circle|polygon)", picture)) == len(names)
-        assert float(re.findall(r'<svg [^>]*?width="([\d.]+)"', picture)[0]) <= width
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,0 +1,138 @@
+"""Claims about the charts of the page in a real browser, on it and saved."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from reports.charts.start import PHASES
+from tests.browser import await_
+from tests.pages import DESK, PHONE, Open, tick
+from tests.synthetic import EVERYONE
+
+
+def test_every_chart_is_drawn_with_its_marks(open_page: Open) -> None:
+    browser = open_page()
+    places = browser.execute_script(
+        "return [...document.querySelectorAll('script.chart')].map(s => s.dataset.place)"
+    )
+    # ratios, calls, roof, roofline; start, memory and break-even of two comparisons
+    assert len(places) == 10
+    for place in places:
+        marks = "return document.querySelectorAll(`#${arguments[0]} svg .mark-group path`).length"
+        assert browser.execute_script(marks, place) > 5, place
+
+
+def test_a_drawn_chart_is_still_a_picture_with_its_name(open_page: Open) -> None:
+    browser = open_page()
+    names = (
+        "return [...document.querySelectorAll('.chart[data-drawn]')]"
+        ".map(c => [c.role, c.ariaLabel])"
+    )
+    found = browser.execute_script(names)
+    assert found
+    for role, name in found:
+        assert role == "img" and name and "visualization" not in name
+
+
+def test_a_chart_has_figures_on_its_axes(open_page: Open) -> None:
+    """Also where a workload counts no operation at all: its rate has no logarithm."""
+    labels = (
+        "return [...document.querySelectorAll(`#${arguments[0]} .role-axis-label text`)]"
+        ".filter(t => getComputedStyle(t).opacity !== '0' && /\\d/.test(t.textContent)).length"
+    )
+    browser = open_page("idle")
+    for place in ("chart-roofline", "chart-calls", "chart-throughput-0", "chart-latency-0"):
+        assert browser.execute_script(labels, place) >= 4, place
+
+
+def test_a_label_of_a_chart_is_not_cut_off(open_page: Open) -> None:
+    for width in (360, PHONE, DESK):
+        browser = open_page(width=width)
+        outside = browser.execute_script(
+            "return [...document.querySelectorAll('.chart svg text')].filter(t => {"
+            "  const [a, b] = [t, t.closest('svg')].map(e => e.getBoundingClientRect());"
+            "  return a.left < b.left - 1 || a.right > b.right + 1"
+            "}).map(t => t.textContent)"
+        )
+        assert outside == []
+
+
+def test_one_is_always_labelled_on_the_axis_of_ratios(open_page: Open) -> None:
+    """Also where times span decades, with one interval that reaches below the leader."""
+    for width in (PHONE, DESK):
+        labels = open_page("decades", width).execute_script(
+            "return [...document.querySelectorAll('#chart-ratios .role-axis-label text')]"
+            ".filter(t => getComputedStyle(t).opacity !== '0').map(t => t.textContent)"
+        )
+        assert "1x" in labels
+
+
+def test_what_saves_a_chart_stands_beneath_it_and_is_one_line_high(open_page: Open) -> None:
+    boxes = (
+        "return [...document.querySelectorAll('.save')].map(e => [e, e.previousElementSibling]"
+        ".map(e => e.getBoundingClientRect()))"
+        ".map(([save, chart]) => [save.height, save.right - chart.right, save.top - chart.bottom])"
+    )
+    for height, beside, below in open_page("idle").execute_script(boxes):
+        assert height < 40 and abs(beside) < 2 and below > -1
+
+
+def test_whoever_leaves_out_what_is_far_sees_more_of_what_is_near(open_page: Open) -> None:
+    browser = open_page("decades")
+    reach = (
+        "return document.getElementById('chart-ratios').view.scale('x').domain()"
+        ".map(Math.log).reduce((low, high) => high - low)"
+    )
+    texts = "return document.getElementById('chart-ratios').textContent"
+    before = browser.execute_script(reach)
+    assert "→ 17" in browser.execute_script(texts)
+    tick(browser, "numpy")
+    assert browser.execute_script(reach) < 0.8 * before
+    assert "→" not in browser.execute_script(texts)
+    assert browser.get_log("browser") == []
+
+
+@pytest.mark.parametrize("kind", ["SVG", "PNG"])
+def test_a_chart_is_saved_with_colours_of_its_own(
+    open_page: Open, tmp_path: Path, kind: str
+) -> None:
+    browser = open_page()
+    allowed = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    browser.execute_cdp_cmd("Browser.setDownloadBehavior", allowed)
+    button = f"#ratios .save button[aria-label^='Save as {kind}']"
+    browser.execute_script(f'document.querySelector("{button}").click()')
+    path = tmp_path / f"ratios.{kind.lower()}"
+    await_(path.exists)
+    content = path.read_bytes()
+    if kind == "PNG":
+        assert content.startswith(b"\x89PNG") and len(content) > 5000
+    else:
+        assert b"var(--" not in content and b"resnet18" in content
+    assert browser.get_log("browser") == []
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_a_saved_chart_says_what_it_shows_of_which_run_and_has_the_key(
+    open_page: Open, width: int
+) -> None:
+    """The key in as many lines as the picture is wide, without those who are left out."""
+    browser = open_page(width=width)
+    tick(browser, "numpy")
+    saved = (
+        "let saved; const link = HTMLAnchorElement.prototype; const click = link.click;"
+        "link.click = function () { saved = this.href; };"
+        "document.querySelector(`#chart-${arguments[0]} + .save button`).click();"
+        "link.click = click; return decodeURIComponent(saved)"
+    )
+    shown = [name for name in EVERYONE if name != "numpy"]
+    for place, told, names in (
+        ("ratios", "Time over the leader's", shown),
+        ("start-0", "Seconds from nothing", list(PHASES)),
+    ):
+        picture = browser.execute_script(saved, place)
+        title = " ".join(re.findall(r'font-weight="600"[^>]*>([^<]*)<', picture))
+        assert title.startswith(told) and title.endswith("(whole)")
+        assert re.findall(r'dy=".35em"[^>]*>([^<]*)<', picture) == names
+        assert len(re.findall("<g transform[^>]*><(?:circle|polygon)", picture)) == len(names)
+        assert float(re.findall(r'<svg [^>]*?width="([\d.]+)"', picture)[0]) <= width

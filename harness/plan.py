@@ -41,6 +41,7 @@ class PlannedContender(msgspec.Struct):
     trains: bool = True  # False: an inference engine, which takes part in inference alone
     planted: float = 0.0  # a slowdown that is to be found, as a share of each call's own time
     of: str = ""  # the portable contender beside which a native one is shown, and not ranked
+    code: str = ""  # a hash of what runs for it, of this project; see code.py
 
 
 class PlannedComparison(msgspec.Struct):
@@ -58,6 +59,7 @@ class PlannedComparison(msgspec.Struct):
     contenders: list[str]
     cost: Cost
     sustained_s: float = 0.0  # seconds of a block of training without a pause; 0: none
+    operations: str = ""  # a hash of what the workload asks for; see adapters/core/cost.py
 
     @property
     def work(self) -> estimate.Work:

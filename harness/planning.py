@@ -16,7 +16,7 @@ import msgspec
 from adapters.core import cost as cost_model
 from adapters.core.discovery import adapter_class
 from adapters.core.precision import PRECISIONS, value_bytes
-from harness import estimate, resuming
+from harness import code, estimate, resuming
 from harness.documents import SCHEMA
 from harness.errors import Wrong, in_words
 from harness.inventory import Contender
@@ -181,6 +181,7 @@ def planned_contender(contender: Contender) -> PlannedContender:
         kind.computes,
         kind.trains and variant.trains,
         of=variant.of,
+        code=code.behind(contender.adapter, contender.variant),
     )
 
 
@@ -216,6 +217,7 @@ def _comparison(
             len(layers),
             max([op.reduction for op in layers], default=1),
         ),
+        operations=cost.identity,
     )
 
 

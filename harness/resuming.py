@@ -3,27 +3,19 @@
 Otherwise two runs would be mixed in one, and no record would say which line is whose.
 """
 
-import hashlib
 import os
 import platform
 from collections.abc import Iterable
 
-from harness import gpus, machine
+from harness import code, gpus, machine
 from harness.errors import Wrong
-from harness.paths import ROOT
 
 
 def fingerprint(versions: dict[str, str]) -> dict[str, str]:
     """What must not change within a run: the code that measures, the machine, the versions."""
-    digest = hashlib.sha256()
-    for folder in ("adapters", "harness", "suites"):
-        for path in sorted((ROOT / folder).rglob("*")):
-            if path.suffix in (".py", ".c", ".lua"):
-                digest.update(path.relative_to(ROOT).as_posix().encode())
-                digest.update(path.read_bytes())
     driven = [f"{gpu.get('name')}, driver {gpu.get('driver')}" for gpu in gpus.described()]
     return {
-        "code": digest.hexdigest()[:16],
+        "code": code.everything(),
         "machine": f"{platform.node()} {platform.machine()} {machine.processor()}",
         "system": platform.release(),
         **({"gpu": "; ".join(driven)} if driven else {}),

@@ -35,23 +35,30 @@ def differences(old: Run, new: Run) -> list[str]:
     ]
     if all(hosts) and hosts[0] != hosts[1]:  # told alone: each container has a name of its own
         found.append(f"the machine's name: {_told(*hosts)}")
+    found += _coded(old, new, names)
+    found += [
+        f"{work}: other operations under that name, so it is not compared"
+        for work in several.changed_work([old, new])
+    ]
     return [*found, *_around(old, new)]
 
 
 def same(old: Run, new: Run) -> set[str]:
     """Contenders of which all that is recorded is the same, and so is all around them.
 
-    None where something around them is not, or not known. Nor is anyone whose packages nobody
-    wrote down (`--python current`, a compiler of the system): it may have been built anew.
+    None where something around them is not. Nor is anyone of whose code here nothing is known, or
+    whose packages nobody wrote down (`--python current`, a compiler of the system): it may have
+    been built anew.
     """
-    codes = [run.plan.get("fingerprint", {}).get("code") for run in (old, new)]
-    if None in codes or _around(old, new):
+    if _around(old, new):
         return set()
     before, after = several.versions(old), several.versions(new)
     return {
         name
         for name in _names(old, new)
         if before[name] == after[name]
+        and _code(old, name)
+        and _code(old, name) == _code(new, name)
         and not _parts(_manifest(old, name), _manifest(new, name))
         and _held(old, name)
         and _held(old, name) == _held(new, name)
@@ -115,6 +122,26 @@ def _home(run: Run, name: str) -> str:
     return (_seen(run, name).get("environment") or {}).get("name") or "current"
 
 
+def _coded(old: Run, new: Run, names: list[str]) -> list[str]:
+    """Of whom this project's own code changed, which is not the same as that it changed."""
+    told = _told(_whole(old), _whole(new))
+    if not told or None in (_whole(old), _whole(new)):
+        return []
+    whose = [name for name in names if _code(old, name) != _code(new, name)]
+    what = f"of what runs for {', '.join(whose)}" if whose else "but nothing that runs for these"
+    return [f"Bakeoff's own code, {'all of it' if whose == names else what}: {told}"]
+
+
+def _whole(run: Run) -> str | None:
+    return run.plan.get("fingerprint", {}).get("code")
+
+
+def _code(run: Run, name: str) -> str | None:
+    """Of what runs for it; of a plan that does not tell, of everything."""
+    told = (c.get("code") for c in run.plan["contenders"] if c["name"] == name)
+    return next(told, None) or _whole(run)
+
+
 def _size(run: Run, name: str) -> str | None:
     held = (_seen(run, name).get("environment") or {}).get("installed_bytes")
     return size(held) if held else None
@@ -129,10 +156,7 @@ def _held(run: Run, name: str) -> dict[str, str]:
 
 def _around(old: Run, new: Run) -> list[str]:
     """What all contenders of a run share."""
-    codes = [run.plan.get("fingerprint", {}).get("code") for run in (old, new)]
     found = []
-    if None not in codes and codes[0] != codes[1]:
-        found.append(f"the code of adapters, harness and suites: {codes[0]} → {codes[1]}")
     settings = [run.plan.get("settings", {}) for run in (old, new)]
     machines = [run.environment["machine"] for run in (old, new)]
     for (before, after), keys, whose in (

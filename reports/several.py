@@ -16,8 +16,22 @@ def contenders(runs: list[Run]) -> list[str]:
 
 def comparisons(runs: list[Run]) -> list[list[dict[str, Any]]]:
     """The same work in every run's plan, on whatever device each has."""
+    return [each for each in _of_one_name(runs) if not _changed(each)]
+
+
+def changed_work(runs: list[Run]) -> list[str]:
+    """What one name stood for in some of them, and something else in others."""
+    return [_work(each[0]) for each in _of_one_name(runs) if _changed(each)]
+
+
+def _of_one_name(runs: list[Run]) -> list[list[dict[str, Any]]]:
     found = [{_work(c): c for c in run.plan["comparisons"]} for run in runs]
     return [[each[key] for each in found] for key in found[0] if all(key in f for f in found)]
+
+
+def _changed(each: list[dict[str, Any]]) -> bool:
+    """An old plan may not say what its workloads asked for."""
+    return len({c["operations"] for c in each if c.get("operations")}) > 1
 
 
 def _work(comparison: dict[str, Any]) -> str:

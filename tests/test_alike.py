@@ -9,10 +9,14 @@ from reports import compare_page
 from tests.test_compare import _command, _compare, _elsewhere, _pair, _versions
 
 
-def _recorded(folder: Path, code: str = "c0de", **packages: list[str]) -> None:
+def _recorded(
+    folder: Path, code: str = "c0de", codes: dict[str, str] | None = None, **packages: list[str]
+) -> None:
     """A run whose records say what code it ran, and what each environment held."""
     plan = json.loads((folder / "plan.json").read_text())
     plan["fingerprint"] = {"code": code, "machine": "here x86_64 A processor"}
+    for contender in plan["contenders"]:
+        contender["code"] = (codes or {}).get(contender["name"], "")
     (folder / "plan.json").write_text(json.dumps(plan))
     document = json.loads((folder / "environment.json").read_text())
     for name, seen in document["contenders"].items():
@@ -64,11 +68,49 @@ def test_where_something_recorded_changed_a_change_is_a_change(tmp_path: Path, w
     found = _compare(old, new, anchor="torch")
     assert {c.verdict for c in found.changes if c.contender == "jax"} == {"materially_slower"}
     told = {
-        "code": "the code of adapters, harness and suites: c0de → beef",
+        "code": "Bakeoff's own code, all of it: c0de → beef",
         "packages": "packages of jax-cpu: jax 1.2 → -, jaxlib - → 9",
         "kernel": "the machine's kernel: 6.1 → 6.2",
     }
     assert found.differences == [told[what]]
+
+
+@pytest.mark.parametrize(
+    ("changed", "verdict", "told"),
+    [
+        ("", "drift", "but nothing that runs for these"),
+        ("torch", "drift", "of what runs for torch"),
+        ("jax", "materially_slower", "of what runs for jax"),
+    ],
+)
+def test_after_an_update_of_bakeoff_who_runs_what_he_ran_is_still_the_yardstick(
+    tmp_path: Path, changed: str, verdict: str, told: str
+) -> None:
+    """Another page, or another's adapter, moves nobody."""
+    names = ("torch", "torch:compile", "jax", "tensorflow", "numpy")
+    before = dict.fromkeys(names, "aa")
+    old, new = _pair(tmp_path, {"jax": 1.5 * 1.14})
+    _recorded(old, codes=before)
+    _recorded(new, code="beef", codes=before | ({changed: "bb"} if changed else {}))
+    found = _compare(old, new, anchor="tensorflow")
+    assert {c.verdict for c in found.changes if c.contender == "jax"} == {verdict}
+    assert found.differences == [f"Bakeoff's own code, {told}: c0de → beef"]
+
+
+def test_other_operations_under_one_name_are_not_compared(tmp_path: Path) -> None:
+    old, new = _pair(tmp_path, {})
+    for folder, operations in ((old, "aa"), (new, "bb")):
+        plan = json.loads((folder / "plan.json").read_text())
+        plan["comparisons"][0]["operations"] = operations
+        plan["comparisons"][1]["operations"] = "cc"
+        (folder / "plan.json").write_text(json.dumps(plan))
+    changed, *others = (c["id"] for c in plan["comparisons"])
+    found = _compare(old, new, anchor="torch")
+    assert {c.comparison for c in found.changes} == set(others)
+    assert found.only_old == found.only_new == [changed]
+    work = changed.removesuffix("/cpu")
+    told = f"{work}: other operations under that name, so it is not compared"
+    assert told in found.differences
 
 
 def test_of_gpus_what_differs_is_told_and_twins_are_not(tmp_path: Path) -> None:

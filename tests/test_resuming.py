@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness import frozen, gpus, resuming
+from harness import code, frozen, gpus, resuming
 from harness.errors import Wrong
 from harness.launch import Launcher
 
@@ -17,7 +17,7 @@ from harness.launch import Launcher
 def test_other_code_is_another_run_in_whatever_language(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(resuming, "ROOT", tmp_path)
+    monkeypatch.setattr(code, "ROOT", tmp_path)
     path = tmp_path / name
     path.parent.mkdir()
     path.write_text("one")

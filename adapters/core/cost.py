@@ -21,6 +21,7 @@ Counting rules, the same for all:
   the update of the weights count nothing: all of this is a lower bound.
 """
 
+import hashlib
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,6 +69,12 @@ class Cost:
     activations: int  # values that operations produce in a forward pass
     output: tuple[int, ...]
     operations: tuple[Operation, ...] = field(repr=False)
+
+    @property
+    def identity(self) -> str:
+        """A hash of the operations and their shapes: with another it is other work."""
+        told = [f"{op.name} {op.reduction} {op.output}" for op in self.operations]
+        return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
 
 
 class Declaration(dict[str, Parameter]):

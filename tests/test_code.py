@@ -1,0 +1,74 @@
+"""Claims about which code of this project stands behind a contender's figures."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from adapters.core import cost, discovery
+from harness import code
+from suites.workload import Workload
+
+NAMES = {*discovery.names(), "keras:torch", "keras:jax"}
+
+
+def _stem(kind: type) -> str:
+    return kind.__module__.rpartition(".")[2]
+
+
+@pytest.fixture
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """This project's code in a folder of its own, which is what is hashed."""
+    for folder in ("adapters", "harness", "suites"):
+        shutil.copytree(code.ROOT / folder, tmp_path / folder)
+    monkeypatch.setattr(code, "ROOT", tmp_path)
+    monkeypatch.setattr(code, "_home", lambda kind: tmp_path / f"adapters/{_stem(kind)}.py")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("file", "of"),
+    [
+        ("adapters/torch.py", {"torch", "torch_nn", "keras:torch"}),
+        ("adapters/torch_nn.py", {"torch_nn"}),
+        ("adapters/jax.py", {"jax", "flax", "keras:jax"}),
+        ("adapters/tensorflow.py", {"tensorflow", "keras"}),
+        ("adapters/c.c", {"c"}),
+        ("adapters/torch7.lua", {"torch7"}),
+        ("adapters/core/onnx_graph.py", {"onnxruntime", "openvino"}),
+        ("adapters/core/network.py", NAMES),
+        ("harness/timing.py", NAMES),
+        ("harness/statistics.py", set()),
+        ("harness/cli.py", set()),
+        ("suites/convnets.py", set()),
+    ],
+)
+def test_a_change_of_a_file_is_a_change_of_whom_it_runs_for(
+    copy: Path, file: str, of: set[str]
+) -> None:
+    before = {name: code.behind(*name.split(":")) for name in NAMES}
+    whole = code.everything()
+    path = copy / file
+    path.write_text(path.read_text() + "\n")
+    assert {name for name in before if code.behind(*name.split(":")) != before[name]} == of
+    assert code.everything() != whole
+
+
+def test_contenders_of_different_code_have_different_hashes() -> None:
+    hashes = [code.behind(name) for name in discovery.names()]
+    assert len({*hashes, code.everything()}) == len(hashes) + 1
+
+
+def _of(width: int, kernel: int, relu: bool) -> str:
+    def network(net, x):  # type: ignore[no-untyped-def]
+        x = net.conv("conv", x, width=width, kernel=kernel, padding=kernel // 2)
+        return net.relu(x) if relu else x
+
+    workload = Workload("probe", "check", network, (3, 8, 8), 2, "one")
+    return cost.cost(workload, 2, "infer").identity
+
+
+def test_other_operations_are_other_work() -> None:
+    asked = [_of(4, 3, True), _of(8, 3, True), _of(4, 5, True), _of(4, 3, False)]
+    assert len(set(asked)) == len(asked)
+    assert _of(4, 3, True) == asked[0]

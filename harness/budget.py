@@ -15,7 +15,7 @@ import numpy as np
 from harness import design, readings, sampling
 from harness.plan import PlannedComparison
 
-LEAST_ROUNDS = 2
+BARE_ROUNDS = 2  # where the time allows no more; a design wants sampling.LEAST_ROUNDS
 # After the first launch compilers' caches are full, warm-ups known: a guess, until seen.
 LATER_SETUP = 0.4
 
@@ -83,7 +83,7 @@ class Launch:
         else:
             return dict(rounds)
         return {
-            i: max(LEAST_ROUNDS, min(count, int(level / max(costs[i], 1e-9))))
+            i: max(BARE_ROUNDS, min(count, int(level / max(costs[i], 1e-9))))
             for i, count in rounds.items()
         }
 

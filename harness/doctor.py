@@ -90,6 +90,13 @@ def _variables() -> Iterator[Finding]:
             f"the shell sets {', '.join(names)}: no worker is given them, so that all are alike",
             "a program of yours that has them may run at another speed than what is measured",
         )
+    if preloaded := os.environ.get("LD_PRELOAD"):
+        yield Finding(
+            "preloaded",
+            "warn",
+            f"LD_PRELOAD puts {preloaded} into every worker: an allocator there stands in for ours",
+            "unset LD_PRELOAD, unless the frameworks do not import without it",
+        )
 
 
 def _quota() -> float | None:

@@ -49,6 +49,7 @@ def describe(threads_used: int | None = None) -> dict[str, Any]:
         "python": platform.python_version(),
         "gpu": gpus.described(),
         "variables_left_out": left_out(),
+        "preloaded": os.environ.get("LD_PRELOAD") or None,  # handed on: some systems need it
     }
 
 

@@ -110,6 +110,12 @@ def test_what_the_shell_tells_libraries_is_noted(monkeypatch: pytest.MonkeyPatch
     assert finding.state == "note" and "OMP_WAIT_POLICY" in finding.what
 
 
+def test_what_is_preloaded_into_every_worker_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LD_PRELOAD", "libjemalloc.so")
+    (found,) = [each for each in doctor._variables() if each.name == "preloaded"]
+    assert found.state == "warn" and "libjemalloc.so" in found.what
+
+
 def test_a_quiet_gpu_is_fine_and_a_software_power_cap_is_its_own_business(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -113,3 +113,8 @@ def test_what_a_shell_has_set_for_its_libraries_is_named(monkeypatch: pytest.Mon
     left = machine.describe()["variables_left_out"]
     assert {*names} <= {*left}
     assert "TORCH7_HOME" not in left
+
+
+def test_what_is_preloaded_is_handed_on_and_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LD_PRELOAD", "libjemalloc.so")
+    assert machine.describe()["preloaded"] == machine.handed_on()["LD_PRELOAD"] == "libjemalloc.so"

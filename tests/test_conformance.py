@@ -38,8 +38,12 @@ def _bakeoff(*arguments: str, root: Path = ROOT, **more: str) -> subprocess.Comp
     )
 
 
+def _checked(name: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    return _bakeoff("check", name, "--python", "current", "--device", "cpu", "--json", **more)
+
+
 def _check(name: str, status: int, **more: Any) -> dict[str, Any]:
-    done = _bakeoff("check", name, "--python", "current", "--device", "cpu", "--json", **more)
+    done = _checked(name, **more)
     assert done.returncode == status, done.stdout + done.stderr
     return json.loads(done.stdout)[0]
 
@@ -83,8 +87,12 @@ def test_a_mistake_is_caught_where_it_first_shows_and_named(
 def test_an_adapter_that_takes_more_threads_than_it_was_told_is_caught() -> None:
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("one core: nobody can keep two busy")
-    finding = _check("greedy", status=1)["finding"]
-    assert finding["stage"] == "clock"
+    for _ in range(3):  # where another program holds the second core, nobody keeps two busy
+        done = _checked("greedy")
+        if done.returncode:
+            break
+    finding = json.loads(done.stdout)[0]["finding"]
+    assert done.returncode == 1 and finding["stage"] == "clock"
     assert "cores busy" in finding["what"]
 
 

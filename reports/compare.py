@@ -19,28 +19,12 @@ from typing import Any
 import numpy as np
 
 from harness import readings, statistics
+from harness.changes import MATERIAL, Change, Drift, beyond_drift, family
 from harness.records import Run
 from reports import again, alike, several
 from reports.analysis import ranked
 from reports.lost import Lost, cells, lost
 from reports.verdicts import analyse, why_busy
-
-
-@dataclass(frozen=True)
-class Change:
-    """One contender in one comparison: new time over old, both as ratios to the anchor."""
-
-    comparison: str
-    contender: str
-    old_version: str | None
-    new_version: str | None
-    ratio: float
-    low: float
-    high: float
-    verdict: str
-    p: float  # adjusted (Holm) over all that were looked at with it
-    launches: tuple[int, int]
-    confidence: float = 0.95  # of the interval: 0.999 for who left a run early
 
 
 @dataclass(frozen=True)
@@ -94,8 +78,6 @@ WORDS = {  # how a verdict on a change is called
     "screening": "screening",
     "drift": "drift",
 }
-MATERIAL = ("materially_slower", "materially_faster")
-FAMILY = 0.05  # the chance, of all changes together, that one is called material by luck
 Prices = tuple[float | None, float | None]  # of an hour of each run's machine
 Timed = tuple[str, list[readings.Times]]  # a comparison, and its turns in each run
 
@@ -133,8 +115,9 @@ def compare(
         for which, run in (("first", old), ("second", new))
         for reason in why_busy(run)
     ]
-    judged = _judged([*changes, *overall], hectic)  # one family: 5% is the chance of any of them
-    judged, drift = _held_against(judged, same, margin)
+    judged, drift = beyond_drift(family([*changes, *overall]), same, margin)
+    if hectic:
+        judged = _unjudged(judged)
     changes, overall = judged[: len(changes)], judged[len(changes) :]
     two = several.place(old) != several.place(new)
     clocked = []
@@ -145,7 +128,7 @@ def compare(
         ]
         one, all_ = _changes(name, before, after, found, margin)
         clocked += [*one, *all_]
-    clocked = _judged(clocked, hectic)
+    clocked = _unjudged(clocked) if hectic else family(clocked)
     pairs = [(a["id"], b["id"]) for a, b in both]
     gone = lost(first, second, new, pairs, ranked(old))
     come = lost(second, first, old, [(b, a) for a, b in pairs], ranked(new))
@@ -317,52 +300,34 @@ def _change(
     ]
 
 
-def _judged(rows: list[Change], hectic: list[str]) -> list[Change]:
-    """With p adjusted over all of them, since one of many moves by chance; and where a machine
-    was too busy to name a winner on, with no verdict at all."""
-    adjusted = statistics.holm([row.p for row in rows])
-    found = []
-    for row, p in zip(rows, adjusted, strict=True):
-        verdict = row.verdict if p < FAMILY else row.verdict.removeprefix("materially_")
-        found.append(replace(row, p=p, verdict="screening" if hectic else verdict))
-    return found
+def _unjudged(rows: list[Change]) -> list[Change]:
+    """Where a machine was too busy to name a winner on."""
+    return [replace(row, verdict="screening") for row in rows]
 
 
-def _held_against(rows: list[Change], same: set[str], margin: float) -> tuple[list[Change], float]:
-    """What moved of whom nothing changed is `drift`, and by how much at most (a log ratio).
-
-    Two days differ by more than launches do. So of the others only what moved by more is called
-    material.
-    """
-    moved = [row for row in rows if row.contender in same and row.verdict in MATERIAL]
-    drift = max((abs(math.log(row.ratio)) for row in moved), default=0.0)
-    reach = margin + drift
-    found = []
-    for row in rows:
-        verdict = row.verdict
-        if row in moved:
-            verdict = "drift"
-        elif verdict in MATERIAL and math.log(row.low) < reach and math.log(row.high) > -reach:
-            verdict = verdict.removeprefix("materially_")
-        found.append(replace(row, verdict=verdict))
-    return found, drift
-
-
-def _of_the_same(anchor: str, changes: list[Change], same: set[str], drift: float) -> str:
+def _of_the_same(anchor: str, changes: list[Change], same: set[str], drift: Drift) -> str:
     """What those tell of whom nothing changed."""
-    by = f"by up to {100 * math.expm1(drift):.0f}%"
+    by = f"by up to {100 * math.expm1(drift.by):.2g}%"
     if same >= {anchor, *(change.contender for change in changes)}:
         told = (
             " All that is recorded of these is the same in both: version, packages, code, machine."
         )
         who = f" What moved all the same, {by}, the machine moved, or what no record holds."
-        return told + who if drift else told
-    if not drift:
+        return told + who if drift.who else told
+    if drift.who:
+        few = (
+            "one such yardstick" if drift.yardsticks == 1 else f"{drift.yardsticks} such yardsticks"
+        )
+        return (
+            f" {drift.who} moved {by} though nothing recorded of it changed: these days did that, "
+            f"and with {few}, what moved by less than {100 * math.expm1(drift.reach):.2g}% is not "
+            "told from it."
+        )
+    if drift.yardsticks or not any(change.verdict in MATERIAL for change in changes):
         return ""
-    who = ", ".join(dict.fromkeys(c.contender for c in changes if c.verdict == "drift"))
     return (
-        f" {who} moved {by} though nothing recorded of it changed: the machine did that, and what "
-        "moved by no more is not told from it."
+        " Of nobody but the anchor is it known that nothing changed, so what these days move by "
+        "themselves is not known: in turns is surer."
     )
 
 

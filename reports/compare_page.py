@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from harness.changes import Change
 from reports import lost, template
 from reports.analysis import short
 from reports.charts import marks, ratios
-from reports.compare import WORDS, Change, Changes
+from reports.compare import WORDS, Changes
 
 
 def write(found: Changes, folder: Path, output: Path | None = None) -> Path:

@@ -107,6 +107,10 @@ PARTS = (
         "savings", 11, "On `quick`: the winners of 20 launches of everything, in less time",
         "live", lambda folder, say, short: savings.measure(folder, say), in_short=False,
     ),
+    Part(
+        "upgrades", 12, "Between two days at most 5% call a change that none was",
+        "simulated", lambda folder, say, short: simulated.upgrades(2_000),
+    ),
 )  # fmt: skip
 
 
@@ -119,7 +123,9 @@ def select(names: list[str], short: bool) -> list[Part]:
         found = [part for part in PARTS if name in (part.name, str(part.claim))]
         if not found:
             known = ", ".join(part.name for part in PARTS)
-            raise Wrong(f"claim '{name}': expected a number from 1 to 11, or one of: {known}")
+            raise Wrong(
+                f"claim '{name}': expected a number from 1 to {PARTS[-1].claim}, or one of: {known}"
+            )
         chosen += [part for part in found if part not in chosen]
     return chosen
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness import readings, sampling, statistics
+from harness import changes, readings, sampling, statistics
 from harness.proof.claims import Figure, rate
 
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
@@ -142,6 +142,56 @@ def shared_effects(trials: int, workloads: int = 8, launches: int = 6) -> list[F
         rate("false alarms, by launch", alarms, trials, most=0.06),
         rate("workloads as if independent", naive, trials, least=0.20, control=True),
     ]
+
+
+def upgrades(trials: int) -> list[Figure]:
+    """Claim 12: two days, five contenders over an anchor, four of them the same on both."""
+    found = []
+    for name, day, slower in (
+        ("days alike, nothing slower", 0.0, 0.0),
+        ("days that move each contender by 5%, nothing slower", 0.05, 0.0),
+        ("days alike, 8% slower", 0.0, math.log(1.08)),
+    ):
+        rng, called, naive = np.random.default_rng(12), 0, 0
+        for _ in range(trials):
+            rows = changes.family(_two_days(rng, day, slower))
+            held, _ = changes.beyond_drift(rows, {"1", "2", "3", "4"}, statistics.MARGIN)
+            called += any(row.verdict in changes.MATERIAL for row in held)
+            naive += any(row.verdict in changes.MATERIAL for row in rows)
+        most, least = (None, 0.8) if slower else (0.05, None)
+        found.append(rate(f"{name}: called", called, trials, most, least))
+        if day:
+            told = f"{name}: called by launches alone"
+            found.append(rate(told, naive, trials, least=0.5, control=True))
+    return found
+
+
+def _two_days(rng: np.random.Generator, day: float, slower: float) -> list[changes.Change]:
+    """Contenders 1 to 5 over contender 0, in three comparisons and all together; 5 is upgraded."""
+    times = rng.normal(0.0, SPREAD, (2, 6, 3, 10))  # days, contenders, comparisons, launches
+    times[1] += rng.normal(0.0, day, 6)[:, None, None]
+    times[1, 5] += slower
+    ratios = times[:, 1:] - times[:, :1]
+    rows = []
+    for name, (old, new) in enumerate(ratios.swapaxes(0, 1), start=1):
+        pairs = [*zip(old, new, strict=True), (old.mean(axis=0), new.mean(axis=0))]
+        for place, pair in enumerate(pairs):
+            one = statistics.change(*pair)
+            rows.append(
+                changes.Change(
+                    str(place),
+                    str(name),
+                    "1",
+                    "2",
+                    one.ratio,
+                    one.low,
+                    one.high,
+                    one.verdict,
+                    one.p,
+                    (10, 10),
+                )
+            )
+    return rows
 
 
 # --- the whole plan: looks, second stage, winner ---------------------------------------------

@@ -3,6 +3,9 @@
 Contenders are ranked within a machine, where they were measured in turns, and never across:
 a table holds each contender's time over a shared anchor's on the same machine, so that a
 column is one machine's and no figure relates two.
+
+Runs of one machine, of the same versions, are replicates of what no run can see by itself: what
+an hour or a day does to one contender and not to another. An interval over runs holds that.
 """
 
 from dataclasses import dataclass, field
@@ -36,6 +39,17 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Repeated:
+    """A contender's time over the anchor's, over all runs: their geometric mean."""
+
+    ratio: float
+    low: float  # of the 95% interval over runs; of two runs, the lower one
+    high: float
+    apart: float  # the greatest over the smallest
+    runs: int
+
+
+@dataclass(frozen=True)
 class Machine:
     """One run, under the name by which the page calls it."""
 
@@ -57,6 +71,7 @@ class Machines:
     shared: list[str]  # comparisons that every machine holds
     contenders: list[dict[str, Any]] = field(default_factory=list)  # the machines' own marks
     one: bool = False  # all runs are of one machine, on several days
+    repeated: dict[str, dict[str, Repeated]] = field(default_factory=dict)  # of one machine alone
 
 
 def write(
@@ -94,15 +109,21 @@ def gather(runs: list[Run], anchor: str | None = None) -> Machines:
         for choice in machine.analysis.recommendations:
             uses.setdefault(choice.title, [None] * len(machines))[place] = choice
     ids = [each[0]["id"] for each in shared]
+    places = _places(runs, names, anchor, shared, timed) if anchor else {}
+    repeated = (
+        _repeated(places, names, [n for n in alike if n != anchor]) if anchor in alike else {}
+    )
+    sentence = _sentence(machines, uses, "runs" if one else "machines")
     return Machines(
         machines=machines,
         anchor=anchor,
-        sentence=_sentence(machines, uses, "runs" if one else "machines"),
+        sentence=f"{sentence}{_moved(repeated, anchor)}" if one else sentence,
         uses=uses,
-        places=_places(runs, names, anchor, shared, timed) if anchor else {},
+        places=places,
         shared=ids,
         contenders=[{"name": n, "adapter": f"machine {i % 4}"} for i, n in enumerate(names)],
         one=one,
+        repeated=repeated if one else {},
     )
 
 
@@ -176,6 +197,39 @@ def _places(
                     )
                     found.setdefault(place, {}).setdefault(contender, {})[name] = made
     return {place: found[place] for place in (ALL, *ids) if place in found}
+
+
+def _repeated(
+    places: dict[str, dict[str, dict[str, Place]]], names: list[str], alike: list[str]
+) -> dict[str, dict[str, Repeated]]:
+    """Of contenders that were measured in every run, in one version."""
+    found: dict[str, dict[str, Repeated]] = {}
+    for place, contenders in places.items():
+        for contender in alike:
+            on = contenders.get(contender, {})
+            if len(names) > 1 and all(name in on for name in names):
+                logs = np.log([on[name].ratio for name in names])
+                ends = statistics.t_interval(logs) if len(names) > 2 else (logs.min(), logs.max())
+                ratio, low, high, apart = np.exp([logs.mean(), *ends, np.ptp(logs)]).tolist()
+                made = Repeated(ratio, low, high, apart, len(names))
+                found.setdefault(place, {})[contender] = made
+    return found
+
+
+def _moved(repeated: dict[str, dict[str, Repeated]], anchor: str | None) -> str:
+    """By how much at most a ratio was another one in another run."""
+    rows = [
+        (each.apart, name, place) for place, on in repeated.items() for name, each in on.items()
+    ]
+    if not rows:
+        return ""
+    apart, name, place = max(rows)
+    told = f" From run to run {name} over {anchor} moved most, by {100 * (apart - 1):.2g}% in "
+    told += short(place)
+    if ALL in repeated:
+        most = max(each.apart for each in repeated[ALL].values())
+        told += f"; over all comparisons nobody by more than {100 * (most - 1):.2g}%"
+    return f"{told}."
 
 
 def render(found: Machines, title: str | None = None) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import readings, statistics
+from harness import readings, statistics, timing
 from harness.paths import ROOT
 from harness.proof.claims import Figure, rate
 from harness.proof.simulated import DIFFERENT
@@ -24,7 +24,7 @@ LAUNCHES = 10
 def quartiles(name: str, folder: Path = FOLDER) -> np.ndarray:
     """(launches, workers, rounds): log of the lower quartile of each turn's kept calls, in ns."""
     calls = np.load(folder / f"{name}.npz")["call_ns"].astype(float)
-    dropped = max(1, min(5, calls.shape[-1] // 5))
+    dropped = timing.dropped_of(calls.shape[-1])
     return np.log(np.quantile(calls[..., dropped:], 0.25, axis=-1))
 
 
@@ -74,7 +74,7 @@ def ties(trials: int) -> list[Figure]:
             continue  # these ten happened to lie in one mode each: nothing overlaps
         modal = statistics.modal(a, b, a - b)
         verdict = statistics.compare(a - b, modes=modal).verdict
-        named += verdict not in ("multimodal", "tie")  # ten launches in step are alike
+        named += verdict in DIFFERENT
     figures.append(
         rate("conv-two-modes: overlapping modes called different", named, trials, most=0)
     )

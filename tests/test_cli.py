@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from harness import records
+from harness.commands import measure
 from harness.paths import ROOT
 from tests.synthetic import EVERYONE, write_run
 
@@ -278,3 +280,21 @@ def test_a_profile_of_ones_own_is_answered_from_what_was_measured(
     assert choice["choice"] == "torch:compile"
     assert {row["contender"] for row in choice["ranking"]} == set(EVERYONE)
     assert {"low", "high", "flips", "limits", "weights", "unknown", "objectives"} <= set(choice)
+
+
+def test_an_earlier_run_of_the_same_work_on_this_machine_is_pointed_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "RESULTS", tmp_path)
+    days = {"first": "01", "before": "02", "now": "03", "later": "04"}
+    for name, day in days.items():
+        write_run(tmp_path / name, created=f"2026-01-{day}T00:00:00+00:00")
+    other = [("lenet5", "convnet", 32, None, "infer", False)]
+    write_run(tmp_path / "other", workloads=other, created="2026-01-02T12:00:00+00:00")
+    elsewhere = write_run(tmp_path / "elsewhere", created="2026-01-02T13:00:00+00:00")
+    path = elsewhere / "environment.json"
+    path.write_text(path.read_text().replace("A processor", "Another processor"))
+    torn = write_run(tmp_path / "torn", created="2026-01-02T14:00:00+00:00")
+    (torn / "plan.json").write_text("{")
+    assert measure._before(records.read(tmp_path / "now")) == tmp_path / "before"
+    assert measure._before(records.read(tmp_path / "first")) is None

@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import signal
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -268,11 +269,35 @@ def _measure(
         terminal.render(verdicts.analyse(run), console)
         if page:
             _try_page(folder, console)
+        if measured and not stopped and (before := _before(run)):
+            names = f"{escape(_named(before))} {escape(_named(folder))}"
+            console.print(
+                f"Measured here before. What changed: bakeoff compare {names}; "
+                f"whether it repeats: bakeoff report {names}",
+                soft_wrap=True,
+            )
     if stopped:
         raise typer.Exit(130)
     if not measured:
         console.print("[red]Nothing was measured:[/] every contender failed; see above.")
         raise typer.Exit(1)
+
+
+def _before(run: records.Run) -> Path | None:
+    """The latest run before this one, on the same machine, of half its comparisons or more."""
+    from reports import several
+
+    found = []
+    asked = {comparison["id"] for comparison in run.plan["comparisons"]}
+    for path in RESULTS.glob("*/plan.json"):
+        with suppress(Wrong):  # another's torn run is no business of this one
+            made, environment = documents.read(path.parent)
+            other = records.Run(path.parent, made, environment)
+            shared = asked & {comparison["id"] for comparison in made["comparisons"]}
+            if several.place(other) == several.place(run) and 2 * len(shared) >= len(asked):
+                found.append((made["created"], path.parent))
+    earlier = [folder for created, folder in sorted(found) if created < run.plan["created"]]
+    return earlier[-1] if earlier else None
 
 
 def _try_page(folder: Path, console: Console) -> None:

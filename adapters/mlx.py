@@ -28,6 +28,7 @@ from adapters.core.algebra import Pair
 from adapters.core.algebra import Tensor as T
 from adapters.core.base import Adapter, State, Unsupported, Variant
 from adapters.core.network import Network
+from adapters.core.precision import NO_TF32
 
 _MAPS = Path("/proc/self/maps")
 
@@ -67,6 +68,8 @@ class Mlx(Adapter):
         place = mx.cpu if device == "cpu" else mx.gpu
         if not mx.is_available(place):
             raise Unsupported(f"mlx {mx.__version__} finds no GPU")
+        if precision == "tf32" and int(mx.device_info(place)["compute_capability_major"]) < 8:
+            raise Unsupported(f"{NO_TF32}: {mx.device_info(place)['device_name']} has none")
         mx.set_default_device(place)
         self.dtype = mx.float32
         self._max_pool, self._avg_pool = cache(nn.MaxPool2d), cache(nn.AvgPool2d)

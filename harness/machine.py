@@ -103,7 +103,7 @@ OWN = (
         "TORCHINDUCTOR_",
     ),
     *("TF_", "TORCHDYNAMO_", "NVIDIA_TF32_OVERRIDE", "CUDA_LAUNCH_BLOCKING"),
-    *("CUDNN_", "CUBLAS_", "ATEN_", "OV_"),
+    *("CUDNN_", "CUBLAS_", "ATEN_", "OV_", "MLX_"),
 )
 
 
@@ -149,6 +149,7 @@ def worker_environment(
         "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor"),
         "TRITON_CACHE_DIR": str(cache / "triton"),
         "CUDA_CACHE_PATH": str(cache / "cuda"),
+        "BAKEOFF_CACHE": str(cache),  # for an adapter whose compiler has no variable of its own
         "JAX_COMPILATION_CACHE_DIR": str(cache / "jax"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",

@@ -105,16 +105,28 @@ OWN = (
     *("TF_", "TORCHDYNAMO_", "NVIDIA_TF32_OVERRIDE", "CUDA_LAUNCH_BLOCKING"),
     *("CUDNN_", "CUBLAS_", "ATEN_", "OV_"),
 )
+# Of tinygrad, whose switches have no prefix: which change what it computes with or how, or print.
+TINYGRAD = (
+    *("BEAM", "CACHEDB", "CACHELEVEL", "CCACHE", "DEBUG", "DEFAULT_FLOAT", "DEFAULT_INT", "DEV"),
+    *("EMULATED_DTYPES", "EXPAND_SSA", "FLOAT16", "FUSE_OPTIM", "HCQ2", "IMAGE", "JIT", "JITBEAM"),
+    *("JIT_BATCH_SIZE", "LRU", "MV", "NOOPT", "NO_MEMORY_PLANNER", "NUM_CPU_THREADS"),
+    *("OPTIM_DTYPE", "PARALLEL", "PCONTIG", "PROFILE", "SCACHE", "SPLIT_REDUCEOP", "SUM_DTYPE"),
+    *("TC", "TC_OPT", "THREADS", "TRAINING", "TRANSCENDENTAL", "VALIDATE_WITH_CPU", "VIZ", "WINO"),
+)
 
 
 def left_out() -> list[str]:
     """Variables of this process's environment that workers are not given."""
-    return sorted(name for name in os.environ if name.startswith(OWN))
+    return sorted(filter(_own, os.environ))
 
 
 def handed_on() -> dict[str, str]:
     """This process's environment, as workers are given it."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(OWN)}
+    return {name: value for name, value in os.environ.items() if not _own(name)}
+
+
+def _own(name: str) -> bool:
+    return name.startswith(OWN) or name in TINYGRAD
 
 
 def thread_environment(threads: int) -> dict[str, str]:
@@ -149,6 +161,7 @@ def worker_environment(
         "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor"),
         "TRITON_CACHE_DIR": str(cache / "triton"),
         "CUDA_CACHE_PATH": str(cache / "cuda"),
+        "CACHEDB": str(cache / "tinygrad" / "cache.db"),
         "JAX_COMPILATION_CACHE_DIR": str(cache / "jax"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",

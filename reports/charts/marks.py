@@ -81,10 +81,10 @@ def shapes(analysis: Contested) -> dict[str, str]:
     """Contender -> a shape that tells those of one colour apart."""
     seen: dict[str, int] = {}
     found = {}
-    for contender in analysis.contenders:
-        number = seen.get(framework(contender), 0)
-        seen[framework(contender)] = number + 1
-        found[contender["name"]] = SHAPES[number % len(SHAPES)]
+    for name, colour in colours(analysis).items():  # which frameworks share, where they are many
+        number = seen.get(colour, 0)
+        seen[colour] = number + 1
+        found[name] = SHAPES[number % len(SHAPES)]
     return found
 
 

@@ -53,7 +53,7 @@ def test_workers_differ_in_nothing_but_device_and_cache(
     differing = {key for key in cpu if cpu[key] != gpu[key]}
     assert differing == {"CUDA_VISIBLE_DEVICES", "JAX_PLATFORMS"}
     caches = [value for value in cpu.values() if str(tmp_path) in value]
-    assert len(caches) == 4 and len(set(caches)) == 4
+    assert len(caches) == 5 and len(set(caches)) == 5
 
 
 @pytest.mark.parametrize("name", ["OPENBLAS_CORETYPE", "ATEN_CPU_CAPABILITY", "OV_CPU_MAX_ISA"])

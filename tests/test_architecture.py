@@ -21,8 +21,8 @@ from harness.environments import ROOT, python_of
 
 OURS = ("adapters", "harness", "reports", "suites")
 FRAMEWORKS = {
-    "flax", "jax", "jaxlib", "keras", "mxnet", "onnx", "onnxruntime", "openvino", "tensorflow",
-    "torch", "torchvision", "triton",
+    "flax", "jax", "jaxlib", "keras", "mxnet", "onnx", "onnxruntime", "openvino", "paddle",
+    "tensorflow", "torch", "torchvision", "triton",
 }  # fmt: skip
 FRONT = "suites/conftest.py"
 COMMANDS = "harness/commands/"

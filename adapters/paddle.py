@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from adapters.core import network
 from adapters.core.algebra import Pair
 from adapters.core.algebra import Tensor as T
-from adapters.core.base import Adapter, State, Variant
+from adapters.core.base import Adapter, State, Unsupported, Variant
 from adapters.core.network import Network
 
 
@@ -48,6 +49,8 @@ class Paddle(Adapter):
         self.paddle, self.F, self.ops = paddle, paddle.nn.functional, _C_ops
         paddle.set_device("cpu")
         self.static = "static" in self.options
+        if self.static:  # it rewrites the source of what it calls: no branch there hangs on data
+            paddle.jit.ignore_module([network])
         self.dtype = precision
 
     # --- the algebra --------------------------------------------------------------------
@@ -84,6 +87,8 @@ class Paddle(Adapter):
         return self.F.max_pool2d(x, [*kernel], [*stride], [*padding])
 
     def avg_pool(self, x: T, kernel: Pair, stride: Pair, padding: Pair) -> T:
+        if self.precision == "float64" and not x.stop_gradient:
+            raise Unsupported("Paddle rounds the gradient of average pooling to float32")
         return self.F.avg_pool2d(x, [*kernel], [*stride], [*padding], exclusive=False)
 
     def global_avg_pool(self, x: T) -> T:

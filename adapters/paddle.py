@@ -20,7 +20,7 @@ import numpy as np
 from adapters.core import network
 from adapters.core.algebra import Pair
 from adapters.core.algebra import Tensor as T
-from adapters.core.base import Adapter, State, Unsupported, Variant
+from adapters.core.base import Adapter, State, Variant
 from adapters.core.network import Network
 
 
@@ -36,6 +36,9 @@ class Paddle(Adapter):
         ),
     }
 
+    # Not float64: batch norm's momentum, and average pooling's divisor in the backward pass, are
+    # float32 in its kernels.
+    precisions = ("float32",)
     no_cuda = "Paddle's CUDA packages of version 3 lie on its own index, not on PyPI"
 
     def __init__(self, variant: str, device: str, precision: str, threads: int):
@@ -87,8 +90,6 @@ class Paddle(Adapter):
         return self.F.max_pool2d(x, [*kernel], [*stride], [*padding])
 
     def avg_pool(self, x: T, kernel: Pair, stride: Pair, padding: Pair) -> T:
-        if self.precision == "float64" and not x.stop_gradient:
-            raise Unsupported("Paddle rounds the gradient of average pooling to float32")
         return self.F.avg_pool2d(x, [*kernel], [*stride], [*padding], exclusive=False)
 
     def global_avg_pool(self, x: T) -> T:

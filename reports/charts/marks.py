@@ -80,10 +80,11 @@ def colours(analysis: Contested) -> dict[str, str]:
 def shapes(analysis: Contested) -> dict[str, str]:
     """Contender -> a shape that tells those of one colour apart."""
     seen: dict[str, int] = {}
-    found = {}
+    found, coloured = {}, colours(analysis)
     for contender in analysis.contenders:
-        number = seen.get(framework(contender), 0)
-        seen[framework(contender)] = number + 1
+        colour = coloured[contender["name"]]  # two frameworks may have to share a spare one
+        number = seen.get(colour, 0)
+        seen[colour] = number + 1
         found[contender["name"]] = SHAPES[number % len(SHAPES)]
     return found
 

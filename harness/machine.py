@@ -103,7 +103,7 @@ OWN = (
         "TORCHINDUCTOR_",
     ),
     *("TF_", "TORCHDYNAMO_", "NVIDIA_TF32_OVERRIDE", "CUDA_LAUNCH_BLOCKING"),
-    *("CUDNN_", "CUBLAS_", "ATEN_", "OV_", "MLX_"),
+    *("CUDNN_", "CUBLAS_", "ATEN_", "OV_", "MLX_", "FLAGS_"),
 )
 
 

@@ -22,7 +22,7 @@ from harness.environments import ROOT, python_of
 OURS = ("adapters", "harness", "reports", "suites")
 FRAMEWORKS = {
     "flax", "jax", "jaxlib", "keras", "mlx", "mxnet", "onnx", "onnxruntime", "openvino",
-    "tensorflow", "tinygrad", "torch", "torchvision", "triton",
+    "paddle", "tensorflow", "tinygrad", "torch", "torchvision", "triton",
 }  # fmt: skip
 FRONT = "suites/conftest.py"
 COMMANDS = "harness/commands/"

@@ -42,9 +42,12 @@ class Mlx(Adapter):
     requires = ("mlx",)
     distributions = ("mlx",)
     variants = {
-        "": Variant("eager, channels last", {}, named_only=True),
+        "": Variant("eager, channels last, one thread on a CPU", {}, named_only=True),
         "compile": Variant(
-            "mx.compile, channels last", {"compile": True}, compile_seconds=0.4, named_only=True
+            "mx.compile, channels last, one thread on a CPU",
+            {"compile": True},
+            compile_seconds=0.4,
+            named_only=True,
         ),
     }
 

@@ -69,6 +69,7 @@ class Machines:
     uses: dict[str, list[Any]]  # use -> each machine's recommendation, or None
     places: dict[str, dict[str, dict[str, Place]]]
     shared: list[str]  # comparisons that every machine holds
+    partly: list[str]  # those that some hold, and not all; or of other operations on some
     contenders: list[dict[str, Any]] = field(default_factory=list)  # the machines' own marks
     one: bool = False  # all runs are of one machine, on several days
     repeated: dict[str, dict[str, Repeated]] = field(default_factory=dict)  # of one machine alone
@@ -121,6 +122,7 @@ def gather(runs: list[Run], anchor: str | None = None) -> Machines:
         uses=uses,
         places=places,
         shared=ids,
+        partly=several.partly(runs),
         contenders=[{"name": n, "adapter": f"machine {i % 4}"} for i, n in enumerate(names)],
         one=one,
         repeated=repeated if one else {},

@@ -19,6 +19,13 @@ def comparisons(runs: list[Run]) -> list[list[dict[str, Any]]]:
     return [each for each in _of_one_name(runs) if not _changed(each)]
 
 
+def partly(runs: list[Run]) -> list[str]:
+    """What some of them were to measure and others not, or what was other work there; by name."""
+    everything = [_work(c) for run in runs for c in run.plan["comparisons"]]
+    shared = {_work(each[0]) for each in comparisons(runs)}
+    return [work for work in dict.fromkeys(everything) if work not in shared]
+
+
 def changed_work(runs: list[Run]) -> list[str]:
     """What one name stood for in some of them, and something else in others."""
     return [_work(each[0]) for each in _of_one_name(runs) if _changed(each)]

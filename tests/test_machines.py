@@ -57,7 +57,8 @@ def test_work_that_only_one_machine_did_is_left_out_of_the_table(tmp_path: Path)
     found = machines.gather([records.read(tmp_path / name) for name in ("a", "b")])
     assert list(found.places) == found.shared == ["relu/b32/infer/float32/cpu"]
     assert [choice is None for choice in found.uses["Large-scale training"]] == [False, True]
-    machines.render(found)
+    assert "resnet20/b32/infer/float32" in found.partly
+    assert "Not of all runs, and so not here: 3 comparisons" in machines.render(found)
 
 
 def test_two_machines_may_have_called_their_runs_the_same(tmp_path: Path) -> None:

@@ -7,13 +7,14 @@ image: scale and deviation are multiplied first. With `compile` the whole call i
 `mx.compile`d function, the update in it; that fuses elementwise operations, on a CPU by g++.
 
 MLX is made for Apple's GPUs. Its CPU build for Linux, as the package index has it, brings the
-BLAS of Netlib, one thread of plain Fortran, and convolves with that, after im2col: 15 to 50 times
+BLAS of Netlib, one thread of plain Fortran, and convolves with that, after im2col: 15 to 58 times
 PyTorch's time, one thread each. Grouped convolutions, and the gradient by the image of strided
 ones, are loops without any BLAS. Fusing what is left gains nothing there (`compile` took 0.95 to
 1.1 times as long as eager). With OpenBLAS put before that one, as a build of one's own may link it,
 ResNet-18's latency was a twelfth: LD_PRELOAD=libopenblas.so.0 does that, and the manifest tells.
 
-It has no mixed precision as precision.py means it: its users cast whole models.
+It has no mixed precision as precision.py means it: its users cast whole models. On a GPU this file
+was never tried.
 """
 
 import os

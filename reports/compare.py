@@ -85,7 +85,11 @@ Timed = tuple[str, list[readings.Times]]  # a comparison, and its turns in each 
 def compare(
     old: Run, new: Run, anchor: str | None, margin: float, prices: Prices = (None, None)
 ) -> Changes:
-    """margin: a log ratio. Raises KeyError for an anchor that the runs do not share."""
+    """margin: a log ratio.
+
+    Raises KeyError for an anchor that the runs do not share, Wrong for one run given twice.
+    """
+    several.refuse_twice([old, new])
     before, after = several.versions(old), several.versions(new)
     shared = several.contenders([old, new])
     both = several.comparisons([old, new])

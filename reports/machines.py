@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from harness import readings, statistics
-from harness.errors import Wrong
 from harness.records import Run
 from reports import lost, several, template
 from reports.analysis import Analysis, finite, first_stage, ranked, short
@@ -86,9 +85,7 @@ def write(
 
 def gather(runs: list[Run], anchor: str | None = None) -> Machines:
     """Raises KeyError for an anchor that relates nothing; Wrong for one run given twice."""
-    folders = [run.folder.resolve() for run in runs]
-    if len(set(folders)) < len(folders):
-        raise Wrong("a run was named twice; a page of machines needs different ones")
+    several.refuse_twice(runs)
     names = _names(runs)
     machines = [
         Machine(name, several.machine_of(run), analyse(run), several.versions(run))

@@ -5,9 +5,17 @@ from typing import Any
 import numpy as np
 
 from harness import readings
+from harness.errors import Wrong
 from harness.records import Run
 from reports.analysis import ranked
 from reports.lost import Cells
+
+
+def refuse_twice(runs: list[Run]) -> None:
+    """Raises Wrong for a run that stands beside itself: it would always be the same."""
+    folders = [run.folder.resolve() for run in runs]
+    if len(set(folders)) < len(folders):
+        raise Wrong("a run was named twice; name different ones, or the folder of another")
 
 
 def contenders(runs: list[Run]) -> list[str]:

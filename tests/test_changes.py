@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from harness.changes import Change, beyond_drift, factor, family
-from harness.proof import simulated
 
 MARGIN = math.log(1.03)
 
@@ -54,8 +53,3 @@ def test_days_alone_pass_the_factor_in_one_of_twenty(yardsticks: int, others: in
 def test_the_factor_is_what_its_text_says() -> None:
     found = [factor(1, 1), factor(2, 1), factor(4, 1)]
     assert found == pytest.approx([10.9, 3.0, 1.7], rel=0.03)
-
-
-def test_the_proof_s_days_are_seen_as_days() -> None:
-    """What `bakeoff prove upgrades` simulates has a control that fails."""
-    assert any(figure.control and figure.ok for figure in simulated.upgrades(60))

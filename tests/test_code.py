@@ -1,12 +1,14 @@
 """Claims about which code of this project stands behind a contender's figures."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from adapters.core import cost, discovery
 from harness import code
+from suites import catalogue
 from suites.workload import Workload
 
 NAMES = {*discovery.names(), "keras:torch", "keras:jax"}
@@ -66,6 +68,15 @@ def _of(width: int, kernel: int, relu: bool) -> str:
 
     workload = Workload("probe", "check", network, (3, 8, 8), 2, "one")
     return cost.cost(workload, 2, "infer").identity
+
+
+def test_a_gradient_of_the_input_is_other_work_where_there_is_a_backward_pass() -> None:
+    layer = catalogue.get("conv3x3_64_56")
+    without = replace(layer, input_gradient=False)
+    assert layer.input_gradient
+    for direction, other in (("fwd_bwd", True), ("train", False), ("infer", False)):
+        asked = [cost.cost(each, 2, direction).identity for each in (layer, without)]
+        assert (asked[0] != asked[1]) == other, direction
 
 
 def test_other_operations_are_other_work() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from harness import records, statistics
+from harness.errors import Wrong
 from harness.paths import ROOT
 from reports import compare_page, machines, template, terminal
 from reports.compare import Changes, compare
@@ -175,6 +176,13 @@ def test_without_an_anchor_nothing_is_said_but_how_to_find_out(tmp_path: Path) -
     assert found.anchor is None and not found.changes
     assert "Only a fresh measurement" in found.sentence
     assert found.command is not None and "&& bakeoff run --suite quick" in found.command
+
+
+def test_a_run_beside_itself_is_refused(tmp_path: Path) -> None:
+    """A gate would always pass."""
+    old, _ = _pair(tmp_path, {})
+    with pytest.raises(Wrong, match="named twice"):
+        _compare(old, old)
 
 
 def test_a_few_launches_are_a_screening_and_fail_nothing(tmp_path: Path) -> None:

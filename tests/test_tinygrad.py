@@ -38,7 +38,6 @@ def test_a_switch_in_a_shell_switches_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("BEAM", "2")
-    monkeypatch.setenv("DEFAULT_FLOAT", "HALF")
     worker, opened = _opened("tinygrad", "float32", tmp_path)
     worker.close()
     assert opened["manifest"]["autotune"] is False

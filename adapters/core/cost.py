@@ -69,11 +69,13 @@ class Cost:
     activations: int  # values that operations produce in a forward pass
     output: tuple[int, ...]
     operations: tuple[Operation, ...] = field(repr=False)
+    input_gradient: bool  # whether the backward pass differentiates by the input as well
 
     @property
     def identity(self) -> str:
         """A hash of the operations and their shapes: with another it is other work."""
         told = [f"{op.name} {op.reduction} {op.output}" for op in self.operations]
+        told += ["gradient of the input"] if self.input_gradient else []
         return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
 
 
@@ -224,6 +226,7 @@ def cost(workload: Any, batch: int, direction: str) -> Cost:
         activations=sum(math.prod(op.output) for op in model.operations),
         output=output.dims,
         operations=tuple(model.operations),
+        input_gradient=workload.input_gradient and direction == "fwd_bwd",
     )
 
 

@@ -199,11 +199,12 @@ def test_an_empty_value_is_not_taken_for_none(typed: Typed, arguments: list[str]
 
 
 def test_what_an_encoding_lacks_is_no_traceback(tmp_path: Path) -> None:
-    write_run(tmp_path / "a1")
+    for name in ("a1", "a2"):
+        write_run(tmp_path / name)
     plain = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    done = _piped(["compare", "a1", "a1"], tmp_path, **plain)
+    done = _piped(["compare", "a1", "a2"], tmp_path, **plain)
     assert done.returncode == 0 and not done.stderr
-    assert b"a1 ? a1" in done.stdout
+    assert b"a1 ? a2" in done.stdout
 
 
 def _piped(

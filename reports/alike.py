@@ -40,29 +40,35 @@ def differences(old: Run, new: Run) -> list[str]:
         f"{work}: other operations under that name, so it is not compared"
         for work in several.changed_work([old, new])
     ]
-    return [*found, *_around(old, new)]
+    return [*found, *around(old, new)]
 
 
 def same(old: Run, new: Run) -> set[str]:
     """Contenders of which all that is recorded is the same, and so is all around them.
 
-    None where something around them is not. Nor is anyone of whose code here nothing is known, or
-    whose packages nobody wrote down (`--python current`, a compiler of the system): it may have
-    been built anew.
+    Nobody of whose code here nothing is known, or whose packages nobody wrote down (`--python
+    current`, a compiler of the system): it may have been built anew.
     """
-    if _around(old, new):
+    return {
+        name
+        for name in unchanged(old, new)
+        if _code(old, name) and _held(old, name) and _home(old, name) != "current"
+    }
+
+
+def unchanged(old: Run, new: Run) -> set[str]:
+    """Contenders of which no change is recorded; none where something around them changed."""
+    if around(old, new):
         return set()
     before, after = several.versions(old), several.versions(new)
     return {
         name
         for name in _names(old, new)
         if before[name] == after[name]
-        and _code(old, name)
         and _code(old, name) == _code(new, name)
         and not _parts(_manifest(old, name), _manifest(new, name))
-        and _held(old, name)
         and _held(old, name) == _held(new, name)
-        and _home(old, name) == _home(new, name) != "current"
+        and _home(old, name) == _home(new, name)
     }
 
 
@@ -154,7 +160,7 @@ def _held(run: Run, name: str) -> dict[str, str]:
     return {package: version for package, _, version in (line.partition("==") for line in named)}
 
 
-def _around(old: Run, new: Run) -> list[str]:
+def around(old: Run, new: Run) -> list[str]:
     """What all contenders of a run share."""
     found = []
     settings = [run.plan.get("settings", {}) for run in (old, new)]

@@ -4,8 +4,7 @@ Contenders are ranked within a machine, where they were measured in turns, and n
 a table holds each contender's time over a shared anchor's on the same machine, so that a
 column is one machine's and no figure relates two.
 
-Runs of one machine, of the same versions, are replicates of what no run can see by itself: what
-an hour or a day does to one contender and not to another. An interval over runs holds that.
+Runs of one machine in the same settings are replicates: see `repeats.py`.
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ import numpy as np
 
 from harness import readings, statistics
 from harness.records import Run
-from reports import lost, several, template
+from reports import alike, lost, repeats, several, template
 from reports.analysis import Analysis, finite, first_stage, ranked, short
 from reports.charts import marks, ratios
 from reports.verdicts import analyse, why_busy
@@ -35,17 +34,6 @@ class Place:
     verdict: str
     launches: int
     confidence: float  # of the interval: 0.999 for who left early
-
-
-@dataclass(frozen=True)
-class Repeated:
-    """A contender's time over the anchor's, over all runs: their geometric mean."""
-
-    ratio: float
-    low: float  # of the 95% interval over runs; of two runs, the lower one
-    high: float
-    apart: float  # the greatest over the smallest
-    runs: int
 
 
 @dataclass(frozen=True)
@@ -71,7 +59,9 @@ class Machines:
     partly: list[str]  # those that some hold, and not all; or of other operations on some
     contenders: list[dict[str, Any]] = field(default_factory=list)  # the machines' own marks
     one: bool = False  # all runs are of one machine, on several days
-    repeated: dict[str, dict[str, Repeated]] = field(default_factory=dict)  # of one machine alone
+    unlike: list[str] = field(default_factory=list)  # what makes runs of one machine no replicates
+    repeated: dict[str, dict[str, repeats.Repeated]] = field(default_factory=dict)
+    over: dict[str, repeats.Choice | None] = field(default_factory=dict)  # use -> of all runs
 
 
 def write(
@@ -99,8 +89,8 @@ def gather(runs: list[Run], anchor: str | None = None) -> Machines:
         raise KeyError(f"'{anchor}' relates nothing: the runs share no comparison; leave it out")
     seen = [lost.cells(machine.analysis) for machine in machines]
     timed = [several.turns(runs, each, seen) for each in shared]
-    alike = [n for n in common if len({m.versions.get(n) for m in machines}) == 1]
-    anchor = anchor or several.steadiest(timed, alike) or several.steadiest(timed, common)
+    level = [n for n in common if len({m.versions.get(n) for m in machines}) == 1]
+    anchor = anchor or several.steadiest(timed, level) or several.steadiest(timed, common)
     one = len({str(several.place(run)) for run in runs}) == 1
     uses: dict[str, list[Any]] = {}
     for place, machine in enumerate(machines):
@@ -108,21 +98,29 @@ def gather(runs: list[Run], anchor: str | None = None) -> Machines:
             uses.setdefault(choice.title, [None] * len(machines))[place] = choice
     ids = [each[0]["id"] for each in shared]
     places = _places(runs, names, anchor, shared, timed) if anchor else {}
-    repeated = (
-        _repeated(places, names, [n for n in alike if n != anchor]) if anchor in alike else {}
+    unlike = _unlike(runs, names) if one else []
+    stayed = _stayed(runs) if one and not unlike else set()
+    repeated = _repeated(places, names, stayed - {anchor}) if anchor in stayed else {}
+    busy = [name for name, run in zip(names, runs, strict=True) if why_busy(run)]
+    over = {use: repeats.choose(use, found, stayed, busy) for use, found in uses.items()}
+    if not any(over.values()):
+        over = {}
+    sentence = repeats.answer(over, len(runs)) or _sentence(
+        machines, uses, "runs" if one else "machines"
     )
-    sentence = _sentence(machines, uses, "runs" if one else "machines")
     return Machines(
         machines=machines,
         anchor=anchor,
-        sentence=f"{sentence}{_moved(repeated, anchor)}" if one else sentence,
+        sentence=sentence + repeats.moved(repeated, anchor, ALL),
         uses=uses,
         places=places,
         shared=ids,
         partly=several.partly(runs),
         contenders=[{"name": n, "adapter": f"machine {i % 4}"} for i, n in enumerate(names)],
         one=one,
-        repeated=repeated if one else {},
+        unlike=unlike,
+        repeated=repeated,
+        over=over,
     )
 
 
@@ -198,37 +196,32 @@ def _places(
     return {place: found[place] for place in (ALL, *ids) if place in found}
 
 
+def _unlike(runs: list[Run], names: list[str]) -> list[str]:
+    """In which runs something that all contenders share was not as in the first."""
+    found = {name: alike.around(runs[0], run) for name, run in zip(names, runs, strict=True)}
+    return [f"{name}: {', '.join(told)}" for name, told in found.items() if told]
+
+
+def _stayed(runs: list[Run]) -> set[str]:
+    """Contenders of which nothing changed from run to run; of a single run, nobody."""
+    others = [alike.unchanged(runs[0], run) for run in runs[1:]]
+    return set.intersection(*others) if others else set()
+
+
 def _repeated(
-    places: dict[str, dict[str, dict[str, Place]]], names: list[str], alike: list[str]
-) -> dict[str, dict[str, Repeated]]:
-    """Of contenders that were measured in every run, in one version."""
-    found: dict[str, dict[str, Repeated]] = {}
+    places: dict[str, dict[str, dict[str, Place]]], names: list[str], stayed: set[str]
+) -> dict[str, dict[str, repeats.Repeated]]:
+    """Of contenders that were measured in every run, and stayed what they were."""
+    found = {}
     for place, contenders in places.items():
-        for contender in alike:
-            on = contenders.get(contender, {})
-            if len(names) > 1 and all(name in on for name in names):
-                logs = np.log([on[name].ratio for name in names])
-                ends = statistics.t_interval(logs) if len(names) > 2 else (logs.min(), logs.max())
-                ratio, low, high, apart = np.exp([logs.mean(), *ends, np.ptp(logs)]).tolist()
-                made = Repeated(ratio, low, high, apart, len(names))
-                found.setdefault(place, {})[contender] = made
-    return found
-
-
-def _moved(repeated: dict[str, dict[str, Repeated]], anchor: str | None) -> str:
-    """By how much at most a ratio was another one in another run."""
-    rows = [
-        (each.apart, name, place) for place, on in repeated.items() for name, each in on.items()
-    ]
-    if not rows:
-        return ""
-    apart, name, place = max(rows)
-    told = f" From run to run {name} over {anchor} moved most, by {100 * (apart - 1):.2g}% in "
-    told += short(place)
-    if ALL in repeated:
-        most = max(each.apart for each in repeated[ALL].values())
-        told += f"; over all comparisons nobody by more than {100 * (most - 1):.2g}%"
-    return f"{told}."
+        found[place] = repeats.ratios(
+            {
+                contender: [on[name].ratio for name in names]
+                for contender, on in contenders.items()
+                if contender in stayed and all(name in on for name in names)
+            }
+        )
+    return {place: on for place, on in found.items() if on}
 
 
 def render(found: Machines, title: str | None = None) -> str:

@@ -296,5 +296,12 @@ def test_an_earlier_run_of_the_same_work_on_this_machine_is_pointed_to(
     path.write_text(path.read_text().replace("A processor", "Another processor"))
     torn = write_run(tmp_path / "torn", created="2026-01-02T14:00:00+00:00")
     (torn / "plan.json").write_text("{")
-    assert measure._before(records.read(tmp_path / "now")) == tmp_path / "before"
-    assert measure._before(records.read(tmp_path / "first")) is None
+    now = records.read(tmp_path / "now")
+    before = measure._before(now)
+    assert [other.name for other in before] == ["first", "before"]
+    assert not measure._before(records.read(tmp_path / "first"))
+    assert "bakeoff report first before now" in measure._beside(now, before)
+    path = tmp_path / "first" / "plan.json"  # what was measured on one thread repeats nothing
+    path.write_text(path.read_text().replace('"threads": 2', '"threads": 1'))
+    told = measure._beside(now, measure._before(now))
+    assert "bakeoff compare before now; " in told and "bakeoff report before now" in told

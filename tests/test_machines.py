@@ -1,6 +1,5 @@
 """Claims about several machines on one page: each speaks for itself, and none is ranked."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -108,43 +107,3 @@ def test_who_left_one_comparison_early_is_judged_by_that_there_alone(tmp_path: P
     found = machines.gather([records.read(folder)], "torch")
     assert found.places[net]["jax"]["here"].verdict == "materially_slower"
     assert found.places[other]["jax"]["here"].verdict == "screening"
-
-
-def _repeated(tmp_path: Path, *speeds: float) -> machines.Machines:
-    """Runs of one machine, in which jax takes so many times as long as torch."""
-    found = []
-    for number, speed in enumerate(speeds):
-        made = write_run(tmp_path / f"run{number}", {"torch": 1.0, "jax": speed, "numpy": 5.0})
-        found.append(records.read(made))
-    return machines.gather(found, "torch")
-
-
-def test_runs_of_one_machine_are_replicates_of_what_hours_do(tmp_path: Path) -> None:
-    found = _repeated(tmp_path, 1.2, 1.3, 1.4)
-    jax = found.repeated[machines.ALL]["jax"]
-    assert jax.ratio == pytest.approx(1.3, rel=0.02) and jax.runs == 3
-    assert jax.low < 1.2 and jax.high > 1.4  # t with two degrees
-    assert jax.apart == pytest.approx(1.4 / 1.2, rel=0.01)
-    assert "From run to run jax over torch moved most, by 17% in" in found.sentence
-    assert "over all comparisons nobody by more than 17%." in found.sentence
-    assert found.repeated[machines.ALL]["numpy"].apart < 1.01
-    assert "95%, 3 runs" in machines.render(found)
-
-
-def test_of_two_runs_both_figures_are_told_and_of_two_versions_none(tmp_path: Path) -> None:
-    found = _repeated(tmp_path, 1.2, 1.4)
-    jax = found.repeated[machines.ALL]["jax"]
-    assert (jax.low, jax.high) == pytest.approx((1.2, 1.4), rel=0.02)
-    assert "<small>both</small>" in machines.render(found)
-    path = tmp_path / "run1" / "environment.json"
-    seen = json.loads(path.read_text())
-    seen["contenders"]["jax"]["manifest"]["version"] = "9"
-    path.write_text(json.dumps(seen))
-    runs = [records.read(tmp_path / f"run{number}") for number in (0, 1)]
-    assert "jax" not in machines.gather(runs, "torch").repeated[machines.ALL]
-
-
-def test_two_machines_are_no_replicates(runs: list[records.Run]) -> None:
-    found = machines.gather(runs, "torch")
-    assert not found.repeated and "From run to run" not in found.sentence
-    assert "over the runs" not in machines.render(found)

@@ -270,12 +270,7 @@ def _measure(
         if page:
             _try_page(folder, console)
         if measured and not stopped and (before := _before(run)):
-            names = f"{escape(_named(before))} {escape(_named(folder))}"
-            console.print(
-                f"Measured here before. What changed: bakeoff compare {names}; "
-                f"whether it repeats: bakeoff report {names}",
-                soft_wrap=True,
-            )
+            console.print(f"Measured here before. {escape(_beside(run, before))}", soft_wrap=True)
     if stopped:
         raise typer.Exit(130)
     if not measured:
@@ -283,8 +278,11 @@ def _measure(
         raise typer.Exit(1)
 
 
-def _before(run: records.Run) -> Path | None:
-    """The latest run before this one, on the same machine, of half its comparisons or more."""
+def _before(run: records.Run) -> list[records.Run]:
+    """Runs before this one on the same machine, of half its comparisons or more; the latest last.
+
+    Without what they measured.
+    """
     from reports import several
 
     found = []
@@ -295,9 +293,21 @@ def _before(run: records.Run) -> Path | None:
             other = records.Run(path.parent, made, environment)
             shared = asked & {comparison["id"] for comparison in made["comparisons"]}
             if several.place(other) == several.place(run) and 2 * len(shared) >= len(asked):
-                found.append((made["created"], path.parent))
-    earlier = [folder for created, folder in sorted(found) if created < run.plan["created"]]
-    return earlier[-1] if earlier else None
+                found.append(other)
+    found.sort(key=lambda other: (other.plan["created"], other.name))
+    return [other for other in found if other.plan["created"] < run.plan["created"]]
+
+
+def _beside(run: records.Run, before: list[records.Run]) -> str:
+    """What to ask of this run and earlier ones, of which some may be replicates of it."""
+    from reports import alike
+
+    now = _named(run.folder)
+    told = f"What changed: bakeoff compare {_named(before[-1].folder)} {now}"
+    repeats = [_named(other.folder) for other in before if alike.unchanged(other, run)]
+    if repeats:
+        told += f"; whether it repeats: bakeoff report {' '.join(repeats)} {now}"
+    return told
 
 
 def _try_page(folder: Path, console: Console) -> None:

@@ -111,6 +111,10 @@ PARTS = (
         "upgrades", 12, "Between two days at most 5% call a change that none was",
         "simulated", lambda folder, say, short: simulated.upgrades(2_000),
     ),
+    Part(
+        "hours", 13, "What an hour does to one contender decides nothing over six runs",
+        "simulated", lambda folder, say, short: simulated.hours(MANY),
+    ),
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from harness.proof.claims import Figure, rate
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
 SPREAD = 0.02  # of launches; a quiet machine shows 1 to 2%, a noisy one 5 to 15%
+HOUR = 0.03  # of what an hour does to one contender alone: see docs/method.md
 DIFFERENT = ("materially_faster", "materially_slower", "faster", "slower")
 SLOWER = ("materially_slower", "slower")
 
@@ -163,6 +164,28 @@ def upgrades(trials: int) -> list[Figure]:
         if day:
             told = f"{name}: called by launches alone"
             found.append(rate(told, naive, trials, least=0.5, control=True))
+    return found
+
+
+def hours(trials: int) -> list[Figure]:
+    """Claim 13: six runs, and what the hour does to each of two contenders in them."""
+    found = []
+    for name, faster in (("the same", 0.0), ("10% faster", math.log(1.1))):
+        rng, over, alone, covered = np.random.default_rng(13), 0, 0, 0
+        for _ in range(trials):
+            runs = rng.normal(-faster, HOUR * math.sqrt(2), (statistics.LEAST_LAUNCHES, 1))
+            logs = runs + gaussian(rng, (len(runs), statistics.LEAST_LAUNCHES))
+            told = statistics.compare(logs.mean(axis=1))
+            over += told.verdict in changes.MATERIAL
+            alone += statistics.compare(logs[0]).verdict in changes.MATERIAL
+            covered += math.log(told.low) <= -faster <= math.log(told.high)
+        where = f"hours that move each contender by {100 * HOUR:.0f}%, {name}"
+        most, least = (None, None) if faster else (0.02, 0.20)
+        found.append(rate(f"{where}: six runs decide", over, trials, most))
+        found.append(rate(f"{where}: the interval holds the truth", covered, trials, least=0.93))
+        if not faster:
+            told_alone = f"{where}: a single run decides"
+            found.append(rate(told_alone, alone, trials, least=least, control=True))
     return found
 
 

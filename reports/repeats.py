@@ -1,0 +1,189 @@
+"""Runs of one machine as replicates: of what an hour or a day does to one contender and not to
+another, which no run sees by itself.
+
+A run's interval is over its own launches, which all lie within minutes. Here a run is what a
+launch is there: its ratio, or its score, is one observation, and the rules are those of a run,
+with six runs for six launches. What a run saw once of each contender (a start, a peak of memory)
+several runs have seen as often, so nothing is added for luck.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from harness import statistics
+from reports import decide, sentences
+from reports.analysis import short
+from reports.recommend import Recommendation
+from reports.words import interval, launches, listed, times
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """A contender's time over the anchor's, over all runs: their geometric mean."""
+
+    ratio: float
+    low: float  # of the 95% interval over runs; of two runs, the lower one
+    high: float
+    apart: float  # the greatest over the smallest
+    runs: int
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What all runs together say of one use; see `recommend.Recommendation`, of one run."""
+
+    title: str
+    choice: str | None
+    tied: list[str]
+    verdict: str  # on who leads, against the nearest rival
+    sentence: str
+    ranking: list[dict[str, Any]]  # contender, ratio (its score over the leader's), each: by run
+
+
+def ratios(found: Mapping[str, Sequence[float]]) -> dict[str, Repeated]:
+    """Of each contender's ratios, a run each."""
+    made = {}
+    for name, values in found.items():
+        logs = np.log(values)
+        ends = statistics.t_interval(logs) if len(logs) > 2 else (logs.min(), logs.max())
+        ratio, low, high, apart = np.exp([logs.mean(), *ends, np.ptp(logs)]).tolist()
+        verdict = statistics.compare(logs).verdict
+        made[name] = Repeated(ratio, low, high, apart, len(logs), verdict)
+    return made
+
+
+def moved(repeated: Mapping[str, Mapping[str, Repeated]], anchor: str | None, all_: str) -> str:
+    """By how much at most a ratio was another one in another run. all_: the key of the mean."""
+    rows = [
+        (each.apart, name, place) for place, on in repeated.items() for name, each in on.items()
+    ]
+    if not rows:
+        return ""
+    apart, name, place = max(rows)
+    told = f" From run to run {name} over {anchor} moved most, by {100 * (apart - 1):.2g}% in "
+    told += short(place)
+    if all_ in repeated:
+        most = max(each.apart for each in repeated[all_].values())
+        told += f"; over all comparisons nobody by more than {100 * (most - 1):.2g}%"
+    return f"{told}."
+
+
+def choose(
+    title: str, found: Sequence[Recommendation | None], names: set[str], busy: Sequence[str]
+) -> Choice | None:
+    """What to choose for a use, given what each run says of it. None where they do not add up.
+
+    names: of whom nothing changed from run to run. busy: runs whose machine was too busy to name a
+    winner on.
+    """
+    told = [each for each in found if each is not None]
+    if len(told) < max(len(found), 2) or len({_asked(each) for each in told}) > 1:
+        return None
+    scores = [_scores(each) for each in told]
+    shared = [name for name in scores[0] if name in names and all(name in s for s in scores)]
+    if len(shared) < 2:
+        return None
+    aspect = decide.Aspect(
+        measure="score",
+        of=None,
+        weight=1.0,
+        logs={
+            (a, b): {run: score[a] - score[b] for run, score in enumerate(scores, start=1)}
+            for a in shared
+            for b in shared
+            if a != b
+        },
+    )
+    decision = decide.decide([aspect], shared, busy=bool(busy))
+    leader = decision.leader or ""
+    ranking = []
+    for name in decision.order:
+        each = np.exp([score[name] - score[leader] for score in scores])
+        ranking.append(
+            {
+                "contender": name,
+                "ratio": float(np.exp(np.log(each).mean())),
+                "each": each.tolist(),
+                "verdict": decision.pairs[name, leader].verdict if name != leader else "best",
+            }
+        )
+    out = [name for name in dict.fromkeys(n for s in scores for n in s) if name not in shared]
+    return Choice(
+        title=title,
+        choice=decision.choice,
+        tied=decision.tied,
+        verdict=decision.best.verdict if decision.best else "screening",
+        sentence=_sentence(decision, aspect, told[0], out, busy),
+        ranking=ranking,
+    )
+
+
+def answer(choices: Mapping[str, Choice | None], runs: int) -> str:
+    """All choices in a breath; and how many runs it takes, where there were too few."""
+    found = [each for each in choices.values() if each is not None]
+    if not found:
+        return ""
+    least = statistics.LEAST_LAUNCHES
+    few = f" To decide over runs takes {least} of them, at different hours." if runs < least else ""
+    return f"Over the {runs} runs. {sentences.answer(found)}{few}"
+
+
+def _asked(each: Recommendation) -> str:
+    """What was weighed, over which workloads."""
+    weighed = [
+        (one["measure"], one["of"], round(one["weight"], 6), one["comparisons"])
+        for one in each.objectives
+        if one["weight"] > 0
+    ]
+    return repr(weighed)
+
+
+def _scores(each: Recommendation) -> dict[str, float]:
+    """ln of each contender's score over that of who led this run."""
+    return {row["contender"]: float(np.log(row["ratio"])) for row in each.ranking if row["ratio"]}
+
+
+def _sentence(
+    decision: decide.Decision,
+    aspect: decide.Aspect,
+    example: Recommendation,
+    out: list[str],
+    busy: Sequence[str],
+) -> str:
+    leader, rival, best = decision.leader or "", decision.runner_up or "", decision.best
+    if best is None:
+        return ""
+    weighed = [one for one in example.objectives if one["weight"] > 0]
+    alone = len(weighed) == 1 and not weighed[0]["once"]
+    fact = (
+        f"it takes {times(best.ratio)} the time of {rival}"
+        if alone
+        else f"its score is {times(best.ratio)} that of {rival} (less is better)"
+    )
+    each = [float(np.exp(log)) for log in aspect.logs[leader, rival].values()]
+    runs, ahead = len(each), sum(ratio < 1 for ratio in each)
+    by_run = listed([times(ratio) for ratio in each])
+    sure = f"{interval(best.confidence)} {best.low:.2f} to {best.high:.2f}, {runs} runs"
+    where = f"in {'both' if ahead == 2 else 'all'}" if ahead == runs else f"in {ahead} of {runs}"
+    left = f" Not in every run, or changed between them: {', '.join(out)}." if out else ""
+    if decision.choice:
+        return f"Choose {leader}: {fact} ({sure}; run by run {by_run}).{left}"
+    if decision.tied:
+        names = ", ".join(decision.tied)
+        return f"A tie of {names}: they differ by less than 3% ({sure}; run by run {by_run}).{left}"
+    if best.verdict == "screening":
+        why = f"{runs} of {statistics.LEAST_LAUNCHES} runs"
+        why = f"the machine was busy in {listed(busy)}" if busy else why
+        return f"{leader} leads, not proved ({why}), ahead {where}: {fact} ({by_run}).{left}"
+    more = ""
+    if best.launches_needed:
+        more = launches(best.launches_needed).replace("launches", "runs")
+        more = f" {more.capitalize()} would tell."
+    return (
+        f"No winner by the margin of 3%: {leader} leads, ahead {where}: {fact} "
+        f"({sure}; run by run {by_run}).{more}{left}"
+    )

@@ -1,0 +1,191 @@
+"""Claims about runs of one machine as replicates: what an hour does decides nothing by itself."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness import records
+from reports import machines, repeats
+from tests.synthetic import edit_groups, write_run
+
+TRAINING = "Large-scale training"
+
+
+def _runs(folder: Path, *speeds: float) -> list[records.Run]:
+    """Runs of one machine, in which jax takes so many times as long as torch."""
+    made = [
+        write_run(folder / f"run{number}", {"torch": 1.0, "jax": speed, "numpy": 5.0})
+        for number, speed in enumerate(speeds)
+    ]
+    return [records.read(path) for path in made]
+
+
+def _repeated(folder: Path, *speeds: float) -> machines.Machines:
+    return machines.gather(_runs(folder, *speeds), "torch")
+
+
+def _edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+# --- ratios ---------------------------------------------------------------------------------------
+
+
+def test_a_ratio_has_an_interval_over_runs(tmp_path: Path) -> None:
+    found = _repeated(tmp_path, 1.2, 1.3, 1.4)
+    jax = found.repeated[machines.ALL]["jax"]
+    assert jax.ratio == pytest.approx(1.3, rel=0.02) and jax.runs == 3
+    assert jax.low < 1.2 and jax.high > 1.4  # t with two degrees
+    assert jax.apart == pytest.approx(1.4 / 1.2, rel=0.01)
+    assert "From run to run jax over torch moved most, by 17% in" in found.sentence
+    assert "over all comparisons nobody by more than 17%." in found.sentence
+    assert found.repeated[machines.ALL]["numpy"].apart < 1.01
+    assert "95%, 3 runs</small>" in machines.render(found)
+
+
+def test_of_two_runs_both_figures_are_told(tmp_path: Path) -> None:
+    found = _repeated(tmp_path, 1.2, 1.4)
+    jax = found.repeated[machines.ALL]["jax"]
+    assert (jax.low, jax.high) == pytest.approx((1.2, 1.4), rel=0.02)
+    assert "<small>both</small>" in machines.render(found)
+
+
+def test_six_runs_have_verdicts_as_six_launches_have(tmp_path: Path) -> None:
+    found = _repeated(tmp_path, 1.2, 1.22, 1.25, 1.21, 1.24, 1.2)
+    assert found.repeated[machines.ALL]["jax"].verdict == "materially_slower"
+    assert "95%, 6 runs, materially slower</small>" in machines.render(found)
+
+
+# --- choices --------------------------------------------------------------------------------------
+
+
+def test_six_runs_that_say_the_same_decide(tmp_path: Path) -> None:
+    found = _repeated(tmp_path, 1.2, 1.22, 1.25, 1.21, 1.24, 1.2)
+    chosen = found.over[TRAINING]
+    assert chosen and chosen.choice == "torch"
+    assert chosen.sentence.startswith("Choose torch: it takes 0.82x the time of jax (95% interval")
+    assert "6 runs; run by run 0.83x, 0.82x, 0.80x, 0.83x, 0.81x and 0.83x)" in chosen.sentence
+    assert found.sentence.startswith("Over the 6 runs. Decided: torch for")
+    assert "takes 6 of them" not in found.sentence
+
+
+def test_what_every_run_decides_for_itself_six_hours_may_undo(tmp_path: Path) -> None:
+    found = _repeated(tmp_path, 0.85, 0.85, 0.85, 1.15, 1.15, 1.15)
+    each = [choice.choice for choice in found.uses[TRAINING]]
+    assert each == ["jax"] * 3 + ["torch"] * 3
+    chosen = found.over[TRAINING]
+    assert chosen and chosen.choice is None and chosen.verdict == "inconclusive"
+    assert "No winner by the margin of 3%" in chosen.sentence and "in 3 of 6" in chosen.sentence
+    assert "Nothing is decided." in found.sentence
+
+
+def test_three_runs_that_say_the_same_are_in_front_and_prove_nothing(tmp_path: Path) -> None:
+    found = _repeated(tmp_path, 1.2, 1.22, 1.25)
+    chosen = found.over[TRAINING]
+    assert chosen and chosen.choice is None and chosen.verdict == "screening"
+    assert "torch leads, not proved (3 of 6 runs), ahead in all: it takes 0.82x" in chosen.sentence
+    assert "To decide over runs takes 6 of them" in found.sentence
+
+
+def test_what_differs_by_nothing_in_six_runs_is_a_tie(tmp_path: Path) -> None:
+    chosen = _repeated(tmp_path, *[1.004] * 6).over[TRAINING]
+    assert chosen and chosen.tied == ["torch", "jax"]
+    assert chosen.sentence.startswith("A tie of torch, jax: they differ by less than 3%")
+
+
+def _busy(group: dict[str, Any]) -> bool:
+    group["machine"]["foreign_cpu_share"] = 0.4
+    return True
+
+
+def test_a_busy_hour_names_nobody(tmp_path: Path) -> None:
+    runs = _runs(tmp_path, *[1.3] * 6)
+    edit_groups(runs[2].folder, _busy)
+    found = machines.gather([records.read(run.folder) for run in runs], "torch")
+    chosen = found.over[TRAINING]
+    assert chosen and chosen.choice is None
+    assert "not proved (the machine was busy in run2)" in chosen.sentence
+
+
+def test_who_failed_in_one_run_is_left_out_of_all_and_named(tmp_path: Path) -> None:
+    runs = _runs(tmp_path, 1.2, 1.2)
+    speeds = {"torch": 1.0, "jax": 1.2, "numpy": 5.0}
+    write_run(tmp_path / "bad", speeds, failures={("resnet18", "jax"): ("wrong", "off by 2")})
+    found = machines.gather([*runs, records.read(tmp_path / "bad")], "torch")
+    chosen = found.over[TRAINING]
+    assert chosen and [row["contender"] for row in chosen.ranking] == ["torch", "numpy"]
+    assert "Not in every run, or changed between them: jax." in chosen.sentence
+
+
+# --- what is a replicate --------------------------------------------------------------------------
+
+
+def test_another_version_is_no_replicate(tmp_path: Path) -> None:
+    runs = _runs(tmp_path, 1.2, 1.4)
+    _edit(
+        runs[1].folder / "environment.json",
+        lambda seen: seen["contenders"]["jax"]["manifest"].update(version="9"),
+    )
+    found = machines.gather([records.read(run.folder) for run in runs], "torch")
+    assert "jax" not in found.repeated[machines.ALL]
+    chosen = found.over[TRAINING]
+    assert chosen and "jax" not in {row["contender"] for row in chosen.ranking}
+
+
+def test_runs_in_other_settings_are_no_replicates_and_the_page_says_why(tmp_path: Path) -> None:
+    runs = _runs(tmp_path, 1.2, 1.2)
+    _edit(runs[1].folder / "plan.json", lambda plan: plan["settings"].update(threads=1))
+    found = machines.gather([records.read(run.folder) for run in runs], "torch")
+    assert found.one and not found.repeated and not found.over
+    assert found.sentence.startswith("Just one: torch on all runs")
+    text = machines.render(found)
+    assert "These runs are no replicates" in text and "run1: threads: 2 → 1" in text
+    assert "over the 2 runs" not in text
+
+
+def test_two_machines_are_no_replicates(tmp_path: Path) -> None:
+    runs = _runs(tmp_path, 1.2, 1.2)
+    path = runs[1].folder / "environment.json"
+    path.write_text(path.read_text().replace("A processor", "Another processor"))
+    found = machines.gather([records.read(run.folder) for run in runs], "torch")
+    assert not found.one and not found.repeated and not found.over and not found.unlike
+    assert "From run to run" not in found.sentence
+
+
+def _said(ratios: dict[str, float], weights: Sequence[tuple[str, float]]) -> Any:
+    """A run's recommendation, of as much as is read of it."""
+    objectives = [
+        {"measure": measure, "of": None, "weight": weight, "once": False, "comparisons": ["a"]}
+        for measure, weight in weights
+    ]
+    ranking = [{"contender": name, "ratio": ratio} for name, ratio in ratios.items()]
+    return SimpleNamespace(objectives=objectives, ranking=ranking)
+
+
+def test_runs_that_weighed_other_things_do_not_add_up() -> None:
+    """One could read no p99, and gave its weight to the rest."""
+    whole = _said({"torch": 1.0, "jax": 1.2}, [("latency", 0.5), ("latency_p99", 0.5)])
+    part = _said({"torch": 1.0, "jax": 1.2}, [("latency", 1.0)])
+    both = {"torch", "jax"}
+    assert repeats.choose("Serving", [whole, part], both, []) is None
+    assert repeats.choose("Serving", [whole, None], both, []) is None
+    assert repeats.choose("Serving", [whole, whole], {"torch"}, []) is None
+    made = repeats.choose("Serving", [whole, whole], both, [])
+    assert made and made.ranking[1]["each"] == pytest.approx([1.2, 1.2])
+
+
+def test_scores_are_related_whoever_led_a_run() -> None:
+    one = _said({"torch": 1.0, "jax": 2.0, "numpy": 4.0}, [("latency", 1.0)])
+    two = _said({"jax": 1.0, "torch": 1.5, "numpy": 4.5}, [("latency", 1.0)])
+    made = repeats.choose("Serving", [one, two], {"torch", "jax", "numpy"}, [])
+    assert made is not None
+    by_name = {row["contender"]: row["each"] for row in made.ranking}
+    assert made.ranking[0]["contender"] == "torch"  # 0.5 and 1.5 of jax
+    assert by_name["jax"] == pytest.approx([2.0, 1 / 1.5])
+    assert by_name["numpy"] == pytest.approx([4.0, 3.0])

@@ -21,6 +21,7 @@ from reports.charts import marks, ratios
 from reports.verdicts import analyse, why_busy
 from reports.words import listed, times
 
+OVER = "over the runs"  # how the page calls what all runs of one machine say together
 ALL = ""  # the geometric mean over all comparisons that every machine holds
 
 
@@ -116,7 +117,7 @@ def gather(runs: list[Run], anchor: str | None = None) -> Machines:
         places=places,
         shared=ids,
         partly=several.partly(runs),
-        contenders=[{"name": n, "adapter": f"machine {i % 4}"} for i, n in enumerate(names)],
+        contenders=_marked(names, bool(repeated or over)),
         one=one,
         unlike=unlike,
         repeated=repeated,
@@ -196,6 +197,13 @@ def _places(
     return {place: found[place] for place in (ALL, *ids) if place in found}
 
 
+def _marked(names: list[str], over: bool) -> list[dict[str, Any]]:
+    """Whose dots the charts show; those of all runs together have a colour to themselves."""
+    shared = len(marks.SPARE) - over
+    found = [{"name": name, "adapter": f"run {n % shared}"} for n, name in enumerate(names)]
+    return [*found, {"name": OVER, "adapter": OVER}] if over else found
+
+
 def _unlike(runs: list[Run], names: list[str]) -> list[str]:
     """In which runs something that all contenders share was not as in the first."""
     found = {name: alike.around(runs[0], run) for name, run in zip(names, runs, strict=True)}
@@ -226,26 +234,57 @@ def _repeated(
 
 def render(found: Machines, title: str | None = None) -> str:
     """The page as text."""
-    rows = []
     first = next(iter(found.places), None)
-    for contender, on in (found.places[first] if first is not None else {}).items():
-        for machine, place in on.items():
-            if contender != found.anchor:
-                ends = {"low": place.low or place.ratio, "high": place.high or place.ratio}
-                label = f"{contender} over {found.anchor}"
-                row = {"comparison": label, "contender": machine, "ratio": place.ratio, **ends}
-                rows.append({**row, "launches": place.launches})
-    spec = ratios.intervals(found, rows, f"time over {found.anchor}'s on the same machine (log)")
+    specs = {
+        "over": ratios.intervals(
+            found, _leads(found), "who leads over the nearest rival (log)", statistics.MARGIN
+        ),
+        "places": ratios.intervals(
+            found, _rows(found, first), f"time over {found.anchor}'s on the same machine (log)"
+        ),
+    }
     what = "runs of one machine" if found.one else "machines"
     return template.render(
         "machines.html.j2",
-        {"places": spec} if spec else {},
+        {name: spec for name, spec in specs.items() if spec},
         title=title or f"{len(found.machines)} {what}, side by side",
         found=found,
         first=first,
         names=[machine.name for machine in found.machines],
+        marked=[each["name"] for each in found.contenders],
         colours=marks.colours(found),
         shapes=marks.shapes(found),
         short=short,
         times=times,
     )
+
+
+def _rows(found: Machines, place: str | None) -> list[dict[str, Any]]:
+    """Each contender over the anchor: machine by machine, and over all runs."""
+    rows = []
+    for contender, on in (found.places[place] if place is not None else {}).items():
+        if contender != found.anchor:
+            label = f"{contender} over {found.anchor}"
+            for machine, its in on.items():
+                ends = {"low": its.low or its.ratio, "high": its.high or its.ratio}
+                rows.append(_row(label, machine, its.ratio, **ends))
+            repeated = found.repeated.get(place or ALL, {}).get(contender)
+            if repeated:
+                rows.append(_row(label, OVER, repeated.ratio, repeated.low, repeated.high))
+    return rows
+
+
+def _leads(found: Machines) -> list[dict[str, Any]]:
+    """Use by use who leads over the nearest rival, in each run and in all of them."""
+    rows = []
+    for use, choice in found.over.items():
+        if choice is not None:
+            label = f"{choice.ranking[0]['contender']} {use}"
+            for machine, ratio in zip(found.machines, choice.each, strict=True):
+                rows.append(_row(label, machine.name, ratio, ratio, ratio))
+            rows.append(_row(label, OVER, choice.lead.ratio, choice.lead.low, choice.lead.high))
+    return rows
+
+
+def _row(label: str, mark: str, ratio: float, low: float, high: float) -> dict[str, Any]:
+    return {"comparison": label, "contender": mark, "ratio": ratio, "low": low, "high": high}

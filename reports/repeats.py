@@ -7,6 +7,7 @@ with six runs for six launches. What a run saw once of each contender (a start, 
 several runs have seen as often, so nothing is added for luck.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,12 +40,14 @@ class Choice:
     title: str
     choice: str | None
     tied: list[str]
-    verdict: str  # on who leads, against the nearest rival
+    rival: str  # the nearest to who leads
+    lead: Repeated  # who leads over the rival
+    each: list[float]  # the same, run by run
     sentence: str
-    ranking: list[dict[str, Any]]  # contender, ratio (its score over the leader's), each: by run
+    ranking: list[dict[str, Any]]  # contender; each: its score over the leader's, run by run
 
 
-def ratios(found: Mapping[str, Sequence[float]]) -> dict[str, Repeated]:
+def ratios(found: Mapping[str, Sequence[float] | np.ndarray]) -> dict[str, Repeated]:
     """Of each contender's ratios, a run each."""
     made = {}
     for name, values in found.items():
@@ -99,26 +102,20 @@ def choose(
         },
     )
     decision = decide.decide([aspect], shared, busy=bool(busy))
-    leader = decision.leader or ""
-    ranking = []
-    for name in decision.order:
-        each = np.exp([score[name] - score[leader] for score in scores])
-        ranking.append(
-            {
-                "contender": name,
-                "ratio": float(np.exp(np.log(each).mean())),
-                "each": each.tolist(),
-                "verdict": decision.pairs[name, leader].verdict if name != leader else "best",
-            }
-        )
+    leader, rival = decision.leader or "", decision.runner_up or ""
+    each = {name: np.exp([s[name] - s[leader] for s in scores]) for name in decision.order}
+    lead = ratios({rival: 1 / each[rival]})[rival]
     out = [name for name in dict.fromkeys(n for s in scores for n in s) if name not in shared]
+    left = f" Not in every run, or changed between them: {', '.join(out)}." if out else ""
     return Choice(
         title=title,
         choice=decision.choice,
         tied=decision.tied,
-        verdict=decision.best.verdict if decision.best else "screening",
-        sentence=_sentence(decision, aspect, told[0], out, busy),
-        ranking=ranking,
+        rival=rival,
+        lead=lead,
+        each=(1 / each[rival]).tolist(),
+        sentence=_sentence(decision, 1 / each[rival], _is_time(told[0]), busy) + left,
+        ranking=[{"contender": name, "each": each[name].tolist()} for name in decision.order],
     )
 
 
@@ -147,43 +144,40 @@ def _scores(each: Recommendation) -> dict[str, float]:
     return {row["contender"]: float(np.log(row["ratio"])) for row in each.ranking if row["ratio"]}
 
 
+def _is_time(each: Recommendation) -> bool:
+    """Whether its score is nothing but a time."""
+    weighed = [one for one in each.objectives if one["weight"] > 0]
+    return len(weighed) == 1 and not weighed[0]["once"]
+
+
 def _sentence(
-    decision: decide.Decision,
-    aspect: decide.Aspect,
-    example: Recommendation,
-    out: list[str],
-    busy: Sequence[str],
+    decision: decide.Decision, each: np.ndarray, is_time: bool, busy: Sequence[str]
 ) -> str:
-    leader, rival, best = decision.leader or "", decision.runner_up or "", decision.best
+    """each: the leader's score over the nearest rival's, by run."""
+    best, leader, rival = decision.best, decision.leader or "", decision.runner_up or ""
     if best is None:
         return ""
-    weighed = [one for one in example.objectives if one["weight"] > 0]
-    alone = len(weighed) == 1 and not weighed[0]["once"]
-    fact = (
-        f"it takes {times(best.ratio)} the time of {rival}"
-        if alone
-        else f"its score is {times(best.ratio)} that of {rival} (less is better)"
-    )
-    each = [float(np.exp(log)) for log in aspect.logs[leader, rival].values()]
-    runs, ahead = len(each), sum(ratio < 1 for ratio in each)
-    by_run = listed([times(ratio) for ratio in each])
-    sure = f"{interval(best.confidence)} {best.low:.2f} to {best.high:.2f}, {runs} runs"
-    where = f"in {'both' if ahead == 2 else 'all'}" if ahead == runs else f"in {ahead} of {runs}"
-    left = f" Not in every run, or changed between them: {', '.join(out)}." if out else ""
+    fact = f"it takes {times(best.ratio)} the time of {rival}"
+    if not is_time:
+        fact = f"its score is {times(best.ratio)} that of {rival} (less is better)"
+    runs, ahead = len(each), int(np.sum(each < 1))
+    by_run = f"run by run {listed([times(ratio) for ratio in each])}"
+    sure = f"{interval(best.confidence)} {best.low:.2f} to {best.high:.2f}, {runs} runs; {by_run}"
     if decision.choice:
-        return f"Choose {leader}: {fact} ({sure}; run by run {by_run}).{left}"
+        return f"Choose {leader}: {fact} ({sure})."
     if decision.tied:
         names = ", ".join(decision.tied)
-        return f"A tie of {names}: they differ by less than 3% ({sure}; run by run {by_run}).{left}"
+        return f"A tie of {names}: they differ by less than 3% ({sure})."
+    where = f"in {'both' if ahead == 2 else 'all'}" if ahead == runs else f"in {ahead} of {runs}"
     if best.verdict == "screening":
         why = f"{runs} of {statistics.LEAST_LAUNCHES} runs"
         why = f"the machine was busy in {listed(busy)}" if busy else why
-        return f"{leader} leads, not proved ({why}), ahead {where}: {fact} ({by_run}).{left}"
+        return f"{leader} leads, not proved ({why}), ahead {where}: {fact} ({by_run})."
     more = ""
     if best.launches_needed:
         more = launches(best.launches_needed).replace("launches", "runs")
         more = f" {more.capitalize()} would tell."
-    return (
-        f"No winner by the margin of 3%: {leader} leads, ahead {where}: {fact} "
-        f"({sure}; run by run {by_run}).{more}{left}"
-    )
+    why = "by the margin of 3%"
+    if math.log(best.high) < -statistics.MARGIN:
+        why = "though beyond the margin of 3%, p not being below 1%"
+    return f"No winner {why}: {leader} leads, ahead {where}: {fact} ({sure}).{more}"

@@ -80,7 +80,7 @@ def test_what_every_run_decides_for_itself_six_hours_may_undo(tmp_path: Path) ->
     each = [choice.choice for choice in found.uses[TRAINING]]
     assert each == ["jax"] * 3 + ["torch"] * 3
     chosen = found.over[TRAINING]
-    assert chosen and chosen.choice is None and chosen.verdict == "inconclusive"
+    assert chosen and chosen.choice is None and chosen.lead.verdict == "inconclusive"
     assert "No winner by the margin of 3%" in chosen.sentence and "in 3 of 6" in chosen.sentence
     assert "Nothing is decided." in found.sentence
 
@@ -88,7 +88,7 @@ def test_what_every_run_decides_for_itself_six_hours_may_undo(tmp_path: Path) ->
 def test_three_runs_that_say_the_same_are_in_front_and_prove_nothing(tmp_path: Path) -> None:
     found = _repeated(tmp_path, 1.2, 1.22, 1.25)
     chosen = found.over[TRAINING]
-    assert chosen and chosen.choice is None and chosen.verdict == "screening"
+    assert chosen and chosen.choice is None and chosen.lead.verdict == "screening"
     assert "torch leads, not proved (3 of 6 runs), ahead in all: it takes 0.82x" in chosen.sentence
     assert "To decide over runs takes 6 of them" in found.sentence
 
@@ -189,3 +189,17 @@ def test_scores_are_related_whoever_led_a_run() -> None:
     assert made.ranking[0]["contender"] == "torch"  # 0.5 and 1.5 of jax
     assert by_name["jax"] == pytest.approx([2.0, 1 / 1.5])
     assert by_name["numpy"] == pytest.approx([4.0, 3.0])
+
+
+def test_the_picture_shows_each_run_and_all_of_them(tmp_path: Path) -> None:
+    found = _repeated(tmp_path, 1.2, 1.3, 1.4)
+    rows = [row for row in machines._leads(found) if row["comparison"] == f"torch {TRAINING}"]
+    assert [row["contender"] for row in rows] == ["run0", "run1", "run2", machines.OVER]
+    each, over = rows[:3], rows[3]
+    assert [row["ratio"] for row in each] == pytest.approx([1 / 1.2, 1 / 1.3, 1 / 1.4], rel=0.02)
+    assert over["low"] < 1 / 1.4 and over["high"] > 1 / 1.2
+    text = machines.render(found)
+    assert 'id="chart-over"' in text and f"</i>{machines.OVER}</span>" in text
+    rows = machines._rows(found, machines.ALL)
+    jax = [row["contender"] for row in rows if row["comparison"] == "jax over torch"]
+    assert jax == ["run0", "run1", "run2", machines.OVER]

@@ -1,4 +1,4 @@
-"""One page of several machines: what each of them says, side by side.
+"""Several machines, or several runs of one: what each of them says, side by side.
 
 Contenders are ranked within a machine, where they were measured in turns, and never across:
 a table holds each contender's time over a shared anchor's on the same machine, so that a
@@ -7,19 +7,20 @@ column is one machine's and no figure relates two.
 Runs of one machine in the same settings are replicates: see `repeats.py`.
 """
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from harness import readings, statistics
 from harness.records import Run
-from reports import alike, lost, repeats, several, template
-from reports.analysis import Analysis, finite, first_stage, ranked, short
-from reports.charts import marks, ratios
+from reports import alike, lost, repeats, several
+from reports.analysis import Analysis, finite, first_stage, ranked
+from reports.charts import marks
+from reports.profiles import Profile
 from reports.verdicts import analyse, why_busy
-from reports.words import listed, times
+from reports.words import listed
 
 OVER = "over the runs"  # how the page calls what all runs of one machine say together
 ALL = ""  # the geometric mean over all comparisons that every machine holds
@@ -65,21 +66,16 @@ class Machines:
     over: dict[str, repeats.Choice | None] = field(default_factory=dict)  # use -> of all runs
 
 
-def write(
-    runs: list[Run], anchor: str | None = None, output: Path | None = None, title: str | None = None
-) -> Path:
-    """Writes the page; returns where. Raises Wrong, and KeyError as `gather`."""
-    template.lacking(runs[0].folder)
-    path = output or template.place(*(run.name for run in runs))
-    return template.save(path, render(gather(runs, anchor), title))
+def gather(
+    runs: list[Run], anchor: str | None = None, chosen: Sequence[Profile] | None = None
+) -> Machines:
+    """chosen: the profiles to recommend for; default: all that come along.
 
-
-def gather(runs: list[Run], anchor: str | None = None) -> Machines:
-    """Raises KeyError for an anchor that relates nothing; Wrong for one run given twice."""
+    Raises KeyError for an anchor that relates nothing; Wrong for one run given twice."""
     several.refuse_twice(runs)
     names = _names(runs)
     machines = [
-        Machine(name, several.machine_of(run), analyse(run), several.versions(run))
+        Machine(name, several.machine_of(run), analyse(run, chosen), several.versions(run))
         for name, run in zip(names, runs, strict=True)
     ]
     common = several.contenders(runs)
@@ -232,59 +228,28 @@ def _repeated(
     return {place: on for place, on in found.items() if on}
 
 
-def render(found: Machines, title: str | None = None) -> str:
-    """The page as text."""
-    first = next(iter(found.places), None)
-    specs = {
-        "over": ratios.intervals(
-            found, _leads(found), "who leads over the nearest rival (log)", statistics.MARGIN
-        ),
-        "places": ratios.intervals(
-            found, _rows(found, first), f"time over {found.anchor}'s on the same machine (log)"
-        ),
-    }
-    what = "runs of one machine" if found.one else "machines"
-    return template.render(
-        "machines.html.j2",
-        {name: spec for name, spec in specs.items() if spec},
-        title=title or f"{len(found.machines)} {what}, side by side",
-        found=found,
-        first=first,
-        names=[machine.name for machine in found.machines],
-        marked=[each["name"] for each in found.contenders],
-        colours=marks.colours(found),
-        shapes=marks.shapes(found),
-        short=short,
-        times=times,
-    )
-
-
-def _rows(found: Machines, place: str | None) -> list[dict[str, Any]]:
-    """Each contender over the anchor: machine by machine, and over all runs."""
-    rows = []
-    for contender, on in (found.places[place] if place is not None else {}).items():
-        if contender != found.anchor:
-            label = f"{contender} over {found.anchor}"
-            for machine, its in on.items():
-                ends = {"low": its.low or its.ratio, "high": its.high or its.ratio}
-                rows.append(_row(label, machine, its.ratio, **ends))
-            repeated = found.repeated.get(place or ALL, {}).get(contender)
-            if repeated:
-                rows.append(_row(label, OVER, repeated.ratio, repeated.low, repeated.high))
-    return rows
-
-
-def _leads(found: Machines) -> list[dict[str, Any]]:
-    """Use by use who leads over the nearest rival, in each run and in all of them."""
-    rows = []
-    for use, choice in found.over.items():
-        if choice is not None:
-            label = f"{choice.ranking[0]['contender']} {use}"
-            for machine, ratio in zip(found.machines, choice.each, strict=True):
-                rows.append(_row(label, machine.name, ratio, ratio, ratio))
-            rows.append(_row(label, OVER, choice.lead.ratio, choice.lead.low, choice.lead.high))
-    return rows
-
-
-def _row(label: str, mark: str, ratio: float, low: float, high: float) -> dict[str, Any]:
-    return {"comparison": label, "contender": mark, "ratio": ratio, "low": low, "high": high}
+def document(found: Machines) -> dict[str, Any]:
+    """For a script: what to choose for each use, and every ratio, over the runs and by each."""
+    names = [machine.name for machine in found.machines]
+    kept = ("choice", "tied", "runner_up", "ratio", "low", "high", "verdict", "sentence")
+    uses: dict[str, Any] = {}
+    for use, choices in found.uses.items():
+        over = found.over.get(use)
+        each: dict[str, Any] = dict.fromkeys(names)
+        for name, choice in zip(names, choices, strict=True):
+            if choice is not None:
+                leader = choice.ranking[0]["contender"] if choice.ranking else None
+                each[name] = {"leader": leader, **{key: getattr(choice, key) for key in kept}}
+        uses[use] = {"over": over and asdict(over), "runs": each}
+    places: dict[str, Any] = {}
+    for place, contenders in found.places.items():
+        repeated = found.repeated.get(place, {})
+        places[place or "all"] = {
+            contender: {
+                "over": asdict(repeated[contender]) if contender in repeated else None,
+                "runs": {name: asdict(its) for name, its in on.items()},
+            }
+            for contender, on in contenders.items()
+        }
+    told = {"sentence": found.sentence, "anchor": found.anchor, "one_machine": found.one}
+    return {"runs": names, **told, "unlike": found.unlike, "uses": uses, "ratios": places}

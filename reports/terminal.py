@@ -14,6 +14,7 @@ from reports.charts.marks import label
 from reports.compare import WORDS, Changes
 from reports.flip import Limit
 from reports.lanes import Lane
+from reports.machines import Machines
 from reports.objectives import MEASURES
 from reports.sentences import answer
 from reports.words import figure, seconds, times
@@ -196,6 +197,41 @@ def render_changes(found: Changes, console: Console) -> None:
                 _print(console, f"Only in the {where}: {', '.join(each)}", "dim")
     if found.command:
         _print(console, f"In turns, which is surer: {found.command}", "")
+
+
+def render_runs(found: Machines, console: Console) -> None:
+    """Several runs: what to choose over them where they repeat each other, else by each."""
+    console.print()
+    heading = " · ".join(machine.name for machine in found.machines)
+    console.rule(f"[bold]{escape(heading)}[/]".translate(CONTROLS), align="left")
+    _print(console, found.sentence, "bold")
+    if found.unlike:
+        _print(console, f"No replicates, other settings: {'; '.join(found.unlike)}", "yellow")
+    for machine in found.machines:
+        for reason in machine.analysis.screening:
+            _print(console, f"Screening: {machine.name}: {reason}.", "yellow")
+    for use, choice in found.over.items():
+        sure = choice is not None and choice.choice
+        console.print(
+            Text(f"{use}: ".translate(CONTROLS), "bold green" if sure else "bold"), end=""
+        )
+        _print(console, choice.sentence if choice else "the runs did not measure the same.", "")
+    if found.places:
+        place, contenders = next(iter(found.places.items()))
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        table.add_column(Text(f"over {found.anchor}".translate(CONTROLS)), overflow="fold")
+        over = found.repeated.get(place, {})
+        heads = [machine.name for machine in found.machines]
+        for head in [*(["all runs"] if over else []), *heads]:
+            table.add_column(Text(head.translate(CONTROLS)), justify="right", overflow="fold")
+        for name, on in contenders.items():
+            ratios = [its and times(its.ratio) for its in (on.get(head) for head in heads)]
+            if over:
+                ratios.insert(0, times(over[name].ratio) if name in over else None)
+            table.add_row(Text(name.translate(CONTROLS)), *(each or "-" for each in ratios))
+        console.print()
+        console.print(table)
+        _print(console, f"Ratios of times, {short(place)}; below 1 is faster.", "dim")
 
 
 def _print_costs(found: Changes, console: Console) -> None:

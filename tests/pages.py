@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import records
-from reports import compare, compare_page, machines, page
+from reports import compare, compare_page, machines_page, page
 from tests.browser import await_
 from tests.synthetic import EVERYONE, WORKLOADS, edit_groups, write_run
 from tests.test_history import SUITE as CONVNETS
@@ -42,7 +42,7 @@ def written(folder: Path) -> dict[str, Path]:
     two = (read["hostile"], read["decades"])
     changes = compare.compare(*two, None, 0.03, (1.0, 2.0))
     made["compare"] = compare_page.write(changes, folder, folder / "compare.html")
-    made["machines"] = machines.write([*two, read["whole"]], None, folder / "machines.html")
+    made["machines"] = machines_page.write([*two, read["whole"]], None, folder / "machines.html")
     return made
 
 

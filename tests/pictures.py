@@ -1,5 +1,7 @@
 """The pictures of README.md and docs/: what Chromium shows of a published run's page.
 
+And of the page of that run and those that repeat it (RUN-2, RUN-3 ... beside it).
+
 make pictures [RUN=results/published/quick-2core]
 """
 
@@ -11,12 +13,12 @@ from typing import Any
 
 from harness import records
 from harness.paths import ROOT
-from reports import page
+from reports import machines_page, page
 from tests.browser import CHROMIUM, DRIVER, await_, emulate, start
 
 PRESS = "document.querySelector('table.map tbody tr:nth-child(8) td button').click()"
 READY = "return document.documentElement.dataset.ready"
-SHOTS = (  # file, part of the page (its first screen), width, theme, what to do first
+SHOTS = (  # file, part of the page ("": its first screen), width, theme, what to do first
     ("report.png", "", 1280, "light", ""),
     ("report-dark.png", "", 1280, "dark", ""),
     ("report-narrow.png", "", 420, "light", ""),
@@ -24,6 +26,7 @@ SHOTS = (  # file, part of the page (its first screen), width, theme, what to do
     ("report-why.png", "#profiled", 1280, "light", ""),
     ("report-cell.png", "", 1280, "light", PRESS),
 )
+OF_RUNS = (("report-runs.png", "", 1280, "light", ""),)
 
 
 def main(folder: Path) -> int:
@@ -34,10 +37,15 @@ def main(folder: Path) -> int:
         print(f"pictures need {absent}", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory() as temporary:
-        written = page.write(records.read(folder), Path(temporary) / "page.html")
+        pages = {page.write(records.read(folder), Path(temporary) / "page.html"): SHOTS}
+        again = sorted(folder.parent.glob(f"{folder.name}-[0-9]*"))
+        if again:
+            runs = [records.read(each) for each in (folder, *again)]
+            pages[machines_page.write(runs, output=Path(temporary) / "runs.html")] = OF_RUNS
+        shots = [(path, *each) for path, of in pages.items() for each in of]
         browser = start(Path(temporary) / "profile")
         try:
-            for name, part, width, theme, first in SHOTS:
+            for written, name, part, width, theme, first in shots:
                 emulate(browser, width, theme)
                 browser.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
                 browser.get(written.as_uri())

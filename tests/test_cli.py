@@ -282,6 +282,23 @@ def test_a_profile_of_ones_own_is_answered_from_what_was_measured(
     assert {"low", "high", "flips", "limits", "weights", "unknown", "objectives"} <= set(choice)
 
 
+def test_several_runs_are_shown_together_and_to_a_script(tmp_path: Path, bakeoff: Any) -> None:
+    for number in range(3):
+        write_run(tmp_path / f"run{number}", {"torch": 1.0, "jax": 1.2 + number / 100})
+    runs, place = ["run0", "run1", "run2"], {"BAKEOFF_RESULTS": str(tmp_path)}
+    text = " ".join(bakeoff("show", *runs, **place).stdout.split())
+    assert "Over the 3 runs. Nothing is decided. In front, not proved: torch for" in text
+    assert "Large-scale training: torch leads, not proved (3 of 6 runs), ahead in all" in text
+    assert "jax 1.21x 1.20x 1.21x 1.22x" in text
+    told = json.loads(bakeoff("show", *runs, "--json", **place).stdout)
+    assert told["runs"] == runs and told["one_machine"] and told["anchor"] == "torch"
+    training = told["uses"]["Large-scale training"]
+    assert training["over"]["choice"] is None and training["over"]["rival"] == "jax"
+    assert [training["runs"][run]["choice"] for run in runs] == ["torch"] * 3
+    assert told["ratios"]["all"]["jax"]["over"]["ratio"] == pytest.approx(1.21, rel=0.01)
+    _refused(bakeoff("show", *runs, "--price", "3", **place), "--price takes a single run")
+
+
 def test_an_earlier_run_of_the_same_work_on_this_machine_is_pointed_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

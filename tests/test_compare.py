@@ -13,7 +13,7 @@ import pytest
 from harness import records, statistics
 from harness.errors import Wrong
 from harness.paths import ROOT
-from reports import compare_page, machines, template, terminal
+from reports import compare_page, machines, machines_page, template, terminal
 from reports.compare import Changes, compare
 from tests.synthetic import edit_groups, on_a_gpu, write_run
 
@@ -165,7 +165,7 @@ def test_a_page_of_two_runs_and_one_of_machines_are_two_files(tmp_path: Path) ->
     changes = compare(old, new, None, statistics.MARGIN)
     places = {template.place(old.name, new.name), compare_page.place(changes)}
     assert len(places) == 2
-    assert "2 runs of one machine" in machines.render(machines.gather([old, new]))
+    assert "2 runs of one machine" in machines_page.render(machines.gather([old, new]))
 
 
 def test_without_an_anchor_nothing_is_said_but_how_to_find_out(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from harness import records
-from reports import machines
+from reports import machines, machines_page
 from tests.synthetic import edit_groups, write_run
 
 
@@ -41,7 +41,7 @@ def test_all_ratios_are_to_one_anchor_within_a_machine(runs: list[records.Run]) 
 
 
 def test_no_figure_of_the_page_relates_two_machines(runs: list[records.Run]) -> None:
-    text = machines.render(machines.gather(runs, "torch"))
+    text = machines_page.render(machines.gather(runs, "torch"))
     assert "Nothing on this page ranks one machine against another" in text
     assert "1.00x" in text and "0.50x" not in text  # torch there over torch here
     for what in ("kernel", "governor", "turbo", "hypervisor"):
@@ -57,7 +57,7 @@ def test_work_that_only_one_machine_did_is_left_out_of_the_table(tmp_path: Path)
     assert list(found.places) == found.shared == ["relu/b32/infer/float32/cpu"]
     assert [choice is None for choice in found.uses["Large-scale training"]] == [False, True]
     assert "resnet20/b32/infer/float32" in found.partly
-    assert "Not of all runs, and so not here: 3 comparisons" in machines.render(found)
+    assert "Not of all runs, and so not here: 3 comparisons" in machines_page.render(found)
 
 
 def test_two_machines_may_have_called_their_runs_the_same(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_without_a_common_contender_there_is_a_page_and_no_anchor(tmp_path: Path
     runs = [records.read(tmp_path / name) for name in ("a", "b")]
     found = machines.gather(runs)
     assert found.anchor is None and not found.places
-    assert "there is no anchor" in machines.render(found)
+    assert "there is no anchor" in machines_page.render(found)
     with pytest.raises(KeyError, match="not in all runs"):
         machines.gather(runs, "torch")
 
@@ -82,7 +82,7 @@ def test_a_machine_without_a_record_is_shown_as_such(tmp_path: Path) -> None:
     write_run(tmp_path / "b", {"torch": 1.0, "jax": 2.0}, launches=0)
     few = write_run(tmp_path / "c", {"torch": 1.0, "jax": 2.0})
     edit_groups(few, lambda group: group["launch"] == 1)
-    machines.render(machines.gather([records.read(tmp_path / n) for n in ("a", "b", "c")]))
+    machines_page.render(machines.gather([records.read(tmp_path / n) for n in ("a", "b", "c")]))
 
 
 def _busy(group: dict[str, Any]) -> bool:

@@ -17,7 +17,7 @@ import pytest
 from harness import records
 from harness.errors import Wrong
 from harness.paths import ROOT
-from reports import compare, compare_page, machines, page, template, verdicts
+from reports import compare, compare_page, machines_page, page, template, verdicts
 from reports.charts import marks
 from tests.synthetic import WORKLOADS, edit_groups, poison, write_run
 from tests.yardstick import Limit
@@ -280,7 +280,7 @@ def test_a_hostile_string_in_every_field_of_every_record_is_text_on_every_page(
         assert changes.changes and changes.clocked and changes.costs
         found = Page(compare_page.write(changes, tmp_path, path))
     else:
-        found = Page(machines.write(runs, None, path))
+        found = Page(machines_page.write(runs, None, path))
     harmless(found)
     assert found.text.count("alert('r')") > 10
 

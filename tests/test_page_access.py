@@ -10,7 +10,7 @@ import pytest
 from harness import records
 from harness.paths import ROOT
 from harness.proof import campaign
-from reports import compare, compare_page, machines, page, proof
+from reports import compare, compare_page, machines_page, page, proof
 from tests.browser import OPEN_ALL, emulate, show
 from tests.synthetic import EVERYONE, write_run
 from tests.test_history import SUITE as CONVNETS
@@ -34,7 +34,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         ),
         "history": page.write(history, folder / "history.html"),
         "compare": compare_page.write(changes, folder, folder / "compare.html"),
-        "machines": machines.write([whole, other], None, folder / "machines.html"),
+        "machines": machines_page.write([whole, other], None, folder / "machines.html"),
         "proof": proof.write(findings, "proofs-2core", folder / "proof.html"),
     }
 

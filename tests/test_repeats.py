@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness import records
-from reports import machines, repeats
+from reports import machines, machines_page, repeats
 from tests.synthetic import edit_groups, write_run
 
 TRAINING = "Large-scale training"
@@ -46,20 +46,20 @@ def test_a_ratio_has_an_interval_over_runs(tmp_path: Path) -> None:
     assert "From run to run jax over torch moved most, by 17% in" in found.sentence
     assert "over all comparisons nobody by more than 17%." in found.sentence
     assert found.repeated[machines.ALL]["numpy"].apart < 1.01
-    assert "95%, 3 runs</small>" in machines.render(found)
+    assert "95%, 3 runs</small>" in machines_page.render(found)
 
 
 def test_of_two_runs_both_figures_are_told(tmp_path: Path) -> None:
     found = _repeated(tmp_path, 1.2, 1.4)
     jax = found.repeated[machines.ALL]["jax"]
     assert (jax.low, jax.high) == pytest.approx((1.2, 1.4), rel=0.02)
-    assert "<small>both</small>" in machines.render(found)
+    assert "<small>both</small>" in machines_page.render(found)
 
 
 def test_six_runs_have_verdicts_as_six_launches_have(tmp_path: Path) -> None:
     found = _repeated(tmp_path, 1.2, 1.22, 1.25, 1.21, 1.24, 1.2)
     assert found.repeated[machines.ALL]["jax"].verdict == "materially_slower"
-    assert "95%, 6 runs, materially slower</small>" in machines.render(found)
+    assert "95%, 6 runs, materially slower</small>" in machines_page.render(found)
 
 
 # --- choices --------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ def test_runs_in_other_settings_are_no_replicates_and_the_page_says_why(tmp_path
     found = machines.gather([records.read(run.folder) for run in runs], "torch")
     assert found.one and not found.repeated and not found.over
     assert found.sentence.startswith("Just one: torch on all runs")
-    text = machines.render(found)
+    text = machines_page.render(found)
     assert "These runs are no replicates" in text and "run1: threads: 2 → 1" in text
     assert "over the 2 runs" not in text
 
@@ -193,13 +193,13 @@ def test_scores_are_related_whoever_led_a_run() -> None:
 
 def test_the_picture_shows_each_run_and_all_of_them(tmp_path: Path) -> None:
     found = _repeated(tmp_path, 1.2, 1.3, 1.4)
-    rows = [row for row in machines._leads(found) if row["comparison"] == f"torch {TRAINING}"]
+    rows = [row for row in machines_page._leads(found) if row["comparison"] == f"torch {TRAINING}"]
     assert [row["contender"] for row in rows] == ["run0", "run1", "run2", machines.OVER]
     each, over = rows[:3], rows[3]
     assert [row["ratio"] for row in each] == pytest.approx([1 / 1.2, 1 / 1.3, 1 / 1.4], rel=0.02)
     assert over["low"] < 1 / 1.4 and over["high"] > 1 / 1.2
-    text = machines.render(found)
+    text = machines_page.render(found)
     assert 'id="chart-over"' in text and f"</i>{machines.OVER}</span>" in text
-    rows = machines._rows(found, machines.ALL)
+    rows = machines_page._rows(found, machines.ALL)
     jax = [row["contender"] for row in rows if row["comparison"] == "jax over torch"]
     assert jax == ["run0", "run1", "run2", machines.OVER]

@@ -127,23 +127,42 @@ def _with_version(row: dict[str, Any]) -> str:
 
 @app.command()
 def show(
-    run: Annotated[str, typer.Argument(help="A run's name or folder; default: the latest.")] = "",
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(help="Names or folders; default: the latest. Several: side by side."),
+    ] = None,
     profile: Profiles = None,
     price: Price = None,
     json_: Json = False,
 ) -> None:
-    """The verdicts of a run, in the terminal.
+    """The verdicts of a run, in the terminal; or of several, taken together where they repeat.
 
-    Example: `bakeoff show` · `bakeoff show RUN --json` · `bakeoff show --profile mine.toml`
+    Example: `bakeoff show` · `bakeoff show RUN --json` · `bakeoff show --profile mine.toml` ·
+    `bakeoff show RUN RUN RUN`
     """
-    from reports import profiles, terminal, verdicts
+    from reports import machines, profiles, terminal, verdicts
 
+    folders = [folder_of(run) for run in runs or [""]]
     chosen, costs = profiles.load(profile), price_of(price)
-    analysis = verdicts.analyse(records.read(folder_of(run)), chosen, costs)
+    if len(folders) > 1:
+        _of_one_price(price)
+        found = machines.gather([records.read(folder) for folder in folders], None, chosen)
+        if json_:
+            print_json(machines.document(found))
+        else:
+            terminal.render_runs(found, Console())
+        return
+    analysis = verdicts.analyse(records.read(folders[0]), chosen, costs)
     if json_:
         print_json(asdict(analysis))
     else:
         terminal.render(analysis, Console())
+
+
+def _of_one_price(price: float | str | None) -> None:
+    """Several machines have no price in common."""
+    if price is not None:
+        raise Wrong("--price takes a single run; with two: `bakeoff compare --price`")
 
 
 @app.command()
@@ -180,7 +199,7 @@ def report(
     `bakeoff report --profile prototyping --price 3.50` ·
     `bakeoff report HERE THERE --output machines.html`
     """
-    from reports import machines, profiles
+    from reports import machines_page, profiles
     from reports.exports import formats, pictures
     from reports.verdicts import analyse
 
@@ -188,8 +207,8 @@ def report(
     formats.known(format_)
     if len(folders) > 1 and (format_ != "html" or charts):
         raise Wrong("several runs make one HTML page; --format and --charts take a single run")
-    if len(folders) > 1 and (profile or price is not None):
-        raise Wrong("--profile and --price take a single run; with two: `bakeoff compare --price`")
+    if len(folders) > 1:
+        _of_one_price(price)
     if anchor and len(folders) == 1:
         raise Wrong("--anchor relates several runs; only one was given")
     if open_ and format_ != "html":
@@ -206,7 +225,8 @@ def report(
         return
     if len(folders) > 1:
         try:
-            written = machines.write([records.read(f) for f in folders], anchor, output, title)
+            runs_ = [records.read(folder) for folder in folders]
+            written = machines_page.write(runs_, anchor, output, title, chosen)
         except KeyError as error:
             raise Wrong(f"--anchor {error.args[0]}") from None
     else:

@@ -1,0 +1,85 @@
+"""The page of several machines, or of several runs of one: dots, and the tables behind them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from harness import statistics
+from harness.records import Run
+from reports import template
+from reports.analysis import short
+from reports.charts import marks, ratios
+from reports.machines import ALL, OVER, Machines, gather
+from reports.profiles import Profile
+from reports.words import times
+
+
+def write(
+    runs: list[Run],
+    anchor: str | None = None,
+    output: Path | None = None,
+    title: str | None = None,
+    chosen: Sequence[Profile] | None = None,
+) -> Path:
+    """Writes the page; returns where. Raises Wrong, and KeyError as `machines.gather`."""
+    template.lacking(runs[0].folder)
+    path = output or template.place(*(run.name for run in runs))
+    return template.save(path, render(gather(runs, anchor, chosen), title))
+
+
+def render(found: Machines, title: str | None = None) -> str:
+    """The page as text."""
+    first = next(iter(found.places), None)
+    specs = {
+        "over": ratios.intervals(
+            found, _leads(found), "who leads over the nearest rival (log)", statistics.MARGIN
+        ),
+        "places": ratios.intervals(
+            found, _rows(found, first), f"time over {found.anchor}'s on the same machine (log)"
+        ),
+    }
+    what = "runs of one machine" if found.one else "machines"
+    return template.render(
+        "machines.html.j2",
+        {name: spec for name, spec in specs.items() if spec},
+        title=title or f"{len(found.machines)} {what}, side by side",
+        found=found,
+        first=first,
+        names=[machine.name for machine in found.machines],
+        marked=[each["name"] for each in found.contenders],
+        colours=marks.colours(found),
+        shapes=marks.shapes(found),
+        short=short,
+        times=times,
+    )
+
+
+def _rows(found: Machines, place: str | None) -> list[dict[str, Any]]:
+    """Each contender over the anchor: machine by machine, and over all runs."""
+    rows = []
+    for contender, on in (found.places[place] if place is not None else {}).items():
+        if contender != found.anchor:
+            label = f"{contender} over {found.anchor}"
+            for machine, its in on.items():
+                ends = {"low": its.low or its.ratio, "high": its.high or its.ratio}
+                rows.append(_row(label, machine, its.ratio, **ends))
+            repeated = found.repeated.get(place or ALL, {}).get(contender)
+            if repeated:
+                rows.append(_row(label, OVER, repeated.ratio, repeated.low, repeated.high))
+    return rows
+
+
+def _leads(found: Machines) -> list[dict[str, Any]]:
+    """Use by use who leads over the nearest rival, in each run and in all of them."""
+    rows = []
+    for use, choice in found.over.items():
+        if choice is not None:
+            label = f"{choice.ranking[0]['contender']} {use}"
+            for machine, ratio in zip(found.machines, choice.each, strict=True):
+                rows.append(_row(label, machine.name, ratio, ratio, ratio))
+            rows.append(_row(label, OVER, choice.lead.ratio, choice.lead.low, choice.lead.high))
+    return rows
+
+
+def _row(label: str, mark: str, ratio: float, low: float, high: float) -> dict[str, Any]:
+    return {"comparison": label, "contender": mark, "ratio": ratio, "low": low, "high": high}

@@ -4,9 +4,12 @@ Times are replicated over launches and come as log ratios, launch by launch. A s
 peak of memory, a size were seen once; `allowance` is how far such a look is trusted:
 
 * first_result, 30%: the time to import one framework, taken in five fresh processes of
-  one run, differed by up to 29% (JAX, 0.24 to 0.31 s); in the run published since
-  (quick-2core), by up to 15%.
-* peak_memory, 5%: memory after an import, in the same processes, was equal to 1%.
+  one run, differed by up to 29% (JAX, 0.24 to 0.31 s). Between six runs within an hour and
+  a half (results/published/quick-2core and -2 to -6) the ratio of two contenders was off its
+  median by up to 28%.
+* peak_memory, 15%: there that ratio was off by up to 13%. From the second run to the third
+  what is resident after an import became less for all, by 6 MB (NumPy) to 78 MB
+  (TensorFlow), and stayed so; why is not known. Within a run it is equal to 1%.
 * installed_size, 0: files are counted, not sampled.
 
 Nobody is ruled out for what was not measured. Where one of those who failed nothing lacks
@@ -52,7 +55,7 @@ MEASURES = {
         "latency, p99", words.seconds, absent=f"it takes {P99_CALLS} calls a launch"
     ),
     "first_result": Measure("time to first result", words.seconds, math.log(1.3)),
-    "peak_memory": Measure("peak memory", words.size, math.log(1.05)),
+    "peak_memory": Measure("peak memory", words.size, math.log(1.15)),
     "energy": Measure(
         "energy of an item", words.joules, absent="no meter of this machine could be read"
     ),

@@ -40,7 +40,7 @@ class Choice:
     title: str
     choice: str | None
     tied: list[str]
-    rival: str  # the nearest to who leads
+    rival: str  # the nearest to who leads; of a tie, the first that it ties with
     lead: Repeated  # who leads over the rival
     each: list[float]  # the same, run by run
     sentence: str
@@ -102,7 +102,8 @@ def choose(
         },
     )
     decision = decide.decide([aspect], shared, busy=bool(busy))
-    leader, rival = decision.leader or "", decision.runner_up or ""
+    leader = decision.leader or ""
+    rival = decision.tied[1] if decision.tied else decision.runner_up or ""
     each = {name: np.exp([s[name] - s[leader] for s in scores]) for name in decision.order}
     lead = ratios({rival: 1 / each[rival]})[rival]
     out = [name for name in dict.fromkeys(n for s in scores for n in s) if name not in shared]
@@ -114,7 +115,7 @@ def choose(
         rival=rival,
         lead=lead,
         each=(1 / each[rival]).tolist(),
-        sentence=_sentence(decision, 1 / each[rival], _is_time(told[0]), busy) + left,
+        sentence=_sentence(decision, rival, 1 / each[rival], _is_time(told[0]), busy) + left,
         ranking=[{"contender": name, "each": each[name].tolist()} for name in decision.order],
     )
 
@@ -151,12 +152,11 @@ def _is_time(each: Recommendation) -> bool:
 
 
 def _sentence(
-    decision: decide.Decision, each: np.ndarray, is_time: bool, busy: Sequence[str]
+    decision: decide.Decision, rival: str, each: np.ndarray, is_time: bool, busy: Sequence[str]
 ) -> str:
-    """each: the leader's score over the nearest rival's, by run."""
-    best, leader, rival = decision.best, decision.leader or "", decision.runner_up or ""
-    if best is None:
-        return ""
+    """each: the leader's score over the rival's, by run."""
+    leader = decision.leader or ""
+    best = decision.pairs[leader, rival]
     fact = f"it takes {times(best.ratio)} the time of {rival}"
     if not is_time:
         fact = f"its score is {times(best.ratio)} that of {rival} (less is better)"
@@ -166,8 +166,10 @@ def _sentence(
     if decision.choice:
         return f"Choose {leader}: {fact} ({sure})."
     if decision.tied:
-        names = ", ".join(decision.tied)
-        return f"A tie of {names}: they differ by less than 3% ({sure})."
+        told = f"A tie of {', '.join(decision.tied)}: they differ by less than 3% ({sure})."
+        proved = ("materially_faster", "tie")
+        open_ = [n for n in decision.order[1:] if decision.pairs[leader, n].verdict not in proved]
+        return told + (f" Not told apart from {leader} yet: {', '.join(open_)}." if open_ else "")
     where = f"in {'both' if ahead == 2 else 'all'}" if ahead == runs else f"in {ahead} of {runs}"
     if best.verdict == "screening":
         why = f"{runs} of {statistics.LEAST_LAUNCHES} runs"

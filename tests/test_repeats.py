@@ -203,3 +203,17 @@ def test_the_picture_shows_each_run_and_all_of_them(tmp_path: Path) -> None:
     rows = machines_page._rows(found, machines.ALL)
     jax = [row["contender"] for row in rows if row["comparison"] == "jax over torch"]
     assert jax == ["run0", "run1", "run2", machines.OVER]
+
+
+def test_of_a_tie_the_figures_are_of_those_who_tie(tmp_path: Path) -> None:
+    """Another, of whom less is known, may be nearer to who leads."""
+    made = [
+        write_run(tmp_path / f"run{n}", {"torch": 1.0, "jax": 1.004, "numpy": speed})
+        for n, speed in enumerate([0.94, 1.12, 0.94, 1.12, 0.95, 1.11])
+    ]
+    found = machines.gather([records.read(path) for path in made], "torch")
+    chosen = found.over[TRAINING]
+    assert chosen and chosen.tied == ["torch", "jax"] and chosen.rival == "jax"
+    assert max(abs(ratio - 1) for ratio in chosen.each) < 0.02
+    assert "(95% interval 0.99 to 0.99, 6 runs;" in chosen.sentence
+    assert chosen.sentence.endswith("Not told apart from torch yet: numpy.")

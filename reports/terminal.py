@@ -221,14 +221,15 @@ def render_runs(found: Machines, console: Console) -> None:
         table = Table(box=None, pad_edge=False, header_style="dim")
         table.add_column(Text(f"over {found.anchor}".translate(CONTROLS)), overflow="fold")
         over = found.repeated.get(place, {})
-        heads = [machine.name for machine in found.machines]
-        for head in [*(["all runs"] if over else []), *heads]:
-            table.add_column(Text(head.translate(CONTROLS)), justify="right", overflow="fold")
+        names = [machine.name for machine in found.machines]
+        # Machines are few, and each has a column; runs may be many, and stand in their order.
+        for head in ["all runs", "run by run"] if over else names:
+            table.add_column(Text(head.translate(CONTROLS)), overflow="fold")
         for name, on in contenders.items():
-            ratios = [its and times(its.ratio) for its in (on.get(head) for head in heads)]
+            ratios = [times(on[each].ratio) if each in on else "-" for each in names]
             if over:
-                ratios.insert(0, times(over[name].ratio) if name in over else None)
-            table.add_row(Text(name.translate(CONTROLS)), *(each or "-" for each in ratios))
+                ratios = [times(over[name].ratio) if name in over else "-", " ".join(ratios)]
+            table.add_row(Text(name.translate(CONTROLS)), *ratios)
         console.print()
         console.print(table)
         _print(console, f"Ratios of times, {short(place)}; below 1 is faster.", "dim")

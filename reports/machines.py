@@ -23,7 +23,6 @@ from reports.verdicts import analyse, why_busy
 from reports.words import listed
 
 OVER = "over the runs"  # how the page calls what all runs of one machine say together
-ALL = ""  # the geometric mean over all comparisons that every machine holds
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,8 @@ def gather(
 ) -> Machines:
     """chosen: the profiles to recommend for; default: all that come along.
 
-    Raises KeyError for an anchor that relates nothing; Wrong for one run given twice."""
+    Raises KeyError for an anchor that relates nothing; Wrong for one run given twice.
+    """
     several.refuse_twice(runs)
     names = _names(runs)
     machines = [
@@ -97,18 +97,17 @@ def gather(
     places = _places(runs, names, anchor, shared, timed) if anchor else {}
     unlike = _unlike(runs, names) if one else []
     stayed = _stayed(runs) if one and not unlike else set()
-    repeated = _repeated(places, names, stayed - {anchor}) if anchor in stayed else {}
     busy = [name for name, run in zip(names, runs, strict=True) if why_busy(run)]
-    over = {use: repeats.choose(use, found, stayed, busy) for use, found in uses.items()}
+    repeated = _repeated(places, names, stayed - {anchor}, busy) if anchor in stayed else {}
+    over = {use: repeats.choose(use, found, {*ids}, stayed, busy) for use, found in uses.items()}
     if not any(over.values()):
         over = {}
-    sentence = repeats.answer(over, len(runs)) or _sentence(
-        machines, uses, "runs" if one else "machines"
-    )
+    sentence = repeats.answer(over, [run.plan["created"] for run in runs])
+    sentence = sentence or _sentence(machines, uses, "runs" if one else "machines")
     return Machines(
         machines=machines,
         anchor=anchor,
-        sentence=sentence + repeats.moved(repeated, anchor, ALL),
+        sentence=sentence + repeats.moved(repeated, anchor),
         uses=uses,
         places=places,
         shared=ids,
@@ -173,8 +172,8 @@ def _places(
                 id_: any((c["id"], each) in run.settled for each in (contender, anchor))
                 for id_, c in zip(ids, mine[column], strict=True)
             }
-            left[ALL] = any(left.values())
-            for place, values in [(ALL, together), *rows] if len(rows) > 1 else rows:
+            left[several.ALL] = any(left.values())
+            for place, values in [(several.ALL, together), *rows] if len(rows) > 1 else rows:
                 if len(values):
                     pair = statistics.compare(
                         values, first_stage=first_stage(run), settled=left[place]
@@ -190,7 +189,7 @@ def _places(
                         pair.confidence,
                     )
                     found.setdefault(place, {}).setdefault(contender, {})[name] = made
-    return {place: found[place] for place in (ALL, *ids) if place in found}
+    return {place: found[place] for place in (several.ALL, *ids) if place in found}
 
 
 def _marked(names: list[str], over: bool) -> list[dict[str, Any]]:
@@ -213,18 +212,19 @@ def _stayed(runs: list[Run]) -> set[str]:
 
 
 def _repeated(
-    places: dict[str, dict[str, dict[str, Place]]], names: list[str], stayed: set[str]
+    places: dict[str, dict[str, dict[str, Place]]],
+    names: list[str],
+    stayed: set[str],
+    busy: list[str],
 ) -> dict[str, dict[str, repeats.Repeated]]:
     """Of contenders that were measured in every run, and stayed what they were."""
     found = {}
     for place, contenders in places.items():
-        found[place] = repeats.ratios(
-            {
-                contender: [on[name].ratio for name in names]
-                for contender, on in contenders.items()
-                if contender in stayed and all(name in on for name in names)
-            }
-        )
+        found[place] = {
+            contender: repeats.repeat([on[name].ratio for name in names], busy)
+            for contender, on in contenders.items()
+            if contender in stayed and all(name in on for name in names)
+        }
     return {place: on for place, on in found.items() if on}
 
 

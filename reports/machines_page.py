@@ -9,7 +9,7 @@ from harness.records import Run
 from reports import template
 from reports.analysis import short
 from reports.charts import marks, ratios
-from reports.machines import ALL, OVER, Machines, gather
+from reports.machines import OVER, Machines, gather
 from reports.profiles import Profile
 from reports.words import times
 
@@ -57,15 +57,16 @@ def render(found: Machines, title: str | None = None) -> str:
 def _rows(found: Machines, place: str | None) -> list[dict[str, Any]]:
     """Each contender over the anchor: machine by machine, and over all runs."""
     rows = []
-    for contender, on in (found.places[place] if place is not None else {}).items():
+    repeated = {} if place is None else found.repeated.get(place, {})
+    for contender, on in ({} if place is None else found.places[place]).items():
         if contender != found.anchor:
             label = f"{contender} over {found.anchor}"
             for machine, its in on.items():
                 ends = {"low": its.low or its.ratio, "high": its.high or its.ratio}
                 rows.append(_row(label, machine, its.ratio, **ends))
-            repeated = found.repeated.get(place or ALL, {}).get(contender)
-            if repeated:
-                rows.append(_row(label, OVER, repeated.ratio, repeated.low, repeated.high))
+            if contender in repeated:
+                over = repeated[contender]
+                rows.append(_row(label, OVER, over.ratio, over.low, over.high))
     return rows
 
 

@@ -10,12 +10,13 @@ several runs have seen as often, so nothing is added for luck.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 
 from harness import statistics
-from reports import decide, sentences
+from reports import decide, sentences, several
 from reports.analysis import short
 from reports.recommend import Recommendation
 from reports.words import interval, launches, listed, times
@@ -47,20 +48,17 @@ class Choice:
     ranking: list[dict[str, Any]]  # contender; each: its score over the leader's, run by run
 
 
-def ratios(found: Mapping[str, Sequence[float] | np.ndarray]) -> dict[str, Repeated]:
-    """Of each contender's ratios, a run each."""
-    made = {}
-    for name, values in found.items():
-        logs = np.log(values)
-        ends = statistics.t_interval(logs) if len(logs) > 2 else (logs.min(), logs.max())
-        ratio, low, high, apart = np.exp([logs.mean(), *ends, np.ptp(logs)]).tolist()
-        verdict = statistics.compare(logs).verdict
-        made[name] = Repeated(ratio, low, high, apart, len(logs), verdict)
-    return made
+def repeat(ratios: Sequence[float] | np.ndarray, busy: Sequence[str] = ()) -> Repeated:
+    """ratios: one a run. busy: runs whose machine was too busy; then nothing is claimed."""
+    logs = np.log(ratios)
+    ends = statistics.t_interval(logs) if len(logs) > 2 else (logs.min(), logs.max())
+    ratio, low, high, apart = np.exp([logs.mean(), *ends, np.ptp(logs)]).tolist()
+    verdict = "screening" if busy else statistics.compare(logs).verdict
+    return Repeated(ratio, low, high, apart, len(logs), verdict)
 
 
-def moved(repeated: Mapping[str, Mapping[str, Repeated]], anchor: str | None, all_: str) -> str:
-    """By how much at most a ratio was another one in another run. all_: the key of the mean."""
+def moved(repeated: Mapping[str, Mapping[str, Repeated]], anchor: str | None) -> str:
+    """By how much at most a ratio was another one in another run."""
     rows = [
         (each.apart, name, place) for place, on in repeated.items() for name, each in on.items()
     ]
@@ -69,26 +67,32 @@ def moved(repeated: Mapping[str, Mapping[str, Repeated]], anchor: str | None, al
     apart, name, place = max(rows)
     told = f" From run to run {name} over {anchor} moved most, by {100 * (apart - 1):.2g}% in "
     told += short(place)
-    if all_ in repeated:
-        most = max(each.apart for each in repeated[all_].values())
+    if several.ALL in repeated:
+        most = max(each.apart for each in repeated[several.ALL].values())
         told += f"; over all comparisons nobody by more than {100 * (most - 1):.2g}%"
     return f"{told}."
 
 
 def choose(
-    title: str, found: Sequence[Recommendation | None], names: set[str], busy: Sequence[str]
+    title: str,
+    found: Sequence[Recommendation | None],
+    shared: set[str],
+    names: set[str],
+    busy: Sequence[str],
 ) -> Choice | None:
     """What to choose for a use, given what each run says of it. None where they do not add up.
 
-    names: of whom nothing changed from run to run. busy: runs whose machine was too busy to name a
-    winner on.
+    shared: comparisons that were the same work in every run. names: of whom nothing changed from
+    run to run. busy: runs whose machine was too busy to name a winner on.
     """
     told = [each for each in found if each is not None]
     if len(told) < max(len(found), 2) or len({_asked(each) for each in told}) > 1:
         return None
+    if not shared.issuperset(told[0].comparisons):
+        return None
     scores = [_scores(each) for each in told]
-    shared = [name for name in scores[0] if name in names and all(name in s for s in scores)]
-    if len(shared) < 2:
+    held = [name for name in scores[0] if name in names and all(name in s for s in scores)]
+    if len(held) < 2:
         return None
     aspect = decide.Aspect(
         measure="score",
@@ -96,38 +100,54 @@ def choose(
         weight=1.0,
         logs={
             (a, b): {run: score[a] - score[b] for run, score in enumerate(scores, start=1)}
-            for a in shared
-            for b in shared
+            for a in held
+            for b in held
             if a != b
         },
     )
-    decision = decide.decide([aspect], shared, busy=bool(busy))
+    decision = decide.decide([aspect], held, busy=bool(busy))
     leader = decision.leader or ""
     rival = decision.tied[1] if decision.tied else decision.runner_up or ""
-    each = {name: np.exp([s[name] - s[leader] for s in scores]) for name in decision.order}
-    lead = ratios({rival: 1 / each[rival]})[rival]
-    out = [name for name in dict.fromkeys(n for s in scores for n in s) if name not in shared]
+    over = {name: np.exp([s[name] - s[leader] for s in scores]) for name in decision.order}
+    each = 1 / over[rival]
+    out = [name for name in dict.fromkeys(n for s in scores for n in s) if name not in held]
     left = f" Not in every run, or changed between them: {', '.join(out)}." if out else ""
     return Choice(
         title=title,
         choice=decision.choice,
         tied=decision.tied,
         rival=rival,
-        lead=lead,
-        each=(1 / each[rival]).tolist(),
-        sentence=_sentence(decision, rival, 1 / each[rival], _is_time(told[0]), busy) + left,
-        ranking=[{"contender": name, "each": each[name].tolist()} for name in decision.order],
+        lead=repeat(each, busy),
+        each=each.tolist(),
+        sentence=_sentence(decision, rival, each, _is_time(told[0]), busy) + left,
+        ranking=[{"contender": name, "each": its.tolist()} for name, its in over.items()],
     )
 
 
-def answer(choices: Mapping[str, Choice | None], runs: int) -> str:
-    """All choices in a breath; and how many runs it takes, where there were too few."""
+def answer(choices: Mapping[str, Choice | None], begun: Sequence[str]) -> str:
+    """All choices in a breath; and how many runs it takes, where there were too few.
+
+    begun: when each run was, as ISO 8601. How far apart tells of what they are replicates.
+    """
     found = [each for each in choices.values() if each is not None]
     if not found:
         return ""
-    least = statistics.LEAST_LAUNCHES
+    least, runs = statistics.LEAST_LAUNCHES, len(begun)
     few = f" To decide over runs takes {least} of them, at different hours." if runs < least else ""
-    return f"Over the {runs} runs. {sentences.answer(found)}{few}"
+    return f"Over {runs} runs{_span(begun)}. {sentences.answer(found)}{few}"
+
+
+def _span(begun: Sequence[str]) -> str:
+    """`, begun within 5 hours`; nothing where a record's time is none."""
+    try:
+        moments = [datetime.fromisoformat(each) for each in begun]
+        minutes = (max(moments) - min(moments)).total_seconds() / 60
+    except (ValueError, TypeError):
+        return ""
+    for unit, size in (("days", 60 * 24), ("hours", 60)):
+        if minutes >= 2 * size:
+            return f", begun within {minutes / size:.0f} {unit}"
+    return f", begun within {minutes:.0f} min"
 
 
 def _asked(each: Recommendation) -> str:

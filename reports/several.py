@@ -10,6 +10,8 @@ from harness.records import Run
 from reports.analysis import ranked
 from reports.lost import Cells
 
+ALL = ""  # the place of a geometric mean over all comparisons that every run holds
+
 
 def refuse_twice(runs: list[Run]) -> None:
     """Raises Wrong for a run that stands beside itself: it would always be the same."""

@@ -287,7 +287,10 @@ def test_several_runs_are_shown_together_and_to_a_script(tmp_path: Path, bakeoff
         write_run(tmp_path / f"run{number}", {"torch": 1.0, "jax": 1.2 + number / 100})
     runs, place = ["run0", "run1", "run2"], {"BAKEOFF_RESULTS": str(tmp_path)}
     text = " ".join(bakeoff("show", *runs, **place).stdout.split())
-    assert "Over the 3 runs. Nothing is decided. In front, not proved: torch for" in text
+    assert (
+        "Over 3 runs, begun within 0 min. Nothing is decided. In front, not proved: torch for"
+        in text
+    )
     assert "Large-scale training: torch leads, not proved (3 of 6 runs), ahead in all" in text
     assert "jax 1.21x 1.20x 1.21x 1.22x" in text
     told = json.loads(bakeoff("show", *runs, "--json", **place).stdout)

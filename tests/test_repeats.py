@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness import records
-from reports import machines, machines_page, repeats
+from reports import machines, machines_page, repeats, several
 from tests.synthetic import edit_groups, write_run
 
 TRAINING = "Large-scale training"
@@ -39,26 +39,26 @@ def _edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 def test_a_ratio_has_an_interval_over_runs(tmp_path: Path) -> None:
     found = _repeated(tmp_path, 1.2, 1.3, 1.4)
-    jax = found.repeated[machines.ALL]["jax"]
+    jax = found.repeated[several.ALL]["jax"]
     assert jax.ratio == pytest.approx(1.3, rel=0.02) and jax.runs == 3
     assert jax.low < 1.2 and jax.high > 1.4  # t with two degrees
     assert jax.apart == pytest.approx(1.4 / 1.2, rel=0.01)
     assert "From run to run jax over torch moved most, by 17% in" in found.sentence
     assert "over all comparisons nobody by more than 17%." in found.sentence
-    assert found.repeated[machines.ALL]["numpy"].apart < 1.01
+    assert found.repeated[several.ALL]["numpy"].apart < 1.01
     assert "95%, 3 runs</small>" in machines_page.render(found)
 
 
 def test_of_two_runs_both_figures_are_told(tmp_path: Path) -> None:
     found = _repeated(tmp_path, 1.2, 1.4)
-    jax = found.repeated[machines.ALL]["jax"]
+    jax = found.repeated[several.ALL]["jax"]
     assert (jax.low, jax.high) == pytest.approx((1.2, 1.4), rel=0.02)
     assert "<small>both</small>" in machines_page.render(found)
 
 
 def test_six_runs_have_verdicts_as_six_launches_have(tmp_path: Path) -> None:
     found = _repeated(tmp_path, 1.2, 1.22, 1.25, 1.21, 1.24, 1.2)
-    assert found.repeated[machines.ALL]["jax"].verdict == "materially_slower"
+    assert found.repeated[several.ALL]["jax"].verdict == "materially_slower"
     assert "95%, 6 runs, materially slower</small>" in machines_page.render(found)
 
 
@@ -71,7 +71,7 @@ def test_six_runs_that_say_the_same_decide(tmp_path: Path) -> None:
     assert chosen and chosen.choice == "torch"
     assert chosen.sentence.startswith("Choose torch: it takes 0.82x the time of jax (95% interval")
     assert "6 runs; run by run 0.83x, 0.82x, 0.80x, 0.83x, 0.81x and 0.83x)" in chosen.sentence
-    assert found.sentence.startswith("Over the 6 runs. Decided: torch for")
+    assert found.sentence.startswith("Over 6 runs, begun within 0 min. Decided: torch for")
     assert "takes 6 of them" not in found.sentence
 
 
@@ -111,6 +111,8 @@ def test_a_busy_hour_names_nobody(tmp_path: Path) -> None:
     chosen = found.over[TRAINING]
     assert chosen and chosen.choice is None
     assert "not proved (the machine was busy in run2)" in chosen.sentence
+    assert chosen.lead.verdict == "screening"
+    assert {each.verdict for each in found.repeated[several.ALL].values()} == {"screening"}
 
 
 def test_who_failed_in_one_run_is_left_out_of_all_and_named(tmp_path: Path) -> None:
@@ -133,7 +135,7 @@ def test_another_version_is_no_replicate(tmp_path: Path) -> None:
         lambda seen: seen["contenders"]["jax"]["manifest"].update(version="9"),
     )
     found = machines.gather([records.read(run.folder) for run in runs], "torch")
-    assert "jax" not in found.repeated[machines.ALL]
+    assert "jax" not in found.repeated[several.ALL]
     chosen = found.over[TRAINING]
     assert chosen and "jax" not in {row["contender"] for row in chosen.ranking}
 
@@ -147,6 +149,21 @@ def test_runs_in_other_settings_are_no_replicates_and_the_page_says_why(tmp_path
     text = machines_page.render(found)
     assert "These runs are no replicates" in text and "run1: threads: 2 → 1" in text
     assert "over the 2 runs" not in text
+
+
+def test_other_work_under_one_name_decides_nothing_together(tmp_path: Path) -> None:
+    runs = _runs(tmp_path, 1.2, 1.2)
+    for number, run in enumerate(runs):
+        _edit(run.folder / "plan.json", lambda plan, number=number: _redefine(plan, number))
+    found = machines.gather([records.read(run.folder) for run in runs], "torch")
+    assert found.over[TRAINING] is None and found.over["Low-latency serving"] is not None
+    assert "the runs did not measure the same" in machines_page.render(found)
+
+
+def _redefine(plan: dict[str, Any], number: int) -> None:
+    for comparison in plan["comparisons"]:
+        if comparison["direction"] == "train":
+            comparison["operations"] = f"hash {number}"
 
 
 def test_two_machines_are_no_replicates(tmp_path: Path) -> None:
@@ -165,7 +182,7 @@ def _said(ratios: dict[str, float], weights: Sequence[tuple[str, float]]) -> Any
         for measure, weight in weights
     ]
     ranking = [{"contender": name, "ratio": ratio} for name, ratio in ratios.items()]
-    return SimpleNamespace(objectives=objectives, ranking=ranking)
+    return SimpleNamespace(objectives=objectives, ranking=ranking, comparisons=["a"])
 
 
 def test_runs_that_weighed_other_things_do_not_add_up() -> None:
@@ -173,17 +190,17 @@ def test_runs_that_weighed_other_things_do_not_add_up() -> None:
     whole = _said({"torch": 1.0, "jax": 1.2}, [("latency", 0.5), ("latency_p99", 0.5)])
     part = _said({"torch": 1.0, "jax": 1.2}, [("latency", 1.0)])
     both = {"torch", "jax"}
-    assert repeats.choose("Serving", [whole, part], both, []) is None
-    assert repeats.choose("Serving", [whole, None], both, []) is None
-    assert repeats.choose("Serving", [whole, whole], {"torch"}, []) is None
-    made = repeats.choose("Serving", [whole, whole], both, [])
+    assert repeats.choose("Serving", [whole, part], {"a"}, both, []) is None
+    assert repeats.choose("Serving", [whole, None], {"a"}, both, []) is None
+    assert repeats.choose("Serving", [whole, whole], {"a"}, {"torch"}, []) is None
+    made = repeats.choose("Serving", [whole, whole], {"a"}, both, [])
     assert made and made.ranking[1]["each"] == pytest.approx([1.2, 1.2])
 
 
 def test_scores_are_related_whoever_led_a_run() -> None:
     one = _said({"torch": 1.0, "jax": 2.0, "numpy": 4.0}, [("latency", 1.0)])
     two = _said({"jax": 1.0, "torch": 1.5, "numpy": 4.5}, [("latency", 1.0)])
-    made = repeats.choose("Serving", [one, two], {"torch", "jax", "numpy"}, [])
+    made = repeats.choose("Serving", [one, two], {"a"}, {"torch", "jax", "numpy"}, [])
     assert made is not None
     by_name = {row["contender"]: row["each"] for row in made.ranking}
     assert made.ranking[0]["contender"] == "torch"  # 0.5 and 1.5 of jax
@@ -200,7 +217,7 @@ def test_the_picture_shows_each_run_and_all_of_them(tmp_path: Path) -> None:
     assert over["low"] < 1 / 1.4 and over["high"] > 1 / 1.2
     text = machines_page.render(found)
     assert 'id="chart-over"' in text and f"</i>{machines.OVER}</span>" in text
-    rows = machines_page._rows(found, machines.ALL)
+    rows = machines_page._rows(found, several.ALL)
     jax = [row["contender"] for row in rows if row["comparison"] == "jax over torch"]
     assert jax == ["run0", "run1", "run2", machines.OVER]
 
@@ -217,3 +234,19 @@ def test_of_a_tie_the_figures_are_of_those_who_tie(tmp_path: Path) -> None:
     assert max(abs(ratio - 1) for ratio in chosen.each) < 0.02
     assert "(95% interval 0.99 to 0.99, 6 runs;" in chosen.sentence
     assert chosen.sentence.endswith("Not told apart from torch yet: numpy.")
+
+
+@pytest.mark.parametrize(
+    ("begun", "told"),
+    [
+        (["2026-01-02T03:00:00+00:00", "2026-01-02T04:28:00+00:00"], ", begun within 88 min"),
+        (["2026-01-02T23:00:00+00:00", "2026-01-03T04:00:00+00:00"], ", begun within 5 hours"),
+        (["2026-01-08T03:00:00+00:00", "no time"], ""),
+        (["2026-01-08T03:00:00+00:00", "2026-01-02T03:00:00"], ""),
+        (["2026-01-08T03:00:00+00:00", "2026-01-02T03:00:00+00:00"], ", begun within 6 days"),
+    ],
+)
+def test_how_far_apart_the_runs_were_is_told(begun: list[str], told: str) -> None:
+    one = _said({"torch": 1.0, "jax": 1.2}, [("latency", 1.0)])
+    made = repeats.choose("Serving", [one, one], {"a"}, {"torch", "jax"}, [])
+    assert repeats.answer({"Serving": made}, begun).startswith(f"Over 2 runs{told}.")

@@ -159,7 +159,7 @@ def show(
         terminal.render(analysis, Console())
 
 
-def _of_one_price(price: float | str | None) -> None:
+def _of_one_price(price: float | None) -> None:
     """Several machines have no price in common."""
     if price is not None:
         raise Wrong("--price takes a single run; with two: `bakeoff compare --price`")
@@ -169,7 +169,7 @@ def _of_one_price(price: float | str | None) -> None:
 def report(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(help="Names or folders; default: the latest. Several: a page of machines."),
+        typer.Argument(help="Names or folders; default: the latest. Several: one page of them."),
     ] = None,
     output: Annotated[
         Path | None,
@@ -206,7 +206,10 @@ def report(
     folders = [folder_of(run) for run in runs or [""]]
     formats.known(format_)
     if len(folders) > 1 and (format_ != "html" or charts):
-        raise Wrong("several runs make one HTML page; --format and --charts take a single run")
+        raise Wrong(
+            "several runs make one HTML page; --format and --charts take a single run; "
+            "a script reads `bakeoff show RUN RUN --json`"
+        )
     if len(folders) > 1:
         _of_one_price(price)
     if anchor and len(folders) == 1:

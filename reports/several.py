@@ -14,10 +14,18 @@ ALL = ""  # the place of a geometric mean over all comparisons that every run ho
 
 
 def refuse_twice(runs: list[Run]) -> None:
-    """Raises Wrong for a run that stands beside itself: it would always be the same."""
+    """Raises Wrong for a run that stands beside itself, or beside its copy: always the same."""
     folders = [run.folder.resolve() for run in runs]
     if len(set(folders)) < len(folders):
         raise Wrong("a run was named twice; name different ones, or the folder of another")
+    measured: list[tuple[Run, object]] = [(run, run.groups[0]) for run in runs if run.groups]
+    for place, (run, first) in enumerate(measured):
+        for other, its_first in measured[:place]:
+            if first == its_first:
+                raise Wrong(
+                    f"'{run.name}' is a copy of '{other.name}': the same times to the last digit; "
+                    "name runs that were measured each for itself"
+                )
 
 
 def contenders(runs: list[Run]) -> list[str]:

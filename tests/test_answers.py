@@ -11,7 +11,7 @@ from harness import answers
 
 PAGE = (Path(__file__).parents[1] / "docs" / "worker.md").read_text()
 RIGHT: dict[str, dict[str, Any]] = {
-    "open": {"import": 1, "rss_bytes": 1, "manifest": {}},
+    "open": {"protocol": 1, "import": 1, "rss_bytes": 1, "manifest": {}},
     "load": {"load": 0.1},
     "first": {
         "first_call": 0.1,
@@ -60,6 +60,7 @@ def test_who_warms_up_for_a_number_of_calls_need_not_say_how_many_it_needed() ->
 @pytest.mark.parametrize(
     ("do", "wrong"),
     [
+        ("open", {"protocol": 2}),
         ("open", {"manifest": [1]}),
         ("open", {"import": "soon"}),
         ("first", {"memory": {"allocated": "much"}}),

@@ -316,6 +316,9 @@ def test_an_earlier_run_of_the_same_work_on_this_machine_is_pointed_to(
     path.write_text(path.read_text().replace("A processor", "Another processor"))
     torn = write_run(tmp_path / "torn", created="2026-01-02T14:00:00+00:00")
     (torn / "plan.json").write_text("{")
+    empty = write_run(tmp_path / "empty", created="2026-01-02T15:00:00+00:00")
+    for records_of_it in empty.glob("records-*.jsonl"):
+        records_of_it.write_text("")
     now = records.read(tmp_path / "now")
     before = measure._before(now)
     assert [other.name for other in before] == ["first", "before"]

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -183,6 +184,8 @@ def test_a_run_beside_itself_is_refused(tmp_path: Path) -> None:
     old, _ = _pair(tmp_path, {})
     with pytest.raises(Wrong, match="named twice"):
         _compare(old, old)
+    with pytest.raises(Wrong, match="is a copy of"):
+        _compare(old, shutil.copytree(old, tmp_path / "copied"))
 
 
 def test_a_few_launches_are_a_screening_and_fail_nothing(tmp_path: Path) -> None:

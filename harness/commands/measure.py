@@ -279,10 +279,7 @@ def _measure(
 
 
 def _before(run: records.Run) -> list[records.Run]:
-    """Runs before this one on the same machine, of half its comparisons or more; the latest last.
-
-    Without what they measured.
-    """
+    """Runs before this one that measured half its comparisons or more here; the latest last."""
     from reports import several
 
     found = []
@@ -290,10 +287,11 @@ def _before(run: records.Run) -> list[records.Run]:
     for path in RESULTS.glob("*/plan.json"):
         with suppress(Wrong):  # another's torn run is no business of this one
             made, environment = documents.read(path.parent)
-            other = records.Run(path.parent, made, environment)
             shared = asked & {comparison["id"] for comparison in made["comparisons"]}
-            if several.place(other) == several.place(run) and 2 * len(shared) >= len(asked):
-                found.append(other)
+            there = several.place(records.Run(path.parent, made, environment))
+            if there == several.place(run) and 2 * len(shared) >= len(asked):
+                found.append(records.read(path.parent))
+    found = [other for other in found if other.groups]
     found.sort(key=lambda other: (other.plan["created"], other.name))
     return [other for other in found if other.plan["created"] < run.plan["created"]]
 

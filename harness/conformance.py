@@ -305,7 +305,7 @@ class Check:
             if steps > 1:
                 with np.load(path) as arrays:
                     kept = {n: arrays[n] for n in arrays.files if not n.startswith("params:")}
-                np.savez(path, allow_pickle=False, **kept)
+                np.savez(path, **kept)
             self.answers[key] = path
         return self.answers[key]
 

@@ -25,6 +25,11 @@ class _Contender(msgspec.Struct):
     variant: str
 
 
+class _Cost(msgspec.Struct):
+    flops: float
+    bytes: float
+
+
 class _Comparison(msgspec.Struct):
     id: str
     workload: str
@@ -37,7 +42,7 @@ class _Comparison(msgspec.Struct):
     device: str
     headline: bool
     contenders: list[str]
-    cost: dict[str, float]
+    cost: _Cost
 
 
 class _Suite(msgspec.Struct):

@@ -97,7 +97,20 @@ def parse_list(text: str) -> list[Contender]:
         found.append(contender)
     if not found:
         raise Wrong("no contender is named; `bakeoff list` shows them")
+    for contender in found:  # the first is who is cold-started, and whose version is recorded
+        first = replace(contender, copy=1)
+        if first not in found:
+            raise Wrong(f"contender '{contender.name}': #2 is a second {first.name}; name that too")
     return found
+
+
+def versions(names: Iterable[str], rows: list[dict[str, Any]]) -> dict[str, str]:
+    """By the environment that they live in: `torch`, `torch@2.12`, `keras:torch`.
+
+    rows: of `contenders`.
+    """
+    taking = {name.partition("#")[0] for name in names}
+    return {r["home"]: r["version"] or "" for r in rows if r["name"] in taking}
 
 
 def contenders(

@@ -22,7 +22,7 @@ from harness.errors import Wrong, in_words
 from harness.inventory import Contender
 from harness.plan import Cost, NoiseFloor, Plan, PlannedComparison, PlannedContender
 from harness.sampling import DRAWS, FIRST_STAGE
-from harness.suite import HIDDEN, Comparison, Suite
+from harness.suite import HIDDEN, Comparison, Suite, unique
 from suites import catalogue
 
 # A narrower question than its suite gets its share of the suite's time, but at least this.
@@ -47,11 +47,11 @@ class Estimate:
 
 def seconds(text: str, of: str = "time") -> float:
     """'90', '90s', '10m', '1h30m' -> seconds. Raises Wrong, which says of what."""
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip())
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?|(\d+)", text.strip())
     if not text.strip() or match is None:
         raise Wrong(f"{of} '{text}': expected something like 90s, 10m or 1h30m")
-    hours, minutes, rest = (int(part or 0) for part in match.groups())
-    total = 3600 * hours + 60 * minutes + rest
+    hours, minutes, rest, bare = (int(part or 0) for part in match.groups())
+    total = 3600 * hours + 60 * minutes + rest + bare
     if total <= 0:
         raise Wrong(f"{of} '{text}': expected more than nothing, such as 10m")
     return float(total)
@@ -71,7 +71,7 @@ def select(suite: Suite, globs: str | None, precision: str | None) -> list[Compa
         if precision not in PRECISIONS:
             raise Wrong(f"precision '{precision}': expected one of {', '.join(PRECISIONS)}")
         chosen = [msgspec.structs.replace(c, precision=precision) for c in chosen]
-    return list({c.id: c for c in chosen}.values())
+    return list(unique(chosen))
 
 
 def _from_catalogue(pattern: str) -> list[Comparison]:
@@ -113,7 +113,7 @@ def make(
     left_out = [
         {
             "comparison": c.id,
-            "reason": "nobody takes part who trains",
+            "reason": "no contender here can train",
         }
         for c in measured
         if not c.contenders
@@ -137,7 +137,7 @@ def make(
         measured, unfit = _fit(measured, planned, budget)
         left_out += unfit
         planned, idle = _taking(planned, measured)
-        why = "what it could do is left out: it does not fit into the budget"
+        why = "every comparison that it could run is left out: they do not fit into the budget"
         absent = absent + [{"name": n, "reason": why} for n in idle]
     floor = _noise_floor(planned, measured)
     estimates = {c.id: _estimate(c, everyone + floor[1]) for c in asked}

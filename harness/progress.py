@@ -18,11 +18,17 @@ from harness.sampling import FIRST_STAGE
 
 
 class Progress:
-    """`with Progress(console) as say: Runner(..., say=say)`."""
+    """`with Progress(console, ...) as say: Runner(..., say=say)`.
 
-    def __init__(self, console: Console, budget: float, ranked: list[str]):
+    ranked: contenders that may be ahead. by: what each comparison is ranked by, as
+    `readings.ranked_by` says it; latency where it is not told.
+    """
+
+    def __init__(
+        self, console: Console, budget: float, ranked: list[str], by: dict[str, str] | None = None
+    ):
         self.console, self.budget, self.begin = console, budget, time.monotonic()
-        self.ranked = ranked
+        self.ranked, self.by = ranked, by or {}
         self.group: dict[str, Any] = {}
         self.visited = 0
         self.groups: list[dict[str, Any]] = []
@@ -69,12 +75,12 @@ class Progress:
 
     def _busy(self, reason: str) -> None:
         self.line(
-            f"This machine is busy: {reason}. Close other programs: results may be screening.",
+            f"This machine is busy: {reason}. Close other programs: else it may be a screening.",
             "yellow",
         )
 
     def _greet(self, contenders: list[str]) -> str:
-        self.line(f"Greeting {len(contenders)} contenders: {', '.join(contenders)}")
+        self.line(f"Opening each contender once: {', '.join(contenders)}")
         return "importing every framework once"
 
     def _probe(self, contender: str) -> str:
@@ -130,11 +136,11 @@ class Progress:
         self.line(f"  Settled: {reason}", "dim")
 
     def _budget(self, reason: str) -> None:
-        self.line(f"The budget is spent: {reason}. Results are screening.", "yellow")
+        self.line(f"The budget is spent: {reason}. The results are a screening.", "yellow")
 
     def _standing(self, record: dict[str, Any]) -> str:
-        """Who is ahead, and how sure that is by now. In training calls are queued: turns count."""
-        by = "latency" if record["direction"] == "infer" else "throughput"
+        """Who is ahead, and how sure that is by now."""
+        by = self.by.get(record["comparison"], "latency")
         names, logs = readings.launch_log_times(self.groups, record["comparison"], by)
         places = [place for place, name in enumerate(names) if name in self.ranked]
         if len(places) < 2:

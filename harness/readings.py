@@ -102,6 +102,12 @@ def log_ratios(times: Times, a: str, b: str) -> dict[int, float]:
     return {launch: trimmed_mean(logs) for launch, logs in _paired(times, a, b).items()}
 
 
+def by_launch(times: Times, name: str) -> np.ndarray:
+    """The log of a contender's seconds, launch by launch."""
+    found = times.get(name, {})
+    return np.array([trimmed_mean(found[launch]) for launch in sorted(found)])
+
+
 def winsorised_variance(values: np.ndarray) -> float:
     """n times the variance of `trimmed_mean`, estimated from n values; at least two of them.
 

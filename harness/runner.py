@@ -264,7 +264,8 @@ class Runner:
 
     def _first_stage(self) -> None:
         """Six launch groups, or what was asked for, with as many rounds as the budget bears."""
-        missing = self.wanted - min((self.counts[c.id] for c in self._unsettled()), default=0)
+        able = [c for c in self._unsettled() if self._able(c)]
+        missing = self.wanted - min((self.counts[c.id] for c in able), default=self.wanted)
         self.rounds = {
             c.id: budget.least_rounds(max(1, len(self._able(c)))) for c in self.plan.comparisons
         }
@@ -368,8 +369,8 @@ class Runner:
             if not taking:
                 return
             if known and self.last.expected(rounds) > self.left:  # type: ignore[union-attr]
-                reason = f"no time is left for launches that would tell more in {len(taking)} of "
-                reason += f"{len(self.plan.comparisons)} comparisons"
+                reason = "it ends before the further launches that were planned for "
+                reason += f"{len(taking)} of {len(self.plan.comparisons)} comparisons"
                 self.writer.write("event", what="budget", reason=reason)
                 return
             self.rounds |= rounds

@@ -8,7 +8,6 @@ What failed leaves its reason in `.envs/<name>.failed`, for `bakeoff list`.
 
 import argparse
 import fcntl
-import re
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -53,9 +52,8 @@ def make(
     live elsewhere, as in `keras:torch`. `wheels`: a folder from which alone to install.
     Raises Wrong for what does not exist.
     """
-    from adapters.core import discovery
+    from harness import inventory  # needs NumPy: the bare Python has made .venv by now
 
-    known = discovery.names()
     if wheels is not None:
         wheels = wheels.resolve()
         if not any(wheels.glob("*.whl")):
@@ -64,24 +62,21 @@ def make(
                 f"adapters/requirements/NAME-{device}.txt -d FOLDER` fills one"
             )
     wanted: dict[str, Environment] = {}
-    nothing = []
+    nothing, named = [], []
     for adapter in adapters:
-        if re.split("[@:]", adapter)[0] not in known:
-            raise Wrong(f"unknown adapter '{adapter}'; there are: {', '.join(known)}")
-        parts = re.fullmatch(r"([\w-]+)(?:@([\w.+-]+))?(?::([\w-]+))?", adapter)
-        if parts is None:
-            raise Wrong(f"adapter '{adapter}': expected ADAPTER or ADAPTER@VERSION, as torch@2.12")
-        plain, version, variant = parts[1], parts[2], parts[3] or ""
-        environment = environments.environment_of(plain, device, version, variant)
+        its = inventory.parse(adapter)
+        named.append(its.adapter)
+        environment = environments.environment_of(its.adapter, device, its.version, its.variant)
         if environment is not None:
             wanted[environment.name] = environment
         else:
-            nothing.append(Outcome(adapter, "failed", None, environments.why_absent(plain, device)))
-            say(adapter, "failed", environments.why_absent(plain, device))
+            why = environments.why_absent(its.adapter, device)
+            nothing.append(Outcome(adapter, "failed", None, why))
+            say(adapter, "failed", why)
     chosen = list(wanted.values()) if adapters else environments.usual(device)
     made = nothing + make_all(chosen, say, wheels)
-    plain = {re.split("[@:]", adapter)[0] for adapter in adapters}
-    return made + [failed for name in sorted(plain) if (failed := _prepared(name, device, say))]
+    prepared = (_prepared(name, device, say) for name in sorted({*named}))
+    return made + [failed for failed in prepared if failed]
 
 
 def make_all(
@@ -154,13 +149,12 @@ def main(arguments: list[str] | None = None) -> int:
     if given.names == ["controller"]:
         environment = environments.controller()
         return 0 if environment.ready() or not failures(make_all([environment])) else 1
-    adapters = [name.partition("#")[0] for name in given.names]
     device = given.device or environments.default_device()
     from harness.installing import Installing  # needs rich: the bare Python has made .venv by now
 
     try:
         with Installing() as say:
-            outcomes = make(adapters, device, say)
+            outcomes = make(given.names, device, say)
     except Wrong as wrong:
         print(wrong, file=sys.stderr)
         return 2

@@ -17,6 +17,7 @@
 Lists multiply. A wrong key or value is refused in one line that names it.
 """
 
+from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
@@ -96,20 +97,25 @@ def load(name: str) -> Suite:
     file = toml.load("suite", name, FOLDER, names(), _File)
     if not file.compare:
         raise Wrong(f"suite '{name}' compares nothing: give it a [[compare]] table")
-    comparisons: dict[str, Comparison] = {}
-    for made in (c for entry in file.compare for c in _expand(name, entry)):
-        before = comparisons.get(made.id)
-        comparisons[made.id] = before if before and before.headline else made
     return Suite(
         name=Path(name).stem,
         title=file.title or Path(name).stem,
         summary=file.summary,
         budget=file.budget,
         contenders=tuple(file.contenders),
-        comparisons=tuple(comparisons.values()),
+        comparisons=unique(c for entry in file.compare for c in _expand(name, entry)),
         sustained=file.sustained,
         path="" if name in names() else name,
     )
+
+
+def unique(comparisons: Iterable[Comparison]) -> tuple[Comparison, ...]:
+    """Each once, in their order; what is a headline in one place stays one."""
+    found: dict[str, Comparison] = {}
+    for made in comparisons:
+        before = found.get(made.id)
+        found[made.id] = before if before and before.headline else made
+    return tuple(found.values())
 
 
 def _expand(suite: str, entry: _Entry) -> list[Comparison]:

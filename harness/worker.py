@@ -137,7 +137,7 @@ class Worker:
         answer = self.cell.answer(self.result, rows)
         arrays: dict[str, Any] = {name: value.astype(kept) for name, value in answer.items()}
         temporary = Path(path).with_suffix(f".{os.getpid()}.npz")
-        np.savez(temporary, allow_pickle=False, **arrays)
+        np.savez(temporary, **arrays)
         temporary.replace(path)
         return {}
 

@@ -10,7 +10,8 @@ from harness.records import Run
 
 
 def command(run: Run, comparisons: Sequence[dict[str, Any]], contenders: Sequence[str]) -> str:
-    """`bakeoff run` of these comparisons of the run's plan, on its device, in its settings.
+    """`bakeoff run` of these comparisons of the run's plan, on its device, in its settings, with
+    what else the suite asks of their workloads.
 
     What has a default that another machine would answer otherwise is spelt out. A precision
     goes in where all comparisons share one: of several the suite knows which.

@@ -20,11 +20,13 @@ import numpy as np
 
 from harness import readings, statistics
 from harness.changes import MATERIAL, Change, Drift, beyond_drift, family
+from harness.errors import Wrong
 from harness.records import Run
 from reports import again, alike, several
 from reports.analysis import ranked
+from reports.interference import why_busy
 from reports.lost import Lost, cells, lost
-from reports.verdicts import analyse, why_busy
+from reports.verdicts import analyse
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def compare(
 ) -> Changes:
     """margin: a log ratio.
 
-    Raises KeyError for an anchor that the runs do not share, Wrong for one run given twice.
+    Raises Wrong for an anchor that the runs do not share, and for one run given twice.
     """
     several.refuse_twice([old, new])
     before, after = several.versions(old), several.versions(new)
@@ -99,7 +101,7 @@ def compare(
     known = [name for name in shared if before[name] == after[name]]
     known = [name for name in known if name in same] or known
     if anchor is not None and anchor not in shared:
-        raise KeyError(f"'{anchor}' is not in both runs; they share: {', '.join(shared)}")
+        raise Wrong(f"--anchor '{anchor}' is not in both runs; they share: {', '.join(shared)}")
     turns = [each for _, each in timed]
     anchor = anchor or several.steadiest(turns, _typical(turns, known, margin))
 
@@ -309,29 +311,36 @@ def _unjudged(rows: list[Change]) -> list[Change]:
     return [replace(row, verdict="screening") for row in rows]
 
 
+def _more(log: float) -> str:
+    """0.034 -> `3.5%`: by so much a log ratio is more than 1, in two digits at least."""
+    more = 100 * math.expm1(log)
+    return f"{more:.2g}%" if more < 99.5 else f"{more:.0f}%"
+
+
 def _of_the_same(anchor: str, changes: list[Change], same: set[str], drift: Drift) -> str:
     """What those tell of whom nothing changed."""
-    by = f"by up to {100 * math.expm1(drift.by):.2g}%"
+    by = f"by up to {_more(drift.by)}"
     if same >= {anchor, *(change.contender for change in changes)}:
         told = (
-            " All that is recorded of these is the same in both: version, packages, code, machine."
+            " Nothing recorded about these contenders differs between the runs: version, packages, "
+            "code, machine."
         )
-        who = f" What moved all the same, {by}, the machine moved, or what no record holds."
+        who = f" Changes {by} therefore come from the machine, or from what is not recorded."
         return told + who if drift.who else told
     if drift.who:
         few = (
             "one such yardstick" if drift.yardsticks == 1 else f"{drift.yardsticks} such yardsticks"
         )
         return (
-            f" {drift.who} moved {by} though nothing recorded of it changed: these days did that, "
-            f"and with {few}, what moved by less than {100 * math.expm1(drift.reach):.2g}% is not "
-            "told from it."
+            f" {drift.who} moved {by} though nothing recorded of it changed: that is drift between "
+            f"the runs, and with {few} a change below {_more(drift.reach)} cannot "
+            "be told apart from it."
         )
     if drift.yardsticks or not any(change.verdict in MATERIAL for change in changes):
         return ""
     return (
-        " Of nobody but the anchor is it known that nothing changed, so what these days move by "
-        "themselves is not known: in turns is surer."
+        " Only of the anchor is it known that nothing changed, so drift between the runs cannot be "
+        "estimated: measuring both versions in turns is surer."
     )
 
 

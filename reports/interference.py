@@ -13,6 +13,7 @@ import numpy as np
 from harness import readings, statistics
 from harness.records import Run
 from reports.analysis import Comparison, warning
+from reports.words import percent
 
 THREADS_OFF = 0.20
 # Page faults are told where they take over 1% of a call, at half a microsecond each (a
@@ -39,10 +40,25 @@ def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
     ]
 
 
+def why_busy(run: Run) -> list[str]:
+    """Why the machine was too busy to name winners, from what was seen beside the turns."""
+    loads = [g["machine"] for g in run.groups]
+    reasons = []
+    for key, limit, who in (
+        ("foreign_cpu_share", statistics.BUSY_FOREIGN, "other processes took"),
+        ("steal_share", statistics.BUSY_STOLEN, "the hypervisor took"),
+    ):
+        shares = [load[key] for load in loads if load.get(key) is not None]
+        if shares and float(np.median(shares)) > limit:
+            share = percent(float(np.median(shares)))
+            reasons.append(f"{who} {share} of the processors while it was measured")
+    return reasons
+
+
 def _load(run: Run) -> list[dict[str, Any]]:
     """Launches that were measured beside others, though not so many as to screen the run."""
     loaded = [g for g in run.groups if statistics.busy(g["machine"])]
-    if not loaded or 2 * len(loaded) > len(run.groups):
+    if not loaded or why_busy(run):
         return []  # then the whole run is a screening, and says so
     worst = max(loaded, key=lambda g: g["machine"].get("foreign_cpu_share") or 0.0)
     why = statistics.busy(worst["machine"])
@@ -214,12 +230,14 @@ def _cause(launches: dict[int, list[dict[str, Any]]], by: str) -> str:
         for turns in launches.values()
         if turns
     ]
-    slowest = statistics.modes(np.array([row[0] for row in rows]))[-1]
+    clusters = statistics.modes(np.array([row[0] for row in rows]))
+    if len(clusters) == 1:
+        return ""  # the modes are those of blocks without a pause: turns have none
+    slowest = clusters[-1]
     slow = [row for row in rows if row[0] >= slowest[0]]
     fast = [row for row in rows if row[0] < slowest[0]]
     for place, what in ((1, "page faults"), (2, "involuntary switches")):
-        ours, theirs = (float(np.median([row[place] for row in part])) if part else 0.0
-                        for part in (slow, fast))  # fmt: skip
+        ours, theirs = (float(np.median([row[place] for row in part])) for part in (slow, fast))
         if ours > 1 and ours > 5 * theirs:
             return f" (the slow ones take {ours:.3g} {what} a call, the fast ones {theirs:.3g})"
     return " (no cause was seen: neither page faults nor switches tell them apart)"

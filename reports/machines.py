@@ -7,19 +7,21 @@ column is one machine's and no figure relates two.
 Runs of one machine in the same settings are replicates: see `repeats.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from harness import readings, statistics
+from harness.errors import Wrong
 from harness.records import Run
 from reports import alike, lost, repeats, several
 from reports.analysis import Analysis, finite, first_stage, ranked
 from reports.charts import marks
+from reports.interference import why_busy
 from reports.profiles import Profile
-from reports.verdicts import analyse, why_busy
+from reports.verdicts import analyse
 from reports.words import listed
 
 OVER = "over the runs"  # how the page calls what all runs of one machine say together
@@ -70,7 +72,7 @@ def gather(
 ) -> Machines:
     """chosen: the profiles to recommend for; default: all that come along.
 
-    Raises KeyError for an anchor that relates nothing; Wrong for one run given twice.
+    Raises Wrong for an anchor that relates nothing, and for one run given twice.
     """
     several.refuse_twice(runs)
     names = _names(runs)
@@ -80,10 +82,12 @@ def gather(
     ]
     common = several.contenders(runs)
     if anchor is not None and anchor not in common:
-        raise KeyError(f"'{anchor}' is not in all runs; they share: {', '.join(common)}")
+        raise Wrong(f"--anchor '{anchor}' is not in all runs; they share: {', '.join(common)}")
     shared = several.comparisons(runs)
     if anchor is not None and not shared:
-        raise KeyError(f"'{anchor}' relates nothing: the runs share no comparison; leave it out")
+        raise Wrong(
+            f"--anchor '{anchor}' relates nothing: the runs share no comparison; leave it out"
+        )
     seen = [lost.cells(machine.analysis) for machine in machines]
     timed = [several.turns(runs, each, seen) for each in shared]
     level = [n for n in common if len({m.versions.get(n) for m in machines}) == 1]
@@ -160,36 +164,56 @@ def _places(
     timed: list[list[readings.Times]],
 ) -> dict[str, dict[str, dict[str, Place]]]:
     found: dict[str, dict[str, dict[str, Place]]] = {}
-    ids, mine = [each[0]["id"] for each in shared], list(zip(*shared, strict=True))
+    ids = [each[0]["id"] for each in shared]
     for column, (run, name) in enumerate(zip(runs, names, strict=True)):
+        asked = [each[column] for each in shared]
+        turns = [each[column] for each in timed]
         for contender in ranked(run):
-            logs = [readings.log_ratios(each[column], contender, anchor) for each in timed]
-            together = statistics.shared_launches(logs) if all(logs) else np.array([])
-            rows = [
-                (i, np.array([m[k] for k in sorted(m)])) for i, m in zip(ids, logs, strict=True)
-            ]
-            left = {
-                id_: any((c["id"], each) in run.settled for each in (contender, anchor))
-                for id_, c in zip(ids, mine[column], strict=True)
-            }
-            left[several.ALL] = any(left.values())
-            for place, values in [(several.ALL, together), *rows] if len(rows) > 1 else rows:
-                if len(values):
-                    pair = statistics.compare(
-                        values, first_stage=first_stage(run), settled=left[place]
-                    )
-                    verdict = "screening" if why_busy(run) else pair.verdict
-                    verdict = "anchor" if contender == anchor else verdict
-                    made = Place(
-                        pair.ratio,
-                        finite(pair.low),
-                        finite(pair.high),
-                        verdict,
-                        pair.launches,
-                        pair.confidence,
-                    )
-                    found.setdefault(place, {}).setdefault(contender, {})[name] = made
+            made = _of_one(run, asked, turns, contender, anchor)
+            for place, its in zip((several.ALL, *ids), made, strict=True):
+                if its is not None:
+                    found.setdefault(place, {}).setdefault(contender, {})[name] = its
     return {place: found[place] for place in (several.ALL, *ids) if place in found}
+
+
+def _of_one(
+    run: Run,
+    asked: list[dict[str, Any]],
+    timed: list[readings.Times],
+    contender: str,
+    anchor: str,
+) -> Iterator[Place | None]:
+    """A contender over the anchor in one run: over all comparisons, then in each.
+
+    By the rules of the run's own page; over all they are stricter: what leaves one comparison
+    open leaves the mean open.
+    """
+    logs = [readings.log_ratios(times, contender, anchor) for times in timed]
+    rows = [np.array([its[launch] for launch in sorted(its)]) for its in logs]
+    together = statistics.shared_launches(logs) if len(logs) > 1 and all(logs) else np.array([])
+    modal, left = [], []
+    for comparison, times, row in zip(asked, timed, rows, strict=True):
+        own, other = (readings.by_launch(times, who) for who in (contender, anchor))
+        modal.append(len(row) > 0 and statistics.modal(own, other, row))
+        left.append(any((comparison["id"], who) in run.settled for who in (contender, anchor)))
+    yield _place(run, together, any(modal), any(left), contender == anchor)
+    for row, open_, early in zip(rows, modal, left, strict=True):
+        yield _place(run, row, open_, early, contender == anchor)
+
+
+def _place(run: Run, logs: np.ndarray, modal: bool, left: bool, is_anchor: bool) -> Place | None:
+    if not len(logs):
+        return None
+    pair = statistics.compare(logs, modal, first_stage(run), settled=left)
+    verdict = "screening" if why_busy(run) else pair.verdict
+    return Place(
+        pair.ratio,
+        finite(pair.low),
+        finite(pair.high),
+        "anchor" if is_anchor else verdict,
+        pair.launches,
+        pair.confidence,
+    )
 
 
 def _marked(names: list[str], over: bool) -> list[dict[str, Any]]:

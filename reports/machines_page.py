@@ -21,7 +21,7 @@ def write(
     title: str | None = None,
     chosen: Sequence[Profile] | None = None,
 ) -> Path:
-    """Writes the page; returns where. Raises Wrong, and KeyError as `machines.gather`."""
+    """Writes the page; returns where. Raises Wrong, as `machines.gather` does."""
     template.lacking(runs[0].folder)
     path = output or template.place(*(run.name for run in runs))
     return template.save(path, render(gather(runs, anchor, chosen), title))

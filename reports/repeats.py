@@ -7,7 +7,6 @@ with six runs for six launches. What a run saw once of each contender (a start, 
 several runs have seen as often, so nothing is added for luck.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -194,12 +193,10 @@ def _sentence(
     if best.verdict == "screening":
         why = f"{runs} of {statistics.LEAST_LAUNCHES} runs"
         why = f"the machine was busy in {listed(busy)}" if busy else why
-        return f"{leader} leads, not proved ({why}), ahead {where}: {fact} ({by_run})."
+        return f"{leader} leads, not proven ({why}), ahead {where}: {fact} ({by_run})."
     more = ""
     if best.launches_needed:
         more = launches(best.launches_needed).replace("launches", "runs")
         more = f" {more.capitalize()} would tell."
-    why = "by the margin of 3%"
-    if math.log(best.high) < -statistics.MARGIN:
-        why = "though beyond the margin of 3%, p not being below 1%"
-    return f"No winner {why}: {leader} leads, ahead {where}: {fact} ({sure}).{more}"
+    why = sentences.why_open(best)
+    return f"No winner: {why}. {leader} leads, ahead {where}: {fact} ({sure}).{more}"

@@ -60,18 +60,22 @@ def sentence(
         why = "the machine was busy" if busy else f"only {best.launches} of 6 launches"
         if lacking is not None:
             why = f"{percent(lacking)} of what is weighed was not measured"
-        return f"{leader} is ahead, not proved ({why}): {fact} ({sure}), over {over}."
+        return f"{leader} is ahead, not proven ({why}): {fact} ({sure}), over {over}."
     more = ""
     if best.launches_needed:
         more = f" {launches(best.launches_needed).capitalize()} would tell."
-    if best.verdict == "multimodal":
-        more = " Launches fall into modes that overlap."
     others = [name for name in apart if name != runner_up]
-    more += f" Nor is it proved against {', '.join(others)}." if others else ""
-    why = "by the margin of 3%"
-    if math.log(best.high) < -statistics.MARGIN:
-        why = "though beyond the margin of 3%, p not being below 1%"
-    return f"No winner {why}: {leader} leads, {fact} ({sure}), over {over}.{more}"
+    more += f" Its lead over {listed(others)} is not proven either." if others else ""
+    return f"No winner: {why_open(best)}. {leader} leads: {fact} ({sure}), over {over}.{more}"
+
+
+def why_open(pair: Any) -> str:
+    """Why a pair of enough launches has no winner. pair: a verdict and `high` of its interval."""
+    if pair.verdict == "multimodal":
+        return "launches fall into modes that overlap"
+    if pair.high is not None and math.log(pair.high) < -statistics.MARGIN:
+        return "the lead is beyond the margin of 3%, but p is not below 1%"
+    return "the lead is not proven to be beyond the margin of 3%"
 
 
 def answer(recommendations: list[Any]) -> str:
@@ -88,7 +92,7 @@ def answer(recommendations: list[Any]) -> str:
             ahead.setdefault(each.ranking[0]["contender"], []).append(each.title)
     told = [
         f"{head}: {'; '.join(f'{who} for {listed(titles)}' for who, titles in found.items())}."
-        for head, found in (("Decided", decided), ("A tie", tied), ("In front, not proved", ahead))
+        for head, found in (("Decided", decided), ("A tie", tied), ("Leading, not proven", ahead))
         if found
     ]
     return " ".join(told) if decided or not told else " ".join(["Nothing is decided.", *told])

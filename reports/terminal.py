@@ -68,7 +68,7 @@ def render(analysis: Analysis, console: Console) -> None:
         text = f"{failure['contender']} in {failure['comparison']}: {failure['reason']}"
         _print(console, f"{failure['status']}: {text}", "red")
     for warning in analysis.warnings:
-        text = f"{warning['where']}: {warning['what']}. To mend: {warning['advice']}."
+        text = f"{warning['where']}: {warning['what']}. What to do: {warning['advice']}."
         _print(console, f"Warning: {text}", "yellow")
     for problem in analysis.problems:
         _print(console, f"Unreadable: {problem}", "yellow")

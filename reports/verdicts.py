@@ -26,7 +26,9 @@ from reports.analysis import (
     ranked,
     short,
 )
-from reports.words import interval, launches, percent, times
+from reports.interference import why_busy
+from reports.sentences import why_open
+from reports.words import interval, launches, times
 
 
 def analyse(
@@ -284,7 +286,7 @@ def _why(
     if pair is None:
         apart = ", ".join(c.contender for c in cells if c.status == "incomparable")
         if apart:
-            return f"Nobody may be ranked with {leader}: {apart} ran otherwise."
+            return f"Nothing can be ranked against {leader}: {apart} ran in other settings."
         return f"Only {leader} was measured: there is nothing to compare it with."
     fact = f"{leader} takes {times(pair.ratio)} the time of {runner_up}"
     if pair.low is not None and pair.high is not None:
@@ -303,12 +305,8 @@ def _why(
         return f"Screening only, the machine was busy. {fact}."
     if pair.verdict == "screening":
         return f"Screening only, with {pair.launches} of 6 launches. {fact}."
-    if pair.verdict == "multimodal":
-        return f"No winner: launches fall into modes that overlap. {fact}."
     needed = f"; {launches(pair.launches_needed)} would tell" if pair.launches_needed else ""
-    if pair.high is not None and math.log(pair.high) < -statistics.MARGIN:
-        return f"No winner: beyond the margin of 3%, but p is not below 1%{needed}. {fact}."
-    return f"No winner by the margin of 3%{needed}. {fact}."
+    return f"No winner: {why_open(pair)}{needed}. {fact}."
 
 
 def _command(run: Run, plan: dict[str, Any]) -> str:
@@ -328,21 +326,6 @@ def _floor(cost: dict[str, Any], peak: dict[str, float] | None) -> float | None:
     if peak is None:
         return None
     return max(cost["flops"] / peak["flops_per_s"], cost["bytes"] / peak["bytes_per_s"])
-
-
-def why_busy(run: Run) -> list[str]:
-    """Why the machine was too busy to name winners, from what was seen beside the turns."""
-    loads = [g["machine"] for g in run.groups]
-    reasons = []
-    for key, limit, who in (
-        ("foreign_cpu_share", statistics.BUSY_FOREIGN, "other processes took"),
-        ("steal_share", statistics.BUSY_STOLEN, "the hypervisor took"),
-    ):
-        shares = [load[key] for load in loads if load.get(key) is not None]
-        if shares and float(np.median(shares)) > limit:
-            share = percent(float(np.median(shares)))
-            reasons.append(f"{who} {share} of the processors while it was measured")
-    return reasons
 
 
 def _contenders(run: Run) -> list[dict[str, Any]]:

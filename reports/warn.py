@@ -199,8 +199,8 @@ def _alone(run: Run) -> list[dict[str, Any]]:
             one.contender,
             f"{one.what} went {one.apart:.3g} times as fast as {one.next}'s, the next: it is left "
             "out of the machine's roof",
-            "so fast is who does not compute, which `bakeoff check NAME` tells; or so slow is a "
-            "library of one core",
+            "either it does not really compute (`bakeoff check NAME` tells), or the next one uses "
+            "a single core",
             contenders=[one.contender],
         )
         for one in roof.alone(run)

@@ -288,10 +288,10 @@ def test_several_runs_are_shown_together_and_to_a_script(tmp_path: Path, bakeoff
     runs, place = ["run0", "run1", "run2"], {"BAKEOFF_RESULTS": str(tmp_path)}
     text = " ".join(bakeoff("show", *runs, **place).stdout.split())
     assert (
-        "Over 3 runs, begun within 0 min. Nothing is decided. In front, not proved: torch for"
+        "Over 3 runs, begun within 0 min. Nothing is decided. Leading, not proven: torch for"
         in text
     )
-    assert "Large-scale training: torch leads, not proved (3 of 6 runs), ahead in all" in text
+    assert "Large-scale training: torch leads, not proven (3 of 6 runs), ahead in all" in text
     assert "jax 1.21x 1.20x 1.21x 1.22x" in text
     told = json.loads(bakeoff("show", *runs, "--json", **place).stdout)
     assert told["runs"] == runs and told["one_machine"] and told["anchor"] == "torch"

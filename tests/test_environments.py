@@ -86,8 +86,10 @@ def test_two_versions_of_one_framework_stand_side_by_side(
         found[version] = subprocess.check_output([python, "-c", "import tiny; print(tiny.VERSION)"])
     assert found == {None: b"1.0.0\n", "2.3": b"2.3.4\n"}
     assert environments.why_absent("fake", "cpu", "9.9").endswith("run `bakeoff setup fake@9.9`")
-    with pytest.raises(Wrong, match="expected ADAPTER or ADAPTER@VERSION"):
+    with pytest.raises(Wrong, match=r"expected ADAPTER\[@VERSION\]"):
         setup.make(["fake@../2"], "cpu")
+    with pytest.raises(Wrong, match="unknown variant 'fake:faster'"):
+        setup.make(["fake:faster"], "cpu")
 
 
 def test_what_was_made_is_told_lock_size_seconds_and_installer(
@@ -280,7 +282,7 @@ def test_an_unknown_adapter_is_refused_by_name(
     put_adapter: Put, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put_adapter("fake")
-    with pytest.raises(Wrong, match="unknown adapter 'tooch'; there are: fake"):
+    with pytest.raises(Wrong, match="unknown contender 'tooch'; there are: fake"):
         setup.make(["tooch"], "cpu")
     assert setup.main(["--device", "cpu", "tooch"]) == 2
     assert "tooch" in capsys.readouterr().err

@@ -81,6 +81,14 @@ def test_the_same_name_twice_is_the_same_contender_twice(fakes: None) -> None:
     assert names == ["torch_like", "torch_like#2", "jax_like", "torch_like#3"]
 
 
+def test_a_copy_is_no_contender_without_what_it_is_a_copy_of(fakes: None) -> None:
+    """Its version and its cold start are those of the first."""
+    names = [c.name for c in parse_list("torch_like#2,torch_like")]
+    assert names == ["torch_like#2", "torch_like"]
+    with pytest.raises(Wrong, match="#2 is a second torch_like; name that too"):
+        parse_list("torch_like#2,jax_like")
+
+
 def test_no_name_is_no_contender(fakes: None) -> None:
     with pytest.raises(Wrong, match="no contender"):
         parse_list(" , ")

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from harness import records
+from harness.errors import Wrong
 from reports import machines, machines_page
 from tests.synthetic import edit_groups, write_run
 
@@ -38,6 +39,23 @@ def test_all_ratios_are_to_one_anchor_within_a_machine(runs: list[records.Run]) 
         assert contenders["jax"]["there"].ratio == pytest.approx(0.8, rel=0.02), place
         assert list(contenders["tensorflow"]) == ["there"]
         assert contenders["jax"]["here"].verdict == "materially_slower"
+
+
+def test_a_ratio_has_the_verdict_of_its_runs_own_page() -> None:
+    """Launches that fall into modes too, of which the published runs have some."""
+    published = Path(__file__).parents[1] / "results" / "published"
+    runs = [records.read(published / name) for name in ("quick-2core", "quick-2core-2")]
+    found = machines.gather(runs, "torch")
+    seen = set()
+    for machine in found.machines:
+        for comparison in machine.analysis.comparisons:
+            for contender, on in found.places[comparison.id].items():
+                own = comparison.ratio(contender, "torch")
+                if own is not None and contender != "torch":
+                    its = on[machine.name]
+                    assert its.verdict == own.verdict and its.low == pytest.approx(own.low)
+                    seen.add(own.verdict)
+    assert {"multimodal", "materially_slower", "materially_faster"} <= seen
 
 
 def test_no_figure_of_the_page_relates_two_machines(runs: list[records.Run]) -> None:
@@ -73,7 +91,7 @@ def test_without_a_common_contender_there_is_a_page_and_no_anchor(tmp_path: Path
     found = machines.gather(runs)
     assert found.anchor is None and not found.places
     assert "there is no anchor" in machines_page.render(found)
-    with pytest.raises(KeyError, match="not in all runs"):
+    with pytest.raises(Wrong, match="not in all runs"):
         machines.gather(runs, "torch")
 
 

@@ -131,6 +131,17 @@ def test_a_document_without_a_key_is_told(
         _refused(typed(*command), name, f"`{key}`", "is not whole")
 
 
+def test_work_whose_operations_were_not_counted_is_told(typed: Typed, tmp_path: Path) -> None:
+    """Not as a mistake in --anchor, which nobody gave."""
+    for name in ("a", "b"):
+        path = write_run(tmp_path / name) / "plan.json"
+        document = json.loads(path.read_text())
+        del document["comparisons"][0]["cost"]["flops"]
+        path.write_text(json.dumps(document))
+    for command in (["show", "a"], ["compare", "a", "b"]):
+        _refused(typed(*command), "plan.json", "`flops`", "is not whole")
+
+
 def test_a_run_that_still_greets_has_not_ended(typed: Typed, tmp_path: Path) -> None:
     folder = write_run(tmp_path / "r", launches=0)
     (folder / "environment.json").unlink()

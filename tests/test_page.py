@@ -331,7 +331,7 @@ def test_what_failed_stands_where_it_would_have_stood_and_again_with_its_reason(
 def test_too_few_launches_are_called_screening_and_nothing_is_chosen(tmp_path: Path) -> None:
     found = made(write_run(tmp_path / "few", launches=2))
     assert "Screening" in found.text
-    assert "not proved" in found.text
+    assert "not proven" in found.text
     assert "Choose " not in found.text
 
 

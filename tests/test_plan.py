@@ -128,6 +128,15 @@ def test_a_workload_outside_the_suite_comes_at_its_usual_size() -> None:
     assert {(c.batch, c.direction) for c in chosen} == {(32, "infer"), (32, "train")}
 
 
+def test_a_headline_stays_one_in_another_precision() -> None:
+    """A suite may ask for the same in two precisions, as a headline in one of them."""
+    full = suite.load("full")
+    wanted = {(c.workload, c.batch, c.direction) for c in full.comparisons if c.headline}
+    chosen = planning.select(full, None, "bfloat16")
+    assert len({c.id for c in chosen}) == len(chosen) < len(full.comparisons)
+    assert {(c.workload, c.batch, c.direction) for c in chosen if c.headline} == wanted
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1h30m", 5400), ("2h", 7200)]
 )
@@ -135,7 +144,7 @@ def test_times_are_read_as_people_write_them(text: str, seconds: float) -> None:
     assert planning.seconds(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "m", "ten", "-5m", "0", "1.5h", "10 m m"])
+@pytest.mark.parametrize("text", ["", "m", "ten", "-5m", "0", "1.5h", "10 m m", "1h30"])
 def test_other_times_are_refused(text: str) -> None:
     with pytest.raises(Wrong):
         planning.seconds(text)

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness import machine
@@ -296,6 +297,25 @@ def test_what_a_shell_has_set_for_its_libraries_reaches_no_worker(
     seen = Path(f"/proc/{worker.pid}/environ").read_text()
     assert "OMP_WAIT_POLICY" not in seen and "MALLOC_ARENA_MAX" not in seen
     assert "HOME_OF_MINE=kept" in seen and "OMP_NUM_THREADS=1" in seen
+
+
+def test_an_answers_file_holds_its_quantities_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NumPy before 2.2 takes every keyword of savez for an array."""
+    kept: dict[str, Any] = {}
+
+    def savez(file: Path, *args: Any, **kwds: Any) -> None:
+        kept.update(kwds)
+        Path(file).touch()
+
+    monkeypatch.setattr(np, "savez", savez)
+    worker = Worker()
+    found = {"output": np.zeros(3), "params:w": np.ones(2)}
+    worker.cell = SimpleNamespace(answer=lambda result, rows: found)  # type: ignore[assignment]
+    worker.result = None
+    worker.answer(str(tmp_path / "answer.npz"), None, "float32")
+    assert kept.keys() == found.keys() and (tmp_path / "answer.npz").exists()
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])

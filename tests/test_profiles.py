@@ -247,7 +247,7 @@ def test_all_choices_are_told_in_a_breath_and_what_is_not_proved_is_told_apart(
     assert told.endswith(" and Small memory.")
     few = analyse(records.read(write_run(tmp_path / "few", {"a": 1.0, "b": 2.0}, 2)))
     told = sentences.answer(few.recommendations)
-    assert told.startswith("Nothing is decided. In front, not proved: a for Just one, ")
+    assert told.startswith("Nothing is decided. Leading, not proven: a for Just one, ")
 
 
 def test_the_size_of_an_installation_counts_where_it_is_known_of_all(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_what_every_run_decides_for_itself_six_hours_may_undo(tmp_path: Path) ->
     assert each == ["jax"] * 3 + ["torch"] * 3
     chosen = found.over[TRAINING]
     assert chosen and chosen.choice is None and chosen.lead.verdict == "inconclusive"
-    assert "No winner by the margin of 3%" in chosen.sentence and "in 3 of 6" in chosen.sentence
+    assert "No winner: the lead is not proven" in chosen.sentence and "in 3 of 6" in chosen.sentence
     assert "Nothing is decided." in found.sentence
 
 
@@ -89,7 +89,7 @@ def test_three_runs_that_say_the_same_are_in_front_and_prove_nothing(tmp_path: P
     found = _repeated(tmp_path, 1.2, 1.22, 1.25)
     chosen = found.over[TRAINING]
     assert chosen and chosen.choice is None and chosen.lead.verdict == "screening"
-    assert "torch leads, not proved (3 of 6 runs), ahead in all: it takes 0.82x" in chosen.sentence
+    assert "torch leads, not proven (3 of 6 runs), ahead in all: it takes 0.82x" in chosen.sentence
     assert "To decide over runs takes 6 of them" in found.sentence
 
 
@@ -110,7 +110,7 @@ def test_a_busy_hour_names_nobody(tmp_path: Path) -> None:
     found = machines.gather([records.read(run.folder) for run in runs], "torch")
     chosen = found.over[TRAINING]
     assert chosen and chosen.choice is None
-    assert "not proved (the machine was busy in run2)" in chosen.sentence
+    assert "not proven (the machine was busy in run2)" in chosen.sentence
     assert chosen.lead.verdict == "screening"
     assert {each.verdict for each in found.repeated[several.ALL].values()} == {"screening"}
 
@@ -147,7 +147,7 @@ def test_runs_in_other_settings_are_no_replicates_and_the_page_says_why(tmp_path
     assert found.one and not found.repeated and not found.over
     assert found.sentence.startswith("Just one: torch on all runs")
     text = machines_page.render(found)
-    assert "These runs are no replicates" in text and "run1: threads: 2 → 1" in text
+    assert "These runs are not replicates" in text and "run1: threads: 2 → 1" in text
     assert "over the 2 runs" not in text
 
 

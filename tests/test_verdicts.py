@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from harness import records, statistics
 from reports import page
 from reports.analysis import Analysis
+from reports.sentences import why_open
 from reports.verdicts import analyse
 from tests.synthetic import EVERYONE, WORKLOADS, edit_groups, on_a_gpu, write_run
 
@@ -313,13 +315,31 @@ def _of_spread(spread: float, count: int) -> np.ndarray:
     return values * spread / np.std(values, ddof=1)
 
 
+@pytest.mark.parametrize(
+    ("verdict", "high", "why"),
+    [
+        ("multimodal", 0.9, "launches fall into modes that overlap"),
+        ("faster", 0.9, "the lead is beyond the margin of 3%, but p is not below 1%"),
+        ("faster", 0.99, "the lead is not proven to be beyond the margin of 3%"),
+        ("inconclusive", None, "the lead is not proven to be beyond the margin of 3%"),
+    ],
+)
+def test_what_keeps_a_pair_open_is_told_as_it_is(
+    verdict: str, high: float | None, why: str
+) -> None:
+    """Of modes that overlap p may be as low as it likes."""
+    assert why_open(SimpleNamespace(verdict=verdict, high=high)) == why
+
+
 def test_beyond_the_margin_and_not_sure_enough_is_said_so(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", {"a": 0.74, "b": 1.0})
     _scattered(folder, "b", 0.19)
     comparison = analyse(records.read(folder)).comparisons[0]
     pair = comparison.ratio("a", "b")
     assert pair is not None and pair.verdict == "faster" and (pair.high or 1) < 0.97
-    assert comparison.why.startswith("No winner: beyond the margin of 3%, but p is not below 1%")
+    assert comparison.why.startswith(
+        "No winner: the lead is beyond the margin of 3%, but p is not below 1%"
+    )
     needed = pair.launches_needed
     assert needed is not None
     for count, verdict in ((needed - 1, "faster"), (needed, "materially_faster")):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness import records
-from reports import warn
+from reports import interference, warn
 from reports.verdicts import analyse
 from tests.synthetic import edit_groups, write_run
 
@@ -63,6 +63,34 @@ def test_one_that_was_slow_alone_or_by_little_is_its_own_matter(
     tmp_path: Path, who: set[str], by: float
 ) -> None:
     assert slowed(tmp_path, who, by) == []
+
+
+@pytest.mark.parametrize(
+    ("loads", "told"),
+    [
+        ([("foreign_cpu_share", 0.4)] * 2 + [("steal_share", 0.3)] * 2, "4 of 6"),  # no median
+        ([("foreign_cpu_share", 0.4)] * 4, None),  # then the run is a screening, and says so
+        ([], None),
+    ],
+)
+def test_launches_beside_a_load_are_told_where_the_run_is_no_screening_for_it(
+    loads: list[tuple[str, float]], told: str | None
+) -> None:
+    quiet = {"foreign_cpu_share": 0.0, "steal_share": 0.0}
+    groups = [
+        {"comparison": "c", "launch": n, "machine": quiet | dict(loads[n : n + 1])}
+        for n in range(6)
+    ]
+    run: Any = SimpleNamespace(groups=groups)
+    found = [warning["what"] for warning in interference._load(run)]
+    assert len(found) + bool(interference.why_busy(run)) == bool(loads)
+    assert all(told is not None and told in what for what in found)
+
+
+def test_launches_without_modes_have_no_slow_ones_to_explain() -> None:
+    """The modes may be those of blocks without a pause."""
+    turn = {"calls": [1000, 1000], "dropped": 0, "total_ns": 2000, "minor_faults": 20}
+    assert interference._cause({n: [turn] for n in range(6)}, "throughput") == ""
 
 
 @pytest.mark.parametrize(("loss", "told"), [(4.03, True), (4.6100001, False), (None, False)])

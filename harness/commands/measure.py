@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from adapters.core.precision import PRECISIONS
-from harness import documents, inventory, machine, plan, planning, records, resuming
+from harness import documents, inventory, machine, plan, planning, readings, records, resuming
 from harness import suite as suites
 from harness.commands.common import (
     RESULTS,
@@ -166,7 +166,7 @@ def run(
         budget=limit,
         explicit=workloads is not None,
         settings=settings,
-        versions=_versions([c.name for c in taking], rows),
+        versions=inventory.versions([c.name for c in taking], rows),
     )
     if dry_run:
         _show_plan(planned, estimates, console)
@@ -235,7 +235,9 @@ def _resumed(resume: str, given: dict[str, Any]) -> tuple[plan.Plan, Path]:
     taking = [inventory.Contender(c.adapter, c.version) for c in planned.contenders]
     rows = inventory.contenders(planned.settings["device"], current, taking, everyone=False)
     names = [c.name for c in planned.contenders]
-    resuming.refuse_change(planned.fingerprint, resuming.fingerprint(_versions(names, rows)))
+    resuming.refuse_change(
+        planned.fingerprint, resuming.fingerprint(inventory.versions(names, rows))
+    )
     resuming.refuse_lost(planned.settings["cpus"])
     return planned, folder
 
@@ -255,7 +257,8 @@ def _measure(
     for number in (signal.SIGTERM, signal.SIGHUP):  # a scheduler, a closed terminal: as Ctrl-C
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
-    with Progress(console, planned.budget_s, ranked) as progress:
+    by = {c.id: readings.ranked_by(c.direction, c.batch)[0] for c in planned.comparisons}
+    with Progress(console, planned.budget_s, ranked, by) as progress:
         try:
             Runner(planned, folder, progress, timeout).run()
         except KeyboardInterrupt:
@@ -357,12 +360,6 @@ def _everyone(rows: list[dict[str, Any]]) -> list[inventory.Contender]:
     """All that can be ranked here, but for the variants that run only where they are named."""
     able = [row for row in rows if row["available"] and row["computes"]]
     return [inventory.parse(row["name"]) for row in able if not row["named_only"]]
-
-
-def _versions(names: list[str], rows: list[dict[str, Any]]) -> dict[str, str]:
-    """By the environment that they live in: `torch`, `torch@2.12`, `keras:torch`."""
-    taking = set(map(_single, names))
-    return {r["home"]: r["version"] or "" for r in rows if r["name"] in taking}
 
 
 def _single(name: str) -> str:

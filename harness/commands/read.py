@@ -44,7 +44,7 @@ def list_(json_: Json = False, device: Device = None, python: Python = None) -> 
 
     chosen = device_of(device)
     rows = inventory.contenders(chosen, is_current(python))
-    workloads = [w for w in catalogue.load().values() if w.kind not in ("check", "probe")]
+    workloads = [w for w in catalogue.load().values() if w.kind not in suites.HIDDEN]
     chosen_suites = [suites.load(name) for name in suites.names()]
     if json_:
         print_json(
@@ -227,11 +227,8 @@ def report(
         print(formats.write(run, format_, output, chosen, costs).rstrip("\n"))
         return
     if len(folders) > 1:
-        try:
-            runs_ = [records.read(folder) for folder in folders]
-            written = machines_page.write(runs_, anchor, output, title, chosen)
-        except KeyError as error:
-            raise Wrong(f"--anchor {error.args[0]}") from None
+        runs_ = [records.read(folder) for folder in folders]
+        written = machines_page.write(runs_, anchor, output, title, chosen)
     else:
         written = write_page(folders[0], output, title, profile, costs)
     print(written)
@@ -279,10 +276,7 @@ def compare(
     if html and json_:
         raise Wrong("--html writes a page, --json prints: leave out one of them")
     runs = [records.read(folder_of(name)) for name in (old, new)]
-    try:
-        found = comparing.compare(runs[0], runs[1], anchor, margin, prices)
-    except KeyError as error:
-        raise Wrong(f"--anchor {error.args[0]}") from None
+    found = comparing.compare(runs[0], runs[1], anchor, margin, prices)
     if html:
         print(compare_page.write(found, runs[0].folder, output))
     elif json_:

@@ -99,6 +99,8 @@ class Itself:
             for workload, batch in WORKLOADS[: self.workloads]
         ]
         count = machine.threads()
+        named = [inventory.parse(self.contender)]
+        rows = inventory.contenders(self.device, named=named, everyone=False)
         made, _ = planning.make(
             run=name,
             command=plan.command_line(),
@@ -118,7 +120,7 @@ class Itself:
                 "warmup_limit_s": 1.0,
                 "launches": self.launches,
             },
-            versions={},
+            versions=inventory.versions([self.contender], rows),
         )
         first = made.contenders[0]
         made.contenders = [c for c in made.contenders if c.copy <= self.copies]  # no other twin
@@ -167,10 +169,12 @@ def pairs(
     for comparison in run.plan["comparisons"]:
         name = comparison["id"]
         by = readings.rank_of(comparison)[0]
-        logs = readings.launch_log_ratios(run.groups, name, a, b, by)
+        times = readings.log_times(run.groups, name, by, a, b)
+        logs = readings.log_ratios(times, a, b)
         values = np.array([logs[k] for k in sorted(logs)])[:launches]
         if len(values) >= statistics.LEAST_LAUNCHES:
-            found[name] = statistics.compare(values)
+            own, other = (readings.by_launch(times, who)[:launches] for who in (a, b))
+            found[name] = statistics.compare(values, statistics.modal(own, other, values))
     return found
 
 

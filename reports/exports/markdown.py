@@ -41,7 +41,7 @@ def text(analysis: Analysis) -> str:
         ]
     lines += ["", "<details><summary>How to reproduce</summary>", ""]
     lines += [_code(analysis.command), ""]
-    lines += ["A comparison alone:", ""]
+    lines += ["A workload again:", ""]
     lines += [f"- {escape(label(c))}: {_code(c.command)}" for c in analysis.comparisons]
     return "\n".join([*lines, "", "</details>", ""])
 

@@ -55,7 +55,7 @@ def _benchmark(analysis: Analysis, comparison: Comparison, cell: Cell) -> dict[s
             "winner": cell.contender == comparison.winner,
             "p99": (cell.latency or {}).get("p99"),
         },
-        "options": {"disable_gc": False, "timer": "perf_counter_ns", "warmup": True},
+        "options": {"disable_gc": True, "timer": "perf_counter_ns", "warmup": True},
         "stats": _stats(cell.launch_seconds),
     }
 

@@ -21,7 +21,7 @@ class Failed(msgspec.Struct):
 
 
 class Opened(msgspec.Struct):
-    protocol: Literal[1]
+    protocol: Literal[2]
     import_: Seconds = field(name="import")
     rss_bytes: int
     manifest: dict[str, Any]

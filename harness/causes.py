@@ -7,6 +7,11 @@ CAUSES = (
     (r"NotImplementedError", "that operation or verb is still to be written"),
     (r"other inputs", "the call must compute anew from the x that it is given: it keeps an earlier "
      "result, or an earlier input"),
+    (r"second call", "a call must leave its weights and inputs as they were: it wrote into them, "
+     "in place, or keeps something from one call to the next"),
+    (r"until its result is asked for", "evaluate in the call itself: `sync` is given the last of "
+     "several results, and the work of the others counts too"),
+    (r"sync, fwd_bwd", "`sync` must wait for the gradients as well, not for the loss alone"),
     (r"third step", "v' = momentum * v + g, then p' = p - lr * v': and the new batch-norm state "
      "must be in the state that is returned"),
     (r"after a restore", "`copy` and `start` must make fresh arrays: the step wrote into its "

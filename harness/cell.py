@@ -30,6 +30,15 @@ def inputs(workload: Any, batch: int, seed: int = 0) -> tuple[np.ndarray, np.nda
     return images, rng.integers(0, classes, batch)
 
 
+def ends(array: np.ndarray, rows: int | None) -> np.ndarray:
+    """So many rows: the first ones, and the last for whoever computes a batch in pieces."""
+    return array if rows is None else np.concatenate([array[: rows - 1], array[-1:]])
+
+
+class WrongRows(Exception):
+    """An output of more images than went in, or fewer."""
+
+
 class Cell:
     """`build`, then `step` as often as wanted; `answer` for what the first call computed."""
 
@@ -42,7 +51,7 @@ class Cell:
         rows: int | None = None,
         seed: int = 0,
     ):
-        """`rows`: compute only the first rows of the batch (for the oracle of an inference)."""
+        """`rows`: compute only these of the batch (for the oracle of an inference): see `ends`."""
         if direction != "infer" and not adapter.trains:
             raise Unsupported("an inference engine: it does not train")
         if direction == "train":  # an update needs no gradient of the input: nobody computes it
@@ -81,8 +90,9 @@ class Cell:
         """The inputs of that seed, from here on, into the call that is built."""
         place = self.adapter.place
         images, labels = inputs(self.workload, self.batch, seed)
-        self._x = place(images[: self.rows], "image" if images.ndim == 4 else "features")
-        self._y = place(labels[: self.rows], "labels")
+        images, labels = (ends(array, self.rows) for array in (images, labels))
+        self._x = place(images, "image" if images.ndim == 4 else "features")
+        self._y = place(labels, "labels")
 
     def _build_training(self, snapshot: State) -> None:
         """`step` moves a state on; `restore` takes it back to its start, in fresh arrays."""
@@ -113,14 +123,15 @@ class Cell:
         return bool(np.isfinite(self.adapter.dump(self._last_loss, "features")).all())
 
     def fetch(self, result: Any) -> int:
-        """Brings a result to the host: the output, or the loss. Whoever has it has waited.
+        """Brings a result to the host: whoever has it has waited. -> its bytes there.
 
-        -> its bytes there.
+        The output, or the loss and all gradients; of a training's step the loss alone, which
+        needs all of the steps before it.
         """
-        if self.direction == "infer":
-            return self.answer(result)["output"].nbytes
-        self.loss(result)
-        return 0
+        if self.direction == "train":
+            self.loss(result)
+            return 0
+        return sum(array.nbytes for array in self.answer(result).values())
 
     def loss(self, result: Any) -> float | None:
         """The loss that a call returned; None for inference."""
@@ -130,15 +141,18 @@ class Cell:
         return float(self.adapter.dump(loss, "features"))
 
     def answer(self, result: Any, rows: int | None = None) -> dict[str, np.ndarray]:
-        """A call's result as canonical arrays, by quantity; of inference, the first rows.
+        """A call's result as canonical arrays, by quantity; of inference, `rows` of them: `ends`.
 
         `output` | `loss`, `gradient:NAME` (for a training step from zero momentum the
-        momentum is the gradient), `params:NAME`, `stats:NAME`.
+        momentum is the gradient), `params:NAME`, `stats:NAME`. Raises WrongRows.
         """
         dump = self.adapter.dump
         if self.direction == "infer":
             four = len(self.adapter.shape(result)) == 4  # type: ignore[attr-defined]
-            return {"output": dump(result, "image" if four else "features")[:rows]}
+            output = dump(result, "image" if four else "features")
+            if len(output) != (self.rows or self.batch):
+                raise WrongRows(f"the output has {len(output)} rows, the batch {self.batch}")
+            return {"output": output if self.rows else ends(output, rows)}
         if self.direction == "fwd_bwd":
             loss, gradients = result
             return {"loss": dump(loss, "features")} | self._dump("gradient", gradients)

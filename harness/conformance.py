@@ -11,6 +11,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,8 @@ class Check:
             if workload.kind == "block":
                 direction = "train" if self.trains else "infer"
                 yield self._operation("blocks", workload, direction)
-        yield Step("clock", "sync waits", self._waits)
+        for direction in ("infer", "fwd_bwd", "train") if self.trains else ("infer",):
+            yield Step("clock", f"sync waits, {direction}", partial(self._waits, direction))
         if self.device == "cpu":
             yield Step("clock", "one thread is one thread", self._one_thread)
 
@@ -201,13 +203,23 @@ class Check:
         return self._tried("place, dump and copy", lambda: self.worker.ask("round_trips"))
 
     def _right(self, workload: Workload, direction: str) -> Finding | None:
-        def run() -> None:
+        """The first call; and the second, which what the first wrote into its weights spoils."""
+
+        def first() -> None:
             self._load(self.worker, workload, direction)
             self.worker.ask("first", PATIENCE)
             self._verify(workload, direction, 1)
+
+        def second() -> None:
+            if direction != "train":  # whose second step is another one: see `_three_steps`
+                self.worker.ask("again", PATIENCE, calls=1)
+                self._verify(workload, direction, 1)
             self.worker.ask("unload")
 
-        return self._tried(_described(workload, direction), run, workload, direction)
+        described = _described(workload, direction)
+        return self._tried(described, first, workload, direction) or self._tried(
+            f"the second call of {described}", second
+        )
 
     def _follows(self, workload: Workload, direction: str) -> Finding | None:
         """A run never changes its inputs: whoever returns its first result would pass, and win."""
@@ -243,14 +255,15 @@ class Check:
             f"the first step after a restore of {described}", restored
         )
 
-    def _waits(self) -> Finding | None:
+    def _waits(self, direction: str) -> Finding | None:
         def run() -> None:
-            self.worker.ask("load", workload=BUSY, batch=2, direction="infer")
+            self.worker.ask("load", workload=BUSY, batch=2, direction=direction)
             self.worker.ask("first", PATIENCE)
-            self.worker.ask("waits", PATIENCE)
+            # A training's step needs the one before it: none is abandoned.
+            self.worker.ask("waits", PATIENCE, abandoned=direction != "train")
             self.worker.ask("unload")
 
-        return self._tried("sync", run)
+        return self._tried(f"sync, {direction}", run)
 
     def _one_thread(self) -> Finding | None:
         """A worker that was told one thread, free to use every core, must keep one busy."""

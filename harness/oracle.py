@@ -35,7 +35,7 @@ class Question:
 
 
 def question(comparison: PlannedComparison) -> Question:
-    """Inference is row by row, so two rows of the timed batch suffice; training is not."""
+    """Inference is row by row, so the timed batch's first and last suffice; training is not."""
     batch = comparison.batch
     if comparison.direction == "infer":
         return Question(batch, min(batch, ROWS), True)

@@ -51,7 +51,7 @@ class WorkerProcess:
 
     def __init__(self, python: Path, environment: dict[str, str], log: Path):
         self.log = log
-        self.started = time.time()
+        self.started = time.monotonic()  # the whole system's: what a worker tells lies on it
         self.dead: WorkerFailed | None = None
         self._ooms = _oom_kills()
         ask_read, ask_write = os.pipe()

@@ -19,7 +19,7 @@ from harness import design, machine, oracle
 from harness.budget import Launch, Spent
 from harness.cold import blank, outcome
 from harness.energy import Energy
-from harness.frozen import Frozen
+from harness.frozen import Frozen, Key
 from harness.launch import Launcher, attempt, two_at_a_time
 from harness.machine import Disturbances, Load
 from harness.plan import PlannedComparison, PlannedContender
@@ -51,6 +51,7 @@ class LaunchGroup:
     say: Callable[..., None]
     workers: dict[str, WorkerProcess] = field(default_factory=dict)
     told: list[WorkerFailed] = field(default_factory=list)  # failures that are in a record
+    fresh: set[Key] = field(default_factory=set)  # whose first call was verified in this launch
 
     def measure(self, comparisons: list[PlannedComparison], rounds: dict[str, int]) -> Launch:
         """Visits all `comparisons`; `rounds` by id. Returns what each took."""
@@ -130,6 +131,7 @@ class LaunchGroup:
         blocks = self._blocks(comparison, ready, statuses)
         sustained = time.monotonic()
         beside = load.since()
+        self._verify_again(comparison, turns, statuses)
         self.told += statuses.values()
         for name, failed in statuses.items():
             self.frozen.failed((comparison.id, name), failed.status)
@@ -239,6 +241,41 @@ class LaunchGroup:
             self.write("event", what="disturbed", reason=text)
         return turn, failed, again
 
+    def _verify_again(
+        self,
+        comparison: PlannedComparison,
+        turns: dict[str, list[dict[str, Any]]],
+        statuses: dict[str, WorkerFailed],
+    ) -> None:
+        """Holds a call against the oracle once more, now that its turns are over.
+
+        Of those whose first call was verified in this launch, from the same start. Weights that
+        a call spoils, or another path that a compiler takes after so many calls, are wrong from
+        some call on, and that is what was timed.
+        """
+        answer = self.answers.get(comparison.id)
+        if answer is None or not oracle.question(comparison).whole:
+            return
+
+        def hold(name: str) -> WorkerFailed | None:
+            worker = self.workers[name]
+
+            def once_more() -> dict[str, Any]:
+                worker.ask("warm", self.timeout, calls=0)  # back to the start
+                worker.ask("again", self.timeout, calls=1)
+                return oracle.verify(worker, comparison, answer, self.timeout)
+
+            _, failed = attempt(once_more)
+            worker.stop()
+            return failed
+
+        names = [n for n in turns if n not in statuses and (comparison.id, n) in self.fresh]
+        for name, failed in zip(names, two_at_a_time(hold, names), strict=True):
+            if failed is not None:
+                calls = sum(len(turn["calls"]) for turn in turns[name])
+                reason = f"right at its first call; after {calls} timed ones: {failed.reason}"
+                statuses[name] = WorkerFailed(failed.status, reason)
+
     def _blocks(
         self, comparison: PlannedComparison, names: list[str], statuses: dict[str, WorkerFailed]
     ) -> dict[str, dict[str, Any]]:
@@ -309,6 +346,7 @@ class Setting:
         self.record["manifest"] = first["manifest"]
         if verify and whole:
             self.record["oracle"] = self._verify(answer)
+            self.group.fresh.add(self.key)
         elif verify:
             self.record["oracle"] |= self.worker.ask("loss", timeout)
         frozen.verified.add(code)

@@ -216,6 +216,34 @@ def unfinished(step: Step, sync: Sync, fetch: Callable[[Any], int], tries: int =
     return min(shares)
 
 
+def abandoned(step: Step, sync: Sync, fetch: Callable[[Any], int], tries: int = 3) -> float:
+    """How much of a call is left undone where the next is made and its result never asked for.
+
+    A lazy framework computes what it is asked for: of queued calls the last alone, and a turn of
+    them counts all. So the first of two results is fetched once the second has been waited for:
+    what that takes longer than any copy of its size, over a call's own time. Fetched against the
+    rule of `unfinished`, so this is for checking an adapter; a result that is gone by then (a
+    CUDA graph's) was computed.
+    """
+    clock = time.perf_counter
+    shares = []
+    for _ in range(tries):
+        sync(step())
+        begin = clock()
+        sync(step())
+        alone = clock() - begin
+        first = step()
+        sync(step())
+        begin = clock()
+        try:
+            size = fetch(first)
+        except Exception:
+            return 0.0
+        left = clock() - begin - BUS_LATENCY - size / SLOWEST_BUS
+        shares.append(max(0.0, left) / alone)
+    return min(shares)
+
+
 def _copying(step: Step, sync: Sync, fetch: Callable[[Any], int], patience: float) -> float:
     """Seconds to fetch a result that is finished, whatever `sync` is worth: it is left alone.
 

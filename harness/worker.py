@@ -32,10 +32,10 @@ import numpy as np
 from adapters.core import profiling
 from adapters.core.base import Adapter, Unsupported
 from harness import roundtrips, timing, verify
-from harness.cell import Cell
+from harness.cell import Cell, WrongRows
 from suites import catalogue
 
-PROTOCOL = 1  # docs/worker.md; rises when an old worker would be misunderstood
+PROTOCOL = 2  # docs/worker.md; rises when an old worker would be misunderstood
 # What frameworks, cuDNN and cuBLAS say, in capitals, where memory is all there was too little of.
 NO_MEMORY = (
     "OUT OF MEMORY", "OUTOFMEMORY", "OUT_OF_MEMORY", "RESOURCE_EXHAUSTED",
@@ -109,7 +109,7 @@ class Worker:
         self.cell.sync(self.result)
         return {
             "first_call": time.perf_counter() - begin,
-            "finished": time.time(),
+            "finished": time.monotonic(),
             "peak_rss_bytes": _resident("VmHWM"),
             "memory": self.adapter.memory(),
             "manifest": self.adapter.manifest() | self.cell.manifest(),
@@ -188,13 +188,24 @@ class Worker:
         block = timing.sustained(cell.step, cell.sync, cell.restore, calls, seconds)
         return {"block": block} if cell.finite() else NOT_FINITE
 
-    def waits(self) -> dict[str, Any]:
-        """Whether this adapter's `sync` waits for the work: else every figure is a lie."""
-        share = timing.unfinished(self.cell.step, self.cell.sync, self.cell.fetch)
-        if share <= timing.MOST_UNFINISHED:
-            return {"unfinished": share}
-        reason = f"its sync does not wait: {share:.0%} of the time of its calls comes after it"
-        return {"failed": "wrong", "reason": reason}
+    def waits(self, abandoned: bool = False) -> dict[str, Any]:
+        """Whether this adapter's `sync` waits for the work: else every figure is a lie.
+
+        abandoned: also whether a call computes whose result nobody asks for.
+        """
+        asked = self.cell.step, self.cell.sync, self.cell.fetch
+        share = timing.unfinished(*asked)
+        if share > timing.MOST_UNFINISHED:
+            reason = f"its sync does not wait: {share:.0%} of the time of its calls comes after it"
+            return {"failed": "wrong", "reason": reason}
+        left = timing.abandoned(*asked) if abandoned else 0.0
+        if left > timing.MOST_UNFINISHED:
+            reason = (
+                f"a call does not compute until its result is asked for: {left:.0%} of it was left "
+                "once the next call's was there"
+            )
+            return {"failed": "wrong", "reason": reason}
+        return {"unfinished": share}
 
     def memory(self) -> dict[str, Any]:
         return {"peak_rss_bytes": _resident("VmHWM"), "memory": self.adapter.memory()}
@@ -266,6 +277,8 @@ def failure(error: BaseException) -> dict[str, str]:
     text = " ".join(str(error).split())[:500]
     if isinstance(error, Unsupported):
         return {"failed": "unsupported", "reason": text}
+    if isinstance(error, WrongRows):
+        return {"failed": "wrong", "reason": text}
     shouted = f"{type(error).__name__} {text}".upper()
     if isinstance(error, MemoryError) or any(mark in shouted for mark in NO_MEMORY):
         return {"failed": "oom", "reason": text or type(error).__name__}

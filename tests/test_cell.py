@@ -40,14 +40,16 @@ def test_the_momentum_after_the_first_step_is_the_gradient() -> None:
     assert "gradient:input" in answers["fwd_bwd"]
 
 
-def test_the_first_rows_of_an_inference_are_those_of_the_whole_batch() -> None:
+def test_the_first_and_last_rows_of_an_inference_are_those_of_the_whole_batch() -> None:
     workload, answers = catalogue.get("check_residual"), []
     for rows in (2, None):
         cell = Cell(Reference(), workload, 5, "infer", rows=rows)
         cell.build()
         answers.append(cell.answer(cell.step(), rows=2)["output"])
-    assert len(answers[0]) == 2
+        whole = cell.answer(cell.step())["output"]
+    assert len(answers[0]) == 2 and len(whole) == 5
     np.testing.assert_allclose(answers[0], answers[1], rtol=1e-12)
+    np.testing.assert_allclose(answers[0], whole[[0, -1]], rtol=1e-12)
 
 
 def test_inputs_are_seeded_random_and_labels_are_classes_of_the_output() -> None:

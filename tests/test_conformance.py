@@ -69,6 +69,9 @@ def _check(name: str, status: int, **more: Any) -> dict[str, Any]:
         ("sluggish", "training", "the third step of residual_down", "is off", "momentum * v"),
         ("sharing", "training", "after a restore", "is off", "fresh arrays"),
         ("hasty", "clock", "sync", "does not wait", "must wait"),
+        ("lossalone", "clock", "sync, fwd_bwd", "does not wait", "the gradients as well"),
+        ("lazy", "clock", "sync, infer", "until its result is asked for", "evaluate"),
+        ("folding", "operations", "second call of batch_norm", "the output is off", "in place"),
     ],
 )
 def test_a_mistake_is_caught_where_it_first_shows_and_named(

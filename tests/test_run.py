@@ -186,6 +186,21 @@ def test_a_contender_that_fails_is_shown_with_its_reason_and_the_others_go_on(
     assert not any(fake in (each.a, each.b) for each in analysis.comparisons[0].ratios)
 
 
+def test_what_is_right_at_first_or_in_the_first_rows_alone_is_wrong(
+    bakeoff: Start, tmp_path: Path
+) -> None:
+    """Once its turns are over a call is held against the reference again."""
+    suite = _suite(tmp_path, RELU.replace("batch = 2", "batch = 8"))
+    named = "numpy,tiring,chunked,tailless"
+    analysis = _run(bakeoff, tmp_path, suite, named, launches=2)
+    told = {f["contender"]: f["reason"] or "" for f in analysis.failures}
+    assert re.match(r"right at its first call; after \d+ timed ones: the output is", told["tiring"])
+    assert "the output has 4 rows, the batch 8" in told["chunked"]
+    assert told["tailless"].startswith("the output is off")
+    assert {_status for name in told for _status in _statuses(analysis, name)} == {"wrong"}
+    assert analysis.comparisons[0].leader == "numpy" and not analysis.comparisons[0].ratios
+
+
 def test_a_run_in_which_everyone_failed_says_so_and_ends_with_status_one(
     bakeoff: Start, tmp_path: Path
 ) -> None:

@@ -193,6 +193,26 @@ def test_a_framework_that_computes_when_it_is_asked_has_not_waited() -> None:
     assert fetched > timing.MOST_UNFINISHED
 
 
+def test_a_call_whose_result_nobody_asks_for_has_to_compute_all_the_same() -> None:
+    """Of a lazy framework's queued calls the last alone is computed, and all are counted."""
+
+    def lazy() -> _Result:
+        return _Result(4096, work=4e-3)
+
+    def asked(result: _Result) -> None:
+        result.fetch()
+
+    assert timing.abandoned(lazy, asked, _Result.fetch) > 0.8
+    for seconds, size in ((1e-4, 4), (1e-4, 51_400_000), (4e-3, 1_600_000)):
+        left = timing.abandoned(_device(seconds, size), _Result.wait, _Result.fetch)
+        assert left < timing.MOST_UNFINISHED
+
+    def gone(result: _Result) -> int:
+        raise RuntimeError("a CUDA graph wrote over it")
+
+    assert timing.abandoned(_device(1e-3, 4), _Result.wait, gone) == 0.0
+
+
 def test_no_result_is_fetched_once_a_further_call_was_made() -> None:
     """That may write over it, as a CUDA graph does, or consume it, as a training does."""
     made = 0

@@ -227,6 +227,7 @@ def read(folder: Path) -> Run:
     """Reads a run. Raises Wrong where the folder is not one; bad lines become `problems`."""
     run = Run(folder, *documents.read(folder))
     lists = {"cell": run.cells, "group": run.groups, "probe": run.probes, "event": run.events}
+    launches: set[tuple[str, int]] = set()
     with _uncollected():
         paths = sorted(folder.glob("records-*.jsonl"))
         run.problems.extend(_gone(paths))
@@ -238,6 +239,13 @@ def read(folder: Path) -> Run:
                 except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                     run.problems.append(f"{path.name}, line {number}: skipped, {error}")
                     continue
+                if record["kind"] == "group":
+                    key = record["comparison"], record["launch"]
+                    if key in launches:
+                        problem = f"{record['comparison']}, launch {record['launch']}: there twice"
+                        run.problems.append(f"{path.name}, line {number}: skipped, {problem}")
+                        continue
+                    launches.add(key)
                 lists[record["kind"]].append(record)
     return run
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from harness import comparable, readings, statistics, uses
 from harness.records import Run
-from reports import interference, roof
+from reports import interference, roof, rounds
 from reports.analysis import Comparison, ranked, warning
 
 IMPOSSIBLE = 100  # times the roof: no cache and no algorithm is as fast
@@ -20,6 +20,7 @@ def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
         *_other_precision(comparisons),
         *_losses(run, comparisons),
         *_disagreements(comparisons),
+        *rounds.warnings(run, comparisons),
         *_boosted(run, comparisons),
         *_mixed(comparisons),
         *_past_the_roof(comparisons),

@@ -247,10 +247,8 @@ class Darknet(Adapter):
     def dump(self, handle: np.ndarray, role: str, groups: int = 1) -> np.ndarray:
         return np.array(handle)
 
-    def copy(self, tree: Any) -> Any:
-        if isinstance(tree, dict):
-            return {name: array.copy() for name, array in tree.items()}
-        return tree.copy()
+    def clone(self, array: np.ndarray) -> np.ndarray:
+        return array.copy()
 
     # --- what is timed --------------------------------------------------------------------------
 

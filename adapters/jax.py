@@ -197,16 +197,11 @@ class Jax(Adapter):
             value = value.transpose(np.argsort(self.orders[role]))
         return np.array(value, None if value.dtype == np.int32 else self.dtype)
 
-    def copy(self, tree: Any) -> Any:
-        return self.jax.tree.map(self.jnp.copy, tree)
+    def clone(self, array: T) -> T:
+        return self.jnp.copy(array)
 
-    def start(self, params: dict[str, T], trained: set[str]) -> State:
-        own = self.copy(params)
-        return State(
-            {n: p for n, p in own.items() if n in trained},
-            {n: p for n, p in own.items() if n not in trained},
-            {n: self.jnp.zeros_like(p) for n, p in own.items() if n in trained},
-        )
+    def zeros_like(self, array: T) -> T:
+        return self.jnp.zeros_like(array)
 
     # --- what is timed ----------------------------------------------------------------------
 

@@ -158,19 +158,11 @@ class Mlx(Adapter):
         self.mx.eval(tree)
         return tree
 
-    def copy(self, tree: Any) -> Any:
-        if isinstance(tree, State):
-            return State(*map(self.copy, tree))
-        if isinstance(tree, dict):
-            return {name: self.copy(array) for name, array in tree.items()}
-        return self._made(self.mx.array(tree))
+    def clone(self, array: T) -> T:
+        return self._made(self.mx.array(array))
 
-    def start(self, params: dict[str, T], trained: set[str]) -> State:
-        own = self.copy(params)
-        weights = {n: p for n, p in own.items() if n in trained}
-        stats = {n: p for n, p in own.items() if n not in trained}
-        zeros = {n: self.mx.zeros_like(p) for n, p in weights.items()}
-        return State(weights, stats, self._made(zeros))
+    def zeros_like(self, array: T) -> T:
+        return self._made(self.mx.zeros_like(array))
 
     # --- what is timed ------------------------------------------------------------------
 

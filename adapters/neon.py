@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from adapters.core.algebra import Pair
-from adapters.core.base import State, Unsupported, Variant
+from adapters.core.base import Unsupported, Variant
 from adapters.core.tape import Node, Tape, TapeAdapter
 
 HOME = "NEON_HOME"  # the variable that names a checkout
@@ -134,7 +134,7 @@ class Neon(TapeAdapter):
     ) -> tuple[Node, Node, Node]:
         be, a, y = self.be, _rows(x.value), self.be.empty(x.value.shape)
         batch_mean, batch_var = be.empty(mean.value.shape), be.empty(mean.value.shape)
-        new_mean, new_var = self.copy(mean), self.copy(var)
+        new_mean, new_var = self.clone(mean), self.clone(var)
         state = (batch_mean, batch_var, new_mean.value, new_var.value, scale.value, shift.value)
         be.compound_fprop_bn(a, *state, _rows(y), eps, 1.0 - momentum, True)
         new_var.value[:] = new_var.value + batch_var * (momentum / (a.shape[1] - 1))
@@ -260,16 +260,11 @@ class Neon(TapeAdapter):
             return value.transpose(3, 0, 1, 2)
         return value.T if role in ("matrix", "features") else value.reshape(-1)
 
-    def copy(self, tree: Any) -> Any:
-        if isinstance(tree, Node):
-            return Node(self.be.array(tree.value.get(), tree.value.dtype))
-        return super().copy(tree)
+    def clone(self, array: Node) -> Node:
+        return Node(self.be.array(array.value.get(), array.value.dtype))
 
-    def start(self, params: dict[str, Node], trained: set[str]) -> State:
-        held = {n: p for n, p in params.items() if n in trained}
-        rest = {n: p for n, p in params.items() if n not in trained}
-        still = {n: Node(self.be.zeros(p.value.shape)) for n, p in held.items()}
-        return State(self.copy(held), self.copy(rest), still)
+    def zeros_like(self, array: Node) -> Node:
+        return Node(self.be.zeros(array.value.shape))
 
     def update(self, param: Any, velocity: Any, grad: Any, lr: float, momentum: float) -> None:
         velocity[:] = velocity * momentum + grad

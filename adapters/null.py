@@ -25,11 +25,11 @@ class Null(Adapter):
     def dump(self, handle: None, role: str, groups: int = 1) -> np.ndarray:
         return np.zeros(())
 
-    def copy(self, tree: Any) -> Any:
-        return tree
+    def clone(self, array: None) -> None:
+        return None
 
-    def start(self, params: dict[str, None], trained: set[str]) -> State:
-        return State({}, {}, {})
+    def zeros_like(self, array: None) -> None:
+        return None
 
     def infer(self, workload: Any) -> Callable[[Any, Any], None]:
         return lambda params, x: None

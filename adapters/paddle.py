@@ -116,22 +116,19 @@ class Paddle(Adapter):
         value = handle.detach().numpy()
         return np.array(value.T if role == "matrix" else value, order="C")
 
-    def copy(self, tree: Any) -> Any:
-        if isinstance(tree, State):
-            return State(*map(self.copy, tree))
-        if isinstance(tree, dict):
-            return {name: self.copy(tensor) for name, tensor in tree.items()}
-        found = tree.detach().clone()
-        found.stop_gradient = tree.stop_gradient
+    def clone(self, array: T) -> T:
+        found = array.detach().clone()
+        found.stop_gradient = array.stop_gradient
         return found
 
+    def zeros_like(self, array: T) -> T:
+        return self.paddle.zeros_like(array)
+
     def start(self, params: dict[str, T], trained: set[str]) -> State:
-        own = self.copy(params)
-        weights = {n: p for n, p in own.items() if n in trained}
-        for weight in weights.values():
+        state = super().start(params, trained)
+        for weight in state.params.values():
             weight.stop_gradient = False
-        stats = {n: p for n, p in own.items() if n not in trained}
-        return State(weights, stats, {n: self.paddle.zeros_like(p) for n, p in weights.items()})
+        return state
 
     # --- what is timed ------------------------------------------------------------------
 

@@ -209,17 +209,15 @@ class TensorFlow(Adapter):
             value = value.astype(self.dtype.as_numpy_dtype)
         return np.array(value.transpose(order) if order else value)
 
-    def copy(self, tree: Any) -> Any:
+    def clone(self, array: Tensor) -> Tensor:
         with self._place:
-            return self.tf.nest.map_structure(self.tf.Variable, tree)
+            return self.tf.Variable(array)
+
+    def zeros_like(self, array: Tensor) -> Tensor:
+        return self.clone(self.tf.zeros_like(array))
 
     def bind(self, workload: Any, batch: int, params: dict[str, Tensor]) -> Any:
         return self.copy(params)
-
-    def start(self, params: dict[str, Tensor], trained: set[str]) -> State:
-        zeros = {n: self.tf.zeros_like(p) for n, p in params.items() if n in trained}
-        own = {n: p for n, p in params.items() if n in trained}
-        return self.copy(State(own, {n: p for n, p in params.items() if n not in own}, zeros))
 
     # --- what is timed ----------------------------------------------------------------------
 

@@ -142,22 +142,22 @@ class Tinygrad(Adapter):
     def dump(self, handle: T, role: str, groups: int = 1) -> np.ndarray:
         return np.array(handle.numpy())
 
+    def clone(self, array: T) -> T:
+        return array.clone().realize()
+
+    def zeros_like(self, array: T) -> T:
+        return self.place(np.zeros(array.shape), "velocity")
+
     def copy(self, tree: Any) -> Any:
-        if isinstance(tree, State):
-            return State(*map(self.copy, tree))
-        if isinstance(tree, dict):
-            copied = {name: tensor.clone() for name, tensor in tree.items()}
-            if copied:
-                self.Tensor.realize(*copied.values())
-            return copied
-        return tree.clone().realize()
+        if not isinstance(tree, dict) or not tree:
+            return super().copy(tree)
+        copied = {name: tensor.clone() for name, tensor in tree.items()}
+        self.Tensor.realize(*copied.values())  # all at once: each alone would be scheduled anew
+        return copied
 
     def start(self, params: dict[str, T], trained: set[str]) -> State:
-        own = self.copy(params)
-        weights = {n: p for n, p in own.items() if n in trained}
-        stats = {n: p.is_param_(False) for n, p in own.items() if n not in trained}
-        zeros = {n: self.place(np.zeros(p.shape), "velocity") for n, p in weights.items()}
-        return State(weights, stats, zeros)
+        state = super().start(params, trained)
+        return state._replace(stats={n: p.is_param_(False) for n, p in state.stats.items()})
 
     # --- what is timed ------------------------------------------------------------------
 

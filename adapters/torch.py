@@ -194,18 +194,17 @@ class Torch(Adapter):
         value = handle.detach().cpu()  # NumPy has no bfloat16
         return np.array(value.to(self.dtype) if value.is_floating_point() else value, order="C")
 
-    def copy(self, tree: Any) -> Any:
-        if isinstance(tree, State):
-            return State(*map(self.copy, tree))
-        if isinstance(tree, dict):
-            return {name: self.copy(tensor) for name, tensor in tree.items()}
-        return tree.detach().clone().requires_grad_(tree.requires_grad)  # its layout is kept
+    def clone(self, array: T) -> T:
+        return array.detach().clone().requires_grad_(array.requires_grad)  # its layout is kept
+
+    def zeros_like(self, array: T) -> T:
+        return self.torch.zeros_like(array)
 
     def start(self, params: dict[str, T], trained: set[str]) -> State:
-        own = {n: self.copy(p).requires_grad_(n in trained) for n, p in params.items()}
-        weights = {n: p for n, p in own.items() if n in trained}
-        stats = {n: p for n, p in own.items() if n not in trained}
-        return State(weights, stats, {n: self.torch.zeros_like(p) for n, p in weights.items()})
+        state = super().start(params, trained)
+        for weight in state.params.values():
+            weight.requires_grad_()
+        return state
 
     def bind(self, workload: Any, batch: int, params: dict[str, T]) -> Any:
         """Where weights are frozen they must be a module's own, as inductor knows them by that."""

@@ -221,21 +221,16 @@ class Torch7(Adapter):
         self.lua.call("fetch", handle.number, array.ctypes.data, array.nbytes)
         return array - 1 if role == "labels" else array
 
+    def clone(self, array: Held) -> Held:
+        return self._held(array.shape, "clone", array.number)
+
+    def zeros_like(self, array: Held) -> Held:
+        return self._held(array.shape, "zeros", array.number)
+
     def copy(self, tree: Any) -> Any:
         if isinstance(tree, State):
-            self._tidy()
-            return State(*(self.copy(part) for part in tree))
-        if isinstance(tree, dict):
-            return {name: self.copy(tensor) for name, tensor in tree.items()}
-        return self._held(tree.shape, "clone", tree.number)
-
-    def start(self, params: dict[str, Held], trained: set[str]) -> State:
-        own = self.copy(params)
-        return State(
-            {n: p for n, p in own.items() if n in trained},
-            {n: p for n, p in own.items() if n not in trained},
-            {n: self._held(params[n].shape, "zeros", params[n].number) for n in trained},
-        )
+            self._tidy()  # here nothing is timed
+        return super().copy(tree)
 
     def _tidy(self) -> None:
         """Lets Torch free what nobody holds any more."""
@@ -293,7 +288,7 @@ class Torch7(Adapter):
     ) -> Callable[[dict[str, Held], Held, Held], tuple[Held, dict[str, Held]]]:
         def named(params: dict[str, Held], x: Held, y: Held) -> dict[str, Held]:
             """The batch-norm state that is thrown away must not be the caller's."""
-            own = {n: p if n in trained else self.copy(p) for n, p in params.items()}
+            own = {n: p if n in trained else self.clone(p) for n, p in params.items()}
             return {**own, "input": x, "labels": y}
 
         image = workload.input_gradient

@@ -14,7 +14,7 @@ CAUSES = (
     (r"sync, fwd_bwd", "`sync` must wait for the gradients as well, not for the loss alone"),
     (r"third step", "v' = momentum * v + g, then p' = p - lr * v': and the new batch-norm state "
      "must be in the state that is returned"),
-    (r"after a restore", "`copy` and `start` must make fresh arrays: the step wrote into its "
+    (r"after a restore", "`clone` and `zeros_like` must make fresh arrays: the step wrote into its "
      "snapshot"),
     (r"gradient of input (is missing|is -?0\.0000 times)", "the backward pass stops at the input: "
      "it is wanted here"),

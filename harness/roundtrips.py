@@ -42,7 +42,7 @@ def mistake(adapter: Any) -> str | None:
             return f"shape(place({what})) is {said}: it must be logical, (N, C, H, W)"
         copied = adapter.copy(handle)
         if not np.array_equal(adapter.dump(copied, role, groups), got):
-            return f"copy of {what} is not what was copied"
+            return f"clone(place({what})) holds other values than were placed"
     labels = np.array([3, 0, 2, 1])
     back = adapter.dump(adapter.place(labels, "labels"), "labels")
     if not np.array_equal(np.asarray(back).reshape(-1), labels):

@@ -205,7 +205,7 @@ BODIES = {
     "flatten": "return x.reshape(len(x), -1)",
     "place": "return np.array(value, dtype=None if role == 'labels' else self.precision)",
     "dump": "return np.array(handle)",
-    "copy": "return handle.copy()",
+    "clone": "return array.copy()",
     "infer": "return lambda params, x: Network(self, params).run(workload, x)",
 }
 WINDOWS = """
@@ -219,8 +219,7 @@ WINDOWS = """
 def _written(text: str, operations: list[str]) -> str:
     """The skeleton with these bodies filled in."""
     for name in operations:
-        body = BODIES[name].replace("handle.copy()", "tree.copy()")
-        text = text.replace(f'raise NotImplementedError("{name}")', body)
+        text = text.replace(f'raise NotImplementedError("{name}")', BODIES[name])
     return text
 
 
@@ -228,7 +227,7 @@ def test_a_skeleton_has_every_operation_and_verb_and_says_which_comes_next() -> 
     text = skeleton.source("my_framework")
     compile(text, "my_framework.py", "exec")
     assert "class MyFramework(Adapter):" in text
-    for name in (*BODIES, "gradients", "train", "start", "cross_entropy", "batch_norm_train"):
+    for name in (*BODIES, "zeros_like", "gradients", "train", "cross_entropy", "batch_norm_train"):
         assert f'raise NotImplementedError("{name}")' in text
         assert inspectable(name) in text
 

@@ -153,9 +153,21 @@ class Adapter:
         """
         raise NotImplementedError
 
-    def copy(self, tree: Any) -> Any:
-        """A fresh copy of every array in a State (or dict, or array)."""
+    def clone(self, array: Array) -> Array:
+        """A fresh copy of one array: of the same kind and layout, sharing no memory."""
         raise NotImplementedError
+
+    def zeros_like(self, array: Array) -> Array:
+        """Fresh zeros of an array's shape and kind: momentum at its start. For who trains."""
+        raise NotImplementedError
+
+    def copy(self, tree: Any) -> Any:
+        """A fresh copy of every array in a State (or dict, or array): by default, one by one."""
+        if isinstance(tree, State):
+            return State(*map(self.copy, tree))
+        if isinstance(tree, dict):
+            return {name: self.copy(array) for name, array in tree.items()}
+        return self.clone(tree)
 
     def bind(self, workload: Any, batch: int, params: dict[str, Array]) -> Any:
         """What the calls below take for `params`: by default, just these.
@@ -166,7 +178,10 @@ class Adapter:
 
     def start(self, params: dict[str, Array], trained: set[str]) -> State:
         """The state before the first step: copies of the parameters, zero momentum."""
-        raise NotImplementedError
+        own = self.copy(params)
+        weights = {n: p for n, p in own.items() if n in trained}
+        stats = {n: p for n, p in own.items() if n not in trained}
+        return State(weights, stats, {n: self.zeros_like(p) for n, p in weights.items()})
 
     # --- what is timed ------------------------------------------------------------
 

@@ -151,10 +151,8 @@ class OnnxEngine(Adapter):
     def dump(self, handle: Any, role: str, groups: int = 1) -> np.ndarray:
         return np.array(handle)
 
-    def copy(self, tree: Any) -> Any:
-        if isinstance(tree, dict):
-            return {name: value.copy() for name, value in tree.items()}
-        return tree.copy()
+    def clone(self, array: np.ndarray) -> np.ndarray:
+        return array.copy()
 
     def infer(self, workload: Any) -> Callable[[dict[str, np.ndarray], np.ndarray], Any]:
         built: tuple[Any, Any] = (None, None)

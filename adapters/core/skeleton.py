@@ -10,7 +10,7 @@ from typing import Any
 from adapters.core.algebra import Operations
 from adapters.core.base import Adapter
 
-VERBS = ("place", "dump", "copy", "start", "infer", "gradients", "train")
+VERBS = ("place", "dump", "clone", "zeros_like", "infer", "gradients", "train")
 
 HEAD = '''"""{title}: say here what a reader must know of it, such as its layout in memory.
 
@@ -37,7 +37,8 @@ class {title}(Adapter):
     # an adapter that needs no more than another's can share that: environment = "numpy".
     environment = ""
     variants = {{"": Variant("as it is", {{}})}}  # the ways to run it; "" is the default
-    trains = True  # False for an inference engine: then `gradients` and `train` can go
+    # False for an inference engine: then `zeros_like`, `gradients` and `train` can go
+    trains = True
 
     def __init__(self, variant: str, device: str, precision: str, threads: int):
         """Settle the threads and the precision, and import the framework: never at the top."""

@@ -72,21 +72,11 @@ class TapeAdapter(Adapter):
         self.dtype = np.dtype(precision)
         self.tape = Tape()
 
-    def copy(self, tree: Any) -> Any:
-        if isinstance(tree, State):
-            return State(*(self.copy(part) for part in tree))
-        if isinstance(tree, dict):
-            return {name: self.copy(node) for name, node in tree.items()}
-        return Node(tree.value.copy())
+    def clone(self, array: Node) -> Node:
+        return Node(array.value.copy())
 
-    def start(self, params: dict[str, Node], trained: set[str]) -> State:
-        return self.copy(
-            State(
-                {n: p for n, p in params.items() if n in trained},
-                {n: p for n, p in params.items() if n not in trained},
-                {n: Node(np.zeros_like(p.value)) for n, p in params.items() if n in trained},
-            )
-        )
+    def zeros_like(self, array: Node) -> Node:
+        return Node(np.zeros_like(array.value))
 
     def infer(self, workload: Any) -> Callable[[dict[str, Node], Node], Node]:
         return lambda params, x: Network(self, params).run(workload, x)  # type: ignore[arg-type]

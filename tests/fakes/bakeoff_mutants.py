@@ -81,8 +81,8 @@ class Sluggish(NumPy):
 class Sharing(NumPy):
     """Its copies are the same arrays, which a training then writes into."""
 
-    def copy(self, tree: Any) -> Any:
-        return tree
+    def clone(self, array: Any) -> Any:
+        return array
 
 
 class Greedy(NumPy):

@@ -16,6 +16,10 @@ from harness import gpus
 from harness.errors import maybe
 
 CPUS = Path("/sys/devices/system/cpu")
+VECTORS = (
+    "avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile",
+    "amx_bf16", "asimd", "asimdhp", "bf16", "sve", "sve2",
+)  # fmt: skip
 
 # glibc gives large blocks back to the kernel at every free, or not, by chance of a
 # process's history: identical processes then differ two-fold, for life. With these, one
@@ -34,6 +38,7 @@ def describe(threads_used: int | None = None) -> dict[str, Any]:
     memory = psutil.virtual_memory
     return {
         "cpu": processor(),
+        "instructions": _instructions(),
         "cores_physical": maybe(lambda: psutil.cpu_count(logical=False)),
         "cores_logical": maybe(psutil.cpu_count),
         "affinity": maybe(lambda: sorted(os.sched_getaffinity(0))),
@@ -56,6 +61,15 @@ def describe(threads_used: int | None = None) -> dict[str, Any]:
 def processor() -> str | None:
     """The processor's model, as the system names it."""
     return _cpuinfo("model name") or platform.processor() or None
+
+
+def _instructions() -> str | None:
+    """Those of its vector and matrix instruction sets that libraries choose kernels by.
+
+    A virtual machine's processor may be called the same and have others.
+    """
+    told = (_cpuinfo("flags") or _cpuinfo("Features") or "").split()
+    return " ".join(name for name in VECTORS if name in told) or None
 
 
 def devices() -> list[str]:

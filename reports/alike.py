@@ -10,7 +10,17 @@ from harness.records import Run
 from reports import several
 from reports.words import plain, size
 
-MACHINE = ("cpu", "cores_physical", "governor", "turbo", "os", "kernel", "hypervisor", "preloaded")
+MACHINE = (
+    "cpu",
+    "instructions",
+    "cores_physical",
+    "governor",
+    "turbo",
+    "os",
+    "kernel",
+    "hypervisor",
+    "preloaded",
+)
 SETTINGS = ("threads", "allocator", "device", "python", "cpus")
 # Of a manifest: told as the version, or a count of what this run happened to do.
 APART = ("version", "compilations", "autotuned")

@@ -125,7 +125,7 @@ def compare(
     if hectic:
         judged = _unjudged(judged)
     changes, overall = judged[: len(changes)], judged[len(changes) :]
-    two = several.place(old) != several.place(new)
+    two = not several.one_machine([old, new])
     clocked = []
     for name in shared if two or any(prices) else []:
         found = [

@@ -92,7 +92,7 @@ def gather(
     timed = [several.turns(runs, each, seen) for each in shared]
     level = [n for n in common if len({m.versions.get(n) for m in machines}) == 1]
     anchor = anchor or several.steadiest(timed, level) or several.steadiest(timed, common)
-    one = len({str(several.place(run)) for run in runs}) == 1
+    one = several.one_machine(runs)
     uses: dict[str, list[Any]] = {}
     for place, machine in enumerate(machines):
         for choice in machine.analysis.recommendations:

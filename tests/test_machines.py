@@ -1,5 +1,6 @@
 """Claims about several machines on one page: each speaks for itself, and none is ranked."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from harness import records
 from harness.errors import Wrong
-from reports import machines, machines_page
+from reports import alike, machines, machines_page, several
 from tests.synthetic import edit_groups, write_run
 
 
@@ -76,6 +77,21 @@ def test_work_that_only_one_machine_did_is_left_out_of_the_table(tmp_path: Path)
     assert [choice is None for choice in found.uses["Large-scale training"]] == [False, True]
     assert "resnet20/b32/infer/float32" in found.partly
     assert "Not of all runs, and so not here: 3 comparisons" in machines_page.render(found)
+
+
+def test_one_name_of_a_processor_may_be_two_machines(tmp_path: Path) -> None:
+    """A virtual machine's is called by its family alone. Old records do not tell."""
+    found = []
+    for name, told in (("old", None), ("new", "avx avx2"), ("other", "avx avx2 avx512f")):
+        path = write_run(tmp_path / name) / "environment.json"
+        document = json.loads(path.read_text())
+        document["machine"] |= {"instructions": told} if told else {}
+        path.write_text(json.dumps(document))
+        found.append(records.read(path.parent))
+    old, new, other = found
+    assert several.one_machine([old, new]) and several.one_machine([old, other])
+    assert not several.one_machine([old, new, other])
+    assert "the machine's instructions: avx avx2 → avx avx2 avx512f" in alike.around(new, other)
 
 
 def test_two_machines_may_have_called_their_runs_the_same(tmp_path: Path) -> None:

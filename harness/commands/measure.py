@@ -291,8 +291,8 @@ def _before(run: records.Run) -> list[records.Run]:
         with suppress(Wrong):  # another's torn run is no business of this one
             made, environment = documents.read(path.parent)
             shared = asked & {comparison["id"] for comparison in made["comparisons"]}
-            there = several.place(records.Run(path.parent, made, environment))
-            if there == several.place(run) and 2 * len(shared) >= len(asked):
+            other = records.Run(path.parent, made, environment)
+            if several.one_machine([other, run]) and 2 * len(shared) >= len(asked):
                 found.append(records.read(path.parent))
     found = [other for other in found if other.groups]
     found.sort(key=lambda other: (other.plan["created"], other.name))

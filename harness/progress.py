@@ -21,7 +21,7 @@ class Progress:
     """`with Progress(console, ...) as say: Runner(..., say=say)`.
 
     ranked: contenders that may be ahead. by: what each comparison is ranked by, as
-    `readings.ranked_by` says it; latency where it is not told.
+    `readings.ranked_by` says it; where it is not told, as of one image.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class Progress:
 
     def _standing(self, record: dict[str, Any]) -> str:
         """Who is ahead, and how sure that is by now."""
-        by = self.by.get(record["comparison"], "latency")
+        by = self.by.get(record["comparison"]) or readings.ranked_by(record["direction"], 1)[0]
         names, logs = readings.launch_log_times(self.groups, record["comparison"], by)
         places = [place for place, name in enumerate(names) if name in self.ranked]
         if len(places) < 2:

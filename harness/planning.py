@@ -5,6 +5,7 @@ What the budget cannot hold is left out, one contender is entered twice as the n
 estimates say what each comparison may take.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,7 +47,10 @@ class Estimate:
 
 
 def seconds(text: str, of: str = "time") -> float:
-    """'90', '90s', '10m', '1h30m' -> seconds. Raises Wrong, which says of what."""
+    """'90s', '10m', '1h30m' -> seconds; so is a bare '90'. Raises Wrong, which says of what.
+
+    A bare number below 60 is refused: it is more likely meant as minutes.
+    """
     match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?|(\d+)", text.strip())
     if not text.strip() or match is None:
         raise Wrong(f"{of} '{text}': expected something like 90s, 10m or 1h30m")
@@ -54,7 +58,28 @@ def seconds(text: str, of: str = "time") -> float:
     total = 3600 * hours + 60 * minutes + rest + bare
     if total <= 0:
         raise Wrong(f"{of} '{text}': expected more than nothing, such as 10m")
+    if 0 < bare < 60:
+        raise Wrong(f"{of} '{text}': expected a unit: {bare}s or {bare}m")
     return float(total)
+
+
+def spell(time: float) -> str:
+    """As `seconds` reads it, rounded up to what people say: 100s, 13m, 2h10m, 29h."""
+    if time <= 120:
+        return f"{math.ceil(time)}s"
+    minutes = math.ceil(time / 60)
+    if minutes <= 90:
+        return f"{minutes}m"
+    if minutes > 600:
+        return f"{math.ceil(minutes / 60)}h"
+    hours, tens = divmod(math.ceil(minutes / 10), 6)
+    return f"{hours}h{tens}0m" if tens else f"{hours}h"
+
+
+def too_short(needed: float) -> str:
+    """What is said of a budget that does not hold six launches."""
+    told = spell(needed)
+    return f"Too short to decide: {FIRST_STAGE} launches need about {told}; give --budget {told}"
 
 
 def select(suite: Suite, globs: str | None, precision: str | None) -> list[Comparison]:
@@ -291,7 +316,8 @@ def _fit(
     for comparison in comparisons:
         need = _estimate(comparison, contenders).total
         if spent + need > SLACK * budget:
-            reason = f"about {need:.0f} s more would not fit into the budget of {budget:.0f} s"
+            more, most = spell(need), spell(budget)
+            reason = f"about {more} more would not fit into the budget of {most}"
             left_out.append({"comparison": comparison.id, "reason": reason})
             continue
         spent += need

@@ -31,6 +31,7 @@ class Progress:
         self.ranked, self.by = ranked, by or {}
         self.group: dict[str, Any] = {}
         self.visited = 0
+        self.needs: float | None = None  # seconds, where the budget did not hold all launches
         self.groups: list[dict[str, Any]] = []
         # A refresh costs the measured process a few milliseconds of a core: it is drawn between
         # turns only (see `__call__`), never by a thread of its own.
@@ -135,7 +136,9 @@ class Progress:
     def _settled(self, reason: str) -> None:
         self.line(f"  Settled: {reason}", "dim")
 
-    def _budget(self, reason: str) -> None:
+    def _budget(self, reason: str, needs: float | None = None) -> None:
+        if needs is not None:
+            self.needs = time.monotonic() - self.begin + needs
         self.line(f"The budget is spent: {reason}. The results are a screening.", "yellow")
 
     def _standing(self, record: dict[str, Any]) -> str:

@@ -32,6 +32,7 @@ from harness import (
     leaving,
     machine,
     oracle,
+    planning,
     probe,
     records,
     sampling,
@@ -222,7 +223,7 @@ class Runner:
                     if (state, comparison.id, name) in known:
                         continue
                     if self.left <= 0:
-                        spent = f"the budget of {self.plan.budget_s:.0f} s is spent"
+                        spent = f"the budget of {planning.spell(self.plan.budget_s)} is spent"
                         return self._stop(f"the cold pass was left early: {spent}")
                     if state == "warm" and self._cut_short(comparison, name):
                         self._cold(comparison, contender, "cold")  # reported; its cache is gone
@@ -255,10 +256,10 @@ class Runner:
             if self.contenders[name].computes
         )
 
-    def _stop(self, reason: str) -> None:
-        """The budget is spent: it is written down, and told."""
+    def _stop(self, reason: str, needs: float | None = None) -> None:
+        """The budget is spent: it is written down, and told. needs: seconds that are wanting."""
         self.writer.write("event", what="budget", reason=reason)
-        self.say("budget", reason=reason)
+        self.say("budget", reason=reason, needs=needs)
 
     # --- the steady pass ---------------------------------------------------------------
 
@@ -285,9 +286,12 @@ class Runner:
                 self.rounds |= fitting
                 need = self.last.expected(fitting)
                 if need > self.left:
+                    most = planning.spell(self.plan.budget_s)
                     return self._stop(
-                        f"{done} of {missing} launches fit into {self.plan.budget_s:.0f} s; "
-                        f"another would take about {need:.0f} s, {max(0, self.left):.0f} s are left"
+                        f"{done} of {missing} launches fit into {most}; "
+                        f"another would take about {planning.spell(need)}, "
+                        f"{max(0, self.left):.0f} s are left",
+                        (missing - done) * need,
                     )
             self._launch_group(taking)
             if not self.plan.settings.get("launches"):

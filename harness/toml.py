@@ -40,7 +40,8 @@ def _in_words(error: msgspec.ValidationError, shape: type) -> str:
     if "unknown field" in text:
         text += f"; the keys are: {', '.join(_table(there).__struct_fields__)}"
     if "enum" in text:
-        text += f"; expected {', '.join(part for part in there if isinstance(part, str))}"
+        words = dict.fromkeys(part for part in there if isinstance(part, str))
+        text += f"; expected {', '.join(words)}"
     return text
 
 

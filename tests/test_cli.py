@@ -60,6 +60,8 @@ def _refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
         (["--precision", "float8"], ["float8", "float32"]),
         (["--budget", "soon"], ["soon", "10m"]),
         (["--budget", "0"], ["0"]),
+        (["--budget", "5"], ["--budget '5'", "5s or 5m"]),
+        (["-c", "numpy", "c"], ["unexpected", "(c)", "separated by commas: -c torch,jax"]),
         (["--run-id", "a/b"], ["a/b"]),
         (["--run-id", "../up"], ["../up"]),
         (["--run-id", ""], ["--run-id ''", "expected a value"]),
@@ -96,7 +98,7 @@ def test_a_wrong_run_is_refused(bakeoff: Any, arguments: list[str], words: list[
         (GOOD + 'batch = "four"', ["batch"]),
         (GOOD + "batch = []", ["empty list", "lenet5"]),
         (GOOD + "bach = 4", ["bach", "batch"]),
-        (GOOD + 'direction = "sideways"', ["sideways", "infer, fwd_bwd, train"]),
+        (GOOD + 'direction = "sideways"', ["sideways", "expected infer, fwd_bwd, train\n"]),
         (GOOD + 'precision = "float8"', ["float8"]),
         (GOOD + "size = 3", ["lenet5", "cannot be"]),
         ('[[compare]]\nworkload = "lenet6"', ["lenet6", "lenet5"]),
@@ -202,7 +204,7 @@ def test_a_dry_run_says_what_would_be_measured_and_measures_nothing(
 ) -> None:
     result = bakeoff("run", "--dry-run", "--suite", "smoke", "--contenders", "numpy", COLUMNS="200")
     assert result.returncode == 0, result.stderr
-    for word in ("relu_16x32x32", "lenet5", "minutes", "budget"):
+    for word in ("relu_16x32x32", "lenet5", "for six launches", "budget"):
         assert word in result.stdout
     assert not (tmp_path / "results").exists()
 
@@ -220,8 +222,30 @@ def test_a_budget_that_is_too_small_names_the_one_that_holds_all(bakeoff: Any) -
 
     short = planned("20s")
     assert "Left out: resnet18" in short
-    [whole] = re.findall(r"all of them: --budget (\w+)", short)
-    assert "left out" not in planned(whole).lower()
+    [whole] = re.findall(r"all of them, in six launches: --budget (\w+)", short)
+    enough = planned(whole)
+    assert "left out" not in enough.lower() and "--budget" not in enough
+
+
+def test_a_budget_that_cannot_hold_six_launches_is_said_to_decide_nothing(bakeoff: Any) -> None:
+    """Of workloads that were named nothing is left out: it has to be said."""
+    arguments = ("run", "--dry-run", "-c", "numpy,c", "-w", "resnet18", "--budget")
+    told = bakeoff(*arguments, "5s", COLUMNS="80").stdout.splitlines()[-1]
+    [whole] = re.findall(
+        r"^Too short to decide: 6 launches need about (\w+); give --budget \1$", told
+    )
+    assert "Too short" not in bakeoff(*arguments, whole).stdout
+
+
+def test_the_noise_floors_twin_is_no_contender_in_a_dry_run(bakeoff: Any) -> None:
+    arguments = ("run", "--dry-run", "-w", "lenet5", "--python", "current")
+    told = bakeoff(*arguments, "-c", "numpy,c", COLUMNS="200").stdout
+    assert re.findall(r"lenet5 b\d+ \w+ +(\d)", told) == ["2", "2"]
+    assert "And c again, for the noise floor, in 1 of 2 comparisons." in told
+    assert "nothing to compare" not in told
+    alone = bakeoff(*arguments, "-c", "numpy,mlx", COLUMNS="200").stdout
+    assert "Absent: mlx" in alone
+    assert "Only numpy is left: there is nothing to compare it with." in alone
 
 
 @pytest.mark.parametrize("command", ["list", "run", "show", "report", "setup"])

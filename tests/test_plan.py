@@ -150,6 +150,24 @@ def test_other_times_are_refused(text: str) -> None:
         planning.seconds(text)
 
 
+def test_a_bare_number_that_is_likely_meant_as_minutes_is_refused() -> None:
+    assert planning.seconds("60") == 60
+    with pytest.raises(Wrong, match=r"--budget '5': expected a unit: 5s or 5m"):
+        planning.seconds("5", "--budget")
+
+
+@pytest.mark.parametrize(
+    ("time", "told"),
+    [(0, "0s"), (44.2, "45s"), (121, "3m"), (750, "13m"), (7500, "2h10m"), (104753, "30h")],
+)
+def test_a_time_is_told_in_units_that_people_read_and_a_budget_takes(
+    time: float, told: str
+) -> None:
+    """Never less than it is: a budget of what is told holds it."""
+    assert planning.spell(time) == told
+    assert not time or planning.seconds(told) >= time
+
+
 def test_the_costly_comparison_loses_rounds_and_the_cheap_one_keeps_its_own() -> None:
     launch = Launch(
         {"cheap": Spent(0, 0.5, 1), "costly": Spent(0, 10.0, 1)}, overhead=1.0, warmed=False

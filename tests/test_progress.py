@@ -39,6 +39,15 @@ def test_who_is_ahead_in_training_is_read_from_turns(tmp_path: Path) -> None:
     assert all(re.search(r"torch ahead, 0\.(49|50|51)x the time of jax", line) for line in lines)
 
 
+def test_how_long_a_budget_would_have_to_be_is_what_was_spent_and_what_is_wanting() -> None:
+    with Progress(Console(file=io.StringIO()), 60.0, []) as say:
+        say("budget", reason="spent")
+        assert say.needs is None
+        say.begin -= 60
+        say("budget", reason="3 of 6 launches fit into 60s", needs=90.0)
+        assert say.needs is not None and 150 <= say.needs < 160
+
+
 def test_a_run_past_its_budget_says_so() -> None:
     console = Console(file=io.StringIO())
     assert "past its budget" in Progress(console, 0.0, []).__rich__().plain

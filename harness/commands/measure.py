@@ -1,6 +1,5 @@
 """Measuring: run, and setup, which makes the environments for it."""
 
-import math
 import os
 import re
 import shlex
@@ -28,7 +27,6 @@ from harness.commands.common import (
     is_current,
     print_json,
     table,
-    write_page,
 )
 from harness.errors import Wrong
 from harness.setup import Outcome, failures, make
@@ -44,7 +42,12 @@ def run(
     ] = None,
     contenders: Annotated[
         str | None,
-        typer.Option("--contenders", "-c", help="Such as torch,torch:compile,jax. Default: all."),
+        typer.Option(
+            "--contenders",
+            "-c",
+            help="Such as torch,torch:compile,jax. Default: all that can run here, but for those "
+            "in 'only when named' of `bakeoff list`.",
+        ),
     ] = None,
     workloads: Annotated[
         str | None,
@@ -55,7 +58,8 @@ def run(
     budget: Annotated[
         str | None,
         typer.Option(
-            help="Wall time of measuring: 90s, 10m, 1h. Default: the suite's, or a part of it."
+            help="Wall time of measuring: 90s, 10m, 1h; a bare 90 is seconds. Default: the "
+            "suite's, or a part of it."
         ),
     ] = None,
     run_id: Annotated[str | None, typer.Option(help="The run's name. Default: the time.")] = None,
@@ -171,8 +175,7 @@ def run(
     if dry_run:
         _show_plan(planned, estimates, console)
         return
-    for gone in absent:
-        console.print(f"[yellow]Absent:[/] {escape(gone['name'])}: {escape(gone['reason'])}")
+    _tell_absent(planned, console)
     plan.begin(planned, folder)
     _measure(planned, folder, console, timeout, page)
 
@@ -252,8 +255,8 @@ def _measure(
     console.print(
         f"Run [bold]{escape(folder.resolve().name)}[/]: {len(planned.comparisons)} comparisons"
     )
-    ranked = [c.name for c in planned.contenders if c.computes and not c.of]
-    stopped = False
+    ranked = [c.name for c in _rivals(planned)]
+    stopped = measured = False
     for number in (signal.SIGTERM, signal.SIGHUP):  # a scheduler, a closed terminal: as Ctrl-C
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
@@ -263,19 +266,27 @@ def _measure(
             Runner(planned, folder, progress, timeout).run()
         except KeyboardInterrupt:
             stopped = True
-            # Before the verdicts and the page: a second Ctrl-C may end those.
-            console.print(f"Interrupted. Go on with: bakeoff run --resume {escape(_named(folder))}")
-    measured = False
-    if documents.is_begun(folder):
-        run = records.read(folder)
-        measured = any(any(group["turns"].values()) for group in run.groups)
-        terminal.render(verdicts.analyse(run), console)
-        if page:
-            _try_page(folder, console)
-        if measured and not stopped and (before := _before(run)):
-            console.print(f"Measured here before. {escape(_beside(run, before))}", soft_wrap=True)
+    again = f"bakeoff run --resume {escape(_named(folder))}"
+    try:
+        if documents.is_begun(folder):
+            run = records.read(folder)
+            measured = any(any(group["turns"].values()) for group in run.groups)
+            if measured or not stopped:
+                terminal.render(verdicts.analyse(run), console)
+                if page:
+                    _try_page(folder, console)
+            if measured and not stopped and (before := _before(run)):
+                told = escape(_beside(run, before))
+                console.print(f"Measured here before. {told}", soft_wrap=True)
+    finally:  # a second Ctrl-C may end the verdicts and the page
+        if stopped:
+            console.print(f"Interrupted. Go on with: {again}", soft_wrap=True)
     if stopped:
         raise typer.Exit(130)
+    if progress.needs and not planned.settings.get("launches"):
+        short, most = planning.too_short(progress.needs), planning.spell(progress.needs)
+        told = f"[bold yellow]{short}[/], or go on: {again} --budget {most}"
+        console.print(told, soft_wrap=True)
     if not measured:
         console.print("[red]Nothing was measured:[/] every contender failed; see above.")
         raise typer.Exit(1)
@@ -313,8 +324,10 @@ def _beside(run: records.Run, before: list[records.Run]) -> str:
 
 def _try_page(folder: Path, console: Console) -> None:
     """The page of what was just measured; where its libraries are absent, how to get it."""
+    from reports import page
+
     try:
-        path = write_page(folder, None, None)
+        path = page.write(records.read(folder))
     except Wrong as wrong:
         console.print(f"[yellow]No page:[/] {escape(str(wrong))}")
     else:
@@ -328,32 +341,57 @@ def _show_plan(
     from reports.analysis import short
 
     total = planning.launching(len(planned.contenders))
+    floor = planned.noise_floor
+    again = [c for c in planned.comparisons if floor and floor.twin in c.contenders]
     rows = []
     for comparison in planned.comparisons:
         estimate = estimates[comparison.id]
         total += estimate.total
         parts = (estimate.cold, estimate.first, estimate.launch, estimate.total)
-        rows.append(
-            (short(comparison.id), str(len(comparison.contenders)), *(f"{p:.0f} s" for p in parts))
-        )
+        count = len(comparison.contenders) - (comparison in again)
+        rows.append((short(comparison.id), str(count), *map(planning.spell, parts)))
     heads = ("comparison", "contenders", "cold", "first", "later", "all six")
     table(console, f"Would measure ({escape(planned.suite['title'])})", heads, rows)
     for left in planned.left_out:
         console.print(f"[yellow]Left out:[/] {short(left['comparison'])}: {escape(left['reason'])}")
-    for gone in planned.absent:
-        console.print(f"[yellow]Absent:[/] {escape(gone['name'])}: {escape(gone['reason'])}")
+    _tell_absent(planned, console)
+    if floor:
+        where = f"in {len(again)} of {len(planned.comparisons)} comparisons"
+        console.print(f"And {escape(floor.of)} again, for the noise floor, {where}.")
     console.print("First, later, all six: launches, each a fresh process of every contender.")
+    most = planning.spell(planned.budget_s)
     console.print(
-        f"About {total / 60:.1f} minutes for six launches, by estimate; the budget is "
-        f"{planned.budget_s / 60:.1f}. What takes longer loses rounds, then launches."
+        f"About {planning.spell(total)} for six launches, by estimate; the budget is {most}. "
+        "What takes longer loses rounds, then launches."
     )
     unfit = [left["comparison"] for left in planned.left_out if left["comparison"] in estimates]
+    whole = planning.spell(total + sum(estimates[each].total for each in unfit))
     if unfit:
-        whole = math.ceil((total + sum(estimates[each].total for each in unfit)) / 60)
         console.print(
             f"{len(unfit)} of {len(unfit) + len(planned.comparisons)} comparisons are left out "
-            f"for want of time; all of them: --budget {whole}m"
+            f"for want of time; all of them, in six launches: --budget {whole}"
         )
+    if total > planning.SLACK * planned.budget_s:
+        console.print(f"[bold yellow]{planning.too_short(total)}[/]", soft_wrap=True)
+    elif total > planned.budget_s and not unfit:
+        console.print(f"All of it, in six launches: --budget {whole}")
+
+
+def _rivals(planned: plan.Plan) -> list[plan.PlannedContender]:
+    """Those that may be ahead of one another: the noise floor's twin is nobody's rival."""
+    twin = planned.noise_floor.twin if planned.noise_floor else None
+    return [c for c in planned.contenders if c.computes and not c.of and c.name != twin]
+
+
+def _tell_absent(planned: plan.Plan, console: Console) -> None:
+    """Who cannot take part, and whether anybody is left to be compared."""
+    for gone in planned.absent:
+        console.print(f"[yellow]Absent:[/] {escape(gone['name'])}: {escape(gone['reason'])}")
+    rivals = _rivals(planned)
+    if len(rivals) == 1:
+        name = escape(rivals[0].name)
+        only = f"Only {name} is left" if planned.absent else f"Only {name} takes part"
+        console.print(f"[bold yellow]{only}: there is nothing to compare it with.[/]")
 
 
 def _everyone(rows: list[dict[str, Any]]) -> list[inventory.Contender]:

@@ -224,10 +224,10 @@ def why_absent(adapter: str, device: str, version: str | None = None, variant: s
     except (OSError, IndexError):
         pass
     stale = environment.python.exists()
-    name = f"{adapter}@{version}" if version else f"{adapter}:{variant}" if variant else adapter
-    one_of_all = version is None and environment.name in {e.name for e in usual(device)}
-    how = "`make env`" if one_of_all else f"`bakeoff setup {name}`"
-    return f"{'installed, but not as it should be' if stale else 'not installed'}: run {how}"
+    elsewhere = variant and environment != environment_of(adapter, device, version)
+    name = f"{adapter}@{version}" if version else f"{adapter}:{variant}" if elsewhere else adapter
+    what = "installed, but not as it should be" if stale else "not installed"
+    return f"{what}: run `bakeoff setup {name}`"
 
 
 def run_python(

@@ -376,8 +376,8 @@ def _sentence(
         )
     else:
         told = (
-            f"Nothing has an interval: beside {anchor}{version}, to which the others are related, "
-            "nobody was measured in two launches of each run."
+            f"Cannot compare: apart from {anchor}{version}, to which the others are related, no "
+            "contender has two launches in both runs; measure with a larger --budget."
         )
     names = ", ".join(dict.fromkeys(each.contender for each in gone))
     return f"{told} Measured in the first and not in the second: {names}." if gone else told

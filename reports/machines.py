@@ -152,6 +152,8 @@ def _sentence(machines: list[Machine], uses: dict[str, list[Any]], what: str) ->
             parts.append(f"{use}: {named[0][1]} on {where}")
         else:
             parts.append(f"{use}: " + ", ".join(f"{choice} on {name}" for name, choice in named))
+    if parts and not any(choice and choice.choice for each in uses.values() for choice in each):
+        return f"None of the {what} names a winner."
     text = "; ".join(parts)
     return f"{text[:1].upper()}{text[1:]}." if text else "No use has a choice."
 

@@ -415,3 +415,11 @@ def test_where_both_trained_without_a_pause_that_is_compared(tmp_path: Path) -> 
 def test_bounds_of_which_little_is_known_stay_short() -> None:
     told = [terminal._ratio(value) for value in (1e-9, 0.95, 1.0, 4e22)]
     assert told == ["<0.001", "0.950", "1.000", ">1000"]
+
+
+def test_runs_of_one_launch_each_are_told_to_measure_longer(tmp_path: Path) -> None:
+    old = write_run(tmp_path / "old", SPEEDS, launches=1)
+    new = write_run(tmp_path / "new", SPEEDS | {"jax": 1.6}, launches=1)
+    told = _compare(old, new, anchor="torch").sentence
+    assert told.startswith("Cannot compare: apart from torch")
+    assert told.endswith("has two launches in both runs; measure with a larger --budget.")

@@ -228,7 +228,7 @@ def test_a_changed_pin_asks_for_a_new_environment(
     failed([])
     put_adapter("fake", requirements="tiny==2")
     assert environments.python_of("fake", "cpu") is None
-    assert "make env" in environments.why_absent("fake", "cpu")
+    assert "run `bakeoff setup fake`" in environments.why_absent("fake", "cpu")
 
 
 def test_uv_is_used_where_it_is_and_told_where_wheels_lie(

@@ -137,7 +137,7 @@ def test_a_table_that_others_would_stumble_over_is_told_once_and_hides_no_other(
 def test_what_is_not_installed_says_how_to_install_it(put_adapter: Put) -> None:
     put_adapter("fake")
     reasons = {row["reason"] for row in inventory.contenders("cpu")}
-    assert reasons == {"not installed: run `make env`"}
+    assert reasons == {"not installed: run `bakeoff setup fake`"}
 
 
 def test_a_failed_install_says_what_failed(put_adapter: Put, project: Path) -> None:

@@ -29,6 +29,16 @@ def test_each_machine_names_its_own_winner(runs: list[records.Run]) -> None:
     assert [choice.choice for choice in choices] == ["torch", "jax"]
 
 
+def test_where_no_run_names_a_winner_one_sentence_says_so(tmp_path: Path) -> None:
+    speeds = {"torch": 1.0, "jax": 1.0}
+    both = [write_run(tmp_path / n, s, 3) for n, s in (("a", speeds), ("b", speeds | {"jax": 1.3}))]
+    (tmp_path / "b" / "environment.json").write_text(
+        (tmp_path / "b" / "environment.json").read_text().replace("A processor", "Another")
+    )
+    found = machines.gather([records.read(folder) for folder in both])
+    assert found.sentence == "None of the machines names a winner."
+
+
 def test_all_ratios_are_to_one_anchor_within_a_machine(runs: list[records.Run]) -> None:
     found = machines.gather(runs, "torch")
     for place, contenders in found.places.items():

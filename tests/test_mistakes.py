@@ -20,7 +20,7 @@ from harness import cli, documents, plan, records, runner
 from harness.commands import common, measure, read, trust
 from harness.paths import ROOT
 from harness.proof import live
-from reports import page, profiles, template
+from reports import machines_page, page, profiles, template
 from tests.synthetic import WORKLOADS, write_run
 
 Typed = Callable[..., tuple[int, str, str]]
@@ -60,6 +60,40 @@ def test_a_copied_run_is_a_run_of_its_own(tmp_path: Path, monkeypatch: pytest.Mo
     written = [page.write(records.read(tmp_path / name)) for name in ("a1", "t1")]
     assert [path.name for path in written] == ["a1.html", "t1.html"]
     assert [path.read_text() for path in written] == ["a1", "t1"]
+
+
+def test_a_page_of_one_profile_does_not_replace_that_of_all(
+    typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(template, "FOLDER", tmp_path)
+    monkeypatch.setattr(page, "render", lambda *_: "one")
+    monkeypatch.setattr(machines_page, "render", lambda *_: "several")
+    mine = tmp_path / "mine.toml"
+    mine.write_text('title = "M"\n[[objective]]\nmeasure = "latency"\nweight = 1\n')
+    write_run(tmp_path / "a1")
+    write_run(tmp_path / "a2", {"torch": 1.0, "jax": 1.5})
+    for named, written in (
+        (["a1"], "a1"),
+        (["a1", "--profile", str(mine)], "a1-mine"),
+        (["a1", "a2", "--profile", str(mine), "--profile", "just-one"], "a1-a2-mine-just-one"),
+    ):
+        assert typed("report", *named)[:2] == (0, f"{tmp_path}/html/{written}.html\n")
+
+
+def test_where_no_browser_is_the_file_is_named(
+    typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(template, "FOLDER", tmp_path)
+    monkeypatch.setattr(page, "render", lambda *_: "one")
+    monkeypatch.setattr(read.webbrowser, "open", lambda _: False)
+    write_run(tmp_path / "a1")
+    told = typed("report", "a1", "--open")[2]
+    assert told == f"No browser here; open this file: {tmp_path}/html/a1.html\n"
+
+
+def test_who_has_no_run_yet_may_look_at_a_published_one(typed: Typed, tmp_path: Path) -> None:
+    write_run(tmp_path / "published" / "quick")
+    _refused(typed("show"), "no run yet", "a published one: `bakeoff report quick`")
 
 
 def test_a_run_is_named_by_its_path_where_it_lies_elsewhere(
@@ -271,3 +305,17 @@ def test_a_second_interrupt_does_not_take_how_to_go_on(
     status, told, errors = typed(*SMOKE, "--run-id", "r")
     assert (status, errors) == (130, "bakeoff: interrupted\n")
     assert "Go on with: bakeoff run --resume r\n" in told
+
+
+def test_who_stopped_before_anything_was_measured_is_told_how_to_go_on_and_no_more(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(runner, "Runner", lambda *_: SimpleNamespace(run=_interrupt))
+    monkeypatch.setattr(documents, "is_begun", lambda _: True)
+    run = SimpleNamespace(groups=[])
+    monkeypatch.setattr(records, "read", lambda _: run)
+    status, told, _ = typed(*SMOKE, "--run-id", "r")
+    assert status == 130
+    assert told.endswith("Interrupted. Go on with: bakeoff run --resume r\n")
+    assert "No contender" not in told and "page" not in told

@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from harness import documents, environments, gpus, machine, records
+from harness import documents, environments, gpus, machine
 from harness.errors import Wrong
 from harness.paths import ROOT
 
@@ -66,7 +66,10 @@ def folder_of(run: str) -> Path:
         found = [path.parent for path in RESULTS.glob("*/plan.json")]
         found = [folder for folder in found if documents.is_begun(folder)] or found
         if not found:
-            raise Wrong("there is no run yet; `bakeoff run` makes one")
+            published = sorted(RESULTS.glob("published/*/plan.json"))
+            one = "; or look at a published one: `bakeoff report "
+            one = f"{one}{published[0].parent.name}`" if published else ""
+            raise Wrong(f"there is no run yet; `bakeoff run` makes one{one}")
         return max(found, key=lambda folder: (folder / "plan.json").stat().st_mtime)
     for folder in (RESULTS / run, RESULTS / "published" / run, Path(run)):
         with suppress(OSError):  # a name longer than a name may be
@@ -133,15 +136,3 @@ def escape(text: str | None) -> str:
     from rich.markup import escape
 
     return escape(text or "")
-
-
-def write_page(
-    folder: Path,
-    output: Path | None,
-    title: str | None,
-    chosen: list[str] | None = None,
-    price: float | None = None,
-) -> Path:
-    from reports import page, profiles
-
-    return page.write(records.read(folder), output, title, profiles.load(chosen), price)

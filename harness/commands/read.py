@@ -3,6 +3,7 @@
 import math
 import re
 import sys
+import webbrowser
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,7 +27,6 @@ from harness.commands.common import (
     price_of,
     print_json,
     table,
-    write_page,
 )
 from harness.errors import Wrong
 
@@ -173,7 +173,12 @@ def report(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Default: reports/html/RUN.html; else the terminal."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Default: reports/html/RUN.html, with --profile RUN-PROFILE.html; of other "
+            "formats the terminal.",
+        ),
     ] = None,
     title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
     profile: Profiles = None,
@@ -199,7 +204,7 @@ def report(
     `bakeoff report --profile prototyping --price 3.50` ·
     `bakeoff report HERE THERE --output machines.html`
     """
-    from reports import machines_page, profiles
+    from reports import machines_page, page, profiles, template
     from reports.exports import formats, pictures
     from reports.verdicts import analyse
 
@@ -226,14 +231,16 @@ def report(
         run = records.read(folders[0])
         print(formats.write(run, format_, output, chosen, costs).rstrip("\n"))
         return
-    if len(folders) > 1:
-        runs_ = [records.read(folder) for folder in folders]
+    runs_ = [records.read(folder) for folder in folders]
+    if profile and output is None:  # not over the page of all profiles
+        output = template.place(*(run.name for run in runs_), *(each.name for each in chosen))
+    if len(runs_) > 1:
         written = machines_page.write(runs_, anchor, output, title, chosen)
     else:
-        written = write_page(folders[0], output, title, profile, costs)
+        written = page.write(runs_[0], output, title, chosen, costs)
     print(written)
-    if open_:
-        typer.launch(str(written))
+    if open_ and not webbrowser.open(written.resolve().as_uri()):
+        print(f"No browser here; open this file: {written.resolve()}", file=sys.stderr)
 
 
 @app.command()

@@ -67,11 +67,35 @@ def render(analysis: Analysis, console: Console) -> None:
     for failure in analysis.failures:
         text = f"{failure['contender']} in {failure['comparison']}: {failure['reason']}"
         _print(console, f"{failure['status']}: {text}", "red")
-    for warning in analysis.warnings:
-        text = f"{warning['where']}: {warning['what']}. What to do: {warning['advice']}."
-        _print(console, f"Warning: {text}", "yellow")
+    for kind in _alike(analysis.warnings):
+        first, *others = kind
+        text = f"{first['where']}: {first['what']}. "
+        if others:
+            also = "; ".join(_where(each) for each in others[:ALSO])
+            left = len(others) - ALSO
+            text += f"Also: {also}{f'; and {left} more' if left > 0 else ''}. "
+        count = f" ({len(kind)} of a kind)" if others else ""
+        _print(console, f"Warning{count}: {text}What to do: {first['advice']}.", "yellow")
     for problem in analysis.problems:
         _print(console, f"Unreadable: {problem}", "yellow")
+
+
+ALSO = 3  # warnings of a kind whose places are named; the page and --json have all of them
+
+
+def _alike(warnings: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Warnings of one kind together: what is to be done about them is the same."""
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    for warning in warnings:
+        kinds.setdefault(warning["advice"], []).append(warning)
+    return list(kinds.values())
+
+
+def _where(warning: dict[str, Any]) -> str:
+    where = str(warning["where"])
+    for comparison in warning["comparisons"]:
+        where = where.replace(comparison, short(comparison))
+    return where
 
 
 def _cheapest_first(costs: dict[str, float]) -> str:
@@ -228,7 +252,8 @@ def render_runs(found: Machines, console: Console) -> None:
         for name, on in contenders.items():
             ratios = [times(on[each].ratio) if each in on else "-" for each in names]
             if over:
-                ratios = [times(over[name].ratio) if name in over else "-", " ".join(ratios)]
+                whole = 1.0 if name == found.anchor else over[name].ratio if name in over else None
+                ratios = [times(whole) if whole else "-", " ".join(ratios)]
             table.add_row(Text(name.translate(CONTROLS)), *ratios)
         console.print()
         console.print(table)

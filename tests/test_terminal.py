@@ -1,6 +1,7 @@
 """Claims about the terminal: it says what the page says, cuts nothing off, and obeys no record."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from rich.console import Console
 
 from harness import records
 from reports import terminal, verdicts, words
+from reports.analysis import short, warning
 from tests.synthetic import write_run
 
 
@@ -86,3 +88,22 @@ def test_what_a_million_costs_stands_under_each_choice(tmp_path: Path) -> None:
     text = told(run, 120, price=3.6)
     assert "A million costs: torch " in text
     assert "A million costs" not in told(run, 120)
+
+
+def test_warnings_of_one_kind_are_one_line(folder: Path) -> None:
+    analysis = verdicts.analyse(records.read(folder))
+    places = [comparison.id for comparison in analysis.comparisons]
+    modes = [
+        warning(f"jax, {id_}", "its launches fall into 2 modes", "wait", [id_]) for id_ in places
+    ]
+    analysis = replace(analysis, warnings=[*modes, warning("load", "it was busy", "close")])
+    console = Console(width=80, file=io.StringIO(), force_terminal=False)
+    terminal.render(analysis, console)
+    assert isinstance(console.file, io.StringIO)
+    lines = [each for each in console.file.getvalue().splitlines() if each.startswith("Warning")]
+    also = "; ".join(f"jax, {short(id_)}" for id_ in places[1:])
+    assert lines == [
+        f"Warning (4 of a kind): jax, {places[0]}: its launches fall into 2 modes. Also: {also}. "
+        "What to do: wait.",
+        "Warning: load: it was busy. What to do: close.",
+    ]

@@ -32,7 +32,10 @@ def render(found: Machines, title: str | None = None) -> str:
     first = next(iter(found.places), None)
     specs = {
         "over": ratios.intervals(
-            found, _leads(found), "who leads over the nearest rival (log)", statistics.MARGIN
+            found,
+            _leads(found),
+            "leader over nearest rival: time or score (log)",
+            statistics.MARGIN,
         ),
         "places": ratios.intervals(
             found, _rows(found, first), f"time over {found.anchor}'s on the same machine (log)"

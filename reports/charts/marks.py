@@ -36,14 +36,16 @@ DASHES = ([1, 0], [7, 3], [2, 3], [9, 3, 2, 3], [4, 4], [12, 3], [1, 2], [9, 2, 
 # Ticks of an axis about 1, from a narrow one to one of decades.
 LOW_TICKS, FAR_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2), (5, 10, 20, 50, 100, 200, 500, 1000)
 RUNGS = (
-    (0.9, 0.92, 0.94, 0.96, 0.98, 1, 1.02, 1.04, 1.06, 1.08, 1.1),
-    (0.7, 0.8, 0.85, 0.9, 0.95, 1, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2, 3, 4),
+    (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.92, 0.94, 0.96, 0.98, 1, 1.02, 1.04, 1.06, 1.08, 1.1, 1.15,
+     1.2, 1.3, 1.5, 2),
+    (*LOW_TICKS, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5,
+     2, 3, 4, *FAR_TICKS),
     (*LOW_TICKS, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.5, 2, 3, 4, *FAR_TICKS),
     (*LOW_TICKS, 0.3, 0.5, 0.6, 0.8, 1, 1.2, 1.5, 2, 3, 4, *FAR_TICKS),
     (*LOW_TICKS, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 4, *FAR_TICKS),
     (*LOW_TICKS, 0.5, 1, 2, 4, *FAR_TICKS),
     (0.01, 0.1, 1, 10, 100, 1000),
-)
+)  # fmt: skip
 # A comparison's name on one line, its batch and direction on the next; a long name is broken
 # at its last underscore that a line has room for.
 ROOM = 20  # characters

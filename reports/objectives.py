@@ -40,6 +40,8 @@ class Measure:
 
     title: str
     tell: Callable[[float], str]
+    better: str  # of who takes less of it, as in "A is smaller"
+    worse: str
     allowance: float | None = None  # None: replicated over launches
     absent: str = "it was not measured in this run"
 
@@ -49,19 +51,43 @@ def _rate(seconds: float) -> str:
 
 
 MEASURES = {
-    "throughput": Measure("throughput", _rate),
-    "latency": Measure("latency", words.seconds),
+    "throughput": Measure("throughput", _rate, "faster per image", "slower per image"),
+    "latency": Measure("latency", words.seconds, "faster per call", "slower per call"),
     "latency_p99": Measure(
-        "latency, p99", words.seconds, absent=f"it takes {P99_CALLS} calls a launch"
+        "latency, p99",
+        words.seconds,
+        "faster in its slowest calls",
+        "slower in its slowest calls",
+        absent=f"it takes {P99_CALLS} calls a launch",
     ),
-    "first_result": Measure("time to first result", words.seconds, math.log(1.3)),
-    "peak_memory": Measure("peak memory", words.size, math.log(1.15)),
+    "first_result": Measure(
+        "time to first result",
+        words.seconds,
+        "an earlier first result",
+        "a later first result",
+        math.log(1.3),
+    ),
+    "peak_memory": Measure("peak memory", words.size, "less memory", "more memory", math.log(1.15)),
     "energy": Measure(
-        "energy of an item", words.joules, absent="no meter of this machine could be read"
+        "energy of an item",
+        words.joules,
+        "less energy",
+        "more energy",
+        absent="no meter of this machine could be read",
     ),
-    "installed_size": Measure("size of the installation", words.size, 0.0),
+    "installed_size": Measure(
+        "size of the installation",
+        words.size,
+        "a smaller installation",
+        "a larger installation",
+        0.0,
+    ),
     "cost": Measure(
-        "cost of a million", lambda money: f"{money:.3g}", absent="no price was given: --price"
+        "cost of a million",
+        lambda money: f"{money:.3g}",
+        "cheaper",
+        "dearer",
+        absent="no price was given: --price",
     ),
 }
 

@@ -30,6 +30,7 @@ LIMITS = {  # measure -> heading, question, unit
     "installed_size": ("Its installation must be no larger than", "At most", "B"),
     "cost": ("A million must cost no more than", "At most", ""),
 }
+GIVEN = ("allocator",)  # by the harness, to every worker alike, though not each one tells
 HEAT = (1.03, 1.1, 1.25, 1.5, 2.0, 4.0)  # ratios at which a cell of the heat map changes colour
 
 
@@ -82,6 +83,10 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         concerning=lambda choice: concerning(analysis, choice),
         decisive={id_ for choice in analysis.recommendations for id_ in choice.comparisons},
         answer=sentences.answer(analysis.recommendations),
+        open_in_short=sentences.open_in_short,
+        trusted=sentences.trusted(),
+        modes_unexplained=all(r.verdict != "multimodal" for r in analysis.recommendations)
+        and any("fall into modes" in c.why for c in analysis.comparisons),
         labels={c.id: marks.label(c) for c in analysis.comparisons},
         rows_of_manifest=rows_of_manifest(analysis),
         history=history(analysis),
@@ -187,6 +192,8 @@ def rows_of_manifest(analysis: Analysis) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [{"key": "in words", "values": summaries, "differs": False}]
     for key in dict.fromkeys(key for manifest in manifests for key in manifest):
         values = [manifest.get(key) for manifest in manifests]
+        if key in GIVEN and len(stated := {v for v in values if v is not None}) == 1:
+            values = [*stated] * len(values)
         told = [json.dumps(v, sort_keys=True, default=str) for v in values]
         differ = len({one for one, v in zip(told, values, strict=True) if v is not None}) > 1
         # Of one framework's variants, one that does not say differs as well.

@@ -62,6 +62,8 @@ class Recommendation:
     conditions: list[str] = field(default_factory=list)
     # comparison, leader, ratio (the leader here over the leader there), where it is behind
     split: list[dict[str, Any]] = field(default_factory=list)
+    # of several objectives: in which the leader is better than the runner-up, in which worse
+    balance: str = ""
 
 
 def recommend(
@@ -276,6 +278,7 @@ class _Case:
             precision=self.comparisons[0].precision,
             conditions=_conditions(self._used(), [leader, decision.runner_up or ""]),
             split=split,
+            balance=sentences.balance(decision, self.weighed),
         )
 
     def _sentence(self, ids: list[str], extras: list[Aspect]) -> str:

@@ -54,7 +54,7 @@ def sentence(
     if tied:
         decides = _deciders(tied, extras)
         names = ", ".join(tied)
-        left = f" Not told apart from {leader} yet: {', '.join(apart)}." if apart else ""
+        left = f" May tie as well: {', '.join(apart)}." if apart else ""
         return f"A tie of {names}: they differ by less than 3% over {over}.{left}{decides}"
     if best.verdict == "screening":
         why = "the machine was busy" if busy else f"only {best.launches} of 6 launches"
@@ -76,6 +76,52 @@ def why_open(pair: Any) -> str:
     if pair.high is not None and math.log(pair.high) < -statistics.MARGIN:
         return "the lead is beyond the margin of 3%, but p is not below 1%"
     return "the lead is not proven to be beyond the margin of 3%"
+
+
+def open_in_short(pair: Any) -> str:
+    """The same, in a cell of a table."""
+    if pair.verdict == "multimodal":
+        return "launches fall into modes"
+    if pair.verdict == "inconclusive":
+        return "either may lead"
+    beyond = pair.high is not None and math.log(pair.high) < -statistics.MARGIN
+    return "beyond 3%, but p is not below 1%" if beyond else "ahead, not surely by 3%"
+
+
+def balance(decision: Decision, weighed: list[Aspect]) -> str:
+    """Of several wishes: in which the leader is better than its nearest rival, and in which worse.
+
+    The weightiest first. Nothing is said of what lies within the margin, or within how far what
+    was measured once is trusted.
+    """
+    leader, rival = decision.leader, decision.runner_up
+    if leader is None or rival is None or len(weighed) < 2:
+        return ""
+    measures = [each.measure for each in weighed]
+    told: dict[bool, list[str]] = {True: [], False: []}
+    logs = [(each.mean(leader, rival), each) for each in weighed]
+    for log, each in sorted(logs, key=lambda pair: -abs(pair[0]) * pair[1].weight):
+        if abs(log) > max(each.allowance or 0.0, statistics.MARGIN):
+            measure = MEASURES[each.measure]
+            twice = measures.count(each.measure) > 1 and each.of != measure.title
+            where = f" in {each.of}" if twice else ""
+            word = f"{measure.better if log < 0 else measure.worse}{where}"
+            told[log < 0].append(f"{word} ({times(math.exp(log))})")
+    parts = [listed(told[True])] if told[True] else []
+    parts += [f"{'but ' if parts else ''}{listed(told[False])}"] if told[False] else []
+    return ", ".join(parts)
+
+
+def trusted() -> str:
+    """How far what is measured once is trusted, where luck has a part in it."""
+    told = [
+        f"{each.title} to {_within(each.allowance)}" for each in MEASURES.values() if each.allowance
+    ]
+    return listed(told)
+
+
+def _within(allowance: float) -> str:
+    return f"{math.expm1(allowance):.0%}"
 
 
 def answer(recommendations: list[Any]) -> str:
@@ -140,7 +186,7 @@ def beware(aspects: list[Aspect]) -> list[str]:
     seen = [each for each in aspects if each.once and each.weight and each.allowance]
     found = [
         f"{named(each)} was measured once for each contender: it is trusted to "
-        f"{math.expm1(each.allowance or 0.0):.0%}, and the interval is wider by that"
+        f"{_within(each.allowance or 0.0)}, and the interval is wider by that"
         for each in seen
     ]
     return [*found, "any other workload, and any other machine"]

@@ -190,7 +190,13 @@ def test_the_rates_beneath_the_roof_are_in_a_table_too_and_who_has_none_is_named
     assert [row["per_byte"] for row in table] == sorted(row["per_byte"] for row in table)
     idle = [marks.label(c) for c in published.comparisons if not c.cost["flops"]]
     assert idle == ["relu_64x56x56 b16 infer"]
-    assert f"What counts no operation has no place here: {idle[0]}." in page.render(published)
+    assert f"What has no arithmetic to count is left out: {idle[0]}." in page.render(published)
+
+
+def test_ticks_reach_as_far_as_an_axis_that_shows_them() -> None:
+    """The finest are taken wherever a chart is wide, and not only where its ends are near."""
+    for rung in marks.RUNGS[:-1]:
+        assert rung[0] <= 0.5 and rung[-1] >= 2 and list(rung) == sorted(rung)
 
 
 def test_rows_are_in_a_chart_once(charts: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Claims about what the page says of its choices, and of what each contender ran with."""
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,13 @@ import pytest
 from harness import records
 from reports import page
 from reports.analysis import Analysis
+from reports.objectives import MEASURES
 from reports.verdicts import analyse
 from tests.synthetic import edit_groups, write_run
 from tests.test_page import made
+from tests.test_profiles import edit_cells
+
+LOOKS = ("first_result", "peak_memory")  # measured once, and not the same each time
 
 
 def text_of(folder: Path) -> str:
@@ -82,6 +87,51 @@ def test_of_one_framework_a_variant_that_does_not_say_differs_from_one_that_does
     found = {row["key"]: row["differs"] for row in rows}
     assert found.get("options", False) == differs
     assert not found["layout"]
+
+
+def test_what_the_harness_gives_to_every_worker_is_the_same_for_who_does_not_tell(
+    tmp_path: Path,
+) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.0, "numpy": 2.0})
+    told = {"allocator": "MALLOC_TRIM_THRESHOLD_=1"}
+    rows = page.rows_of_manifest(manifests(folder, torch=told, jax=told))
+    [row] = [row for row in rows if row["key"] == "allocator"]
+    assert row["values"] == ["MALLOC_TRIM_THRESHOLD_=1"] * 3 and not row["differs"]
+    rows = page.rows_of_manifest(manifests(folder, jax={"allocator": "default"}))
+    [row] = [row for row in rows if row["key"] == "allocator"]
+    assert row["values"][2] is None and row["differs"]
+
+
+def test_no_setting_stands_there_twice_under_one_name(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.0})
+    path = folder / "environment.json"
+    seen = json.loads(path.read_text())
+    seen["machine"] |= {"python": "3.13.1", "threads_used": 2}
+    path.write_text(json.dumps(seen))
+    whole = page.render(analyse(records.read(folder)))
+    its = re.findall(r"<dt>([^<]*)</dt>", whole.partition("<h3>The machine</h3>")[2])
+    assert len(its) == len({*its}) and {"python", "environments", "threads used"} <= {*its}
+    assert "threads" not in its
+
+
+def test_how_far_a_single_look_is_trusted_is_told_as_it_is_used(tmp_path: Path) -> None:
+    text = text_of(write_run(tmp_path / "run", {"torch": 1.0, "jax": 2.0}))
+    told = [f"{MEASURES[m].title} to {math.expm1(MEASURES[m].allowance or 0):.0%}" for m in LOOKS]
+    assert f"how far one look is trusted ({told[0]} and {told[1]})" in text
+
+
+def test_what_a_choice_of_several_wishes_wins_and_loses_on_stands_in_its_row(
+    tmp_path: Path,
+) -> None:
+    """torch is faster; jax, whose peak of memory is a tenth, is chosen where memory weighs most."""
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.5})
+    edit_cells(folder, "jax", memory={"peak_rss_bytes": 4 * 10**7})
+    found = {choice.profile: choice for choice in analyse(records.read(folder)).recommendations}
+    assert found["small-memory"].ranking[0]["contender"] == "jax"
+    balance = found["small-memory"].balance
+    assert balance == "less memory (0.10x), but slower per call (1.50x)"
+    assert balance in text_of(folder).partition("What if there is a limit")[0]
+    assert found["batch-inference"].balance == ""  # one objective: its ratio says it
 
 
 def test_who_had_no_room_beside_the_others_and_had_it_alone_is_told_so(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from harness import records, statistics
 from reports import page
 from reports.analysis import Analysis
-from reports.sentences import why_open
+from reports.sentences import open_in_short, why_open
 from reports.verdicts import analyse
 from tests.synthetic import EVERYONE, WORKLOADS, edit_groups, on_a_gpu, write_run
 
@@ -331,6 +331,19 @@ def test_what_keeps_a_pair_open_is_told_as_it_is(
     assert why_open(SimpleNamespace(verdict=verdict, high=high)) == why
 
 
+@pytest.mark.parametrize(
+    ("verdict", "high", "why"),
+    [
+        ("multimodal", 0.9, "launches fall into modes"),
+        ("faster", 0.9, "beyond 3%, but p is not below 1%"),
+        ("faster", 0.99, "ahead, not surely by 3%"),
+        ("inconclusive", 1.01, "either may lead"),
+    ],
+)
+def test_a_table_says_in_short_what_keeps_a_pair_open(verdict: str, high: float, why: str) -> None:
+    assert open_in_short(SimpleNamespace(verdict=verdict, high=high)) == why
+
+
 def test_beyond_the_margin_and_not_sure_enough_is_said_so(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", {"a": 0.74, "b": 1.0})
     _scattered(folder, "b", 0.19)
@@ -352,9 +365,9 @@ def test_who_is_open_beside_a_tie_is_named(tmp_path: Path) -> None:
     _scattered(folder, "c", 0.12)
     analysis = analyse(records.read(folder))
     for comparison in analysis.comparisons:
-        assert comparison.why.startswith("A tie of ") and "from it yet: c." in comparison.why
+        assert comparison.why.startswith("A tie of ") and "May tie as well: c." in comparison.why
     choice = next(r for r in analysis.recommendations if r.tied)
-    assert "yet: c." in choice.sentence
+    assert "May tie as well: c." in choice.sentence
 
 
 def test_a_comparison_and_the_choice_that_rests_on_it_alone_say_the_same(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ class Choice(msgspec.Struct):
     comparisons: list[str]
     ranking: list[Place]
     conditions: list[str]
+    balance: str  # of several objectives: in which the leader is better than the runner-up
 
 
 class Cell(msgspec.Struct):

@@ -188,7 +188,7 @@ def _sentence(
         told = f"A tie of {', '.join(decision.tied)}: they differ by less than 3% ({sure})."
         proved = ("materially_faster", "tie")
         open_ = [n for n in decision.order[1:] if decision.pairs[leader, n].verdict not in proved]
-        return told + (f" May tie as well: {', '.join(open_)}." if open_ else "")
+        return told + (f" Not yet told apart from them: {', '.join(open_)}." if open_ else "")
     where = f"in {'both' if ahead == 2 else 'all'}" if ahead == runs else f"in {ahead} of {runs}"
     if best.verdict == "screening":
         why = f"{runs} of {statistics.LEAST_LAUNCHES} runs"

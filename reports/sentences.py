@@ -54,7 +54,7 @@ def sentence(
     if tied:
         decides = _deciders(tied, extras)
         names = ", ".join(tied)
-        left = f" May tie as well: {', '.join(apart)}." if apart else ""
+        left = f" Not yet told apart from them: {', '.join(apart)}." if apart else ""
         return f"A tie of {names}: they differ by less than 3% over {over}.{left}{decides}"
     if best.verdict == "screening":
         why = "the machine was busy" if busy else f"only {best.launches} of 6 launches"

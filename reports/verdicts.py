@@ -299,7 +299,7 @@ def _why(
         names = " and ".join([leader, *sorted(tied)])
         proved = {r.a for r in ratios if r.b == leader and r.verdict == "materially_slower"}
         others = [name for name in able if name not in (leader, *tied, *proved)]
-        left = f" May tie as well: {', '.join(others)}." if others else ""
+        left = f" Not yet told apart from them: {', '.join(others)}." if others else ""
         return f"A tie of {names}: they differ by less than 3%.{left} {fact}."
     if busy:
         return f"Screening only, the machine was busy. {fact}."

@@ -365,9 +365,12 @@ def test_who_is_open_beside_a_tie_is_named(tmp_path: Path) -> None:
     _scattered(folder, "c", 0.12)
     analysis = analyse(records.read(folder))
     for comparison in analysis.comparisons:
-        assert comparison.why.startswith("A tie of ") and "May tie as well: c." in comparison.why
+        assert (
+            comparison.why.startswith("A tie of ")
+            and "Not yet told apart from them: c." in comparison.why
+        )
     choice = next(r for r in analysis.recommendations if r.tied)
-    assert "May tie as well: c." in choice.sentence
+    assert "Not yet told apart from them: c." in choice.sentence
 
 
 def test_a_comparison_and_the_choice_that_rests_on_it_alone_say_the_same(tmp_path: Path) -> None:

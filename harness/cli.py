@@ -38,7 +38,7 @@ def main() -> None:
     except (Wrong, UsageError, Broken) as wrong:
         text = wrong.format_message() if isinstance(wrong, UsageError) else str(wrong)
         if "unexpected extra argument" in text and sys.argv[1] == "run":
-            text += " contenders are separated by commas: -c torch,jax"
+            text += ". Contenders are separated by commas: -c torch,jax"
         _leave(text, 2)
     except (KeyboardInterrupt, typer.Abort):
         _leave("interrupted", 130)

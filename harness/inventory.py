@@ -100,7 +100,8 @@ def parse_list(text: str) -> list[Contender]:
     for contender in found:  # the first is who is cold-started, and whose version is recorded
         first = replace(contender, copy=1)
         if first not in found:
-            raise Wrong(f"contender '{contender.name}': #2 is a second {first.name}; name that too")
+            copy = f"#{contender.copy} is another {first.name}"
+            raise Wrong(f"contender '{contender.name}': {copy}; name that too")
     return found
 
 

@@ -20,15 +20,13 @@ from harness.sampling import FIRST_STAGE
 class Progress:
     """`with Progress(console, ...) as say: Runner(..., say=say)`.
 
-    ranked: contenders that may be ahead. by: what each comparison is ranked by, as
-    `readings.ranked_by` says it; where it is not told, as of one image.
+    ranked: contenders that may be ahead. by: comparison -> what it is ranked by, of
+    `readings.STATISTICS`.
     """
 
-    def __init__(
-        self, console: Console, budget: float, ranked: list[str], by: dict[str, str] | None = None
-    ):
+    def __init__(self, console: Console, budget: float, ranked: list[str], by: dict[str, str]):
         self.console, self.budget, self.begin = console, budget, time.monotonic()
-        self.ranked, self.by = ranked, by or {}
+        self.ranked, self.by = ranked, by
         self.group: dict[str, Any] = {}
         self.visited = 0
         self.needs: float | None = None  # seconds, where the budget did not hold all launches
@@ -143,7 +141,7 @@ class Progress:
 
     def _standing(self, record: dict[str, Any]) -> str:
         """Who is ahead, and how sure that is by now."""
-        by = self.by.get(record["comparison"]) or readings.ranked_by(record["direction"], 1)[0]
+        by = self.by[record["comparison"]]
         names, logs = readings.launch_log_times(self.groups, record["comparison"], by)
         places = [place for place, name in enumerate(names) if name in self.ranked]
         if len(places) < 2:

@@ -25,12 +25,13 @@ def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
         by = "latency" if comparison.by == "latency" else "throughput"
         times = readings.log_times(run.groups_of(comparison.id), comparison.id, by)
         for name in times:
-            for figure, tell in ((_step, _stepped), (_stall, _stalled)):
-                moved = _beyond(times, name, figure)
-                told = tell(moved, by) if moved is not None else None
-                if told is not None:
-                    where = f"{name}, {comparison.id}"
-                    found.append(warning(where, *told, [comparison.id], [name]))
+            where = f"{name}, {comparison.id}"
+            step = _beyond(times, name, _step)
+            if step is not None:
+                found.append(warning(where, *_stepped(step), [comparison.id], [name]))
+            stall = _beyond(times, name, _stall) if by == "throughput" else None
+            if stall is not None and stall > 0:
+                found.append(warning(where, *_stalled(stall), [comparison.id], [name]))
     return found
 
 
@@ -69,7 +70,7 @@ def _stall(logs: np.ndarray) -> float:
     return math.log(float(np.mean(np.exp(logs)))) - readings.trimmed_mean(logs)
 
 
-def _stepped(log: float, by: str) -> tuple[str, str]:
+def _stepped(log: float) -> tuple[str, str]:
     what = "faster" if log < 0 else "slower"
     return (
         f"it became {math.expm1(abs(log)):.0%} {what} within its launches, from their first third "
@@ -79,9 +80,7 @@ def _stepped(log: float, by: str) -> tuple[str, str]:
     )
 
 
-def _stalled(log: float, by: str) -> tuple[str, str] | None:
-    if log < 0 or by == "latency":
-        return None
+def _stalled(log: float) -> tuple[str, str]:
     return (
         f"all of its rounds take {math.expm1(log):.0%} longer in the mean than what it is ranked "
         "by, which leaves out the slowest and the quickest of a launch",

@@ -12,7 +12,7 @@ from reports.analysis import short
 from reports.decide import Aspect, Decision
 from reports.flip import Weight
 from reports.objectives import MEASURES
-from reports.words import interval, launches, listed, percent, times
+from reports.words import few, interval, launches, listed, percent, times
 
 
 def sentence(
@@ -142,6 +142,16 @@ def answer(recommendations: list[Any]) -> str:
         if found
     ]
     return " ".join(told) if decided or not told else " ".join(["Nothing is decided.", *told])
+
+
+def left_out(ids: list[str]) -> str:
+    """What no verdict rests on, though the suite asks for it; nothing where all was planned."""
+    if not ids:
+        return ""
+    return (
+        f"Left out of this run, and of every verdict: {few([short(id_) for id_ in ids])}. A use "
+        "that needs them is not there, or rests on less."
+    )
 
 
 def ruled_out(decision: Decision, aspects: list[Aspect]) -> str:

@@ -109,10 +109,10 @@ def steadiest(timed: list[list[readings.Times]], names: list[str]) -> str | None
 def one_machine(runs: list[Run]) -> bool:
     """Whether they are of the same, as far as they tell: an old record has no instruction sets."""
     told = {run.environment.get("machine", {}).get("instructions") for run in runs} - {None}
-    return len({str(place(run)) for run in runs}) == 1 and len(told) <= 1
+    return len({str(_place(run)) for run in runs}) == 1 and len(told) <= 1
 
 
-def place(run: Run) -> tuple[Any, ...]:
+def _place(run: Run) -> tuple[Any, ...]:
     """What makes a machine another one: its processor, cores, GPUs, and which of them."""
     machine = run.environment.get("machine", {})
     gpus = [gpu.get("name") for gpu in machine.get("gpu") or []]

@@ -57,6 +57,12 @@ def interval(confidence: float) -> str:
     return f"{100 * confidence:g}% interval"
 
 
+def few(names: Sequence[str], most: int = 3) -> str:
+    """a, b, c and 4 more"""
+    left = len(names) - most
+    return f"{', '.join(names[:most])} and {left} more" if left > 0 else listed(names)
+
+
 def listed(names: Sequence[str]) -> str:
     """a, b and c"""
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

@@ -215,6 +215,7 @@ def test_a_dry_run_in_eighty_columns_breaks_no_word(bakeoff: Any) -> None:
     assert "conv3x3_64_128_56_stride2 b8 infer" in told
 
 
+@pytest.mark.alone  # an estimate times a product: beside another test it is another one
 def test_a_budget_that_is_too_small_names_the_one_that_holds_all(bakeoff: Any) -> None:
     def planned(budget: str) -> str:
         arguments = ("run", "--dry-run", "--suite", "quick", "--contenders", "numpy,c")

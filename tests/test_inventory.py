@@ -85,7 +85,7 @@ def test_a_copy_is_no_contender_without_what_it_is_a_copy_of(fakes: None) -> Non
     """Its version and its cold start are those of the first."""
     names = [c.name for c in parse_list("torch_like#2,torch_like")]
     assert names == ["torch_like#2", "torch_like"]
-    with pytest.raises(Wrong, match="#2 is a second torch_like; name that too"):
+    with pytest.raises(Wrong, match="#2 is another torch_like; name that too"):
         parse_list("torch_like#2,jax_like")
 
 

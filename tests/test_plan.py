@@ -9,7 +9,7 @@ import pytest
 
 from harness import budget, estimate, gpus, inventory, plan, planning, suite
 from harness.budget import Launch, Spent
-from harness.commands import measure
+from harness.commands import outlook
 from harness.errors import Wrong
 from harness.suite import Comparison
 
@@ -217,7 +217,7 @@ def test_the_noise_floor_is_in_a_comparison_that_is_measured() -> None:
 def test_the_noise_floors_twin_is_nobodys_rival() -> None:
     made, _ = _plan(suite.load("quick"), ["torch", "jax"])
     assert made.noise_floor is not None
-    assert [c.name for c in measure._rivals(made)] == ["torch", "jax"]
+    assert [c.name for c in outlook.rivals(made)] == ["torch", "jax"]
 
 
 def test_who_has_nothing_left_to_do_in_the_budget_is_said_and_is_no_noise_floor() -> None:

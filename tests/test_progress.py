@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from harness import readings
 from harness.progress import Progress
 from tests.synthetic import edit_groups, write_run
 
@@ -16,7 +17,9 @@ def _told(folder: Path) -> str:
     groups: list[dict[str, Any]] = []
     edit_groups(folder, lambda group: groups.append(group) is None)
     console = Console(file=io.StringIO(), width=200)
-    with Progress(console, 60.0, ["torch", "jax"]) as say:
+    plan = json.loads((folder / "plan.json").read_text())
+    by = {each["id"]: readings.rank_of(each)[0] for each in plan["comparisons"]}
+    with Progress(console, 60.0, ["torch", "jax"], by) as say:
         for group in groups:
             say("record", record=json.loads(json.dumps(group)))
     assert isinstance(console.file, io.StringIO)
@@ -40,7 +43,7 @@ def test_who_is_ahead_in_training_is_read_from_turns(tmp_path: Path) -> None:
 
 
 def test_how_long_a_budget_would_have_to_be_is_what_was_spent_and_what_is_wanting() -> None:
-    with Progress(Console(file=io.StringIO()), 60.0, []) as say:
+    with Progress(Console(file=io.StringIO()), 60.0, [], {}) as say:
         say("budget", reason="spent")
         assert say.needs is None
         say.begin -= 60
@@ -50,5 +53,5 @@ def test_how_long_a_budget_would_have_to_be_is_what_was_spent_and_what_is_wantin
 
 def test_a_run_past_its_budget_says_so() -> None:
     console = Console(file=io.StringIO())
-    assert "past its budget" in Progress(console, 0.0, []).__rich__().plain
-    assert "at most 1:00 more" in Progress(console, 60.5, []).__rich__().plain
+    assert "past its budget" in Progress(console, 0.0, [], {}).__rich__().plain
+    assert "at most 1:00 more" in Progress(console, 60.5, [], {}).__rich__().plain

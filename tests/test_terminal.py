@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from harness import records
-from reports import terminal, verdicts, words
+from reports import page, sentences, terminal, verdicts, words
 from reports.analysis import short, warning
 from tests.synthetic import write_run
 
@@ -88,6 +88,21 @@ def test_what_a_million_costs_stands_under_each_choice(tmp_path: Path) -> None:
     text = told(run, 120, price=3.6)
     assert "A million costs: torch " in text
     assert "A million costs" not in told(run, 120)
+
+
+def test_what_was_left_out_is_told_before_the_verdicts_that_lack_it(folder: Path) -> None:
+    analysis = verdicts.analyse(records.read(folder))
+    lost = [{"comparison": f"net{n}/b1/infer/float32/cpu", "reason": "no time"} for n in range(5)]
+    console = Console(width=200, file=io.StringIO(), force_terminal=False)
+    terminal.render(replace(analysis, left_out=lost), console)
+    assert isinstance(console.file, io.StringIO)
+    said, _, after = console.file.getvalue().partition("Just one: ")
+    assert "Left out of this run, and of every verdict: net0 b1 infer, net1 b1 infer" in said
+    assert "net2 b1 infer and 2 more." in said and after
+    assert sentences.left_out([lost[0]["comparison"]]) in page.render(
+        replace(analysis, left_out=lost[:1])
+    )
+    assert "Left out" not in told(folder, 200) + page.render(analysis)
 
 
 def test_warnings_of_one_kind_are_one_line(folder: Path) -> None:

@@ -2,13 +2,14 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import suites
 from adapters.core.cost import cost, declare, output_shape
-from harness import planning, suite
+from harness import planning, suite, uses
 from harness.errors import Wrong
 from suites import catalogue, micro
 from suites.workload import Workload
@@ -83,6 +84,21 @@ def test_quick_is_ten_comparisons_two_of_them_trained_and_three_headlines() -> N
     assert len(quick) == 10
     assert sum(c.direction == "train" for c in quick) == 2
     assert sum(c.headline for c in quick) == 3
+
+
+def test_what_a_slow_machine_keeps_of_quick_speaks_of_every_use() -> None:
+    """A budget leaves out what comes last; at 10 minutes such a machine had no latency at all."""
+    first = [
+        SimpleNamespace(
+            direction=c.direction,
+            batch=c.batch,
+            kind=catalogue.get(c.workload).kind,
+            device="cpu",
+            precision=c.precision,
+        )
+        for c in suite.load("quick").comparisons[:3]
+    ]
+    assert {use for use, *_ in uses.groups(first)} == uses.USES.keys()
 
 
 @pytest.mark.parametrize("name", suite.names())

@@ -15,6 +15,7 @@ from rich.console import Console
 from adapters.core.precision import PRECISIONS
 from harness import documents, inventory, machine, plan, planning, readings, records, resuming
 from harness import suite as suites
+from harness.commands import outlook
 from harness.commands.common import (
     RESULTS,
     Device,
@@ -26,7 +27,6 @@ from harness.commands.common import (
     folder_of,
     is_current,
     print_json,
-    table,
 )
 from harness.errors import Wrong
 from harness.setup import Outcome, failures, make
@@ -173,9 +173,9 @@ def run(
         versions=inventory.versions([c.name for c in taking], rows),
     )
     if dry_run:
-        _show_plan(planned, estimates, console)
+        outlook.show(planned, estimates, console)
         return
-    _tell_absent(planned, console)
+    outlook.tell_missing(planned, console)
     plan.begin(planned, folder)
     _measure(planned, folder, console, timeout, page)
 
@@ -255,7 +255,7 @@ def _measure(
     console.print(
         f"Run [bold]{escape(folder.resolve().name)}[/]: {len(planned.comparisons)} comparisons"
     )
-    ranked = [c.name for c in _rivals(planned)]
+    ranked = [c.name for c in outlook.rivals(planned)]
     stopped = measured = False
     for number in (signal.SIGTERM, signal.SIGHUP):  # a scheduler, a closed terminal: as Ctrl-C
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -332,66 +332,6 @@ def _try_page(folder: Path, console: Console) -> None:
         console.print(f"[yellow]No page:[/] {escape(str(wrong))}")
     else:
         console.print(f"The page: {escape(str(path))}", soft_wrap=True)
-
-
-def _show_plan(
-    planned: plan.Plan, estimates: dict[str, planning.Estimate], console: Console
-) -> None:
-    """--dry-run: a row a comparison, and the sum against the budget."""
-    from reports.analysis import short
-
-    total = planning.launching(len(planned.contenders))
-    floor = planned.noise_floor
-    again = [c for c in planned.comparisons if floor and floor.twin in c.contenders]
-    rows = []
-    for comparison in planned.comparisons:
-        estimate = estimates[comparison.id]
-        total += estimate.total
-        parts = (estimate.cold, estimate.first, estimate.launch, estimate.total)
-        count = len(comparison.contenders) - (comparison in again)
-        rows.append((short(comparison.id), str(count), *map(planning.spell, parts)))
-    heads = ("comparison", "contenders", "cold", "first", "later", "all six")
-    table(console, f"Would measure ({escape(planned.suite['title'])})", heads, rows)
-    for left in planned.left_out:
-        console.print(f"[yellow]Left out:[/] {short(left['comparison'])}: {escape(left['reason'])}")
-    _tell_absent(planned, console)
-    if floor:
-        where = f"in {len(again)} of {len(planned.comparisons)} comparisons"
-        console.print(f"And {escape(floor.of)} again, for the noise floor, {where}.")
-    console.print("First, later, all six: launches, each a fresh process of every contender.")
-    most = planning.spell(planned.budget_s)
-    console.print(
-        f"About {planning.spell(total)} for six launches, by estimate; the budget is {most}. "
-        "What takes longer loses rounds, then launches."
-    )
-    unfit = [left["comparison"] for left in planned.left_out if left["comparison"] in estimates]
-    whole = planning.spell(total + sum(estimates[each].total for each in unfit))
-    if unfit:
-        console.print(
-            f"{len(unfit)} of {len(unfit) + len(planned.comparisons)} comparisons are left out "
-            f"for want of time; all of them, in six launches: --budget {whole}"
-        )
-    if total > planning.SLACK * planned.budget_s:
-        console.print(f"[bold yellow]{planning.too_short(total)}[/]", soft_wrap=True)
-    elif total > planned.budget_s and not unfit:
-        console.print(f"All of it, in six launches: --budget {whole}")
-
-
-def _rivals(planned: plan.Plan) -> list[plan.PlannedContender]:
-    """Those that may be ahead of one another: the noise floor's twin is nobody's rival."""
-    twin = planned.noise_floor.twin if planned.noise_floor else None
-    return [c for c in planned.contenders if c.computes and not c.of and c.name != twin]
-
-
-def _tell_absent(planned: plan.Plan, console: Console) -> None:
-    """Who cannot take part, and whether anybody is left to be compared."""
-    for gone in planned.absent:
-        console.print(f"[yellow]Absent:[/] {escape(gone['name'])}: {escape(gone['reason'])}")
-    rivals = _rivals(planned)
-    if len(rivals) == 1:
-        name = escape(rivals[0].name)
-        only = f"Only {name} is left" if planned.absent else f"Only {name} takes part"
-        console.print(f"[bold yellow]{only}: there is nothing to compare it with.[/]")
 
 
 def _everyone(rows: list[dict[str, Any]]) -> list[inventory.Contender]:

@@ -11,6 +11,9 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
+
+from adapters.core.tape import Node
 from adapters.numpy import NumPy
 
 
@@ -50,6 +53,44 @@ class Dies(_AfterAFewCalls):
     def misbehave(self) -> None:
         print("about to die of a planted fault", file=sys.stderr, flush=True)
         os.kill(os.getpid(), signal.SIGSEGV)
+
+
+class Tiring(_AfterAFewCalls):
+    """Its ReLU leaks from some call on, as another path that a compiler takes may."""
+
+    leaks = False
+
+    def misbehave(self) -> None:
+        self.leaks = True
+
+    def relu(self, x: Any, consume: bool) -> Any:
+        y = super().relu(x, consume)
+        return self.add(y, y) if self.leaks else y
+
+
+class _Batch(NumPy):
+    """Computes another batch than it is given."""
+
+    def infer(self, workload: Any) -> Any:
+        call = super().infer(workload)
+        return lambda params, x: call(params, Node(self.taken(x.value)))
+
+    def taken(self, images: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+
+class Chunked(_Batch):
+    """A piece of four images, and forgets that there may be more than one."""
+
+    def taken(self, images: np.ndarray) -> np.ndarray:
+        return images[:4]
+
+
+class Tailless(_Batch):
+    """All of it but the last image, which it takes for the one before."""
+
+    def taken(self, images: np.ndarray) -> np.ndarray:
+        return np.concatenate([images[:-1], images[-2:-1]])
 
 
 class Fragile(NumPy):

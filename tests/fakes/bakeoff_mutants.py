@@ -236,34 +236,3 @@ class Folding(NumPy):
         scale.value *= 1 / np.sqrt(var.value + self.dtype.type(eps))
         y = (x.value - mean.value) * scale.value + shift.value
         return self.tape.record(y, [x], lambda dy: [dy])
-
-
-class Chunked(NumPy):
-    """Computes pieces of four images, and forgets that there is more than one."""
-
-    def infer(self, workload: Any) -> Any:
-        call = super().infer(workload)
-        return lambda params, x: call(params, Node(x.value[:4]))
-
-
-class Tailless(NumPy):
-    """Computes all of a batch but its last image, which it takes for the one before it."""
-
-    def infer(self, workload: Any) -> Any:
-        call = super().infer(workload)
-        return lambda params, x: call(params, Node(np.concatenate([x.value[:-1], x.value[-2:-1]])))
-
-
-class Tiring(NumPy):
-    """Right for thirty calls."""
-
-    def infer(self, workload: Any) -> Any:
-        call, made = super().infer(workload), 0
-
-        def tire(params: Any, x: Any) -> Any:
-            nonlocal made
-            made += 1
-            result = call(params, x)
-            return result if made <= 30 else Node(result.value * np.float32(1.01))
-
-        return tire

@@ -1,0 +1,81 @@
+"""What is said of a run before anything is measured: what it would do, how long that takes, and
+who has no rival."""
+
+from rich.console import Console
+
+from harness import plan, planning
+from harness.commands.common import escape, table
+
+
+def show(planned: plan.Plan, estimates: dict[str, planning.Estimate], console: Console) -> None:
+    """--dry-run: a row a comparison, and the sum against the budget."""
+    from reports.analysis import short
+
+    total = planning.launching(len(planned.contenders))
+    floor = planned.noise_floor
+    again = [c for c in planned.comparisons if floor and floor.twin in c.contenders]
+    rows = []
+    for comparison in planned.comparisons:
+        estimate = estimates[comparison.id]
+        total += estimate.total
+        parts = (estimate.cold, estimate.first, estimate.launch, estimate.total)
+        count = len(comparison.contenders) - (comparison in again)
+        rows.append((short(comparison.id), str(count), *map(planning.spell, parts)))
+    heads = ("comparison", "contenders", "cold", "first", "later", "all six")
+    table(console, f"Would measure ({escape(planned.suite['title'])})", heads, rows)
+    for left in planned.left_out:
+        console.print(f"[yellow]Left out:[/] {short(left['comparison'])}: {escape(left['reason'])}")
+    _tell_absent(planned, console)
+    if floor:
+        where = f"in {len(again)} of {len(planned.comparisons)} comparisons"
+        console.print(f"And {escape(floor.of)} again, for the noise floor, {where}.")
+    console.print("First, later, all six: launches, each a fresh process of every contender.")
+    most = planning.spell(planned.budget_s)
+    console.print(
+        f"About {planning.spell(total)} for six launches, by estimate; the budget is {most}. "
+        "What takes longer loses rounds, then launches."
+    )
+    unfit = [left["comparison"] for left in planned.left_out if left["comparison"] in estimates]
+    whole = planning.spell(total + sum(estimates[each].total for each in unfit))
+    if unfit:
+        console.print(
+            f"{len(unfit)} of {len(unfit) + len(planned.comparisons)} comparisons are left out "
+            f"for want of time; all of them, in six launches: --budget {whole}"
+        )
+    if total > planning.SLACK * planned.budget_s:
+        console.print(f"[bold yellow]{planning.too_short(total)}[/]", soft_wrap=True)
+    elif total > planned.budget_s and not unfit:
+        console.print(f"All of it, in six launches: --budget {whole}")
+
+
+def rivals(planned: plan.Plan) -> list[plan.PlannedContender]:
+    """Those that may be ahead of one another: the noise floor's twin is nobody's rival."""
+    twin = planned.noise_floor.twin if planned.noise_floor else None
+    return [c for c in planned.contenders if c.computes and not c.of and c.name != twin]
+
+
+def tell_missing(planned: plan.Plan, console: Console) -> None:
+    """What a run that begins will not hold, in a line: of a large suite that may be dozens."""
+    from reports.analysis import short
+    from reports.words import few
+
+    if planned.left_out:
+        asked = len(planned.left_out) + len(planned.comparisons)
+        names = few([short(left["comparison"]) for left in planned.left_out])
+        console.print(
+            f"[yellow]Left out:[/] {len(planned.left_out)} of {asked} comparisons ({names}); "
+            "--dry-run says why, and which budget holds all",
+            soft_wrap=True,
+        )
+    _tell_absent(planned, console)
+
+
+def _tell_absent(planned: plan.Plan, console: Console) -> None:
+    """Who cannot take part, and whether anybody is left to be compared."""
+    for gone in planned.absent:
+        console.print(f"[yellow]Absent:[/] {escape(gone['name'])}: {escape(gone['reason'])}")
+    left = rivals(planned)
+    if len(left) == 1:
+        name = escape(left[0].name)
+        only = f"Only {name} is left" if planned.absent else f"Only {name} takes part"
+        console.print(f"[bold yellow]{only}: there is nothing to compare it with.[/]")

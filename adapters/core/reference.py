@@ -41,26 +41,27 @@ class Reference(TapeAdapter):
     ) -> Node:
         w = _value(weight)
         padded = _pad(_value(x), padding, 0.0)
-        kernel = (w.shape[2], w.shape[3])
-        windows = _windows(padded, kernel, stride)  # (N, C, H', W', KH, KW)
-        inputs = np.split(np.arange(padded.shape[1]), groups)
-        outputs = np.split(np.arange(w.shape[0]), groups)
-        parts = [
-            np.einsum("nchwij,ocij->nohw", windows[:, i], w[o], optimize=True)
-            for i, o in zip(inputs, outputs, strict=True)
-        ]
+        windows = _windows(padded, w.shape[2:], stride)  # (N, C, H', W', KH, KW)
+        batch, channels, height, width = windows.shape[:4]
+        kernels = w.reshape(groups, len(w) // groups, -1)  # (G, O/G, C/G KH KW)
+        places = batch * height * width
+
+        def columns() -> np.ndarray:
+            """What the kernels are laid over: (G, C/G KH KW, N H' W')."""
+            return windows.transpose(1, 4, 5, 0, 2, 3).reshape(groups, -1, places)
 
         def gradients(dy: np.ndarray) -> list[np.ndarray | None]:
-            dw, dpadded = np.empty_like(w), np.zeros_like(padded)
-            for i, o in zip(inputs, outputs, strict=True):
-                dw[o] = np.einsum("nohw,nchwij->ocij", dy[:, o], windows[:, i], optimize=True)
-                for row, column, place in _places(kernel, stride, dy.shape[2:]):
-                    tap = w[o, :, row, column]
-                    spread = np.einsum("nohw,oc->nchw", dy[:, o], tap, optimize=True)
-                    dpadded[(slice(None), i, *place)] += spread
-            return [_unpad(dpadded, padding), dw]
+            dy = dy.swapaxes(0, 1).reshape(groups, -1, places)
+            dw = dy @ columns().swapaxes(1, 2)
+            dcolumns = kernels.swapaxes(1, 2) @ dy
+            taps = dcolumns.reshape(channels, *w.shape[2:], batch, height, width)
+            dpadded = np.zeros_like(padded)
+            for row, column, place in _places(w.shape[2:], stride, (height, width)):
+                dpadded[(..., *place)] += taps[:, row, column].swapaxes(0, 1)
+            return [_unpad(dpadded, padding), dw.reshape(w.shape)]
 
-        y = self.tape.record(np.concatenate(parts, axis=1), [x, weight], gradients)
+        product = (kernels @ columns()).reshape(len(w), batch, height, width).swapaxes(0, 1)
+        y = self.tape.record(product, [x, weight], gradients)
         return y if bias is None else self._add_bias(y, bias)
 
     def _add_bias(self, y: Node, bias: Node) -> Node:

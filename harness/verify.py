@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from adapters.core.precision import PLAIN
+from harness.apart import Apart, apart, over, update
 from harness.cell import LEARNING_RATE
 
-Pairs = dict[str, tuple[np.ndarray, np.ndarray]]  # by tensor: the answer's, the reference's
+Arrays = dict[str, np.ndarray]  # by quantity and tensor, as `Cell.answer` gives them
+Pairs = dict[str, Apart]  # by tensor: the answer's beside the reference's
 
 
 # A gradient this small beside the largest one is zero but for rounding, and has no length
@@ -130,8 +132,8 @@ class Verification:
 
 
 def compare(
-    answer: dict[str, np.ndarray],
-    oracle: dict[str, np.ndarray],
+    answer: Arrays,
+    oracle: Arrays,
     precision: str,
     device: str = "cpu",
     reduction: int = 1,
@@ -149,31 +151,29 @@ def compare(
     """
     if not oracle:
         raise ValueError("the oracle's answer is empty: there is nothing to verify")
+    pairs: dict[str, Pairs] = {}
     for name, expected in oracle.items():
         if name not in answer:
             return Verification(reason=f"{_words(name)} is missing")
         if answer[name].shape != expected.shape:
             shapes = f"has shape {answer[name].shape}, expected {expected.shape}"
             return Verification(reason=f"{_words(name)} {shapes}")
-        if not np.isfinite(answer[name]).all():
+        quantity, _, where = name.partition(":")
+        both = pairs.setdefault(quantity, {})[where] = apart(answer[name], expected)
+        if not both.finite:
             return Verification(reason=f"{_words(name)} holds values that are not finite")
     gates = GATES[precision]
     wider = math.sqrt(max(1.0, reduction / DEVICE_REDUCTION)) if device != "cpu" else 1.0
     own = wider if precision in PLAIN else 1.0  # the low ones' leave room enough for that
     norms = sum(name.startswith("gradient:") and name.endswith(".scale") for name in oracle)
     deeper = max(1.0, norms / SHALLOW) ** 2
-    pairs: dict[str, Pairs] = {}
-    for name, expected in oracle.items():
-        quantity, _, where = name.partition(":")
-        both = (answer[name].astype(np.float64), expected.astype(np.float64))
-        pairs.setdefault(quantity, {})[where] = both
     checks = _forward(pairs, gates, own, deeper)
     if gradients := pairs.get("gradient"):
         enlarged = 1.0 if precision in PLAIN else deeper  # rounding is what grows, not a mistake
         checks.append(_length(gradients, gates, enlarged))
         checks.append(_distance(gradients, gates.distance * enlarged))
     if params := pairs.get("params"):
-        checks.append(_update(params, gradients or {}, gates))
+        checks.append(_update(list(params), answer, oracle, gates))
     failed = next((check for check in checks if not check.ok), None)
     return Verification(checks, failed.finding if failed else None, *_ran(pairs, wider, deeper))
 
@@ -189,12 +189,8 @@ def _ran(pairs: dict[str, Pairs], wider: float, deeper: float) -> tuple[float | 
     if not forward:
         return None, None
     error = max(check.error for check in forward)
-    gradients = [(got, ref) for got, ref in pairs.get("gradient", {}).values() if ref.any()]
-    gradients = [both for both in gradients if both[1].size >= TELLING]
-    least = min(
-        (float(np.linalg.norm(got - ref) / np.linalg.norm(ref)) for got, ref in gradients),
-        default=0.0,
-    )
+    gradients = [g for g in pairs.get("gradient", {}).values() if g.norm and g.size >= TELLING]
+    least = min((g.error / g.norm for g in gradients), default=0.0)
     for precision, most in GRADIENT_SHOWS.items():
         if all(check.ok for check in _forward(pairs, GATES[precision], wider, deeper)):
             if least <= most:
@@ -219,14 +215,11 @@ def _forward(pairs: dict[str, Pairs], gates: Gates, wider: float, deeper: float)
 
 def _largest(quantity: str, pairs: Pairs, gate: float) -> Check:
     """The tensor with the largest error, relative to its own largest value."""
-    errors = {
-        where: _over(np.abs(got - ref).max(initial=0.0), np.abs(ref).max(initial=0.0))
-        for where, (got, ref) in pairs.items()
-    }
-    where = max(errors, key=lambda name: errors[name])
+    where = max(pairs, key=lambda name: pairs[name].relative)
+    error = pairs[where].relative
     subject = _words(f"{quantity}:{where}" if where else quantity)
-    finding = f"{subject} is off by {errors[where]:.2g} relative (allowed: {gate:.2g})"
-    return Check(quantity, where, errors[where], gate, finding)
+    finding = f"{subject} is off by {error:.2g} relative (allowed: {gate:.2g})"
+    return Check(quantity, where, error, gate, finding)
 
 
 def _length(pairs: Pairs, gates: Gates, deeper: float) -> Check:
@@ -235,21 +228,23 @@ def _length(pairs: Pairs, gates: Gates, deeper: float) -> Check:
     A gradient's gate is wider by what chance puts along it of an error that is orthogonal
     otherwise; a gradient that should be negligible must be so.
     """
-    norms = {name: float(np.linalg.norm(ref)) for name, (_, ref) in pairs.items()}
-    largest = max(norms.values())
+    largest = max(gradient.norm for gradient in pairs.values())
     checks = []
-    for name, (got, ref) in pairs.items():
+    for name, gradient in pairs.items():
         subject = _words(f"gradient:{name}")
-        error, allowed = float(np.linalg.norm(got - ref)), gates.nothing
-        if norms[name] <= NEGLIGIBLE * largest:
-            error = _over(error, largest)
+        error, norm, allowed = gradient.error, gradient.norm, gates.nothing
+        if norm <= NEGLIGIBLE * largest:
+            error = over(error, largest)
             finding = f"{subject} should be zero and is off by {error:.2g} of the largest one's"
             finding += f" norm (allowed: {allowed:.2g})"
         else:
-            times = float((got * ref).sum()) / norms[name] ** 2
+            times = gradient.product / norm**2
             along = abs(times - 1.0)
-            across = math.sqrt(max((error / norms[name]) ** 2 - along**2, 0.0))
-            error, allowed = along, gates.length * deeper + CHANCE * across / math.sqrt(ref.size)
+            across = math.sqrt(max((error / norm) ** 2 - along**2, 0.0))
+            error, allowed = (
+                along,
+                gates.length * deeper + CHANCE * across / math.sqrt(gradient.size),
+            )
             finding = f"{subject} is {times:.4f} times the reference's (allowed: 1 ± {allowed:.2g})"
         checks.append(Check("gradient scale", name, error, allowed, finding))
     return max(checks, key=lambda check: check.error / check.gate)
@@ -257,31 +252,25 @@ def _length(pairs: Pairs, gates: Gates, deeper: float) -> Check:
 
 def _distance(pairs: Pairs, gate: float) -> Check:
     """L2 over all gradients together; `where` is the one that contributes most."""
-    squares = {name: float(((got - ref) ** 2).sum()) for name, (got, ref) in pairs.items()}
-    norm = math.sqrt(sum(float((ref**2).sum()) for _, ref in pairs.values()))
-    error = _over(math.sqrt(sum(squares.values())), norm)
-    where = max(squares, key=lambda name: squares[name])
+    norm = math.hypot(*(gradient.norm for gradient in pairs.values()))
+    error = over(math.hypot(*(gradient.error for gradient in pairs.values())), norm)
+    where = max(pairs, key=lambda name: pairs[name].error)
     finding = f"the gradients are off by {error:.2g} of their norm, that of {where} most"
     return Check("gradient", where, error, gate, f"{finding} (allowed: {gate:.2g})")
 
 
-def _update(params: Pairs, gradients: Pairs, gates: Gates) -> Check:
+def _update(names: list[str], answer: Arrays, oracle: Arrays, gates: Gates) -> Check:
     """The parameter whose update differs most from lr times the contender's own gradient."""
     errors = {}
-    for name, (got, ref) in params.items():
-        own, true = gradients[name]
-        expected = ref + LEARNING_RATE * (true - own)
-        step, whole = LEARNING_RATE * np.linalg.norm(own), np.linalg.norm(expected)
-        errors[name] = _over(np.linalg.norm(got - expected), max(step, gates.resolution * whole))
+    for name in names:
+        kinds = f"params:{name}", f"gradient:{name}"
+        (got, own), (ref, true) = ([arrays[k] for k in kinds] for arrays in (answer, oracle))
+        off, step, whole = update(got, ref, own, true, LEARNING_RATE)
+        errors[name] = over(off, max(step, gates.resolution * whole))
     where = max(errors, key=lambda name: errors[name])
     subject = _words(f"params:{where}")
     finding = f"{subject} is off by {errors[where]:.2g} of its update (allowed: {gates.update:.2g})"
     return Check("params", where, errors[where], gates.update, finding)
-
-
-def _over(error: Any, size: Any) -> float:
-    """error / size; the error itself where the reference is all zeros."""
-    return float(error) / (float(size) or 1.0)
 
 
 def _words(name: str) -> str:

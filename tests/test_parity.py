@@ -143,13 +143,13 @@ class Oracle:
         if self._worker is not None:
             self._worker.close()
 
-    def answer(self, key: Key) -> Path:
-        path = self.answers / f"{'-'.join(map(str, key))}.npz"
+    def answer(self, key: Key, precision: str) -> Path:
+        path = self.answers / f"{'-'.join(map(str, key))}-{precision}.npz"
         if not path.exists():
             own = self.folder / path.name
             _load(self.worker, key)
             self.worker.ask("first")
-            self.worker.ask("answer", path=str(own), rows=None, precision="float64")
+            self.worker.ask("answer", path=str(own), rows=None, precision=precision)
             self.worker.ask("unload")
             own.rename(path)  # whole, or not there
         return path
@@ -202,7 +202,7 @@ def _wrong(
             try:
                 _load(worker, key)
                 manifest = worker.ask("first", timeout=300)["manifest"]
-                found = worker.ask("verify", oracle=str(oracle.answer(key)), rows=None)
+                found = worker.ask("verify", oracle=str(oracle.answer(key, precision)), rows=None)
                 if not found["ok"]:
                     wrong.append(f"{key}: {found['reason']}")
                 worker.ask("unload")

@@ -1,12 +1,14 @@
 """The oracle's answers: the float64 reference's result, once per comparison.
 
-They are computed in a process of their own and kept by hash of the question and of the
-code that gives it its meaning, so that the next run need not ask again. Where the
+They are computed in a process of their own and kept by hash of the question, in a folder of
+the code that gives it its meaning, so that the next run need not ask again. Where the
 reference cannot follow (a training batch past its reach), a batch of two is verified in
 its place, and the full batch's loss is recorded: reports compare it between contenders.
 """
 
 import hashlib
+import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ MOST_FLOPS = 1e12
 MOST_ACTIVATION_BYTES = 1.5e9
 ROWS = 2
 PATIENCE = 600.0  # seconds at least: the reference is slow, and nobody's adapter
+KEPT = 24 * 3600.0  # seconds at least, once the code is another
 
 FOLDER = ROOT / ".cache" / "oracle"
 
@@ -55,9 +58,8 @@ def path(comparison: PlannedComparison) -> Path:
         comparison.precision == "float64",
         asked.batch,
         asked.rows,
-        _meaning(),
     )
-    return FOLDER / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:24]}.npz"
+    return FOLDER / _meaning() / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:24]}.npz"
 
 
 def _meaning() -> str:
@@ -66,7 +68,7 @@ def _meaning() -> str:
     files = [*(ROOT / "adapters" / "core").glob("*.py"), *(ROOT / "suites").glob("*.py")]
     for file in sorted([*files, ROOT / "harness" / "cell.py"]):
         digest.update(file.read_bytes())
-    return digest.hexdigest()
+    return digest.hexdigest()[:24]
 
 
 def answer(launcher: Launcher, comparison: PlannedComparison) -> Path:
@@ -74,7 +76,8 @@ def answer(launcher: Launcher, comparison: PlannedComparison) -> Path:
     kept = path(comparison)
     if kept.exists():
         return kept
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    _forget_all_but(kept.parent)
     asked = question(comparison)
     worker = launcher.start_reference(f"reference-{comparison.id}")
     try:
@@ -86,6 +89,20 @@ def answer(launcher: Launcher, comparison: PlannedComparison) -> Path:
     finally:
         launcher.close(worker)
     return kept
+
+
+def _forget_all_but(folder: Path) -> None:
+    """Nobody asks again for what other code answered, and VGG's gradients are half a gigabyte.
+
+    What is new stays: a run that began before the code was edited may still read it.
+    """
+    for other in FOLDER.iterdir():
+        if other == folder or time.time() - other.stat().st_mtime < KEPT:
+            continue
+        if other.is_dir():
+            shutil.rmtree(other, ignore_errors=True)
+        else:
+            other.unlink(missing_ok=True)
 
 
 def open_reference(worker: WorkerProcess, threads: int) -> None:

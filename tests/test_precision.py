@@ -61,7 +61,7 @@ def test_blocks_in_mixed_precision_are_right_and_low(
         for key in BLOCKS if precision == "bfloat16" else BLOCKS[:2]:
             _load(worker, key)
             worker.ask("first")
-            found = worker.ask("verify", oracle=str(oracle.answer(key)), rows=None)
+            found = worker.ask("verify", oracle=str(oracle.answer(key, "float32")), rows=None)
             assert found["ok"], f"{key}: {found['reason']}"
             assert found["oracle"]["ran"] == verify.LOW, key
             worker.ask("unload")
@@ -86,7 +86,7 @@ def test_openvino_computes_in_what_is_asked_where_its_processor_can(
         for key in (key for key in BLOCKS if key[1] == "infer"):
             _load(worker, key)
             assert worker.ask("first")["manifest"]["conv_precision"] == precision
-            found = worker.ask("verify", oracle=str(oracle.answer(key)), rows=None)
+            found = worker.ask("verify", oracle=str(oracle.answer(key, "float32")), rows=None)
             assert found["ok"], f"{key}: {found['reason']}"
             assert found["oracle"]["ran"] == (verify.LOW if precision in MIXED else precision)
             worker.ask("unload")
@@ -154,7 +154,7 @@ def test_a_shell_that_tells_onednn_to_lower_reaches_no_worker(
     try:
         _load(worker, BLOCKS[1])
         worker.ask("first")
-        found = worker.ask("verify", oracle=str(oracle.answer(BLOCKS[1])), rows=None)
+        found = worker.ask("verify", oracle=str(oracle.answer(BLOCKS[1], "float32")), rows=None)
     finally:
         worker.close()
     assert found["ok"]

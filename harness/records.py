@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from harness import documents
+from harness import documents, readings
 from harness.errors import Wrong
 
 Status = Literal["ok", "wrong", "oom", "crash", "timeout", "unsupported"]
@@ -194,6 +194,17 @@ class Run:
 
     def cells_of(self, comparison: str, contender: str) -> list[dict[str, Any]]:
         return self._cells.get((comparison, contender), [])
+
+    def times(self, comparison: str, by: str) -> readings.Times:
+        """`readings.log_times` of its turns, made once: every part of a report asks for them."""
+        key = comparison, by
+        if key not in self._times:
+            self._times[key] = readings.log_times(self.groups_of(comparison), comparison, by)
+        return self._times[key]
+
+    @cached_property
+    def _times(self) -> dict[tuple[str, str], readings.Times]:
+        return {}
 
     @cached_property
     def _groups(self) -> dict[str, list[dict[str, Any]]]:

@@ -76,8 +76,8 @@ def _of(run: Run, comparison: Comparison, busy: bool) -> BreakEven | None:
     }
     if len(cells) < 2:
         return None
-    groups = [g for g in run.groups if g["comparison"] == comparison.id]
-    names, logs = readings.launch_log_times(groups, comparison.id, comparison.by)
+    times = run.times(comparison.id, comparison.by)
+    names, logs = readings.launch_table(run.groups_of(comparison.id), times, comparison.by)
     seconds = {name: np.exp(logs[:, names.index(name)]) for name in cells}
     starts = {name: (cell.cold or {})["total"] for name, cell in cells.items()}
     cached = {name: (cell.warm or cell.cold or {})["total"] for name, cell in cells.items()}

@@ -83,7 +83,7 @@ def _slow_launches(run: Run, comparisons: list[Comparison]) -> list[dict[str, An
     for comparison in comparisons:
         groups = run.groups_of(comparison.id)
         by = "latency" if comparison.by == "latency" else "throughput"
-        names, logs = readings.launch_log_times(groups, comparison.id, by)
+        names, logs = readings.launch_table(groups, run.times(comparison.id, by), by)
         known = np.isfinite(logs).any(axis=0)
         names, logs = [n for n, k in zip(names, known, strict=True) if k], logs[:, known]
         if len(logs) < LEAST_OTHERS:

@@ -185,8 +185,7 @@ class Evidence:
                 # Calls of training are queued: when each was done, nobody knows.
                 single = measure == "latency" and comparison.direction == "infer"
                 by = "latency" if single else whole
-                groups = self.run.groups_of(comparison.id)
-                found = readings.launch_log_ratios(groups, comparison.id, a, b, by)
+                found = readings.log_ratios(self.run.times(comparison.id, by), a, b)
             else:
                 ours, theirs = (self._launches(measure, comparison, name) for name in (a, b))
                 found = {k: math.log(ours[k] / theirs[k]) for k in ours if k in theirs}

@@ -292,12 +292,16 @@ class _Case:
         Both by more than the margin. Who is behind everywhere, and leads for its start, is no such.
         """
         found, used, leader = [], self._used(), self.decision.leader or ""
+        beaten = {
+            ratio.b
+            for comparison in used
+            for ratio in comparison.ratios
+            if ratio.a == leader and ratio.verdict == "materially_faster"
+        }
         for comparison in used:
             rival = comparison.leader or ""
             here = comparison.ratio(leader, rival)
-            pairs = (other.ratio(leader, rival) for other in used)
-            ahead = any(pair and pair.verdict == "materially_faster" for pair in pairs)
-            if here and here.verdict == "materially_slower" and ahead:
+            if here and here.verdict == "materially_slower" and rival in beaten:
                 found.append({"comparison": comparison.id, "leader": rival, "ratio": here.ratio})
         return found
 

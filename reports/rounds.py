@@ -23,7 +23,7 @@ def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
     found = []
     for comparison in comparisons:
         by = "latency" if comparison.by == "latency" else "throughput"
-        times = readings.log_times(run.groups_of(comparison.id), comparison.id, by)
+        times = run.times(comparison.id, by)
         for name in times:
             where = f"{name}, {comparison.id}"
             step = _beyond(times, name, _step)

@@ -75,7 +75,7 @@ def turns(runs: list[Run], asked: list[dict[str, Any]], seen: list[Cells]) -> li
     found = []
     for run, comparison, its in zip(runs, asked, seen, strict=True):
         place = comparison["id"]
-        times = readings.log_times(run.groups_of(place), place, by)
+        times = run.times(place, by)
         sound = {n for n in times if (place, n) in its and its[place, n].status == "ok"}
         found.append({name: times[name] for name in times if name in sound})
     return found

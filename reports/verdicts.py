@@ -116,7 +116,7 @@ def _comparison(
     groups = run.groups_of(name)
     bys = readings.rank_of(plan)
     by = bys[0]
-    times = readings.log_times(groups, name, by)
+    times = run.times(name, by)
     contenders, logs = readings.launch_table(groups, times, by)
     columns = {c: logs[:, i] for i, c in enumerate(contenders)}
     floor_seconds = _floor(plan["cost"], peak)
@@ -260,7 +260,7 @@ def _beats(
     winner: str,
 ) -> str | None:
     """Who is materially faster than the winner by the second statistic, the fastest of them."""
-    times = readings.log_times(groups, name, by)
+    times = run.times(name, by)
     contenders, logs = readings.launch_table(groups, times, by)
     columns = {c: logs[:, i] for i, c in enumerate(contenders)}
     ratios = _ratios(run, name, able, columns, times, busy)

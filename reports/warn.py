@@ -125,7 +125,7 @@ def _boosted(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
         )
     for comparison in trained:
         leader = comparison.leader or ""
-        times = readings.log_times(run.groups_of(comparison.id), comparison.id, "throughput")
+        times = run.times(comparison.id, "throughput")
         over = {
             cell.contender: float(np.mean([*ratios.values()]))
             for cell in comparison.cells

@@ -68,7 +68,7 @@ def _lines(analysis: Analysis, found: Series, what: str, value: Any) -> dict[str
         scale=reach,
         axis=alt.Axis(tickCount=5, format="~s"),
     )
-    chart = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y)
+    chart = alt.Chart(marks.data(rows)).encode(x=x, y=y)
     lines = chart.mark_line(strokeWidth=2).encode(
         stroke=marks.by_contender(analysis, rows, alt.Stroke, marks.colours)
     )

@@ -48,7 +48,7 @@ def breakeven(analysis: Analysis, found: BreakEven) -> dict[str, Any]:
         scale=alt.Scale(type="symlog", domain=[-reach, reach], constant=SYMLOG, nice=False),
         axis=alt.Axis(values=[*(-s for s in size), 0, *size], format="~s"),
     )
-    chart = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y)
+    chart = alt.Chart(marks.data(rows)).encode(x=x, y=y)
     stroke = marks.by_contender(analysis, rows, alt.Stroke, marks.colours)
     fill = marks.by_contender(analysis, rows, alt.Fill, marks.colours)
     shape = marks.by_contender(analysis, rows, alt.Shape, marks.shapes)
@@ -77,10 +77,10 @@ def breakeven(analysis: Analysis, found: BreakEven) -> dict[str, Any]:
     # A bar from one end to the other would say nothing, and look like an axis.
     known = [row for row in crossed if row["from"] > 1 or row["to"] < most]
     if known:
-        bars = alt.Chart(alt.Data(values=known)).mark_rule(strokeWidth=7, opacity=0.45, clip=True)
+        bars = alt.Chart(marks.data(known)).mark_rule(strokeWidth=7, opacity=0.45, clip=True)
         layers.append(bars.encode(x=alt.X("from:Q", title=what), x2="to:Q", y=y, stroke=stroke))
     if crossed:
-        dots = alt.Chart(alt.Data(values=crossed)).mark_point(filled=True, size=110, opacity=1)
+        dots = alt.Chart(marks.data(crossed)).mark_point(filled=True, size=110, opacity=1)
         told = marks.tips([crossed[0]])
         layers.append(dots.encode(x=x, y=y, fill=fill, shape=shape, tooltip=told))
     return marks.spec(alt.layer(*layers), 260)

@@ -108,11 +108,29 @@ def shown(analysis: Analysis, comparison: Comparison) -> list[Cell]:
     return [cell for cell in comparison.cells if cell.contender not in twins]
 
 
+def data(rows: list[dict[str, Any]]) -> Any:
+    """Rows that Altair hands on as they are: numbers and words of our own making.
+
+    It would ask of every value whether it is a piece of a chart, and copy and compare all of
+    them with each change of the chart: most of what a large page takes. A name does for that.
+    """
+    import altair as alt
+
+    class Rows(alt.Data):
+        def to_dict(self, *_: Any, **__: Any) -> dict[str, Any]:
+            return {"values": rows}
+
+        def __deepcopy__(self, _: Any) -> "Rows":
+            return self
+
+    return Rows(name=f"rows {id(rows)}")
+
+
 def dots(analysis: Contested, rows: list[dict[str, Any]]) -> Any:
     import altair as alt
 
     inside = alt.Scale(type="point", padding=1)
-    return alt.Chart(alt.Data(values=rows)).encode(
+    return alt.Chart(data(rows)).encode(
         y=_by_comparison(),
         yOffset=alt.YOffset("contender:N", sort=present(analysis, rows), scale=inside),
     )
@@ -123,7 +141,7 @@ def bands(rows: list[dict[str, Any]], x: Any, x2: str) -> Any:
     import altair as alt
 
     whole = alt.ExprRef("bandwidth('y')")
-    chart = alt.Chart(alt.Data(values=rows)).mark_rect(opacity=0.25, color="#888888", height=whole)
+    chart = alt.Chart(data(rows)).mark_rect(opacity=0.25, color="#888888", height=whole)
     return chart.encode(x=x, x2=x2, y=_by_comparison())
 
 
@@ -195,7 +213,7 @@ def line_at(value: float, x: Any, **drawn: Any) -> Any:
     """A line across all rows. It is on the axis whatever else is shown."""
     import altair as alt
 
-    return alt.Chart(alt.Data(values=[{"at": value}])).mark_rule(**drawn).encode(x=x("at"))
+    return alt.Chart(data([{"at": value}])).mark_rule(**drawn).encode(x=x("at"))
 
 
 def tips(rows: list[dict[str, Any]]) -> list[Any]:

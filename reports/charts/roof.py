@@ -94,9 +94,9 @@ def roofline(analysis: Analysis) -> dict[str, Any] | None:
         scale=alt.Scale(type="log", domain=tall, nice=False),
         axis=alt.Axis(values=_decades(tall), format="~g", labelOverlap="greedy"),
     )
-    above = alt.Chart(alt.Data(values=lines)).mark_line(clip=True, strokeWidth=2, color="#888888")
+    above = alt.Chart(marks.data(lines)).mark_line(clip=True, strokeWidth=2, color="#888888")
     dots = (
-        alt.Chart(alt.Data(values=rows))
+        alt.Chart(marks.data(rows))
         .mark_point(filled=True, size=55, opacity=1, clip=True)
         .encode(
             x=x,

@@ -99,7 +99,7 @@ def stacked(
     y = alt.Y("contender:N", title=None, sort=None, axis=alt.Axis(labelLimit=130))
     scale = alt.Scale(domain=list(parts), range=list(parts.values()))
     chart = (
-        alt.Chart(alt.Data(values=rows))
+        alt.Chart(marks.data(rows))
         .mark_bar(clip=bool(cut))
         .encode(
             x=x,
@@ -116,7 +116,7 @@ def stacked(
             {"contender": name, "cache": cache, value: far, "told": f"→ {words.seconds(seconds)}"}
             for (name, cache), seconds in cut.items()
         ]
-        text = alt.Chart(alt.Data(values=lengths)).mark_text(align="left", dx=4, fontSize=10)
+        text = alt.Chart(marks.data(lengths)).mark_text(align="left", dx=4, fontSize=10)
         beside = text.encode(x=x, y=y, yOffset=alt.YOffset("cache:O"), text="told:N")
         chart = alt.layer(chart, beside)
     return marks.spec(chart, {"step": BAR + 6 if totals else BAR, "of": "contender"}, rows)

@@ -12,6 +12,7 @@ from harness.processes import WorkerProcess
 from suites import catalogue
 
 CALLS = 6
+LONG = 1.0  # seconds: of calls that take long fewer are enough, but two
 TIMEOUT = 120.0
 
 
@@ -33,7 +34,8 @@ def _rate(worker: WorkerProcess, workload: str, figure: str) -> tuple[float, flo
     amount = getattr(cost(catalogue.get(workload), batch, "infer"), figure)
     worker.ask("load", TIMEOUT, workload=workload, batch=batch, direction="infer")
     worker.ask("first", TIMEOUT)
-    worker.ask("warm", TIMEOUT, calls=2)
-    turn = worker.ask("turn", TIMEOUT, calls=CALLS, latency=True, queue=False)["turn"]
+    seconds = worker.ask("warm", TIMEOUT, calls=1)["seconds"]
+    calls = max(2, min(CALLS, int(LONG / max(seconds, 1e-9))))
+    turn = worker.ask("turn", TIMEOUT, calls=calls, latency=True, queue=False)["turn"]
     worker.ask("unload", TIMEOUT)
     return amount / (min(turn["calls"]) * 1e-9), turn["cpu_ns"] / turn["wall_ns"]

@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special  # `scipy.stats` takes every command half a second more
 
 MARGIN = math.log(1.03)  # the smallest difference that matters in practice
 # A false material difference may happen in 1 of 100 comparisons, not in 5: where launches
@@ -72,6 +71,8 @@ def _half(spread_of: np.ndarray, values: np.ndarray, confidence: float) -> float
 @functools.cache
 def quantile(probability: float, freedom: int) -> float:
     """Of Student's t."""
+    from scipy import special  # here: it is a third of what a command takes to start
+
     return float(special.stdtrit(freedom, probability))
 
 
@@ -98,6 +99,8 @@ def _p(spread_of: np.ndarray, values: np.ndarray) -> float:
 
 def _two_sided(t: float, freedom: int) -> float:
     """The p of Student's t."""
+    from scipy import special  # not `scipy.stats`, which takes half a second more
+
     return float(2 * special.stdtr(freedom, -abs(t)))
 
 

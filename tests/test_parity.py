@@ -28,11 +28,12 @@ from tests import inside
 
 THREADS = machine.threads()
 # All convnets, at a small batch; the large ones on smaller images, where their first linear
-# layer shrinks as well (OverFeat's and VGG's weights are half a gigabyte else).
+# layer shrinks as well (OverFeat's and VGG's weights are half a gigabyte else). And the block
+# that takes the reference as long as all the others.
 CONVNETS = tuple(name for name, w in catalogue.load().items() if w.kind == "convnet")
 CONVNETS_SOME = ("threelayer", "alexnet", "resnet20")
 SMALLER = {"alexnet": 127, "googlenet": 224, "resnet18": 96, "mobilenet_v2": 96}
-SMALLER |= {"resnet50": 64, "overfeat": 127, "vgg_a": 64}
+SMALLER |= {"resnet50": 64, "overfeat": 127, "vgg_a": 64, "vgg_stage": 28}
 
 Key = tuple[str, str, int, int | None]  # workload, direction, batch, size
 
@@ -69,7 +70,8 @@ def _cells(kind: str, forward: bool) -> list[Key]:
         directions = [_backward(workload.name)]
         if forward or operations & {"batch_norm", "relu"}:
             directions.append("infer")
-        found += [(workload.name, d, min(workload.batch, 3), None) for d in directions]
+        batch, size = min(workload.batch, 3), SMALLER.get(workload.name)
+        found += [(workload.name, d, batch, size) for d in directions]
     return found
 
 

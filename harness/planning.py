@@ -31,6 +31,9 @@ LEAST_BUDGET = 100.0
 USUAL = 6  # contenders of a suite that names none
 # Estimates are rough: a comparison is left out only where they exceed the budget by half.
 SLACK = 1.5
+# What a budget that is advised has to spare: whoever gives it should not be advised again, and a
+# shared machine's rate differs by as much from one minute to the next.
+ROOM = 1.2
 
 
 @dataclass(frozen=True)

@@ -241,10 +241,8 @@ def _length(pairs: Pairs, gates: Gates, deeper: float) -> Check:
             times = gradient.product / norm**2
             along = abs(times - 1.0)
             across = math.sqrt(max((error / norm) ** 2 - along**2, 0.0))
-            error, allowed = (
-                along,
-                gates.length * deeper + CHANCE * across / math.sqrt(gradient.size),
-            )
+            error = along
+            allowed = gates.length * deeper + CHANCE * across / math.sqrt(gradient.size)
             finding = f"{subject} is {times:.4f} times the reference's (allowed: 1 ± {allowed:.2g})"
         checks.append(Check("gradient scale", name, error, allowed, finding))
     return max(checks, key=lambda check: check.error / check.gate)

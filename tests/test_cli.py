@@ -215,19 +215,6 @@ def test_a_dry_run_in_eighty_columns_breaks_no_word(bakeoff: Any) -> None:
     assert "conv3x3_64_128_56_stride2 b8 infer" in told
 
 
-@pytest.mark.alone  # an estimate times a product: beside another test it is another one
-def test_a_budget_that_is_too_small_names_the_one_that_holds_all(bakeoff: Any) -> None:
-    def planned(budget: str) -> str:
-        arguments = ("run", "--dry-run", "--suite", "quick", "--contenders", "numpy,c")
-        return str(bakeoff(*arguments, "--budget", budget, COLUMNS="200").stdout)
-
-    short = planned("20s")
-    assert "Left out: resnet18" in short
-    [whole] = re.findall(r"all of them, in six launches: --budget (\w+)", short)
-    enough = planned(whole)
-    assert "left out" not in enough.lower() and "--budget" not in enough
-
-
 def test_a_budget_that_cannot_hold_six_launches_is_said_to_decide_nothing(bakeoff: Any) -> None:
     """Of workloads that were named nothing is left out: it has to be said."""
     arguments = ("run", "--dry-run", "-c", "numpy,c", "-w", "resnet18", "--budget")

@@ -1,11 +1,14 @@
 """Claims about plans and budgets: what is measured, and what gives way when time is short."""
 
+import re
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from harness import budget, estimate, gpus, inventory, plan, planning, suite
 from harness.budget import Launch, Spent
@@ -218,6 +221,25 @@ def test_the_noise_floors_twin_is_nobodys_rival() -> None:
     made, _ = _plan(suite.load("quick"), ["torch", "jax"])
     assert made.noise_floor is not None
     assert [c.name for c in outlook.rivals(made)] == ["torch", "jax"]
+
+
+@pytest.mark.parametrize("seconds", [20.0, 240.0])
+def test_a_budget_that_is_too_small_names_the_one_that_holds_all(
+    seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine that is slower by a tenth when it is asked again, too."""
+
+    def shown(budget: float, rate: float) -> str:
+        monkeypatch.setattr(estimate, "matrix_rate", lambda: rate)
+        console = Console(file=StringIO(), width=200)
+        outlook.show(*_plan(suite.load("quick"), ["numpy", "c"], budget=budget), console)
+        return console.file.getvalue()  # type: ignore[attr-defined]
+
+    short = shown(seconds, 5e10)
+    assert ("Left out: resnet18" in short) == (seconds == 20)
+    [whole] = re.findall(r"in six launches: --budget (\w+)", short)
+    enough = shown(planning.seconds(whole), 0.9 * 5e10)
+    assert "left out" not in enough.lower() and "--budget" not in enough
 
 
 def test_who_has_nothing_left_to_do_in_the_budget_is_said_and_is_no_noise_floor() -> None:

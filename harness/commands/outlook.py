@@ -36,7 +36,8 @@ def show(planned: plan.Plan, estimates: dict[str, planning.Estimate], console: C
         "What takes longer loses rounds, then launches."
     )
     unfit = [left["comparison"] for left in planned.left_out if left["comparison"] in estimates]
-    whole = planning.spell(total + sum(estimates[each].total for each in unfit))
+    needed = total + sum(estimates[each].total for each in unfit)
+    whole = planning.spell(planning.ROOM * needed)
     if unfit:
         console.print(
             f"{len(unfit)} of {len(unfit) + len(planned.comparisons)} comparisons are left out "

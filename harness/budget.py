@@ -1,12 +1,13 @@
 """Time, shared out: how many rounds a launch can bear, and how many launches it takes.
 
 A run has a budget in wall time. Six launches come first: a comparison that takes more
-than its share loses rounds, never launches. Then the number of launches is planned
-once, contender by contender, from the spread that the first six showed.
+than its share loses rounds, never launches. Where the fewest rounds of all do not fit, what
+was asked for last takes leave. Then the number of launches is planned once, contender by
+contender, from the spread that the first six showed.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ from harness.plan import PlannedComparison
 BARE_ROUNDS = 2  # where the time allows no more; a design wants sampling.LEAST_ROUNDS
 # After the first launch compilers' caches are full, warm-ups known: a guess, until seen.
 LATER_SETUP = 0.4
+# That guess may be too high by so much: what takes leave for it does not come back.
+GUESSED = 1.25
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,16 @@ class Launch:
 
     def _setups(self, rounds: dict[str, int]) -> float:
         return self.overhead + sum(self.setup(i) for i in rounds)
+
+    def hold(self, comparisons: Sequence[str], share: float) -> list[str]:
+        """Of which a launch with the fewest rounds fits into `share` seconds, the first first."""
+        held, left = [], share * (GUESSED if self.warmed else 1.0) - self.overhead
+        for i in comparisons:
+            need = self.setup(i) + BARE_ROUNDS * self.comparisons[i].round
+            if need <= left:
+                held.append(i)
+                left -= need
+        return held
 
     def fit(self, rounds: dict[str, int], share: float) -> dict[str, int]:
         """The rounds that fit into `share` seconds: the costliest comparisons give way first.

@@ -79,10 +79,11 @@ def spell(time: float) -> str:
     return f"{hours}h{tens}0m" if tens else f"{hours}h"
 
 
-def too_short(needed: float) -> str:
-    """What is said of a budget that does not hold six launches."""
+def too_short(needed: float, what: str = "") -> str:
+    """What is said of a budget that does not hold six launches (of all, where of some it did)."""
     told = spell(needed)
-    return f"Too short to decide: {FIRST_STAGE} launches need about {told}; give --budget {told}"
+    short = f"Too short to decide {what}".rstrip()
+    return f"{short}: {FIRST_STAGE} launches need about {told}; give --budget {told}"
 
 
 def select(suite: Suite, globs: str | None, precision: str | None) -> list[Comparison]:

@@ -29,7 +29,8 @@ class Progress:
         self.ranked, self.by = ranked, by
         self.group: dict[str, Any] = {}
         self.visited = 0
-        self.needs: float | None = None  # seconds, where the budget did not hold all launches
+        self.needs: float | None = None  # seconds, where the budget did not hold all launches,
+        self.partly = False  # or held them of some comparisons
         self.groups: list[dict[str, Any]] = []
         # A refresh costs the measured process a few milliseconds of a core: it is drawn between
         # turns only (see `__call__`), never by a thread of its own.
@@ -137,7 +138,12 @@ class Progress:
     def _budget(self, reason: str, needs: float | None = None) -> None:
         if needs is not None:
             self.needs = time.monotonic() - self.begin + needs
+            self.partly = False
         self.line(f"The budget is spent: {reason}. The results are a screening.", "yellow")
+
+    def _room(self, reason: str, needs: float) -> None:
+        self.needs, self.partly = time.monotonic() - self.begin + needs, True
+        self.line(f"Too little time for all: {reason}", "yellow")
 
     def _standing(self, record: dict[str, Any]) -> str:
         """Who is ahead, and how sure that is by now."""

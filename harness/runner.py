@@ -270,15 +270,19 @@ class Runner:
         self.rounds = {
             c.id: budget.least_rounds(max(1, len(self._able(c)))) for c in self.plan.comparisons
         }
+        gone: set[str] = set()
         for done in range(missing):
             taking = {
                 c.id: self._taking(c)
                 for c in self._unsettled()
-                if self.counts[c.id] < self.wanted and self._able(c)
+                if self.counts[c.id] < self.wanted and self._able(c) and c.id not in gone
             }
             if not taking:
                 return
             if self.last is not None:
+                left = self._make_room([*taking], missing - done)
+                gone |= left
+                taking = {i: names for i, names in taking.items() if i not in left}
                 rounds = {
                     c.id: self._worthwhile(c) for c in self.plan.comparisons if c.id in taking
                 }
@@ -296,6 +300,26 @@ class Runner:
             self._launch_group(taking)
             if not self.plan.settings.get("launches"):
                 self._settle()
+
+    def _make_room(self, taking: list[str], launches: int) -> set[str]:
+        """Who takes no part in so many launches, which the budget would not hold of all of them.
+
+        Six launches of what a suite asks first decide something, four of everything nothing.
+        What the user named stays, or wants so many launches of, and all where none would fit.
+        """
+        settings = self.plan.settings
+        if self.last is None or settings.get("named") or settings.get("launches"):
+            return set()
+        held = self.last.hold(taking, self.left / launches)
+        gone = [i for i in taking if i not in held]
+        if not held or not gone:
+            return set()
+        whole = launches * self.last.expected(dict.fromkeys(taking, budget.BARE_ROUNDS))
+        reason = f"{', '.join(gone)} had to leave after launch {self.launches}"
+        reason += f", so that the other {len(held)} have {self.wanted} launches"
+        self.writer.write("event", what="budget", reason=reason)
+        self.say("room", reason=reason, needs=whole)
+        return set(gone)
 
     def _unsettled(self) -> list[PlannedComparison]:
         """Comparisons that more than the best one still takes part in."""

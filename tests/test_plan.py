@@ -14,6 +14,7 @@ from harness import budget, estimate, gpus, inventory, plan, planning, suite
 from harness.budget import Launch, Spent
 from harness.commands import outlook
 from harness.errors import Wrong
+from harness.runner import Runner
 from harness.suite import Comparison
 
 NAMES = ["torch", "torch:compile", "tensorflow", "tensorflow:xla", "jax", "numpy"]
@@ -185,6 +186,55 @@ def test_rounds_that_fit_are_left_alone_and_two_always_stay() -> None:
     launch = Launch({"a": Spent(1, 1.0, 1), "b": Spent(1, 2.0, 1)}, overhead=0.0, warmed=False)
     assert launch.fit({"a": 6, "b": 6}, share=100.0) == {"a": 6, "b": 6}
     assert launch.fit({"a": 6, "b": 6}, share=0.1) == {"a": 2, "b": 2}
+
+
+def test_where_the_fewest_rounds_of_all_do_not_fit_what_was_asked_for_last_takes_leave() -> None:
+    """And whatever fits behind it stays. After the first launch, what a setup takes is a guess."""
+    spent = {name: Spent(1.0, turns, 1) for name, turns in (("a", 2.0), ("b", 4.0), ("c", 0.5))}
+    launch = Launch(spent, overhead=1.0, warmed=False)
+    order = ["a", "b", "c"]
+    assert launch.hold(order, 17.0) == order  # 1 + (1 + 4) + (1 + 8) + (1 + 1)
+    assert launch.hold(order, 16.9) == ["a", "b"]
+    assert launch.hold(order, 9.0) == ["a", "c"]
+    assert launch.hold(["c", "b", "a"], 9.0) == ["c", "a"]
+    assert launch.hold(order, 2.0) == []
+    first = replace(launch, warmed=True)
+    assert first.hold(order, 12.2) == order and first.hold(order, 12.1) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "left", "gone"),
+    [
+        ({}, 85.0, set()),
+        ({}, 60.0, {"c"}),
+        ({}, 50.0, {"b"}),
+        ({}, 5.0, set()),  # none would fit: fewer launches, then
+        ({"named": True}, 60.0, set()),
+        ({"launches": 6}, 60.0, set()),
+    ],
+)
+def test_six_launches_of_some_come_before_four_of_all_unless_all_were_named(
+    settings: dict[str, Any], left: float, gone: set[str]
+) -> None:
+    spent = {name: Spent(0.0, turns, 1) for name, turns in (("a", 2.0), ("b", 4.0), ("c", 2.5))}
+    told: list[dict[str, Any]] = []
+    runner: Any = SimpleNamespace(
+        plan=SimpleNamespace(settings=settings),
+        last=Launch(spent, overhead=0.0, warmed=False),
+        left=left,
+        launches=1,
+        wanted=6,
+        writer=SimpleNamespace(write=lambda kind, **fields: told.append(fields)),
+        say=lambda what, **fields: told.append(fields),
+    )
+    assert Runner._make_room(runner, ["a", "b", "c"], 5) == gone
+    if gone:
+        written, said = told
+        assert written["what"] == "budget" and written["reason"] == said["reason"]
+        assert said["reason"].startswith(f"{next(iter(gone))} had to leave after launch 1")
+        assert said["needs"] == 5 * 2 * (2.0 + 4.0 + 2.5)
+    else:
+        assert not told
 
 
 def test_a_launch_in_which_everybody_failed_leaves_the_next_one_its_rounds() -> None:

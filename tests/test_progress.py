@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from harness import readings
+from harness import planning, readings
 from harness.progress import Progress
 from tests.synthetic import edit_groups, write_run
 
@@ -49,6 +49,18 @@ def test_how_long_a_budget_would_have_to_be_is_what_was_spent_and_what_is_wantin
         say.begin -= 60
         say("budget", reason="3 of 6 launches fit into 60s", needs=90.0)
         assert say.needs is not None and 150 <= say.needs < 160
+
+
+def test_a_budget_that_held_six_launches_of_some_is_too_short_for_all() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    with Progress(console, 60.0, [], {}) as say:
+        say("room", reason="c had to leave after launch 1", needs=90.0)
+        assert say.partly and say.needs is not None and say.needs >= 90
+        assert "had to leave" in console.file.getvalue()  # type: ignore[attr-defined]
+        told = planning.too_short(say.needs, "all")
+        assert told.startswith("Too short to decide all: 6 launches need about 9")
+        say("budget", reason="5 of 6 launches fit into 60s", needs=20.0)
+        assert not say.partly
 
 
 def test_a_run_past_its_budget_says_so() -> None:

@@ -158,6 +158,7 @@ def run(
         "warmup_limit_s": 3.0 if loaded.name in ("quick", "smoke") else 30.0,
         "margin": 0.03,
         "launches": launches,
+        "named": workloads is not None,
     }
     planned, estimates = planning.make(
         run=name,
@@ -284,7 +285,8 @@ def _measure(
     if stopped:
         raise typer.Exit(130)
     if progress.needs and not planned.settings.get("launches"):
-        short, most = planning.too_short(progress.needs), planning.spell(progress.needs)
+        short = planning.too_short(progress.needs, "all" if progress.partly else "")
+        most = planning.spell(progress.needs)
         told = f"[bold yellow]{short}[/], or go on: {again} --budget {most}"
         console.print(told, soft_wrap=True)
     if not measured:

@@ -342,7 +342,8 @@ def test_an_ended_run_is_resumed_with_every_record_there_once(
     assert after.groups[: len(before.groups)] == before.groups
     keys = Counter((g["comparison"], g["launch"]) for g in after.groups)
     assert set(keys.values()) == {1}
-    assert all(c.launches >= 3 for c in analyse(after).comparisons)
+    # Together: a use rests on launches that hold all of its workloads.
+    assert sum(count == 2 for count in Counter(g["launch"] for g in after.groups).values()) >= 3
     assert not after.problems
     assert [e["what"] for e in after.events].count("resumed") == 1
 

@@ -326,7 +326,8 @@ class Runner:
             return set()
         whole = launches * self.last.expected(dict.fromkeys(taking, budget.BARE_ROUNDS))
         reason = f"{', '.join(gone)} had to leave after launch {self.launches}"
-        reason += f", so that the other {len(held)} have {self.wanted} launches"
+        others = "the other has" if len(held) == 1 else f"the other {len(held)} have"
+        reason += f", so that {others} {self.wanted} launches"
         self.writer.write("event", what="budget", reason=reason)
         self.say("room", reason=reason, needs=whole)
         return set(gone)

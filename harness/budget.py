@@ -101,6 +101,17 @@ class Launch:
         }
 
 
+def together(groups: list[dict[str, Any]], comparisons: set[str]) -> int:
+    """Launches that hold all of these: what a use rests on, over its workloads.
+
+    Of a run that is resumed one may have been ended in its middle, or had room for some alone.
+    """
+    held: dict[int, set[str]] = {}
+    for group in groups:
+        held.setdefault(group["launch"], set()).add(group["comparison"])
+    return sum(comparisons <= there for there in held.values())
+
+
 def least_rounds(contenders: int) -> int:
     """Rounds of a first launch: the fewest whole Williams designs that a trimmed mean can use."""
     return sampling.whole_squares(0.0, len(design.williams(contenders)))

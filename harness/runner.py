@@ -265,7 +265,8 @@ class Runner:
 
     def _first_stage(self) -> None:
         """Six launch groups, or what was asked for, with as many rounds as the budget bears."""
-        missing = self.wanted - self._together()
+        able = {c.id for c in self._unsettled() if self._able(c)}
+        missing = self.wanted - budget.together(self.groups, able)
         self.rounds = {
             c.id: budget.least_rounds(max(1, len(self._able(c)))) for c in self.plan.comparisons
         }
@@ -299,17 +300,6 @@ class Runner:
             self._launch_group(taking)
             if not self.plan.settings.get("launches"):
                 self._settle()
-
-    def _together(self) -> int:
-        """Launches that hold all that is to be measured: what a use rests on, over its workloads.
-
-        An earlier invocation may have been ended in the middle of one, or had room for some alone.
-        """
-        able = {c.id for c in self._unsettled() if self._able(c)}
-        held: dict[int, set[str]] = {}
-        for group in self.groups:
-            held.setdefault(group["launch"], set()).add(group["comparison"])
-        return sum(able <= comparisons for comparisons in held.values()) if able else self.wanted
 
     def _make_room(self, taking: list[str], launches: int) -> set[str]:
         """Who takes no part in so many launches, which the budget would not hold of all of them.

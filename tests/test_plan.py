@@ -240,18 +240,10 @@ def test_six_launches_of_some_come_before_four_of_all_unless_all_were_named(
 def test_a_resumed_run_has_six_launches_that_hold_all_that_is_measured() -> None:
     """A launch was ended in its middle, and the three after it had room for one alone."""
     held = {1: "abc", 2: "abc", 3: "a", 4: "a", 5: "a", 6: "ac"}
-    comparisons = [SimpleNamespace(id=name) for name in "abc"]
-    runner: Any = SimpleNamespace(
-        groups=[{"launch": n, "comparison": name} for n, names in held.items() for name in names],
-        wanted=6,
-        _able=lambda comparison: True,
-        _unsettled=lambda: comparisons,
-    )
-    assert Runner._together(runner) == 2
-    comparisons.pop(1)
-    assert Runner._together(runner) == 3
-    comparisons.clear()
-    assert Runner._together(runner) == 6  # nothing is left to do
+    groups = [{"launch": n, "comparison": name} for n, names in held.items() for name in names]
+    assert budget.together(groups, {*"abc"}) == 2
+    assert budget.together(groups, {*"ac"}) == 3
+    assert budget.together([], {*"a"}) == 0
 
 
 def test_a_launch_in_which_everybody_failed_leaves_the_next_one_its_rounds() -> None:

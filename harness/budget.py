@@ -69,14 +69,17 @@ class Launch:
         return self.overhead + sum(self.setup(i) for i in rounds)
 
     def hold(self, comparisons: Sequence[str], share: float) -> list[str]:
-        """Of which a launch with the fewest rounds fits into `share` seconds, the first first."""
+        """Of which a launch with the fewest rounds fits into `share` seconds, the first first.
+
+        None where the first does not fit: nothing that is asked for later stays in its place.
+        """
         held, left = [], share * (GUESSED if self.warmed else 1.0) - self.overhead
         for i in comparisons:
             need = self.setup(i) + BARE_ROUNDS * self.comparisons[i].round
             if need <= left:
                 held.append(i)
                 left -= need
-        return held
+        return held if held[:1] == [*comparisons[:1]] else []
 
     def fit(self, rounds: dict[str, int], share: float) -> dict[str, int]:
         """The rounds that fit into `share` seconds: the costliest comparisons give way first.

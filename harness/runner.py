@@ -305,7 +305,8 @@ class Runner:
         """Who takes no part in so many launches, which the budget would not hold of all of them.
 
         Six launches of what a suite asks first decide something, four of everything nothing.
-        What the user named stays, or wants so many launches of, and all where none would fit.
+        What the user named stays, or wants so many launches of, and all where not even the
+        first would fit.
         """
         settings = self.plan.settings
         if self.last is None or settings.get("named") or settings.get("launches"):
@@ -316,8 +317,7 @@ class Runner:
             return set()
         whole = launches * self.last.expected(dict.fromkeys(taking, budget.BARE_ROUNDS))
         reason = f"{', '.join(gone)} had to leave after launch {self.launches}"
-        others = "the other has" if len(held) == 1 else f"the other {len(held)} have"
-        reason += f", so that {others} {self.wanted} launches"
+        reason += f", to make room for {self.wanted} launches of the rest"
         self.writer.write("event", what="budget", reason=reason)
         self.say("room", reason=reason, needs=whole)
         return set(gone)

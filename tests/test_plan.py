@@ -197,6 +197,7 @@ def test_where_the_fewest_rounds_of_all_do_not_fit_what_was_asked_for_last_takes
     assert launch.hold(order, 16.9) == ["a", "b"]
     assert launch.hold(order, 9.0) == ["a", "c"]
     assert launch.hold(["c", "b", "a"], 9.0) == ["c", "a"]
+    assert launch.hold(["b", "a", "c"], 9.0) == []  # what was asked for first never leaves
     assert launch.hold(order, 2.0) == []
     first = replace(launch, warmed=True)
     assert first.hold(order, 12.2) == order and first.hold(order, 12.1) == ["a", "b"]
@@ -208,7 +209,7 @@ def test_where_the_fewest_rounds_of_all_do_not_fit_what_was_asked_for_last_takes
         ({}, 85.0, set()),
         ({}, 60.0, {"c"}),
         ({}, 50.0, {"b"}),
-        ({}, 5.0, set()),  # none would fit: fewer launches, then
+        ({}, 15.0, set()),  # not even the first would fit: fewer launches, then
         ({"named": True}, 60.0, set()),
         ({"launches": 6}, 60.0, set()),
     ],

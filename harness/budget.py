@@ -19,8 +19,9 @@ from harness.plan import PlannedComparison
 BARE_ROUNDS = 2  # where the time allows no more; a design wants sampling.LEAST_ROUNDS
 # After the first launch compilers' caches are full, warm-ups known: a guess, until seen.
 LATER_SETUP = 0.4
-# That guess may be too high by so much: what takes leave for it does not come back.
-GUESSED = 1.25
+# Later launches may take so much less than the last one, since contenders leave at the looks: what
+# makes room does not come back, and a comparison left for 4% of a launch.
+CHEAPER = 1.1
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Launch:
 
         None where the first does not fit: nothing that is asked for later stays in its place.
         """
-        held, left = [], share * (GUESSED if self.warmed else 1.0) - self.overhead
+        held, left = [], share - self.overhead
         for i in comparisons:
             need = self.setup(i) + BARE_ROUNDS * self.comparisons[i].round
             if need <= left:

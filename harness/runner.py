@@ -311,7 +311,8 @@ class Runner:
         settings = self.plan.settings
         if self.last is None or settings.get("named") or settings.get("launches"):
             return set()
-        held = self.last.hold(taking, self.left / launches)
+        share = self.left / launches * (budget.CHEAPER if launches > 1 else 1.0)
+        held = self.last.hold(taking, share)
         gone = [i for i in taking if i not in held]
         if not held or not gone:
             return set()

@@ -189,7 +189,7 @@ def test_rounds_that_fit_are_left_alone_and_two_always_stay() -> None:
 
 
 def test_where_the_fewest_rounds_of_all_do_not_fit_what_was_asked_for_last_takes_leave() -> None:
-    """And whatever fits behind it stays. After the first launch, what a setup takes is a guess."""
+    """And whatever fits behind it stays. Setting up takes less, once it has been done."""
     spent = {name: Spent(1.0, turns, 1) for name, turns in (("a", 2.0), ("b", 4.0), ("c", 0.5))}
     launch = Launch(spent, overhead=1.0, warmed=False)
     order = ["a", "b", "c"]
@@ -200,22 +200,24 @@ def test_where_the_fewest_rounds_of_all_do_not_fit_what_was_asked_for_last_takes
     assert launch.hold(["b", "a", "c"], 9.0) == []  # what was asked for first never leaves
     assert launch.hold(order, 2.0) == []
     first = replace(launch, warmed=True)
-    assert first.hold(order, 12.2) == order and first.hold(order, 12.1) == ["a", "b"]
+    assert first.hold(order, 15.3) == order and first.hold(order, 15.1) == ["a", "b"]
 
 
 @pytest.mark.parametrize(
-    ("settings", "left", "gone"),
+    ("settings", "launches", "left", "gone"),
     [
-        ({}, 85.0, set()),
-        ({}, 60.0, {"c"}),
-        ({}, 50.0, {"b"}),
-        ({}, 15.0, set()),  # not even the first would fit: fewer launches, then
-        ({"named": True}, 60.0, set()),
-        ({"launches": 6}, 60.0, set()),
+        ({}, 5, 78.0, set()),  # later launches are cheaper by a tenth
+        ({}, 5, 77.0, {"c"}),
+        ({}, 5, 50.0, {"b"}),
+        ({}, 5, 15.0, set()),  # not even the first would fit: fewer launches, then
+        ({}, 1, 17.0, set()),
+        ({}, 1, 16.9, {"c"}),  # there is none later
+        ({"named": True}, 5, 60.0, set()),
+        ({"launches": 6}, 5, 60.0, set()),
     ],
 )
 def test_six_launches_of_some_come_before_four_of_all_unless_all_were_named(
-    settings: dict[str, Any], left: float, gone: set[str]
+    settings: dict[str, Any], launches: int, left: float, gone: set[str]
 ) -> None:
     spent = {name: Spent(0.0, turns, 1) for name, turns in (("a", 2.0), ("b", 4.0), ("c", 2.5))}
     told: list[dict[str, Any]] = []
@@ -228,12 +230,12 @@ def test_six_launches_of_some_come_before_four_of_all_unless_all_were_named(
         writer=SimpleNamespace(write=lambda kind, **fields: told.append(fields)),
         say=lambda what, **fields: told.append(fields),
     )
-    assert Runner._make_room(runner, ["a", "b", "c"], 5) == gone
+    assert Runner._make_room(runner, ["a", "b", "c"], launches) == gone
     if gone:
         written, said = told
         assert written["what"] == "budget" and written["reason"] == said["reason"]
         assert said["reason"].startswith(f"{next(iter(gone))} had to leave after launch 1")
-        assert said["needs"] == 5 * 2 * (2.0 + 4.0 + 2.5)
+        assert said["needs"] == launches * 2 * (2.0 + 4.0 + 2.5)
     else:
         assert not told
 

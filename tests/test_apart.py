@@ -1,5 +1,6 @@
 """Claims about what verification measures of a pair of arrays."""
 
+import time
 import tracemalloc
 from typing import Any
 
@@ -83,3 +84,14 @@ def test_large_arrays_are_not_copied() -> None:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < ref.nbytes / 8
+
+
+def test_a_comparison_stays_on_its_own_thread() -> None:
+    """BLAS's threads wait for each other at every piece, and for whoever computes beside."""
+    got = np.random.default_rng(0).standard_normal(4_000_000).astype(np.float32)
+    ref = got.astype(np.float64)
+    all_threads, own = time.process_time(), time.thread_time()
+    apart(got, ref)
+    update(got, ref, got, ref, 0.01)
+    all_threads, own = time.process_time() - all_threads, time.thread_time() - own
+    assert all_threads < 1.1 * own

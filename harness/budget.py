@@ -22,6 +22,9 @@ LATER_SETUP = 0.4
 # Later launches may take so much less than the last one, since contenders leave at the looks: what
 # makes room does not come back, and a comparison left for 4% of a launch.
 CHEAPER = 1.1
+# What a launch not yet seen may take for its turns, of its share of the time: a guess as well. At
+# their full number, eight comparisons on a slow machine took half of all six launches' time.
+TURNS = 0.5
 
 
 @dataclass(frozen=True)
@@ -99,10 +102,14 @@ class Launch:
             left -= costs[i] * rounds[i]
         else:
             return dict(rounds)
-        return {
-            i: max(BARE_ROUNDS, min(count, int(level / max(costs[i], 1e-9))))
-            for i, count in rounds.items()
-        }
+        return {i: bearable(count, costs[i], level) for i, count in rounds.items()}
+
+
+def bearable(rounds: int, a_round: float, share: float) -> int:
+    """Of so many rounds, each of `a_round` seconds, those that `share` seconds bear: 2 at least."""
+    if rounds * a_round <= share:
+        return rounds
+    return max(BARE_ROUNDS, min(rounds, int(share / max(a_round, 1e-9))))
 
 
 def together(groups: list[dict[str, Any]], comparisons: set[str]) -> int:

@@ -59,6 +59,10 @@ class Frozen:
         """
         return timing.calls_for(geometric_mean(self._near(key)))
 
+    def turn(self, key: Key) -> float:
+        """Seconds that a turn should take; one of a single call has another before it."""
+        return self._seconds[key] * max(2, self.calls(key))
+
     def _near(self, key: Key) -> list[float]:
         """Seconds of a call of this one, and of all that steps of NEAR link it to.
 

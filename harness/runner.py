@@ -10,6 +10,7 @@ What was reported is on the disk. Whatever happens next (Ctrl-C, a killed worker
 full disk) ends this run early and loses nothing; `--resume` measures what is missing.
 """
 
+import math
 import os
 import random
 import time
@@ -272,6 +273,7 @@ class Runner:
         }
         gone: set[str] = set()
         for done in range(missing):
+            share = self.left / (missing - done)
             taking = {
                 c.id: self._taking(c)
                 for c in self._unsettled()
@@ -286,7 +288,7 @@ class Runner:
                 rounds = {
                     c.id: self._worthwhile(c) for c in self.plan.comparisons if c.id in taking
                 }
-                fitting = self.last.fit(rounds, self.left / (missing - done))
+                fitting = self.last.fit(rounds, share)
                 self.rounds |= fitting
                 need = self.last.expected(fitting)
                 if need > self.left:
@@ -297,7 +299,7 @@ class Runner:
                         f"{max(0, self.left):.0f} s are left",
                         (missing - done) * need,
                     )
-            self._launch_group(taking)
+            self._launch_group(taking, budget.TURNS * share if self.last is None else math.inf)
             if not self.plan.settings.get("launches"):
                 self._settle()
 
@@ -414,8 +416,9 @@ class Runner:
         able = [n for n in self._comparable(comparison) if n not in self.native]
         return budget.best_rounds(self.last, self.groups, comparison, able, before)
 
-    def _launch_group(self, taking: dict[str, list[str]]) -> None:
-        """One launch of the comparisons in `taking`, by the contenders it names."""
+    def _launch_group(self, taking: dict[str, list[str]], most: float = math.inf) -> None:
+        """One launch of the comparisons in `taking`, by the contenders it names; `most`: seconds
+        of their turns."""
         self.launches += 1
         comparisons = [
             msgspec.structs.replace(c, contenders=taking[c.id])
@@ -436,7 +439,7 @@ class Runner:
             write=self._write,
             say=self.say,
         )
-        self.last = group.measure(comparisons, {i: self.rounds[i] for i in taking})
+        self.last = group.measure(comparisons, {i: self.rounds[i] for i in taking}, most)
 
     def _write(self, kind: str, **fields: Any) -> None:
         self.writer.write(kind, **fields)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.core.discovery import adapter_class
-from harness import design, machine, oracle
+from harness import budget, design, machine, oracle
 from harness.budget import Launch, Spent
 from harness.cold import blank, outcome
 from harness.energy import Energy
@@ -53,8 +53,14 @@ class LaunchGroup:
     told: list[WorkerFailed] = field(default_factory=list)  # failures that are in a record
     fresh: set[Key] = field(default_factory=set)  # whose first call was verified in this launch
 
-    def measure(self, comparisons: list[PlannedComparison], rounds: dict[str, int]) -> Launch:
-        """Visits all `comparisons`; `rounds` by id. Returns what each took."""
+    def measure(
+        self,
+        comparisons: list[PlannedComparison],
+        rounds: dict[str, int],
+        most: float = math.inf,
+    ) -> Launch:
+        """Visits all `comparisons`; `rounds` by id, fewer where all would take more than `most`
+        seconds. Returns what each took."""
         begin = time.monotonic()
         new = any(not self._known(c) for c in comparisons)
         spent: dict[str, Spent] = {}
@@ -66,7 +72,10 @@ class LaunchGroup:
             try:
                 self._launch([n for n in self.contenders if n in needed], precision)
                 for comparison in visited:
-                    spent[comparison.id] = self._visit(comparison, rounds[comparison.id])
+                    share = most / (len(comparisons) - len(spent))
+                    visit = self._visit(comparison, rounds[comparison.id], share)
+                    spent[comparison.id] = visit
+                    most -= visit.turns
             finally:
                 for worker in self.workers.values():
                     self.launcher.close(worker)
@@ -109,8 +118,8 @@ class LaunchGroup:
         """Which compiler cache a contender uses in this launch: one, or three in turn."""
         return draw_of(self.number, name, self.autotuned)
 
-    def _visit(self, comparison: PlannedComparison, rounds: int) -> Spent:
-        """One comparison: set up, rounds, record, unload."""
+    def _visit(self, comparison: PlannedComparison, rounds: int, share: float) -> Spent:
+        """One comparison: set up, rounds (at most `share` seconds of them), record, unload."""
         begin = time.monotonic()
         statuses: dict[str, WorkerFailed] = {}
         names = self._open(comparison)
@@ -124,6 +133,8 @@ class LaunchGroup:
         statuses |= self._set_up(comparison, alive)
         ready = [n for n in names if n not in statuses]
         opened = time.monotonic()
+        a_round = sum(self.frozen.turn((comparison.id, name)) for name in ready)
+        rounds = budget.bearable(rounds, a_round, share)
         order = design.rounds(ready, rounds, self.rng) if ready else []
         load = Load()
         turns = self._turns(comparison, order, statuses)

@@ -15,6 +15,8 @@ from harness.processes import WorkerFailed
 from harness.steady import LaunchGroup, Setting
 
 COMPARISON: Any = SimpleNamespace(id="one", device="cpu", latency=True)
+LENET: dict[str, Any] = {"device": "cpu", "latency": True, "contenders": ["torch", "jax"]}
+LENET |= {"precision": "float32", "direction": "infer", "sustained_s": 0}
 
 
 class Worker:
@@ -100,23 +102,13 @@ def test_a_comparison_discards_at_most_a_fifth_of_its_turns(
     assert group.workers["torch"].turns == 12  # type: ignore[attr-defined]
 
 
-def test_a_launch_is_charged_the_rounds_it_took_whatever_it_was_asked_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Nine rounds of two are four whole squares, eight rounds: the ninth is nobody's cost."""
+def _launched(monkeypatch: pytest.MonkeyPatch, *ids: str) -> tuple[LaunchGroup, list[Any]]:
+    """A launch group of torch and jax, whose calls take a second by their warm-up."""
     _disturb(monkeypatch, [None] * 100)
     group = _group([])
-    group.frozen.freeze(("one", "jax"), {"needed": 1, "call": 1.0})
+    for key in [(i, name) for i in ids for name in ("torch", "jax")]:
+        group.frozen.freeze(key, {"needed": 1, "call": 1.0})
     group.write = lambda kind, **fields: None
-    comparison: Any = SimpleNamespace(
-        id="one",
-        device="cpu",
-        latency=True,
-        contenders=["torch", "jax"],
-        precision="float32",
-        direction="infer",
-        sustained_s=0,
-    )
 
     class Slow(Worker):
         def ask(self, do: str, timeout: float, **arguments: Any) -> dict[str, Any]:
@@ -131,10 +123,34 @@ def test_a_launch_is_charged_the_rounds_it_took_whatever_it_was_asked_for(
     group.launcher = SimpleNamespace(close=lambda worker: None)  # type: ignore[assignment]
     monkeypatch.setattr(group, "_launch", launch)
     monkeypatch.setattr(group, "_set_up", lambda comparison, names: {})
-    last = group.measure([comparison], {"one": 9})
+    return group, [SimpleNamespace(**LENET | {"id": i}) for i in ids]
+
+
+def test_a_launch_is_charged_the_rounds_it_took_whatever_it_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nine rounds of two are four whole squares, eight rounds: the ninth is nobody's cost."""
+    group, comparisons = _launched(monkeypatch, "one")
+    last = group.measure(comparisons, {"one": 9})
     assert last.comparisons["one"].rounds == 8
     assert last.comparisons["one"].round >= 0.02
     assert last.overhead >= 0
+
+
+def test_a_launch_that_has_little_time_takes_fewer_rounds_of_each_comparison(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By its warm-up a round takes four seconds here: of 17 the first may have half, two rounds.
+    It takes far less, and the other has all the rest: four rounds."""
+    group, comparisons = _launched(monkeypatch, "one", "two")
+    last = group.measure(comparisons, {"one": 8, "two": 8}, most=17.0)
+    assert sorted(spent.rounds for spent in last.comparisons.values()) == [2, 4]
+
+
+def test_a_launch_that_has_no_time_takes_two_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    group, comparisons = _launched(monkeypatch, "one")
+    last = group.measure(comparisons, {"one": 8}, most=-5.0)
+    assert last.comparisons["one"].rounds == 2
 
 
 def test_an_autotuner_chooses_anew_in_three_launches_and_who_does_not_tune_compiles_once() -> None:
@@ -270,7 +286,7 @@ def test_the_last_launch_that_compiles_is_the_one_after_which_set_ups_are_short(
         group.contenders = dict.fromkeys(("torch",))  # type: ignore[assignment]
         group.launcher = SimpleNamespace(close=lambda worker: None)  # type: ignore[assignment]
         monkeypatch.setattr(group, "_launch", lambda names, precision: {})
-        monkeypatch.setattr(group, "_visit", lambda comparison, rounds: Spent(1.0, 1.0, 1))
+        monkeypatch.setattr(group, "_visit", lambda *asked: Spent(1.0, 1.0, 1))
         found.append(group.measure([comparison], {"one": 1}).warmed)
         frozen.freeze(("one", "torch"), {"needed": 1, "call": 1.0})
     assert found == warmed

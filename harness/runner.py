@@ -27,20 +27,15 @@ from harness import (
     cold,
     comparable,
     documents,
-    energy,
-    environments,
-    gpus,
     leaving,
-    machine,
     oracle,
     planning,
-    probe,
     records,
     sampling,
-    statistics,
 )
 from harness.frozen import thaw
-from harness.launch import Launcher, attempt, two_at_a_time
+from harness.greeting import greet, look_for_load
+from harness.launch import Launcher
 from harness.plan import Plan, PlannedComparison, PlannedContender
 from harness.processes import WorkerFailed
 from harness.steady import LaunchGroup, cache_of
@@ -109,71 +104,15 @@ class Runner:
     # --- before anything is timed ----------------------------------------------------
 
     def _greet(self) -> None:
-        """Open each contender once: its versions, and this machine's rates through it."""
-        self._look_for_load()
-        names = [c.name for c in self.plan.contenders if c.copy == 1]
-        asked = [c.precision for c in self.plan.comparisons]
-        precision = "float32" if "float32" in asked else asked[0]  # the probes', too
-        self.say("greet", contenders=names)
-        workers = {
-            n: self.launcher.start(self.contenders[n], f"greet-{n}", f"greet-{n}") for n in names
-        }
-        opened = two_at_a_time(
-            lambda n: attempt(
-                lambda: self.launcher.open(workers[n], self.contenders[n], precision)
-            ),
-            names,
-        )
-        seen: dict[str, Any] = {}
-        for name, (answer, failed) in zip(names, opened, strict=True):
-            contender = self.contenders[name]
-            seen[name] = {
-                "version": contender.version,
-                "manifest": answer.get("manifest", {}),
-                **cold.outcome(failed),
-            }
-            if failed:
-                # It may lack this precision alone; else it opens in none.
-                self._give_up(
-                    name, failed, {precision} if failed.status == "unsupported" else {*asked}
-                )
-            elif contender.variant == "" and contender.computes and not self._probed(name):
-                self.say("probe", contender=name)
-                found, _ = attempt(
-                    lambda n=name: probe.measure(workers[n], self.launcher.kind, precision)  # type: ignore[misc]
-                )
-                if found:
-                    self.writer.write(
-                        "probe", contender=name, launch=0, precision=precision, **found
-                    )
-        for worker in workers.values():
-            self.launcher.close(worker)
+        """Who does not even open has failed; what the others say of themselves is kept."""
+        look_for_load(self.launcher.device, self.writer.write, self.say)
+        known = {p["contender"] for p in self.done.probes} if self.done else set()
+        greeted = greet(self.plan, self.launcher, known, self.writer.write, self.say)
+        for name, failed in greeted.failed.items():
+            self._give_up(name, failed, greeted.without(name))
         if self.done is None:
-            self.autotuned = _autotuned(seen)
-            self._look_into_environments(seen)
-            metered = {"energy_meters": [each.name for each in energy.meters(self.launcher.device)]}
-            described = machine.describe(self.launcher.threads) | metered
-            environment = {"machine": described, "contenders": seen}
-            documents.begin(self.folder, environment)
-
-    def _look_into_environments(self, seen: dict[str, Any]) -> None:
-        """Adds to each contender what its environment holds, and how that was made."""
-        known: dict[Any, dict[str, Any]] = {}
-        for name, entry in seen.items():
-            contender = self.contenders[name]
-            python = self.launcher.python_of(contender)
-            if python not in known:
-                known[python] = environments.described(
-                    contender.adapter,
-                    self.launcher.kind,
-                    self.launcher.current,
-                    contender.version,
-                    contender.variant,
-                )
-            entry["environment"] = known[python]
-
-    def _probed(self, name: str) -> bool:
-        return self.done is not None and any(p["contender"] == name for p in self.done.probes)
+            self.autotuned = _autotuned(greeted.seen)
+            documents.begin(self.folder, greeted.environment(self.launcher))
 
     def _give_up(self, name: str, failed: WorkerFailed, precisions: set[str]) -> None:
         """A contender that does not even open has failed in all its comparisons in these."""
@@ -185,16 +124,6 @@ class Runner:
                 self.frozen.give_up(key)
                 record = cold.blank("steady", comparison.id, copy, None)
                 self._write("cell", **record, **cold.outcome(failed))
-
-    def _look_for_load(self) -> None:
-        """While no worker of ours lives."""
-        load = machine.busy_now()
-        number = gpus.number(self.launcher.device)
-        others = None if number is None else gpus.processes(number)
-        shared = f"processes of others compute on the GPU: {others}" if others else None
-        for reason in filter(None, (statistics.busy(load), shared)):
-            self.say("busy", reason=reason)
-            self.writer.write("event", what="busy", reason=f"before measuring: {reason}")
 
     def _ask_oracle(self) -> None:
         for comparison in self.plan.comparisons:

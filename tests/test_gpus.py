@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness import gpus, machine, runner
+from harness import gpus, greeting, machine
 from reports import warn
 
 
@@ -129,12 +129,11 @@ def test_a_run_tells_who_else_computes_on_its_gpu(
     monkeypatch.setattr(machine, "busy_now", lambda: quiet)
     monkeypatch.setattr(gpus, "processes", {1: held}.__getitem__)
     events: list[dict[str, Any]] = []
-    asked: Any = SimpleNamespace(
-        launcher=SimpleNamespace(device=device),
-        say=lambda *_, **__: None,
-        writer=SimpleNamespace(write=lambda kind, **event: events.append({"kind": kind, **event})),
+    greeting.look_for_load(
+        device,
+        lambda kind, **event: events.append({"kind": kind, **event}),
+        lambda *_, **__: None,
     )
-    runner.Runner._look_for_load(asked)
     assert events == [{"kind": "event", "what": "busy", "reason": reason} for reason in told]
     shown = warn._events(SimpleNamespace(events=events))  # type: ignore[arg-type]
     assert [warning["what"] for warning in shown] == told

@@ -128,7 +128,7 @@ class Worker:
             reduction=self.cell.reduction,
         )
         del answer, expected
-        _give_memory_back()
+        _trim()
         return {"oracle": found.as_dict(rows), "ok": found.ok, "reason": found.reason}
 
     def answer(self, path: str, rows: int | None, precision: str) -> dict[str, Any]:
@@ -246,7 +246,8 @@ class Worker:
         self.result = None
         self.__dict__.pop("cell", None)
         self.adapter.reset()
-        _give_memory_back()
+        gc.collect()
+        _trim()
         return {}
 
     def close(self) -> dict[str, Any]:
@@ -255,9 +256,8 @@ class Worker:
         return {}
 
 
-def _give_memory_back() -> None:
+def _trim() -> None:
     """glibc was told to keep what is freed (machine.py): seven idle workers would fill memory."""
-    gc.collect()
     with suppress(AttributeError):  # not glibc
         ctypes.CDLL(None).malloc_trim(0)
 

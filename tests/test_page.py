@@ -292,7 +292,6 @@ def test_a_hundred_thousand_characters_are_shown(tmp_path: Path) -> None:
     assert "x" * 100_000 in found.text
 
 
-@pytest.mark.alone
 def test_20_000_records_are_a_page_in_under_20_seconds(tmp_path: Path) -> None:
     """Many comparisons, and many launches of a few: neither grows with the square."""
     speeds = {"torch": 1.0, "jax": 1.2, "tensorflow": 1.5}

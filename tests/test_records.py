@@ -186,7 +186,6 @@ def test_the_frame_has_one_row_for_every_call(folder: Path) -> None:
     assert records.frame(records.Run(folder, {}, {})).empty
 
 
-@pytest.mark.alone
 def test_100_000_records_of_100_samples_are_a_frame_in_under_6_seconds(folder: Path) -> None:
     """In a process of its own, as somebody would load them, pandas' import included."""
     calls = [1_000_000 + 7919 * n % 1_000_000 for n in range(100)]

@@ -57,11 +57,14 @@ class Output:
 
 
 def install(
-    folder: Path, arguments: Iterable[str], wheels: Path | None, watch: Watch
+    folder: Path, arguments: Iterable[str], wheels: Path | None, watch: Watch, timed: bool = True
 ) -> tuple[str, str | None]:
     """Makes an environment in `folder` -> (the installer and its version, its cache's state).
 
-    `wheels`: a folder from which alone to install, without a network. Raises CannotInstall.
+    `wheels`: a folder from which alone to install, without a network. `timed`: whether starts
+    of its programs will be. pip then compiles every module to byte code and uv is told to, else
+    the first start that imports one pays for that; it is half of what an installation takes.
+    Raises CannotInstall.
     """
     output, environment = Output(), dict(os.environ)
     offline: list[str] = []
@@ -83,7 +86,8 @@ def install(
         call(uv, "venv", "--quiet", "--python", sys.executable, str(folder))
         python = ["--python", str(folder / "bin" / "python")]
         places = offline or as_pip_is_told(environment)
-        call(uv, "pip", "install", "--no-progress", *python, *places, *arguments)
+        compiled = ["--compile-bytecode"] if timed else []
+        call(uv, "pip", "install", "--no-progress", *compiled, *python, *places, *arguments)
         return _version([uv, "--version"]), output.cache
     venv = [sys.executable, "-m", "venv"]
     if _has_pip():  # its own pip would take longer to install than NumPy
@@ -98,7 +102,8 @@ def install(
             "on Debian and Ubuntu, `apt-get install python3-venv`; or install uv"
         )
     quiet = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
-    call(*pip, "install", *quiet, *offline, *arguments)
+    compiled = [] if timed else ["--no-compile"]
+    call(*pip, "install", *quiet, *compiled, *offline, *arguments)
     return _version([*pip, "--version"]), output.cache
 
 

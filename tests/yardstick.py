@@ -14,7 +14,7 @@ WORK = json.dumps([*range(100_000)])
 
 
 class Limit:
-    """`with Limit(20) as limit: ...; assert limit.kept, limit`: at most 20 usual seconds of work."""
+    """`with Limit(20) as limit: ...; assert limit.kept, limit`: at most 20 usual seconds."""
 
     def __init__(self, seconds: float):
         self.seconds, self.took = seconds, float("inf")

@@ -55,7 +55,6 @@ class Environment:
     folder: Path
     recipe: str  # the text that, changed, asks for a new environment
     arguments: tuple[str, ...] = ()  # none: the recipe, written down as a requirements file
-    timed: bool = True  # whether its programs are measured
 
     @property
     def python(self) -> Path:
@@ -96,11 +95,7 @@ class Environment:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         installer, cache = installers.install(
-            self.folder,
-            self.arguments or ("-r", str(self._written())),
-            wheels,
-            watch,
-            timed=self.timed,
+            self.folder, self.arguments or ("-r", str(self._written())), wheels, watch
         )
         seconds = time.monotonic() - begin
         held = lock.look(self.python)
@@ -141,7 +136,7 @@ def controller() -> Environment:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     editable = ("--editable", f"{ROOT}[pytest,dev]")
     # Its commands hold this folder's path: one that was moved is made anew.
-    return Environment(".venv", ROOT / ".venv", f"{ROOT}\n{project!r}", editable, timed=False)
+    return Environment(".venv", ROOT / ".venv", f"{ROOT}\n{project!r}", editable)
 
 
 def environment_of(

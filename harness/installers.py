@@ -57,14 +57,13 @@ class Output:
 
 
 def install(
-    folder: Path, arguments: Iterable[str], wheels: Path | None, watch: Watch, timed: bool = True
+    folder: Path, arguments: Iterable[str], wheels: Path | None, watch: Watch
 ) -> tuple[str, str | None]:
     """Makes an environment in `folder` -> (the installer and its version, its cache's state).
 
-    `wheels`: a folder from which alone to install, without a network. `timed`: whether starts
-    of its programs will be. pip then compiles every module to byte code and uv is told to, else
-    the first start that imports one pays for that; it is half of what an installation takes.
-    Raises CannotInstall.
+    Every module is compiled to byte code: else the first start that imports one pays for that,
+    and every start where PYTHONDONTWRITEBYTECODE is set, as containers have it.
+    `wheels`: a folder from which alone to install, without a network. Raises CannotInstall.
     """
     output, environment = Output(), dict(os.environ)
     offline: list[str] = []
@@ -86,8 +85,8 @@ def install(
         call(uv, "venv", "--quiet", "--python", sys.executable, str(folder))
         python = ["--python", str(folder / "bin" / "python")]
         places = offline or as_pip_is_told(environment)
-        compiled = ["--compile-bytecode"] if timed else []
-        call(uv, "pip", "install", "--no-progress", *compiled, *python, *places, *arguments)
+        told = ["--no-progress", "--compile-bytecode"]
+        call(uv, "pip", "install", *told, *python, *places, *arguments)
         return _version([uv, "--version"]), output.cache
     venv = [sys.executable, "-m", "venv"]
     if _has_pip():  # its own pip would take longer to install than NumPy
@@ -102,8 +101,7 @@ def install(
             "on Debian and Ubuntu, `apt-get install python3-venv`; or install uv"
         )
     quiet = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
-    compiled = [] if timed else ["--no-compile"]
-    call(*pip, "install", *quiet, *compiled, *offline, *arguments)
+    call(*pip, "install", *quiet, *offline, *arguments)
     return _version([*pip, "--version"]), output.cache
 
 

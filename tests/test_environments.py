@@ -243,30 +243,7 @@ def test_uv_is_used_where_it_is_and_told_where_wheels_lie(
     assert install[:3] == ["/opt/uv", "pip", "install"]
     places = [install[i + 1] for i, word in enumerate(install) if word == "--find-links"]
     assert places == ["/wheels", "/more"]
-
-
-@pytest.mark.parametrize("uv", [True, False])
-def test_what_is_timed_is_compiled_to_byte_code_by_either_installer(
-    project: Path,
-    put_adapter: Put,
-    pretend: list[list[str]],
-    monkeypatch: pytest.MonkeyPatch,
-    uv: bool,
-) -> None:
-    """uv leaves it to the first start, which then took longer; pip compiles everything."""
-    monkeypatch.setattr(installers.shutil, "which", lambda name: f"/opt/{name}" if uv else None)
-    put_adapter("fake", requirements="tiny==1")
-    failed([])
-    assert ("--compile-bytecode" in pretend[-1]) == uv
-    assert "--no-compile" not in pretend[-1]
-
-
-def test_the_controller_is_not_compiled_beforehand(
-    project: Path, pretend: list[list[str]], no_uv: None
-) -> None:
-    (project / "pyproject.toml").write_text('[project]\nname = "mine"\n')
-    setup.make_all([environments.controller()])
-    assert "--no-compile" in pretend[-1]
+    assert "--compile-bytecode" in install  # pip does without being told
 
 
 def test_a_python_without_ensurepip_is_told_which_package_to_install(

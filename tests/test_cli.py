@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness import records
+from harness import cli, records
 from harness.commands import measure
 from harness.paths import ROOT
 from tests.synthetic import EVERYONE, write_run
@@ -31,6 +31,21 @@ def bakeoff(tmp_path: Path) -> Any:
             text=True,
             timeout=120,
         )
+
+    return run
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """As `bakeoff`, by the entry point itself in this process: what imports take, once for all."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "argv", ["bakeoff", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        status = ended.value.code
+        assert isinstance(status, int)
+        return subprocess.CompletedProcess(arguments, status, *capsys.readouterr())
 
     return run
 
@@ -80,9 +95,9 @@ def _refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
         (["--resume", "x" * 300], ["is not there"]),
     ],
 )
-def test_a_wrong_run_is_refused(bakeoff: Any, arguments: list[str], words: list[str]) -> None:
+def test_a_wrong_run_is_refused(here: Any, arguments: list[str], words: list[str]) -> None:
     dry = [] if "--resume" in arguments else ["--dry-run"]
-    _refused(bakeoff("run", *dry, *arguments), *words)
+    _refused(here("run", *dry, *arguments), *words)
 
 
 @pytest.mark.parametrize(
@@ -110,12 +125,10 @@ def test_a_wrong_run_is_refused(bakeoff: Any, arguments: list[str], words: list[
         ('contenders = ["toch"]\n' + GOOD, ["toch"]),
     ],
 )
-def test_a_wrong_suite_is_refused(
-    bakeoff: Any, tmp_path: Path, text: str, words: list[str]
-) -> None:
+def test_a_wrong_suite_is_refused(here: Any, tmp_path: Path, text: str, words: list[str]) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(text)
-    _refused(bakeoff("run", "--dry-run", "--suite", str(path)), *words)
+    _refused(here("run", "--dry-run", "--suite", str(path)), *words)
 
 
 def test_a_suite_that_is_no_text_is_refused(bakeoff: Any, tmp_path: Path) -> None:

@@ -53,8 +53,8 @@ def analyse(
     if few:
         most = max(c.launches for c in few)
         screening.append(
-            f"{len(few)} of {len(comparisons)} comparisons have fewer than "
-            f"{statistics.LEAST_LAUNCHES} launches (at most {most})"
+            f"{len(few)} of {len(comparisons)} comparisons {'has' if len(few) == 1 else 'have'} "
+            f"fewer than {statistics.LEAST_LAUNCHES} launches (at most {most})"
         )
     return Analysis(
         run=run.name,

@@ -339,7 +339,7 @@ def test_winners_stand_beside_a_comparison_that_is_only_screening(tmp_path: Path
     folder = write_run(tmp_path / "mixed")
     edit_groups(folder, lambda group: "relu/" not in group["comparison"] or group["launch"] == 1)
     found = made(folder)
-    assert "1 of 4 comparisons have fewer than 6 launches" in found.text
+    assert "1 of 4 comparisons has fewer than 6 launches" in found.text
     assert "Choose torch:compile" in found.text
     assert "o winner is named" not in found.text
 

@@ -71,8 +71,8 @@ def over(error: float, size: float) -> float:
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> float:
-    """Without BLAS, whose threads wait for each other at every piece: 40 times as long beside
-    another contender that compiles."""
+    """Without BLAS, whose threads wait for each other at every piece: beside a contender
+    that compiled, a training step of ResNet-18 took 18 s to verify with it, and 0.8 without."""
     return float(np.einsum("i,i->", a, b))
 
 

@@ -30,10 +30,9 @@ class Greeted:
 
     def environment(self, launcher: Launcher) -> dict[str, Any]:
         """The machine and the contenders, as environment.json has them."""
-        contenders = {c.name: c for c in self.plan.contenders}
         known: dict[Any, dict[str, Any]] = {}
-        for name, entry in self.seen.items():
-            contender = contenders[name]
+        held: dict[str, dict[str, Any]] = {}
+        for contender in (c for c in self.plan.contenders if c.name in self.seen):
             python = launcher.python_of(contender)
             if python not in known:
                 known[python] = environments.described(
@@ -43,10 +42,10 @@ class Greeted:
                     contender.version,
                     contender.variant,
                 )
-            entry["environment"] = known[python]
+            held[contender.name] = self.seen[contender.name] | {"environment": known[python]}
         metered = {"energy_meters": [each.name for each in energy.meters(launcher.device)]}
         described = machine.describe(launcher.threads) | metered
-        return {"machine": described, "contenders": self.seen}
+        return {"machine": described, "contenders": held}
 
 
 def look_for_load(device: str, write: Callable[..., None], say: Callable[..., None]) -> None:

@@ -76,7 +76,7 @@ def quantile(probability: float, freedom: int) -> float:
     return float(special.stdtrit(freedom, probability))
 
 
-# Of a handful of values, as launches are: np.mean and np.std take five times as long over them,
+# Of a handful of values, as launches are: np.mean and np.std take four times as long over them,
 # which was most of what the simulated proofs took.
 
 

@@ -134,6 +134,7 @@ class LaunchGroup:
         ready = [n for n in names if n not in statuses]
         opened = time.monotonic()
         a_round = sum(self.frozen.turn((comparison.id, name)) for name in ready)
+        a_round *= 1 + _queued(comparison)  # as many calls again
         rounds = budget.bearable(rounds, a_round, share)
         order = design.rounds(ready, rounds, self.rng) if ready else []
         load = Load()
@@ -229,7 +230,7 @@ class LaunchGroup:
     ) -> tuple[dict[str, Any], WorkerFailed | None, int]:
         """One turn; measured again, at most `again` times, where something disturbed it."""
         worker, calls = self.workers[name], self.frozen.calls((comparison.id, name))
-        queue = comparison.latency and comparison.device != "cpu"
+        queue = _queued(comparison)
         disturbances = Disturbances(comparison.device)
         for repeated in range(again + 1):
             stolen, energy = machine.stolen(), Energy(comparison.device)
@@ -317,6 +318,11 @@ class LaunchGroup:
                 told = {} if joules is None else {"energy_j": round(joules, 6)}
                 blocks[name] = answer["block"] | told
         return blocks
+
+
+def _queued(comparison: PlannedComparison) -> bool:
+    """Whether a turn has calls that are queued and waited for once, after those one by one."""
+    return comparison.latency and comparison.device != "cpu"
 
 
 class Setting:

@@ -147,6 +147,15 @@ def test_a_launch_that_has_little_time_takes_fewer_rounds_of_each_comparison(
     assert sorted(spent.rounds for spent in last.comparisons.values()) == [2, 4]
 
 
+def test_on_a_device_where_calls_are_queued_as_well_a_round_takes_twice_as_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    group, comparisons = _launched(monkeypatch, "one")
+    comparisons[0].device = "cuda:0"
+    last = group.measure(comparisons, {"one": 8}, most=33.0)
+    assert last.comparisons["one"].rounds == 4  # 8 on a CPU
+
+
 def test_a_launch_that_has_no_time_takes_two_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     group, comparisons = _launched(monkeypatch, "one")
     last = group.measure(comparisons, {"one": 8}, most=-5.0)

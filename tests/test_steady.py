@@ -1,4 +1,4 @@
-"""Claims about a turn in a launch group: measured again for a cause, never for its value."""
+"""Claims about a launch group: what it takes, whom it calls how often, what is measured again."""
 
 import random
 import time

@@ -157,33 +157,34 @@ def test_the_same_contender_entered_twice_wins_nothing(bakeoff: Start, tmp_path:
     assert [c.winner for c in analysis.comparisons] == [None]
 
 
-@pytest.mark.parametrize(
-    ("fake", "status", "word"),
-    [
-        ("liar", "wrong", "output"),
-        ("dies", "crash", "SIGSEGV"),
-        ("starved", "oom", "20.00 GiB"),
-        ("shuts", "unsupported", "libshut.so.1"),
-        ("hangs", "timeout", "limit"),
-        ("hasty", "wrong", "sync does not wait"),
-        ("odd", "crash", "cannot be read"),
-    ],
-)
+FAILING = {
+    "liar": ("wrong", "output"),
+    "dies": ("crash", "SIGSEGV"),
+    "starved": ("oom", "20.00 GiB"),
+    "shuts": ("unsupported", "libshut.so.1"),
+    "hangs": ("timeout", "limit"),
+    "hasty": ("wrong", "sync does not wait"),
+    "odd": ("crash", "cannot be read"),
+}
+
+
 def test_a_contender_that_fails_is_shown_with_its_reason_and_the_others_go_on(
-    bakeoff: Start, tmp_path: Path, fake: str, status: str, word: str
+    bakeoff: Start, tmp_path: Path
 ) -> None:
     launches = 3
-    arguments = (_suite(tmp_path, RELU), f"numpy,numpy,{fake}", "--timeout", "3")
+    arguments = (_suite(tmp_path, RELU), ",".join(["numpy", "numpy", *FAILING]), "--timeout", "3")
     analysis = _run(bakeoff, tmp_path, *arguments, launches=launches)
-    assert _statuses(analysis, fake) == {status}
-    reasons = [f["reason"] for f in analysis.failures if f["contender"] == fake]
-    assert reasons and all(word in (reason or "") for reason in reasons)
+    for fake, (status, word) in FAILING.items():
+        assert _statuses(analysis, fake) == {status}, fake
+        reasons = [f["reason"] or "" for f in analysis.failures if f["contender"] == fake]
+        assert reasons and all(word in reason for reason in reasons), (fake, reasons)
     assert _statuses(analysis, "numpy") == _statuses(analysis, "numpy#2") == {"ok"}
-    pair = analysis.comparisons[0].ratio("numpy#2", "numpy")
+    [comparison] = analysis.comparisons
+    pair = comparison.ratio("numpy#2", "numpy")
     assert pair is not None and pair.launches == launches
     # Not even ahead in a screening of three launches, and compared with nobody.
-    assert analysis.comparisons[0].leader in ("numpy", "numpy#2")
-    assert not any(fake in (each.a, each.b) for each in analysis.comparisons[0].ratios)
+    assert comparison.leader in ("numpy", "numpy#2")
+    assert not any(FAILING.keys() & {each.a, each.b} for each in comparison.ratios)
 
 
 def test_what_is_right_at_first_or_in_the_first_rows_alone_is_wrong(
@@ -305,24 +306,37 @@ def _workers(folder: Path) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_an_ended_run_is_resumed_with_every_record_there_once(
-    bakeoff: Start, tmp_path: Path, number: int
-) -> None:
-    suite = _suite(tmp_path, RELU, TRAIN)
-    arguments = ["run", "--suite", suite, "--contenders", "numpy,slow", "--python", "current"]
+def _ended(bakeoff: Start, folder: Path, contenders: str, number: int) -> tuple[int, str]:
+    """A run of two comparisons and three launches, ended in its second: status and words."""
+    suite = _suite(folder, RELU, TRAIN)
+    arguments = ["run", "--suite", suite, "--contenders", contenders, "--python", "current"]
     process = bakeoff(*arguments, "--run-id", "r", "--no-page", "--launches", "3")
-    folder = tmp_path / "r"
-    _wait_for_groups(folder, 3, process)
+    _wait_for_groups(folder / "r", 3, process)
     process.send_signal(number)
     output, _ = process.communicate(timeout=60)
-    if number != signal.SIGKILL:
-        assert process.returncode == 130, output
-        assert "bakeoff run --resume r" in output
     deadline = time.monotonic() + 5
-    while _workers(folder) and time.monotonic() < deadline:
+    while _workers(folder / "r") and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not _workers(folder)
+    assert not _workers(folder / "r")
+    return process.returncode, output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_told_to_end_leaves_no_worker_and_says_how_to_go_on(
+    bakeoff: Start, tmp_path: Path, number: int
+) -> None:
+    status, output = _ended(bakeoff, tmp_path, "numpy", number)
+    assert status == 130, output
+    assert "bakeoff run --resume r" in output
+    run = records.read(tmp_path / "r")
+    assert 3 <= len(run.groups) < 6 and not run.problems
+
+
+def test_a_killed_run_is_resumed_with_every_record_there_once(
+    bakeoff: Start, tmp_path: Path
+) -> None:
+    _ended(bakeoff, tmp_path, "numpy,loud", signal.SIGKILL)
+    folder = tmp_path / "r"
     before = records.read(folder)
     assert 3 <= len(before.groups) < 6
     partial = analyse(before)
@@ -397,7 +411,7 @@ def test_resuming_after_a_change_is_refused(bakeoff: Start, tmp_path: Path) -> N
 
 
 def test_too_small_a_budget_gives_a_screening_and_says_so(bakeoff: Start, tmp_path: Path) -> None:
-    analysis = _run(bakeoff, tmp_path, _suite(tmp_path, RELU, NET), "numpy,slow", "--budget", "6s")
+    analysis = _run(bakeoff, tmp_path, _suite(tmp_path, RELU, NET), "numpy,loud", "--budget", "6s")
     assert analysis.screening
     assert all(c.winner is None for c in analysis.comparisons)
     assert any(w["where"] == "budget" for w in analysis.warnings)
@@ -438,7 +452,7 @@ def test_a_budget_that_the_cold_pass_has_spent_leaves_the_rest_of_it_out(
     bakeoff: Start, tmp_path: Path
 ) -> None:
     suite = _suite(tmp_path, f"{NET}\nheadline = true")
-    analysis = _run(bakeoff, tmp_path, suite, "numpy,slow", "--budget", "1s", launches=1)
+    analysis = _run(bakeoff, tmp_path, suite, "numpy,loud", "--budget", "1s", launches=1)
     run = records.read(tmp_path / "r")
     assert not [cell for cell in run.cells if cell["pass"] == "cold"]
     assert any("the cold pass was left early" in event["reason"] for event in run.events)

@@ -67,8 +67,9 @@ def save(path: Path, text: str, what: str = "page") -> Path:
     return path
 
 
-def render(file: str, specs: dict[str, Any] | None = None, /, **given: Any) -> str:
-    """A page as text. specs: its charts by place; None is a page without any script."""
+@cache
+def _environment() -> Any:
+    """The templates and what they may call: each is compiled once, however many pages follow."""
     try:
         import jinja2
     except ImportError:
@@ -100,8 +101,13 @@ def render(file: str, specs: dict[str, Any] | None = None, /, **given: Any) -> s
         tight=tight,
         sortkey=sortkey,
     )
+    return environment
+
+
+def render(file: str, specs: dict[str, Any] | None = None, /, **given: Any) -> str:
+    """A page as text. specs: its charts by place; None is a page without any script."""
     script = "" if specs is None else _script()
-    return environment.get_template(file).render(
+    return _environment().get_template(file).render(
         specs={place: _json(spec) for place, spec in (specs or {}).items()},
         outlines=OUTLINES,
         glyphs={name: f"g{n}" for n, name in enumerate(given.get("colours", ()))},

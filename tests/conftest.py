@@ -69,9 +69,9 @@ def make_wheel(folder: Path, name: str, version: str, files: dict[str, str]) -> 
     return path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Headless Chromium, one for the tests of a file; without it they are skipped."""
+    """Headless Chromium, one for all tests; without it they are skipped."""
     if not CHROMIUM or not DRIVER:
         pytest.skip("no chromium with its chromedriver on this machine")
     pytest.importorskip("selenium.webdriver")

@@ -35,7 +35,7 @@ if ABSENT:
 
 from harness import conformance, environments, gpus, inventory, machine  # noqa: E402
 from harness.agreement import ratios  # noqa: E402
-from harness.commands.common import RESULTS  # noqa: E402
+from harness.commands.common import results  # noqa: E402
 from harness.errors import Wrong  # noqa: E402
 from harness.paths import ROOT  # noqa: E402
 
@@ -134,13 +134,13 @@ def measure(asked: Asked) -> Failures:
     status = subprocess.run(command, cwd=ROOT).returncode
     if status:
         return [f"bakeoff run ended with exit status {status}"]
-    print(f"  carry {RESULTS / name} home; there, `bakeoff report {name}` writes its page")
+    print(f"  carry {results() / name} home; there, `bakeoff report {name}` writes its page")
     return []
 
 
 def _free_name() -> str:
     number = 1
-    while (RESULTS / (name := RUN if number == 1 else f"{RUN}-{number}")).exists():
+    while (results() / (name := RUN if number == 1 else f"{RUN}-{number}")).exists():
         number += 1
     return name
 

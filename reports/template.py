@@ -107,14 +107,18 @@ def _environment() -> Any:
 def render(file: str, specs: dict[str, Any] | None = None, /, **given: Any) -> str:
     """A page as text. specs: its charts by place; None is a page without any script."""
     script = "" if specs is None else _script()
-    return _environment().get_template(file).render(
-        specs={place: _json(spec) for place, spec in (specs or {}).items()},
-        outlines=OUTLINES,
-        glyphs={name: f"g{n}" for n, name in enumerate(given.get("colours", ()))},
-        style=(TEMPLATES / "style.css").read_text("utf-8"),
-        script=script,
-        script_hash=_hash(script),
-        **given,
+    return (
+        _environment()
+        .get_template(file)
+        .render(
+            specs={place: _json(spec) for place, spec in (specs or {}).items()},
+            outlines=OUTLINES,
+            glyphs={name: f"g{n}" for n, name in enumerate(given.get("colours", ()))},
+            style=(TEMPLATES / "style.css").read_text("utf-8"),
+            script=script,
+            script_hash=_hash(script),
+            **given,
+        )
     )
 
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 import shutil
+import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ import pytest
 
 import adapters
 from adapters.core import discovery
-from harness import environments, processes
+from harness import cli, environments, processes
 from tests.browser import CHROMIUM, DRIVER, show, start
 
 ADAPTER = """
@@ -26,6 +27,7 @@ class Fake(Adapter):
 """
 
 Put = Callable[..., Path]
+Typed = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pytest_configure() -> None:
@@ -67,6 +69,28 @@ def make_wheel(folder: Path, name: str, version: str, files: dict[str, str]) -> 
         for place, text in files.items():
             wheel.writestr(place, text)
     return path
+
+
+@pytest.fixture
+def typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Typed:
+    """`typed("show", "r", COLUMNS="80")`: a command, by its entry point, in this process.
+
+    What imports take is paid for once. Runs lie in `tmp_path` unless told.
+    """
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        with monkeypatch.context() as here:
+            for name, value in {"BAKEOFF_RESULTS": str(tmp_path), **environment}.items():
+                here.setenv(name, value)
+            here.setattr(sys, "argv", ["bakeoff", *arguments])
+            with pytest.raises(SystemExit) as left:
+                cli.main()
+        assert isinstance(left.value.code, int)
+        return subprocess.CompletedProcess(arguments, left.value.code, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture(scope="session")

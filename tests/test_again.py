@@ -37,7 +37,7 @@ def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[An
         (folder / "environment.json").write_text(json.dumps(environment))
         made.append(plan)
 
-    monkeypatch.setattr(measure, "RESULTS", tmp_path / "results")
+    monkeypatch.setenv("BAKEOFF_RESULTS", str(tmp_path / "results"))
     monkeypatch.setattr(measure, "_measure", greeted)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own.toml").write_text(OWN)

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from harness import cli, records
+from harness import records
 from harness.commands import measure
 from harness.paths import ROOT
+from tests.conftest import Typed
 from tests.synthetic import EVERYONE, write_run
 
 PUBLISHED = ROOT / "results"
@@ -31,21 +32,6 @@ def bakeoff(tmp_path: Path) -> Any:
             text=True,
             timeout=120,
         )
-
-    return run
-
-
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """As `bakeoff`, by the entry point itself in this process: what imports take, once for all."""
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        monkeypatch.setattr(sys, "argv", ["bakeoff", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        status = ended.value.code
-        assert isinstance(status, int)
-        return subprocess.CompletedProcess(arguments, status, *capsys.readouterr())
 
     return run
 
@@ -95,9 +81,9 @@ def _refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
         (["--resume", "x" * 300], ["is not there"]),
     ],
 )
-def test_a_wrong_run_is_refused(here: Any, arguments: list[str], words: list[str]) -> None:
+def test_a_wrong_run_is_refused(typed: Typed, arguments: list[str], words: list[str]) -> None:
     dry = [] if "--resume" in arguments else ["--dry-run"]
-    _refused(here("run", *dry, *arguments), *words)
+    _refused(typed("run", *dry, *arguments), *words)
 
 
 @pytest.mark.parametrize(
@@ -125,16 +111,18 @@ def test_a_wrong_run_is_refused(here: Any, arguments: list[str], words: list[str
         ('contenders = ["toch"]\n' + GOOD, ["toch"]),
     ],
 )
-def test_a_wrong_suite_is_refused(here: Any, tmp_path: Path, text: str, words: list[str]) -> None:
+def test_a_wrong_suite_is_refused(
+    typed: Typed, tmp_path: Path, text: str, words: list[str]
+) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(text)
-    _refused(here("run", "--dry-run", "--suite", str(path)), *words)
+    _refused(typed("run", "--dry-run", "--suite", str(path)), *words)
 
 
-def test_a_suite_that_is_no_text_is_refused(bakeoff: Any, tmp_path: Path) -> None:
+def test_a_suite_that_is_no_text_is_refused(typed: Typed, tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_bytes(b"\xff\xfe\x00")
-    _refused(bakeoff("run", "--dry-run", "--suite", str(path)), "not text")
+    _refused(typed("run", "--dry-run", "--suite", str(path)), "not text")
 
 
 def test_a_run_that_is_not_there_or_torn_is_refused(bakeoff: Any, tmp_path: Path) -> None:
@@ -153,9 +141,9 @@ def test_results_that_are_no_folder_are_one_line(bakeoff: Any, tmp_path: Path) -
     _refused(bakeoff("run", "--suite", "smoke", "-c", "numpy"), "results")
 
 
-def test_a_run_name_that_is_taken_is_refused(bakeoff: Any, tmp_path: Path) -> None:
-    (tmp_path / "results" / "taken").mkdir(parents=True)
-    _refused(bakeoff("run", "--run-id", "taken", "--contenders", "numpy"), "taken", "--resume")
+def test_a_run_name_that_is_taken_is_refused(typed: Typed, tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    _refused(typed("run", "--run-id", "taken", "--contenders", "numpy"), "taken", "--resume")
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing(bakeoff: Any, tmp_path: Path) -> None:
@@ -189,8 +177,8 @@ def test_list_json_has_what_a_script_reads(bakeoff: Any) -> None:
     }
 
 
-def test_the_list_is_read_in_80_columns_with_the_named_and_the_absent_apart(bakeoff: Any) -> None:
-    text = bakeoff("list", "--python", "current", COLUMNS="80").stdout
+def test_the_list_is_read_in_80_columns_with_the_named_and_the_absent_apart(typed: Typed) -> None:
+    text = typed("list", "--python", "current", COLUMNS="80").stdout
     parts = ("Contenders on cpu", "Only when named", "Absent here", "Suites", "Workloads: micro")
     starts = [text.index(part) for part in parts]
     assert starts == sorted(starts)
@@ -213,45 +201,45 @@ def test_what_is_absent_is_listed_with_its_reason(bakeoff: Any) -> None:
 
 
 def test_a_dry_run_says_what_would_be_measured_and_measures_nothing(
-    bakeoff: Any, tmp_path: Path
+    typed: Typed, tmp_path: Path
 ) -> None:
-    result = bakeoff("run", "--dry-run", "--suite", "smoke", "--contenders", "numpy", COLUMNS="200")
+    result = typed("run", "--dry-run", "--suite", "smoke", "--contenders", "numpy", COLUMNS="200")
     assert result.returncode == 0, result.stderr
     for word in ("relu_16x32x32", "lenet5", "for six launches", "budget"):
         assert word in result.stdout
     assert not (tmp_path / "results").exists()
 
 
-def test_a_dry_run_in_eighty_columns_breaks_no_word(bakeoff: Any) -> None:
-    told = bakeoff("run", "--dry-run", "--suite", "quick", "-c", "numpy", COLUMNS="80").stdout
+def test_a_dry_run_in_eighty_columns_breaks_no_word(typed: Typed) -> None:
+    told = typed("run", "--dry-run", "--suite", "quick", "-c", "numpy", COLUMNS="80").stdout
     assert re.search(r"comparison +contenders +cold +first +later +all six", told)
     assert "conv3x3_64_128_56_stride2 b8 infer" in told
 
 
-def test_a_budget_that_cannot_hold_six_launches_is_said_to_decide_nothing(bakeoff: Any) -> None:
+def test_a_budget_that_cannot_hold_six_launches_is_said_to_decide_nothing(typed: Typed) -> None:
     """Of workloads that were named nothing is left out: it has to be said."""
     arguments = ("run", "--dry-run", "-c", "numpy,c", "-w", "resnet18", "--budget")
-    told = bakeoff(*arguments, "5s", COLUMNS="80").stdout.splitlines()[-1]
+    told = typed(*arguments, "5s", COLUMNS="80").stdout.splitlines()[-1]
     [whole] = re.findall(
         r"^Too short to decide: 6 launches need about (\w+); give --budget \1$", told
     )
-    assert "Too short" not in bakeoff(*arguments, whole).stdout
+    assert "Too short" not in typed(*arguments, whole).stdout
 
 
-def test_the_noise_floors_twin_is_no_contender_in_a_dry_run(bakeoff: Any) -> None:
+def test_the_noise_floors_twin_is_no_contender_in_a_dry_run(typed: Typed) -> None:
     arguments = ("run", "--dry-run", "-w", "lenet5", "--python", "current")
-    told = bakeoff(*arguments, "-c", "numpy,c", COLUMNS="200").stdout
+    told = typed(*arguments, "-c", "numpy,c", COLUMNS="200").stdout
     assert re.findall(r"lenet5 b\d+ \w+ +(\d)", told) == ["2", "2"]
     assert "And c again, for the noise floor, in 1 of 2 comparisons." in told
     assert "nothing to compare" not in told
-    alone = bakeoff(*arguments, "-c", "numpy,mlx", COLUMNS="200").stdout
+    alone = typed(*arguments, "-c", "numpy,mlx", COLUMNS="200").stdout
     assert "Absent: mlx" in alone
     assert "Only numpy is left: there is nothing to compare it with." in alone
 
 
 @pytest.mark.parametrize("command", ["list", "run", "show", "report", "setup"])
-def test_every_help_has_an_example(bakeoff: Any, command: str) -> None:
-    result = bakeoff(command, "--help", COLUMNS="200")
+def test_every_help_has_an_example(typed: Typed, command: str) -> None:
+    result = typed(command, "--help", COLUMNS="200")
     assert result.returncode == 0
     assert f"bakeoff {command}" in result.stdout.split("Example")[1]
 
@@ -285,13 +273,13 @@ def test_show_json_has_what_a_script_reads(bakeoff: Any, tmp_path: Path) -> None
 )
 @pytest.mark.parametrize("command", ["show", "report"])
 def test_a_wrong_profile_or_price_is_refused(
-    bakeoff: Any, command: str, arguments: list[str], words: list[str]
+    typed: Typed, command: str, arguments: list[str], words: list[str]
 ) -> None:
-    _refused(bakeoff(command, "quick-2core", *arguments, BAKEOFF_RESULTS=str(PUBLISHED)), *words)
+    _refused(typed(command, "quick-2core", *arguments, BAKEOFF_RESULTS=str(PUBLISHED)), *words)
 
 
 def test_a_profile_of_ones_own_is_answered_from_what_was_measured(
-    bakeoff: Any, tmp_path: Path
+    typed: Typed, tmp_path: Path
 ) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(
@@ -299,7 +287,7 @@ def test_a_profile_of_ones_own_is_answered_from_what_was_measured(
     )
     write_run(tmp_path / "runs" / "planted")  # torch:compile takes 0.82x the time of torch
     arguments = ["--profile", str(path), "--price", "3.50", "--json"]
-    result = bakeoff("show", "planted", *arguments, BAKEOFF_RESULTS=str(tmp_path / "runs"))
+    result = typed("show", "planted", *arguments, BAKEOFF_RESULTS=str(tmp_path / "runs"))
     [choice] = json.loads(result.stdout)["recommendations"]
     assert choice["profile"] == "mine"
     assert choice["choice"] == "torch:compile"
@@ -307,30 +295,30 @@ def test_a_profile_of_ones_own_is_answered_from_what_was_measured(
     assert {"low", "high", "flips", "limits", "weights", "unknown", "objectives"} <= set(choice)
 
 
-def test_several_runs_are_shown_together_and_to_a_script(tmp_path: Path, bakeoff: Any) -> None:
+def test_several_runs_are_shown_together_and_to_a_script(tmp_path: Path, typed: Typed) -> None:
     for number in range(3):
         write_run(tmp_path / f"run{number}", {"torch": 1.0, "jax": 1.2 + number / 100})
     runs, place = ["run0", "run1", "run2"], {"BAKEOFF_RESULTS": str(tmp_path)}
-    text = " ".join(bakeoff("show", *runs, **place).stdout.split())
+    text = " ".join(typed("show", *runs, **place).stdout.split())
     assert (
         "Over 3 runs, begun within 0 min. Nothing is decided. Leading, not proven: torch for"
         in text
     )
     assert "Large-scale training: torch leads, not proven (3 of 6 runs), ahead in all" in text
     assert "jax 1.21x 1.20x 1.21x 1.22x" in text
-    told = json.loads(bakeoff("show", *runs, "--json", **place).stdout)
+    told = json.loads(typed("show", *runs, "--json", **place).stdout)
     assert told["runs"] == runs and told["one_machine"] and told["anchor"] == "torch"
     training = told["uses"]["Large-scale training"]
     assert training["over"]["choice"] is None and training["over"]["rival"] == "jax"
     assert [training["runs"][run]["choice"] for run in runs] == ["torch"] * 3
     assert told["ratios"]["all"]["jax"]["over"]["ratio"] == pytest.approx(1.21, rel=0.01)
-    _refused(bakeoff("show", *runs, "--price", "3", **place), "--price takes a single run")
+    _refused(typed("show", *runs, "--price", "3", **place), "--price takes a single run")
 
 
 def test_an_earlier_run_of_the_same_work_on_this_machine_is_pointed_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measure, "RESULTS", tmp_path)
+    monkeypatch.setenv("BAKEOFF_RESULTS", str(tmp_path))
     days = {"first": "01", "before": "02", "now": "03", "later": "04"}
     for name, day in days.items():
         write_run(tmp_path / name, created=f"2026-01-{day}T00:00:00+00:00")

@@ -2,10 +2,7 @@
 
 import json
 import math
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +10,12 @@ import pytest
 
 from harness import records, statistics
 from harness.errors import Wrong
-from harness.paths import ROOT
 from reports import compare_page, machines, machines_page, template, terminal
 from reports.compare import Changes, compare
+from tests.conftest import Typed
 from tests.synthetic import edit_groups, on_a_gpu, write_run
 
+BOTH = ("compare", "old", "new")
 SPEEDS = {"torch": 1.0, "jax": 1.5, "tensorflow": 1.2}
 
 
@@ -40,16 +38,6 @@ def _versions(folder: Path, **versions: str) -> None:
 def _compare(old: Path, new: Path, **given: Any) -> Changes:
     options = {"anchor": None, "margin": statistics.MARGIN, **given}
     return compare(records.read(old), records.read(new), **options)
-
-
-def _command(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "harness.cli", "compare", "old", "new", *options],
-        cwd=ROOT,
-        env={**os.environ, "BAKEOFF_RESULTS": str(folder), "COLUMNS": "160"},
-        capture_output=True,
-        text=True,
-    )
 
 
 def test_a_machine_that_is_slower_by_half_changes_nothing(tmp_path: Path) -> None:
@@ -113,7 +101,9 @@ def test_who_left_early_is_judged_by_the_wider_interval(tmp_path: Path) -> None:
         assert verdict in {c.verdict for c in rows} <= {verdict, "tie"}
 
 
-def test_another_version_under_another_name_is_told_and_how_to_compare_it(tmp_path: Path) -> None:
+def test_another_version_under_another_name_is_told_and_how_to_compare_it(
+    typed: Typed, tmp_path: Path
+) -> None:
     """`torch` then, `torch@2.12` now: a gate that compared the rest alone would seem to pass."""
     old = write_run(tmp_path / "old", SPEEDS)
     new = write_run(tmp_path / "new", {"jax": 1.5, "tensorflow": 1.2, "torch@2.12": 1.0})
@@ -127,7 +117,7 @@ def test_another_version_under_another_name_is_told_and_how_to_compare_it(tmp_pa
     setup, _, run = found.command.partition(" && ")
     assert setup == "bakeoff setup --device cpu torch@2.13.0 torch@2.12.0"  # no index has +cu130
     assert "--contenders torch@2.13.0,torch@2.12.0" in run
-    assert "Only in the first: torch 2.13.0+cpu" in _command(tmp_path).stdout
+    assert "Only in the first: torch 2.13.0+cpu" in typed(*BOTH, COLUMNS="160").stdout
     assert "first: torch 2.13.0+cpu" in compare_page.render(found)
 
 
@@ -139,25 +129,17 @@ def test_where_versions_are_no_releases_there_is_no_command(tmp_path: Path) -> N
     assert _compare(old, new).command is None
 
 
-def test_in_eighty_columns_no_figure_is_cut(tmp_path: Path) -> None:
+def test_in_eighty_columns_no_figure_is_cut(typed: Typed, tmp_path: Path) -> None:
     for name, after in (("old", 1.1), ("new", 1.3)):
         write_run(tmp_path / name, {**SPEEDS, "torch:compile-max-autotune": after})
-    narrow = {**os.environ, "BAKEOFF_RESULTS": str(tmp_path), "COLUMNS": "80"}
-    told = subprocess.run(
-        [sys.executable, "-m", "harness.cli", "compare", "old", "new", "--anchor", "torch"],
-        cwd=ROOT, env=narrow, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
+    told = typed(*BOTH, "--anchor", "torch", COLUMNS="80").stdout
     assert "launches" in told and told.count("6, 6") == 12 + 3
 
 
-def test_in_eighty_columns_the_usual_names_stay_whole(tmp_path: Path) -> None:
+def test_in_eighty_columns_the_usual_names_stay_whole(typed: Typed, tmp_path: Path) -> None:
     for name in ("old", "new"):
         write_run(tmp_path / name, {**SPEEDS, "tensorflow:xla": 1.3})
-    narrow = {**os.environ, "BAKEOFF_RESULTS": str(tmp_path), "COLUMNS": "80"}
-    told = subprocess.run(
-        [sys.executable, "-m", "harness.cli", "compare", "old", "new", "--anchor", "torch"],
-        cwd=ROOT, env=narrow, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
+    told = typed(*BOTH, "--anchor", "torch", COLUMNS="80").stdout
     assert told.count("tensorflow:xla ") == 4 + 1 and told.count("6, 6") == 12 + 3
 
 
@@ -221,11 +203,11 @@ def test_what_only_one_run_holds_is_listed(tmp_path: Path) -> None:
     ],
 )
 def test_the_gate_of_the_command(
-    tmp_path: Path, options: list[str], status: int, words: list[str]
+    typed: Typed, tmp_path: Path, options: list[str], status: int, words: list[str]
 ) -> None:
     _pair(tmp_path, {"jax": 1.5 * 1.2})
     anchor = [] if "--anchor" in options else ["--anchor", "torch"]
-    result = _command(tmp_path, *options, *anchor)
+    result = typed(*BOTH, *options, *anchor, COLUMNS="160")
     assert result.returncode == status, result.stdout + result.stderr
     for word in words:
         assert word in result.stdout + result.stderr
@@ -234,7 +216,7 @@ def test_the_gate_of_the_command(
 BROKEN = {("relu", "jax"): ("wrong", "the output is <b>off</b>")}
 
 
-def test_who_no_longer_works_is_told_and_fails_the_gate(tmp_path: Path) -> None:
+def test_who_no_longer_works_is_told_and_fails_the_gate(typed: Typed, tmp_path: Path) -> None:
     """However fast it fails."""
     write_run(tmp_path / "old", SPEEDS)
     write_run(tmp_path / "new", SPEEDS | {"jax": 0.1}, failures=BROKEN)
@@ -244,15 +226,15 @@ def test_who_no_longer_works_is_told_and_fails_the_gate(tmp_path: Path) -> None:
     assert "Measured in the first and not in the second: jax." in found.sentence
     page = compare_page.render(found)
     assert "No longer measured" in page and "the output is &lt;b&gt;off&lt;/b&gt;" in page
-    assert _command(tmp_path, "--anchor", "torch").returncode == 0
-    gate = _command(tmp_path, "--anchor", "torch", "--fail-on", "slower=900%")
+    assert typed(*BOTH, "--anchor", "torch", COLUMNS="160").returncode == 0
+    gate = typed(*BOTH, "--anchor", "torch", "--fail-on", "slower=900%", COLUMNS="160")
     assert gate.returncode == 1 and "jax in relu b32" in gate.stdout and "wrong" in gate.stdout
     back = _compare(tmp_path / "new", tmp_path / "old", anchor="torch")
     assert not back.lost and [each.contender for each in back.gained] == ["jax"]
 
 
 def test_who_cannot_be_started_any_more_is_lost_and_who_was_not_asked_is_not(
-    tmp_path: Path,
+    typed: Typed, tmp_path: Path
 ) -> None:
     old = write_run(tmp_path / "old", SPEEDS)
     left = {name: speed for name, speed in SPEEDS.items() if name != "jax"}
@@ -260,21 +242,23 @@ def test_who_cannot_be_started_any_more_is_lost_and_who_was_not_asked_is_not(
     new = write_run(tmp_path / "new", left, absent=absent)
     assert {each.reason for each in _compare(old, new).lost} == {"libcudart.so.13 is not there"}
     assert len(_compare(old, new).lost) == 4
-    told = _command(tmp_path).stdout
+    told = typed(*BOTH, COLUMNS="160").stdout
     assert told.count("libcudart.so.13 is not there") == 1  # of all four at once
     assert not _compare(old, write_run(tmp_path / "asked", left)).lost
 
 
-def test_a_gate_that_judges_nothing_does_not_pass(tmp_path: Path) -> None:
+def test_a_gate_that_judges_nothing_does_not_pass(typed: Typed, tmp_path: Path) -> None:
     _, new = _pair(tmp_path, {"jax": 3.0})
     edit_groups(new, lambda group: group["launch"] == 1)
-    gate = _command(tmp_path, "--fail-on", "slower")
+    gate = typed(*BOTH, "--fail-on", "slower", COLUMNS="160")
     assert gate.returncode == 2 and "judges nothing" in gate.stderr
     assert "Traceback" not in gate.stderr
-    assert _command(tmp_path).returncode == 0
+    assert typed(*BOTH, COLUMNS="160").returncode == 0
 
 
-def test_on_a_busy_machine_nothing_is_concluded_and_a_gate_says_so(tmp_path: Path) -> None:
+def test_on_a_busy_machine_nothing_is_concluded_and_a_gate_says_so(
+    typed: Typed, tmp_path: Path
+) -> None:
     _, new = _pair(tmp_path, {"jax": 3.0})
 
     def busy(group: dict[str, Any]) -> bool:
@@ -285,7 +269,7 @@ def test_on_a_busy_machine_nothing_is_concluded_and_a_gate_says_so(tmp_path: Pat
     found = _compare(tmp_path / "old", new, anchor="torch")
     assert {change.verdict for change in [*found.changes, *found.overall]} == {"screening"}
     assert "Nothing is concluded: in the second run other processes took 40%" in found.sentence
-    gate = _command(tmp_path, "--anchor", "torch", "--fail-on", "slower")
+    gate = typed(*BOTH, "--anchor", "torch", "--fail-on", "slower", COLUMNS="160")
     assert gate.returncode == 2 and "judges nothing: Nothing is concluded" in gate.stderr
 
 
@@ -308,17 +292,17 @@ def test_one_of_many_that_moves_by_chance_is_not_material(tmp_path: Path) -> Non
 
 
 def test_costs_stand_in_the_terminal_too_and_page_and_json_exclude_each_other(
-    tmp_path: Path,
+    typed: Typed, tmp_path: Path
 ) -> None:
     _pair(tmp_path, {})
-    told = _command(tmp_path, "--price", "old=3.6", "--price", "new=1.8").stdout
+    told = typed(*BOTH, "--price", "old=3.6", "--price", "new=1.8", COLUMNS="160").stdout
     assert "cost of a million items" in told and "0.500" in told
-    assert _command(tmp_path, "--html", "--json").returncode == 2
+    assert typed(*BOTH, "--html", "--json", COLUMNS="160").returncode == 2
 
 
-def test_json_holds_every_change(tmp_path: Path) -> None:
+def test_json_holds_every_change(typed: Typed, tmp_path: Path) -> None:
     _pair(tmp_path, {"jax": 1.8})
-    told = json.loads(_command(tmp_path, "--json").stdout)
+    told = json.loads(typed(*BOTH, "--json", COLUMNS="160").stdout)
     assert len(told["changes"]) == 8
     assert all(math.isfinite(change["low"]) for change in told["changes"])
 
@@ -387,15 +371,17 @@ def test_the_page_says_the_sentence_first_and_every_change_in_a_table(tmp_path: 
         (["--output", "page.html"], 2, "needs --html"),
     ],
 )
-def test_the_door_to_the_page(tmp_path: Path, options: list[str], status: int, words: str) -> None:
+def test_the_door_to_the_page(
+    typed: Typed,
+    tmp_path: Path,
+    options: list[str],
+    status: int,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     _pair(tmp_path, {})
-    told = subprocess.run(
-        [sys.executable, "-m", "harness.cli", "compare", "old", "new", *options],
-        cwd=tmp_path,
-        env={**os.environ, "BAKEOFF_RESULTS": str(tmp_path), "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
+    monkeypatch.chdir(tmp_path)
+    told = typed(*BOTH, *options)
     assert told.returncode == status, told.stderr
     assert words in told.stdout + told.stderr
     assert (tmp_path / "page.html").exists() == (status == 0)

@@ -23,6 +23,7 @@ from harness.commands import adapt
 from harness.inventory import Contender
 from harness.paths import ROOT
 from suites import catalogue
+from tests.conftest import Typed
 
 FAKES = ROOT / "tests" / "fakes"
 
@@ -173,8 +174,10 @@ def test_a_training_is_followed_only_where_float32_can_follow_it(name: str) -> N
         (("new-adapter", "core"), "is there already"),
     ],
 )
-def test_wrong_input_is_one_line_and_status_two(arguments: tuple[str, ...], advice: str) -> None:
-    done = _bakeoff(*arguments)
+def test_wrong_input_is_one_line_and_status_two(
+    typed: Typed, arguments: tuple[str, ...], advice: str
+) -> None:
+    done = typed(*arguments)
     assert done.returncode == 2
     assert advice in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -1,9 +1,7 @@
 """Claims about `bakeoff export`: any workload, as a model that others compute as we do."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +11,9 @@ from adapters.core.reference import Reference
 from harness import environments, export
 from harness.cell import Cell, inputs
 from harness.errors import Wrong
-from harness.paths import ROOT
 from suites import catalogue
 from tests import inside
+from tests.conftest import Typed
 
 # Plain ONNX Runtime, which knows nothing of ours.
 PLAIN = """
@@ -97,14 +95,11 @@ def test_another_seed_gives_other_weights_and_the_same_one_the_same_file(tmp_pat
     ],
 )
 def test_what_cannot_be_exported_is_one_line_and_status_two(
-    tmp_path: Path, arguments: list[str], words: list[str]
+    typed: Typed, tmp_path: Path, arguments: list[str], words: list[str]
 ) -> None:
     path = tmp_path / "x.onnx"
     named = arguments if "--onnx" in arguments else [*arguments, "--onnx", str(path)]
-    done = subprocess.run(
-        [sys.executable, "-m", "harness.cli", "export", *named],
-        cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, timeout=100,
-    )  # fmt: skip
+    done = typed("export", *named)
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1 and all(word in done.stderr for word in words)
     assert not path.exists()

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import re
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from reports.analysis import Analysis
 from reports.charts import every
 from reports.exports import formats, markdown, parquet, pictures
 from reports.exports import verdicts as promised
+from tests.conftest import Typed
 from tests.synthetic import EVERYONE, poison, write_run
 from tests.test_page import HOSTILE
 
@@ -229,14 +229,10 @@ def test_parquet_holds_every_call(folder: Path, tmp_path: Path) -> None:
         (["whole", "--format", "csv", "--open"], 2, "makes none"),
     ],
 )
-def test_the_door_to_them(folder: Path, options: list[str], status: int, words: str) -> None:
-    told = subprocess.run(
-        [sys.executable, "-m", "harness.cli", "report", *options],
-        cwd=ROOT,
-        env={**os.environ, "BAKEOFF_RESULTS": str(folder.parent)},
-        capture_output=True,
-        text=True,
-    )
+def test_the_door_to_them(
+    typed: Typed, folder: Path, options: list[str], status: int, words: str
+) -> None:
+    told = typed("report", *options, BAKEOFF_RESULTS=str(folder.parent))
     assert told.returncode == status, told.stderr
     assert words in told.stdout + told.stderr
     assert "Traceback" not in told.stderr

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,36 +15,20 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness import cli, documents, plan, records, runner
+from harness import documents, plan, records, runner
 from harness.commands import common, measure, read, trust
 from harness.paths import ROOT
 from harness.proof import live
 from reports import machines_page, page, profiles, template
+from tests.conftest import Typed
 from tests.synthetic import WORKLOADS, write_run
 
-Typed = Callable[..., tuple[int, str, str]]
 SMOKE = ("run", "--suite", "smoke", "-c", "numpy", "--python", "current", "--no-page")
 
 
-@pytest.fixture
-def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Typed:
-    """Types a command: its exit status, what it printed, and what it said of errors."""
-    for module in (common, measure, trust):
-        monkeypatch.setattr(module, "RESULTS", tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bakeoff", *arguments])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        assert isinstance(left.value.code, int)
-        return left.value.code, *capsys.readouterr()
-
-    return run
-
-
-def _refused(told: tuple[int, str, str], *words: str) -> None:
-    status, _, errors = told
-    assert status == 2 and errors.count("\n") == 1, errors
+def _refused(told: subprocess.CompletedProcess[str], *words: str) -> None:
+    errors = told.stderr
+    assert told.returncode == 2 and errors.count("\n") == 1, errors
     for word in words:
         assert word in errors, errors
 
@@ -77,7 +60,8 @@ def test_a_page_of_one_profile_does_not_replace_that_of_all(
         (["a1", "--profile", str(mine)], "a1-mine"),
         (["a1", "a2", "--profile", str(mine), "--profile", "just-one"], "a1-a2-mine-just-one"),
     ):
-        assert typed("report", *named)[:2] == (0, f"{tmp_path}/html/{written}.html\n")
+        done = typed("report", *named)
+        assert (done.returncode, done.stdout) == (0, f"{tmp_path}/html/{written}.html\n")
 
 
 def test_where_no_browser_is_the_file_is_named(
@@ -87,7 +71,7 @@ def test_where_no_browser_is_the_file_is_named(
     monkeypatch.setattr(page, "render", lambda *_: "one")
     monkeypatch.setattr(read.webbrowser, "open", lambda _: False)
     write_run(tmp_path / "a1")
-    told = typed("report", "a1", "--open")[2]
+    told = typed("report", "a1", "--open").stderr
     assert told == f"No browser here; open this file: {tmp_path}/html/a1.html\n"
 
 
@@ -99,7 +83,7 @@ def test_who_has_no_run_yet_may_look_at_a_published_one(typed: Typed, tmp_path: 
 def test_a_run_is_named_by_its_path_where_it_lies_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measure, "RESULTS", tmp_path)
+    monkeypatch.setenv("BAKEOFF_RESULTS", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     assert measure._named(Path("a1")) == "a1"
     assert measure._named(Path("far off/a1")) == f"'{tmp_path}/far off/a1'"
@@ -113,7 +97,8 @@ def test_a_suite_of_any_name_makes_the_name_of_a_run() -> None:
 def test_brackets_in_what_a_file_says_are_no_markup(typed: Typed, tmp_path: Path) -> None:
     suite = tmp_path / "mine.toml"
     suite.write_text('title = "Mine [/x] [red]"\n[[compare]]\nworkload = "lenet5"\n')
-    status, told, _ = typed("run", "--suite", str(suite), *SMOKE[3:], "--dry-run")
+    done = typed("run", "--suite", str(suite), *SMOKE[3:], "--dry-run")
+    status, told = done.returncode, done.stdout
     assert status == 0 and "Mine [/x] [red]" in told
 
 
@@ -293,7 +278,8 @@ def _interrupt(*_: Any) -> None:
 def test_an_interrupted_command_says_so(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "read", _interrupt)
     monkeypatch.setattr(read, "folder_of", Path)
-    assert typed("show", "a1") == (130, "", "bakeoff: interrupted\n")
+    told = typed("show", "a1")
+    assert (told.returncode, told.stdout, told.stderr) == (130, "", "bakeoff: interrupted\n")
 
 
 def test_a_second_interrupt_does_not_take_how_to_go_on(
@@ -302,7 +288,8 @@ def test_a_second_interrupt_does_not_take_how_to_go_on(
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(runner, "Runner", lambda *_: SimpleNamespace(run=_interrupt))
     monkeypatch.setattr(documents, "is_begun", _interrupt)  # asked once the run has ended
-    status, told, errors = typed(*SMOKE, "--run-id", "r")
+    done = typed(*SMOKE, "--run-id", "r")
+    status, told, errors = done.returncode, done.stdout, done.stderr
     assert (status, errors) == (130, "bakeoff: interrupted\n")
     assert "Go on with: bakeoff run --resume r\n" in told
 
@@ -315,7 +302,8 @@ def test_who_stopped_before_anything_was_measured_is_told_how_to_go_on_and_no_mo
     monkeypatch.setattr(documents, "is_begun", lambda _: True)
     run = SimpleNamespace(groups=[])
     monkeypatch.setattr(records, "read", lambda _: run)
-    status, told, _ = typed(*SMOKE, "--run-id", "r")
+    done = typed(*SMOKE, "--run-id", "r")
+    status, told = done.returncode, done.stdout
     assert status == 130
     assert told.endswith("Interrupted. Go on with: bakeoff run --resume r\n")
     assert "No contender" not in told and "page" not in told

@@ -24,8 +24,6 @@ from harness import documents, environments, gpus, machine
 from harness.errors import Wrong
 from harness.paths import ROOT
 
-RESULTS = Path(os.environ.get("BAKEOFF_RESULTS", ROOT / "results"))
-
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -60,25 +58,30 @@ Price = Annotated[
 ]
 
 
+def results() -> Path:
+    """Where runs lie."""
+    return Path(os.environ.get("BAKEOFF_RESULTS", ROOT / "results"))
+
+
 def folder_of(run: str) -> Path:
     """A run by name (own or published) or by path; "" is the latest. Raises Wrong."""
     if not run:
-        found = [path.parent for path in RESULTS.glob("*/plan.json")]
+        found = [path.parent for path in results().glob("*/plan.json")]
         found = [folder for folder in found if documents.is_begun(folder)] or found
         if not found:
-            published = sorted(RESULTS.glob("published/*/plan.json"))
+            published = sorted(results().glob("published/*/plan.json"))
             one = "; or look at a published one: `bakeoff report "
             one = f"{one}{published[0].parent.name}`" if published else ""
             raise Wrong(f"there is no run yet; `bakeoff run` makes one{one}")
         return max(found, key=lambda folder: (folder / "plan.json").stat().st_mtime)
-    for folder in (RESULTS / run, RESULTS / "published" / run, Path(run)):
+    for folder in (results() / run, results() / "published" / run, Path(run)):
         with suppress(OSError):  # a name longer than a name may be
             if (folder / "plan.json").is_file():
                 return folder
     known = dict.fromkeys(
         [
-            *sorted(path.parent.name for path in RESULTS.glob("*/plan.json"))[-5:],
-            *sorted(path.parent.name for path in RESULTS.glob("published/*/plan.json")),
+            *sorted(path.parent.name for path in results().glob("*/plan.json"))[-5:],
+            *sorted(path.parent.name for path in results().glob("published/*/plan.json")),
         ]
     )
     there = f"there are: {', '.join(known)}" if known else "`bakeoff run` makes one"

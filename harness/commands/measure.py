@@ -17,7 +17,6 @@ from harness import documents, inventory, machine, plan, planning, readings, rec
 from harness import suite as suites
 from harness.commands import outlook
 from harness.commands.common import (
-    RESULTS,
     Device,
     Json,
     Python,
@@ -27,6 +26,7 @@ from harness.commands.common import (
     folder_of,
     is_current,
     print_json,
+    results,
 )
 from harness.errors import Wrong
 from harness.setup import Outcome, failures, make
@@ -127,7 +127,7 @@ def run(
     comparisons = planning.select(loaded, workloads, precision)
     named = inventory.parse_list(contenders or ",".join(loaded.contenders) or "numpy")
     name = plan.check_run_name(_run_name(loaded.name) if run_id is None else run_id)
-    folder = RESULTS / name
+    folder = results() / name
     if folder.exists():
         raise Wrong(f"run '{name}' exists already; choose another --run-id, or --resume {name}")
     limit = planning.seconds(budget, "--budget") if budget else None
@@ -300,7 +300,7 @@ def _before(run: records.Run) -> list[records.Run]:
 
     found = []
     asked = {comparison["id"] for comparison in run.plan["comparisons"]}
-    for path in RESULTS.glob("*/plan.json"):
+    for path in results().glob("*/plan.json"):
         with suppress(Wrong):  # another's torn run is no business of this one
             made, environment = documents.read(path.parent)
             shared = asked & {comparison["id"] for comparison in made["comparisons"]}
@@ -353,7 +353,7 @@ def _plain(contender: inventory.Contender) -> str:
 def _named(folder: Path) -> str:
     """How a command names a run: by its folder's name, or by the path of one that is elsewhere."""
     whole = folder.resolve()
-    return whole.name if whole.parent == RESULTS.resolve() else shlex.quote(str(whole))
+    return whole.name if whole.parent == results().resolve() else shlex.quote(str(whole))
 
 
 def _run_name(suite: str) -> str:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.commands.common import RESULTS, Device, Json, app, device_of, print_json
+from harness.commands.common import Device, Json, app, device_of, print_json, results
 from harness.plan import check_run_name
 
 STATES = {"ok": "green", "note": "cyan", "warn": "yellow"}
@@ -60,7 +60,7 @@ def calibrate(
     name = check_run_name(run_id or f"{datetime.now():%Y%m%d-%H%M%S}-calibrate")
     found = _watched(
         console,
-        lambda say: calibration.measure(RESULTS / name, say, device_of(device)),
+        lambda say: calibration.measure(results() / name, say, device_of(device)),
         calibration.LAUNCHES,
         f"bakeoff calibrate --run-id {name}",
     )
@@ -98,7 +98,7 @@ def prove(
 
     console = Console(stderr=json_)
     parts = campaign.select(claims or [], short)
-    folder = RESULTS / check_run_name(name)
+    folder = results() / check_run_name(name)
     found = _watched(
         console,
         lambda say: campaign.run(folder, parts, short, say),

@@ -59,7 +59,7 @@ def test_a_planted_slowdown_is_found_live_and_the_same_twice_is_not_different(
     """Some live comparisons of `calibrate`'s kind, resumed in the middle."""
     folder = tmp_path / "itself"
     # Half as slow again, so that it is found in six launches on any machine.
-    itself = live.Itself("numpy", (0.5,), copies=2, launches=2, workloads=4)
+    itself = live.Itself("numpy", (0.5,), copies=2, launches=2, workloads=3)
     first = live.measure(folder, itself, _silent)
     assert {g["launch"] for g in first.groups} == {1, 2}
     plan = json.loads((folder / "plan.json").read_text())
@@ -68,11 +68,11 @@ def test_a_planted_slowdown_is_found_live_and_the_same_twice_is_not_different(
     run = live.measure(folder, itself, _silent)
     assert {g["launch"] for g in run.groups} == set(range(1, 7))
     twins, slowed = live.pairs(run, "numpy#2", "numpy"), live.pairs(run, "numpy+50%", "numpy")
-    assert len(twins) == len(slowed) == 4
+    assert len(twins) == len(slowed) == 3
     assert not any(pair.verdict.startswith("materially") for pair in twins.values())
-    assert sum(pair.verdict in live.SLOWER for pair in slowed.values()) >= 3
+    assert sum(pair.verdict in live.SLOWER for pair in slowed.values()) >= 2
     found = calibrate.summary("numpy", twins, slowed)
-    assert found["planted"]["found"] >= 3
+    assert found["planted"]["found"] >= 2
     assert found["smallest_difference"]["median"] > 0
     assert any("Noise floor: numpy" in sentence for sentence in calibrate.sentences(found))
     assert not records.read(folder).problems

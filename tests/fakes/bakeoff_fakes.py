@@ -13,11 +13,21 @@ from typing import Any
 
 import numpy as np
 
+from adapters.core.base import Unsupported
 from adapters.core.tape import Node
 from adapters.numpy import NumPy
 
 
-class Liar(NumPy):
+class Unprobed(NumPy):
+    """NumPy but for the machine's rates: a run that asks each of these takes seconds more."""
+
+    def infer(self, workload: Any) -> Any:
+        if workload.kind == "probe":
+            raise Unsupported("this machine's rates are NumPy's to find")
+        return super().infer(workload)
+
+
+class Liar(Unprobed):
     """Its ReLU leaks: fast, and wrong."""
 
     def relu(self, x: Any, consume: bool) -> Any:
@@ -25,7 +35,7 @@ class Liar(NumPy):
         return self.add(y, y)
 
 
-class _AfterAFewCalls(NumPy):
+class _AfterAFewCalls(Unprobed):
     """Behaves for the first calls, so that the failure falls into the timed turns."""
 
     def infer(self, workload: Any) -> Any:
@@ -68,7 +78,7 @@ class Tiring(_AfterAFewCalls):
         return self.add(y, y) if self.leaks else y
 
 
-class _Batch(NumPy):
+class _Batch(Unprobed):
     """Computes another batch than it is given."""
 
     def infer(self, workload: Any) -> Any:
@@ -93,7 +103,7 @@ class Tailless(_Batch):
         return np.concatenate([images[:-1], images[-2:-1]])
 
 
-class Fragile(NumPy):
+class Fragile(Unprobed):
     """Killed once, the second time that it starts: in a run, at its first launch."""
 
     def __init__(self, *arguments: Any, **named: Any):
@@ -105,14 +115,14 @@ class Fragile(NumPy):
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Starved(NumPy):
+class Starved(Unprobed):
     """Its device has no memory left."""
 
     def infer(self, workload: Any) -> Any:
         raise RuntimeError("CUDA error: out of memory (tried to allocate 20.00 GiB)")
 
 
-class Forks(NumPy):
+class Forks(Unprobed):
     """Leaves a child that does nothing, and holds whatever was open."""
 
     def infer(self, workload: Any) -> Any:
@@ -123,14 +133,14 @@ class Forks(NumPy):
         return super().infer(workload)
 
 
-class Poisoned(NumPy):
+class Poisoned(Unprobed):
     """A kernel went astray: CUDA answers every further call of the process so."""
 
     def infer(self, workload: Any) -> Any:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
 
-class Odd(NumPy):
+class Odd(Unprobed):
     """Once it has loaded a cell, its manifest holds what JSON has no word for."""
 
     rate = 0.0
@@ -143,7 +153,7 @@ class Odd(NumPy):
         return {**super().manifest(), "rate": self.rate}
 
 
-class Babbles(NumPy):
+class Babbles(Unprobed):
     """Says what it was told to before its worker has answered."""
 
     def infer(self, workload: Any) -> Any:
@@ -151,7 +161,7 @@ class Babbles(NumPy):
         return super().infer(workload)
 
 
-class Loud(NumPy):
+class Loud(Unprobed):
     """Prints on both streams at every call, JSON too."""
 
     def infer(self, workload: Any) -> Any:
@@ -165,14 +175,14 @@ class Loud(NumPy):
         return noisy
 
 
-class Shuts(NumPy):
+class Shuts(Unprobed):
     """Does not even open."""
 
     def __init__(self, variant: str, device: str, precision: str, threads: int):
         raise ImportError("libshut.so.1: cannot open shared object file")
 
 
-class Slow(NumPy):
+class Slow(Unprobed):
     """Takes twice its own time: a difference that must be found."""
 
     times = 2.0
@@ -197,7 +207,7 @@ class Crawls(Slow):
     times = 10.0
 
 
-class Streamed(NumPy):
+class Streamed(Unprobed):
     """Stands in for a GPU: an inference is queued, and a stream of its own computes it."""
 
     no_cuda = ""
@@ -208,8 +218,6 @@ class Streamed(NumPy):
         self.stream = ThreadPoolExecutor(1)
 
     def infer(self, workload: Any) -> Any:
-        if workload.kind == "probe" and self.device == "cuda":
-            raise MemoryError("a GPU's matrix product would take this processor a minute")
         call = super().infer(workload)
         return lambda params, x: self.stream.submit(self.late, call, params, x)
 

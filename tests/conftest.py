@@ -13,6 +13,14 @@ from typing import Any
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Where tests run side by side each has processors of its own, and so have its workers: two
+    # that compute on both take three times as long as one, since threads wait for each other.
+    # Before NumPy is imported, whose BLAS makes its threads then.
+    own = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+    beside, cpus = int(os.environ["PYTEST_XDIST_WORKER_COUNT"]), sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, cpus[own % len(cpus) :: beside])
+
 import adapters
 from adapters.core import discovery
 from harness import cli, environments, processes
@@ -28,19 +36,6 @@ class Fake(Adapter):
 
 Put = Callable[..., Path]
 Typed = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def pytest_configure() -> None:
-    """Where tests run side by side each has processors of its own, and so have its workers.
-
-    Two that compute on both take three times as long as one: threads wait for each other.
-    """
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    if worker:
-        beside = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
-        cpus = sorted(os.sched_getaffinity(0))
-        own = cpus[int(worker.removeprefix("gw")) % len(cpus) :: beside]
-        os.sched_setaffinity(0, own)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -77,7 +77,7 @@ def beyond_drift(
             verdict = "drift"
         elif verdict in MATERIAL and math.log(row.low) < reach and math.log(row.high) > -reach:
             verdict = verdict.removeprefix("materially_")
-        found.append(replace(row, verdict=verdict))
+        found.append(row if verdict == row.verdict else replace(row, verdict=verdict))
     return found, Drift(most.contender if most else None, by, reach, len(yardsticks))
 
 

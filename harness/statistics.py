@@ -330,8 +330,8 @@ def modes(log_times: np.ndarray) -> list[np.ndarray]:
     if len(ordered) < 4:
         return [ordered]
     gaps = ordered[1:] - ordered[:-1]
-    wide = np.flatnonzero(gaps > math.log1p(GAP))
-    for place in wide[np.argsort(gaps[wide])[::-1]]:
+    wide = (gaps > math.log1p(GAP)).nonzero()[0]
+    for place in wide[gaps[wide].argsort()[::-1]]:
         left, right = ordered[: place + 1], ordered[place + 1 :]
         if min(len(left), len(right)) < 2:
             continue

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from reports import compare_page
-from tests.test_compare import _command, _compare, _elsewhere, _pair, _versions
+from tests.conftest import Typed
+from tests.test_compare import BOTH, _compare, _elsewhere, _pair, _versions
 
 
 def _recorded(
@@ -26,7 +27,9 @@ def _recorded(
     (folder / "environment.json").write_text(json.dumps(document))
 
 
-def test_of_whom_nothing_changed_nobody_says_that_he_became_slower(tmp_path: Path) -> None:
+def test_of_whom_nothing_changed_nobody_says_that_he_became_slower(
+    typed: Typed, tmp_path: Path
+) -> None:
     """Identical contenders moved by 14% from one hour to the next on a shared machine."""
     for folder in _pair(tmp_path, {"jax": 1.5 * 1.14}):
         _recorded(folder)
@@ -37,7 +40,7 @@ def test_of_whom_nothing_changed_nobody_says_that_he_became_slower(tmp_path: Pat
         "Nothing recorded about these contenders differs" in found.sentence
         and "up to 14%" in found.sentence
     )
-    assert _command(tmp_path, "--anchor", "torch", "--fail-on", "slower").returncode == 0
+    assert typed(*BOTH, "--anchor", "torch", "--fail-on", "slower").returncode == 0
     assert "although nothing recorded of it changed" in compare_page.render(found)
 
 
@@ -46,7 +49,7 @@ def test_of_whom_nothing_changed_nobody_says_that_he_became_slower(tmp_path: Pat
     [(1.1, "slower", 0), (1.5, "slower", 0), (5, "materially_slower", 1)],
 )
 def test_what_drift_reaches_is_not_held_against_an_upgrade(
-    tmp_path: Path, by: float, verdict: str, status: int
+    typed: Typed, tmp_path: Path, by: float, verdict: str, status: int
 ) -> None:
     for folder in _pair(tmp_path, {"jax": 1.5 * 1.14, "torch": by}):
         _recorded(folder)
@@ -55,7 +58,7 @@ def test_what_drift_reaches_is_not_held_against_an_upgrade(
     assert {c.verdict for c in found.changes if c.contender == "torch"} == {verdict}
     assert "jax moved by up to 14% though nothing recorded of it changed" in found.sentence
     assert "with one such yardstick a change below 3" in found.sentence
-    gate = _command(tmp_path, "--anchor", "tensorflow", "--fail-on", "slower")
+    gate = typed(*BOTH, "--anchor", "tensorflow", "--fail-on", "slower")
     assert gate.returncode == status
 
 

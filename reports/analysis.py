@@ -65,11 +65,12 @@ class Ratio:
     low: float | None
     high: float | None
     verdict: str
-    p: float
+    p: float  # of this pair alone, as the verdict has it
     launches: int
     detectable: float | None
     launches_needed: int | None
     confidence: float = 0.95  # of the interval: 0.999 where one of the two left early
+    p_adjusted: float | None = None  # over all pairs of the comparison (Holm)
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class Comparison:
     noise_floor: Ratio | None
     floor_seconds: float | None
     command: str
+    busy: list[str]  # why nobody is named: the machine was, in the run or in this alone
 
     def ratio(self, a: str, b: str) -> Ratio | None:
         return next((r for r in self.ratios if (r.a, r.b) == (a, b)), None)

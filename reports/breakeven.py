@@ -62,13 +62,13 @@ class BreakEven:
         return next((c for c in self.crossings if (c.early, c.late) == (early, late)), None)
 
 
-def break_even(run: Run, comparisons: list[Comparison], busy: bool = False) -> list[BreakEven]:
-    """For every comparison whose starts were measured. busy: on such a machine all is screening."""
-    found = [_of(run, comparison, busy) for comparison in comparisons]
+def break_even(run: Run, comparisons: list[Comparison]) -> list[BreakEven]:
+    """For every comparison whose starts were measured."""
+    found = [_of(run, comparison) for comparison in comparisons]
     return [each for each in found if each is not None]
 
 
-def _of(run: Run, comparison: Comparison, busy: bool) -> BreakEven | None:
+def _of(run: Run, comparison: Comparison) -> BreakEven | None:
     cells = {
         cell.contender: cell
         for cell in comparison.cells
@@ -90,7 +90,7 @@ def _of(run: Run, comparison: Comparison, busy: bool) -> BreakEven | None:
     }
     ahead = _ahead(starts, calls)
     crossings = [
-        _crossing(run, comparison.id, early, late, starts, cached, seconds, busy)
+        _crossing(run, comparison.id, early, late, starts, cached, seconds, bool(comparison.busy))
         for early in sorted(cells, key=lambda n: starts[n])
         for late in sorted(cells, key=lambda n: starts[n])
         if (starts[early], early) < (starts[late], late)

@@ -122,8 +122,12 @@ def compare(
         for reason in why_busy(run)
     ]
     judged, drift = beyond_drift(family([*changes, *overall]), same, margin)
-    if hectic:
-        judged = _unjudged(judged)
+    loud = {
+        each[0]["id"]
+        for each in both
+        if any(why_busy(run, one["id"]) for run, one in zip((old, new), each, strict=True))
+    }
+    judged = _unjudged(judged, loud)
     changes, overall = judged[: len(changes)], judged[len(changes) :]
     two = not several.one_machine([old, new])
     clocked = []
@@ -134,7 +138,7 @@ def compare(
         ]
         one, all_ = _changes(name, before, after, found, margin)
         clocked += [*one, *all_]
-    clocked = _unjudged(clocked) if hectic else family(clocked)
+    clocked = _unjudged(family(clocked), loud)
     pairs = [(a["id"], b["id"]) for a, b in both]
     gone = lost(first, second, new, pairs, ranked(old))
     come = lost(second, first, old, [(b, a) for a, b in pairs], ranked(new))
@@ -306,9 +310,15 @@ def _change(
     ]
 
 
-def _unjudged(rows: list[Change]) -> list[Change]:
-    """Where a machine was too busy to name a winner on."""
-    return [replace(row, verdict="screening") for row in rows]
+def _unjudged(rows: list[Change], loud: set[str]) -> list[Change]:
+    """Without a verdict in `loud`, the comparisons in which a machine was too busy to name a winner
+    on, and over all together where there is one of these."""
+    return [
+        replace(row, verdict="screening")
+        if row.comparison in loud or (loud and not row.comparison)
+        else row
+        for row in rows
+    ]
 
 
 def _more(log: float) -> str:

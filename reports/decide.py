@@ -54,6 +54,15 @@ class Aspect:
     def once(self) -> bool:
         return self.allowance is not None
 
+    def doubt(self, a: str, b: str) -> float:
+        """How far ln of a over b may be off, where each was seen once.
+
+        Not at all where both stay below `enough`, even if off by as much as one look is good to.
+        """
+        worst = max(self.values.get(name, math.inf) for name in (a, b))
+        sure = self.enough is not None and worst * math.exp(self.allowance or 0.0) <= self.enough
+        return 0.0 if sure else self.allowance or 0.0
+
     def mean(self, a: str, b: str) -> float:
         """ln of a over b, over the launches there are; NaN where they never met."""
         logs = list(self.logs.get((a, b), {}).values())
@@ -173,9 +182,9 @@ def score(aspects: Sequence[Aspect], a: str, b: str) -> np.ndarray:
     return shared * len(launches) + fixed
 
 
-def allowance(aspects: Iterable[Aspect]) -> float:
-    """By how much what was seen once may move a score, all of it at its worst."""
-    return sum(each.weight * (each.allowance or 0.0) for each in aspects)
+def allowance(aspects: Iterable[Aspect], a: str, b: str) -> float:
+    """By how much what was seen once may move the log of a's score over b's, all at its worst."""
+    return sum(each.weight * each.doubt(a, b) for each in aspects)
 
 
 def _pair(
@@ -191,7 +200,7 @@ def _pair(
     Modes leave open who is better only where they reach to the other side of the margin:
     not where every launch, one in the slowest mode too, says the same.
     """
-    logs, doubt = score(aspects, a, b), allowance(aspects)
+    logs, doubt = score(aspects, a, b), allowance(aspects, a, b)
     modal = modal and not statistics.alike(logs, doubt)
     found = statistics.compare(logs, modal, first_stage, settled=settled, allowance=doubt)
     if found.launches:

@@ -5,7 +5,7 @@ which all were slower, processes that keep a mode for life. Each is a warning of
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,9 +40,18 @@ def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
     ]
 
 
-def why_busy(run: Run) -> list[str]:
-    """Why the machine was too busy to name winners, from what was seen beside the turns."""
-    loads = [g["machine"] for g in run.groups]
+def why_busy(run: Run, comparison: str | None = None) -> list[str]:
+    """Why the machine was too busy to name winners, from what was seen beside the turns.
+
+    In the median of all launches of all comparisons; where it was quiet then, and a comparison is
+    named, in the median of that one's launches.
+    """
+    reasons = _why_busy(run.groups)
+    return reasons or (_why_busy(run.groups_of(comparison)) if comparison else [])
+
+
+def _why_busy(groups: Sequence[dict[str, Any]]) -> list[str]:
+    loads = [g["machine"] for g in groups]
     reasons = []
     for key, limit, who in (
         ("foreign_cpu_share", statistics.BUSY_FOREIGN, "other processes took"),

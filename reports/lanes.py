@@ -31,7 +31,7 @@ class Lane:
     ok: bool  # the ratio is at most MOST
 
 
-def lanes(run: Run, comparisons: list[Comparison], busy: bool) -> list[Lane]:
+def lanes(run: Run, comparisons: list[Comparison]) -> list[Lane]:
     """Every pair that was measured in common launches, and is right on both sides."""
     pairs = [(c["of"], c["name"]) for c in run.plan["contenders"] if c.get("of")]
     found = []
@@ -58,7 +58,7 @@ def lanes(run: Run, comparisons: list[Comparison], busy: bool) -> list[Lane]:
                     pair.ratio,
                     finite(pair.low),
                     finite(pair.high),
-                    "screening" if busy else pair.verdict,
+                    "screening" if comparison.busy else pair.verdict,
                     pair.launches,
                     pair.ratio <= MOST,
                 )

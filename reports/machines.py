@@ -198,16 +198,19 @@ def _of_one(
         own, other = (readings.by_launch(times, who) for who in (contender, anchor))
         modal.append(len(row) > 0 and statistics.modal(own, other, row))
         left.append(any((comparison["id"], who) in run.settled for who in (contender, anchor)))
-    yield _place(run, together, any(modal), any(left), contender == anchor)
-    for row, open_, early in zip(rows, modal, left, strict=True):
-        yield _place(run, row, open_, early, contender == anchor)
+    busy = [bool(why_busy(run, comparison["id"])) for comparison in asked]
+    yield _place(run, together, any(modal), any(left), any(busy), contender == anchor)
+    for row, open_, early, loud in zip(rows, modal, left, busy, strict=True):
+        yield _place(run, row, open_, early, loud, contender == anchor)
 
 
-def _place(run: Run, logs: np.ndarray, modal: bool, left: bool, is_anchor: bool) -> Place | None:
+def _place(
+    run: Run, logs: np.ndarray, modal: bool, left: bool, busy: bool, is_anchor: bool
+) -> Place | None:
     if not len(logs):
         return None
     pair = statistics.compare(logs, modal, first_stage(run), settled=left)
-    verdict = "screening" if why_busy(run) else pair.verdict
+    verdict = "screening" if busy else pair.verdict
     return Place(
         pair.ratio,
         finite(pair.low),

@@ -69,7 +69,6 @@ class Recommendation:
 def recommend(
     run: Run,
     comparisons: list[Comparison],
-    busy: bool,
     profiles: Sequence[Profile],
     price: float | None = None,
 ) -> list[Recommendation]:
@@ -83,7 +82,7 @@ def recommend(
             plain = (device, precision) == (comparisons[0].device, "float32")
             title = profile.title if plain else f"{profile.title} ({precision}, {device})"
             named = msgspec.structs.replace(profile, title=title)
-            made = _Case(evidence, named, same, mine, busy).recommendation()
+            made = _Case(evidence, named, same, mine).recommendation()
             found += [made] if made else []
     return found
 
@@ -97,11 +96,11 @@ class _Case:
         profile: Profile,
         comparisons: list[Comparison],
         everywhere: list[Comparison],
-        busy: bool,
     ):
-        self.evidence, self.profile, self.busy = evidence, profile, busy
+        self.evidence, self.profile = evidence, profile
         self.comparisons, self.everywhere = comparisons, everywhere
         self.wanted: Wanted = [(o, comparisons_of(o.of, comparisons)) for o in profile.objectives]
+        self.busy = any(c.busy for _, found in self.wanted for c in found)
 
     def recommendation(self) -> Recommendation | None:
         """None where the run has no comparison for most of what the profile weighs."""

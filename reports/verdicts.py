@@ -45,10 +45,12 @@ def analyse(
     measured_in = run.probes[0].get("precision", "float32") if peak else None
     busy = why_busy(run)
     comparisons = [
-        _comparison(run, plan, peak if plan["precision"] == measured_in else None, busy)
+        _comparison(run, plan, peak if plan["precision"] == measured_in else None)
         for plan in run.plan["comparisons"]
     ]
     screening = list(busy)
+    loud = [c for c in comparisons if c.busy and not busy]
+    screening += [f"{reason} in {short(c.id)}" for c in loud[:MOST_FLOORS] for reason in c.busy]
     few = [c for c in comparisons if c.launches and not _enough(run, c)]
     if few:
         most = max(c.launches for c in few)
@@ -68,8 +70,8 @@ def analyse(
         absent=run.plan.get("absent", []),
         screening=screening,
         comparisons=comparisons,
-        recommendations=recommend.recommend(run, comparisons, bool(busy), wanted, price),
-        breakeven=breakeven.break_even(run, comparisons, bool(busy)),
+        recommendations=recommend.recommend(run, comparisons, wanted, price),
+        breakeven=breakeven.break_even(run, comparisons),
         price=price,
         noise_floor=_noise_floor(run, comparisons),
         roof=peak,
@@ -89,7 +91,7 @@ def analyse(
         ],
         left_out=run.plan.get("left_out", []),
         problems=run.problems,
-        lanes=lanes.lanes(run, comparisons, bool(busy)),
+        lanes=lanes.lanes(run, comparisons),
         profiled=why.why(run, comparisons),
     )
 
@@ -109,10 +111,9 @@ MOST_FLOORS = 3  # that are told in words, the widest first
 # --- one comparison ---------------------------------------------------------------------------
 
 
-def _comparison(
-    run: Run, plan: dict[str, Any], peak: dict[str, float] | None, busy: list[str]
-) -> Comparison:
+def _comparison(run: Run, plan: dict[str, Any], peak: dict[str, float] | None) -> Comparison:
     name = plan["id"]
+    busy = why_busy(run, name)
     groups = run.groups_of(name)
     bys = readings.rank_of(plan)
     by = bys[0]
@@ -166,6 +167,7 @@ def _comparison(
         noise_floor=twins if twins and twins.launches else None,
         floor_seconds=floor_seconds,
         command=_command(run, plan),
+        busy=busy,
     )
 
 
@@ -191,14 +193,15 @@ def _ratios(
     times: readings.Times,
     busy: list[str],
 ) -> list[Ratio]:
-    """Every pair both ways, p-values adjusted over the comparison (Holm)."""
+    """Every pair both ways. A verdict rests on the pair's own p: a winner has to beat every other,
+    which is harder already."""
     pairs = [(a, b) for i, a in enumerate(able) for b in able[i + 1 :]]
     found = [_ratio(run, name, a, b, columns, times, bool(busy)) for a, b in pairs]
     found = [ratio for ratio in found if ratio.launches]  # two that never met have no ratio
     adjusted = statistics.holm([r.p for r in found])
     both = []
     for ratio, p in zip(found, adjusted, strict=True):
-        forward = replace(ratio, p=p)
+        forward = replace(ratio, p_adjusted=p)
         backward = replace(
             forward,
             a=ratio.b,

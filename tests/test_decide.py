@@ -156,6 +156,16 @@ def test_what_was_seen_once_decides_nothing_by_less_than_one_look_is_good_to() -
     assert decide(doubted, "ab").pairs["a", "b"].launches_needed is None  # none would tell
 
 
+def test_of_what_is_enough_by_any_look_nothing_is_doubted() -> None:
+    """Both start within two seconds, however far one look is off: neither is the better."""
+    level = {"a": dict.fromkeys(range(1, 9), 0.0), "b": {k: 0.1 + 0.001 * k for k in range(1, 9)}}
+    start = aspect({"a": {ONCE: 0.0}, "b": {ONCE: 0.0}}, 0.5, allowance=math.log(1.3), enough=2.0)
+    for slower, chosen in ((1.5, "a"), (1.6, None), (2.5, None)):
+        known = replace(start, values={"a": 0.5, "b": slower})
+        assert decide([aspect(level, 0.5), known], "ab").choice == chosen
+        assert known.doubt("a", "b") == known.doubt("b", "a") == (0.0 if chosen else math.log(1.3))
+
+
 def test_what_was_seen_once_alone_proves_nothing() -> None:
     found = decide([aspect({"a": {ONCE: 0.0}, "b": {ONCE: 2.0}}, allowance=0.0)], "ab")
     assert found.leader == "a" and found.choice is None

@@ -76,19 +76,6 @@ def test_fewer_than_six_launches_name_nobody(tmp_path: Path) -> None:
     assert {r.verdict for c in analysis.comparisons for r in c.ratios} == {"screening"}
 
 
-def test_a_busy_machine_names_nobody_and_says_why(tmp_path: Path) -> None:
-    folder = write_run(tmp_path / "run")
-
-    def busy(group: dict[str, Any]) -> bool:
-        group["machine"]["foreign_cpu_share"] = 0.4
-        return True
-
-    edit_groups(folder, busy)
-    analysis = analyse(records.read(folder))
-    assert any("40%" in reason for reason in analysis.screening)
-    assert {c.winner for c in analysis.comparisons} == {None}
-
-
 @pytest.mark.parametrize(
     ("contenders", "known"), [(("torch", "jax", "numpy"), True), (("torch", "jax"), False)]
 )

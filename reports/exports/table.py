@@ -60,6 +60,7 @@ def _row(run: str, comparison: Comparison, cell: Cell, version: str | None) -> d
         "high": pair.high if pair else None,
         "confidence": pair.confidence if pair else None,
         "p": pair.p if pair else None,
+        "p_adjusted": pair.p_adjusted if pair else None,
         "verdict": pair.verdict if pair else None,
         "launches": cell.launches,
         "share_of_peak": cell.share_of_peak,

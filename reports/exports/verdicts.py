@@ -83,7 +83,8 @@ class Ratio(msgspec.Struct):
     high: float | None
     confidence: float
     verdict: Verdict
-    p: float
+    p: float  # of this pair alone, two-sided: the verdict rests on it
+    p_adjusted: float | None  # over all pairs of the comparison (Holm)
     launches: int
 
 

@@ -1,0 +1,160 @@
+"""Claims about published runs: whoever reads docs/method.md finds the same, without our code.
+
+Ratios, intervals, p, verdicts and winners are computed again from `plan.json` and
+`records-*.jsonl` with NumPy and SciPy, as the document says, and held against what
+`bakeoff show --json` tells.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from harness import records, statistics
+from harness.paths import ROOT
+from reports.verdicts import analyse
+from tests.conftest import Typed
+
+PUBLISHED = ROOT / "results" / "published"
+MARGIN = math.log(1.03)
+Series = dict[str, dict[int, np.ndarray]]  # contender -> launch -> ln x of its rounds
+
+
+def _records(folder: Path) -> list[dict[str, Any]]:
+    lines = "".join(path.read_text() for path in sorted(folder.glob("records-*.jsonl")))
+    return [json.loads(line) for line in lines.splitlines()]
+
+
+def _x(turn: dict[str, Any], by: str) -> float:
+    kept = turn["calls"][turn["dropped"] :]
+    return float(np.percentile(kept, 25)) if by == "latency" else turn["total_ns"] / len(kept)
+
+
+def _series(groups: list[dict[str, Any]], by: str) -> Series:
+    found: Series = {}
+    for group in groups:
+        for name, turns in group["turns"].items():
+            if turns:
+                logs = np.log([_x(turn, by) for turn in turns])
+                found.setdefault(name, {})[group["launch"]] = logs
+    return found
+
+
+def _trimmed(values: np.ndarray) -> float:
+    return float(stats.trim_mean(values, 0.2))
+
+
+def _test(m: np.ndarray, level: float, stage: int | None) -> tuple[float, float, float]:
+    """The interval, and p; of a run with a second stage the wider of two, and the larger."""
+    found = []
+    for part in (m, m[:stage]) if stage else (m,):
+        error = part.std(ddof=1) / math.sqrt(len(m))
+        half = stats.t.ppf((1 + level) / 2, len(part) - 1) * error
+        found.append((half, 2 * stats.t.sf(abs(m.mean()) / error, len(part) - 1)))
+    half, p = (max(each) for each in zip(*found, strict=True))
+    return m.mean() - half, m.mean() + half, p
+
+
+def _modes(logs: np.ndarray) -> list[np.ndarray]:
+    logs = np.sort(logs)
+    gaps = np.diff(logs)
+    for place in np.argsort(-gaps):
+        parts = logs[: place + 1], logs[place + 1 :]
+        if min(map(len, parts)) < 2 or gaps[place] <= math.log(1.05):
+            continue
+        if gaps[place] > 4 * max(part.std(ddof=1) for part in parts):
+            return [*_modes(parts[0]), *_modes(parts[1])]
+    return [logs]
+
+
+def _open(a: np.ndarray, b: np.ndarray, m: np.ndarray) -> bool:
+    """Whether modes leave a pair open."""
+    ends = [[part.mean() for part in _modes(logs)] for logs in (a, b)]
+    if len(ends[0]) == len(ends[1]) == 1:
+        return False
+    apart = any(max(x) + MARGIN < min(y) for x, y in (ends, ends[::-1]))
+    same = m.max() < -MARGIN or m.min() > MARGIN or bool(np.all(np.abs(m) < MARGIN))
+    return not apart and not same
+
+
+def _verdict(low: float, high: float, inner: tuple[float, float], p: float) -> str:
+    if inner[0] > -MARGIN and inner[1] < MARGIN:
+        return "tie"
+    if p < 0.01 and (high < -MARGIN or low > MARGIN):
+        return "materially_faster" if high < 0 else "materially_slower"
+    return "faster" if high < 0 else "slower" if low > 0 else "inconclusive"
+
+
+def _pair(series: Series, a: str, b: str, left: bool, stage: int | None) -> dict[str, Any]:
+    launches = sorted(series[a].keys() & series[b].keys())
+    m = np.array([_trimmed(series[a][k] - series[b][k]) for k in launches])
+    early = left and 3 <= len(m) < 6
+    low, high, p = _test(m, 0.999 if early else 0.95, stage)
+    inner = (low, high) if early else _test(m, 0.90, stage)[:2]
+    own = [np.array([_trimmed(series[n][k]) for k in sorted(series[n])]) for n in (a, b)]
+    verdict = _verdict(low, high, inner, p)
+    if len(m) < 6 and not early:
+        verdict = "screening"
+    elif _open(*own, m):
+        verdict = "multimodal"
+    return {"ratio": math.exp(m.mean()), "low": math.exp(low), "high": math.exp(high), "p": p,
+            "verdict": verdict, "launches": len(m)}  # fmt: skip
+
+
+def _best(found: dict[tuple[str, str], str], names: list[str]) -> str | None:
+    wins = [a for a in names if all(found[a, b] == "materially_faster" for b in names if b != a)]
+    return wins[0] if wins else None
+
+
+@pytest.mark.parametrize("run", ["quick-2core", "quick-2core-5"])
+def test_every_ratio_and_winner_follows_from_the_records_by_the_document(
+    typed: Typed, run: str
+) -> None:
+    folder = PUBLISHED / run
+    plan, records = json.loads((folder / "plan.json").read_text()), _records(folder)
+    events = [r for r in records if r["kind"] == "event"]
+    left = {(e["comparison"], e["contender"]) for e in events if e["what"] == "settled"}
+    stage = 6 if any(e["what"] == "second stage" for e in events) else None
+    told = json.loads(typed("show", run, "--json", BAKEOFF_RESULTS=str(PUBLISHED)).stdout)
+    checked = 0
+    for comparison in told["comparisons"]:
+        name, ranked = comparison["id"], sorted({r["a"] for r in comparison["ratios"]})
+        groups = [r for r in records if r["kind"] == "group" and r["comparison"] == name]
+        infer = comparison["direction"] == "infer"
+        first = "latency" if infer and comparison["batch"] == 1 else "throughput"
+        verdicts = {}
+        for by in (first, "latency") if infer and comparison["batch"] > 1 else (first,):
+            series = _series(groups, by)
+            for a in ranked:
+                for b in (each for each in ranked if each != a):
+                    gone = bool({(name, a), (name, b)} & left)
+                    verdicts[by, a, b] = _pair(series, a, b, gone, stage)
+        for ratio in comparison["ratios"]:
+            mine = verdicts[first, ratio["a"], ratio["b"]]
+            for key in ("ratio", "low", "high", "p"):
+                assert mine[key] == pytest.approx(ratio[key], rel=1e-6), (name, ratio)
+            assert [mine[k] for k in ("verdict", "launches")] == [
+                ratio["verdict"], ratio["launches"]
+            ], (name, ratio)  # fmt: skip
+            checked += 1
+        of = {by: {(a, b): v["verdict"] for (w, a, b), v in verdicts.items() if w == by}
+              for by, *_ in verdicts}  # fmt: skip
+        winners = {by: _best(found, ranked) for by, found in of.items()}
+        agreed = len({w for w in winners.values() if w}) < 2
+        assert comparison["winner"] == (winners[first] if agreed else None), name
+    assert checked > 10 * 30
+    assert plan["settings"]["margin"] == 0.03
+
+
+@pytest.mark.parametrize("name", ["quick-2core", "quick-2core-2"])
+def test_what_is_called_material_has_the_p_that_the_rule_names(name: str) -> None:
+    analysis = analyse(records.read(PUBLISHED / name))
+    ratios = [ratio for comparison in analysis.comparisons for ratio in comparison.ratios]
+    material = [ratio for ratio in ratios if ratio.verdict.startswith("materially")]
+    assert len(material) > 100 and all(r.p < statistics.MATERIAL_P for r in material)
+    assert all(r.p_adjusted is not None and r.p_adjusted >= r.p for r in ratios)
+    assert any((r.p_adjusted or 0.0) > statistics.MATERIAL_P for r in material)

@@ -1,0 +1,68 @@
+"""Claims about a machine that others used as well: where they did, nobody is named."""
+
+from pathlib import Path
+from typing import Any
+
+from harness import records, statistics
+from reports.compare import compare
+from reports.verdicts import analyse
+from tests.synthetic import edit_groups, write_run
+
+
+def test_a_busy_machine_names_nobody_and_says_why(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run")
+
+    def busy(group: dict[str, Any]) -> bool:
+        group["machine"]["foreign_cpu_share"] = 0.4
+        return True
+
+    edit_groups(folder, busy)
+    analysis = analyse(records.read(folder))
+    assert any("40%" in reason for reason in analysis.screening)
+    assert {c.winner for c in analysis.comparisons} == {None}
+
+
+def test_a_machine_that_was_busy_in_one_comparison_names_nobody_there(tmp_path: Path) -> None:
+    """In four of its six launches: of all launches that is one in six."""
+    folder = write_run(tmp_path / "run")
+
+    def busy(group: dict[str, Any]) -> bool:
+        if group["comparison"].startswith("resnet20") and group["launch"] > 2:
+            group["machine"]["foreign_cpu_share"] = 0.4
+        return True
+
+    quiet = analyse(records.read(folder))
+    edit_groups(folder, busy)
+    analysis = analyse(records.read(folder))
+    for before, comparison in zip(quiet.comparisons, analysis.comparisons, strict=True):
+        loud = comparison.workload == "resnet20"
+        assert before.winner and comparison.winner == (None if loud else before.winner)
+        assert comparison.why.startswith("Screening only, the machine was busy") == loud
+    assert [reason for reason in analysis.screening if "40%" in reason and "resnet20" in reason]
+    for choice in analysis.recommendations:
+        rests = any("resnet20" in comparison for comparison in choice.comparisons)
+        assert (choice.verdict == "screening") == rests, choice.title
+    assert len({c.verdict == "screening" for c in analysis.recommendations}) == 2
+
+
+def test_of_two_runs_one_of_which_was_disturbed_in_one_comparison_the_others_are_judged(
+    tmp_path: Path,
+) -> None:
+    """That one is open, and so is all together."""
+    old, new = (write_run(tmp_path / name) for name in ("old", "new"))
+
+    def slower(group: dict[str, Any]) -> bool:
+        for turn in group["turns"]["jax"]:
+            turn["calls"] = [3 * call for call in turn["calls"]]
+            turn["total_ns"] *= 3
+        if group["comparison"].startswith("resnet20"):
+            group["machine"]["foreign_cpu_share"] = 0.4
+        return True
+
+    edit_groups(new, slower)
+    found = compare(records.read(old), records.read(new), "torch", statistics.MARGIN)
+    for change in [*found.changes, *found.overall]:
+        if change.contender == "jax":
+            loud = not change.comparison or change.comparison.startswith("resnet20")
+            assert change.verdict == ("screening" if loud else "materially_slower"), change
+    assert "Nothing is concluded" not in found.sentence

@@ -128,9 +128,21 @@ def factor(aspect: Aspect, decision: Decision) -> tuple[float, str] | None:
     leader = decision.leader
     if not aspect.allowance or not aspect.weight or leader is None or len(decision.order) < 2:
         return None
-    gaps = [(-math.log(decision.pairs[leader, b].ratio), b) for b in decision.order[1:]]
-    gap, name = min(gaps)
-    return math.exp(min(max(gap, 0.0) / aspect.weight, 50.0)), name
+    found = []
+    for b in decision.order[1:]:
+        gap = max(-math.log(decision.pairs[leader, b].ratio), 0.0)
+        by = math.exp(min(gap / aspect.weight, 50.0))
+        found.append((by * _unnoticed(aspect, leader, b, by), b))
+    return min(found)
+
+
+def _unnoticed(aspect: Aspect, leader: str, other: str, by: float) -> float:
+    """How many times its figure the leader's may grow before it is more than `enough`; 1 where
+    the other's may as well be less by the factor `by`, and is still more than that."""
+    least = aspect.enough
+    if least is None or aspect.values.get(other, math.inf) >= least * by:
+        return 1.0
+    return max(1.0, least / aspect.values.get(leader, math.inf))
 
 
 def leads(changed: Sequence[Aspect], decision: Decision) -> str | None:

@@ -263,6 +263,19 @@ def test_the_runner_up_is_who_keeps_the_choice_open_not_who_is_near_and_beaten()
     assert (beaten.choice, beaten.runner_up) == ("best", "near")
 
 
+def test_a_figure_that_is_enough_has_to_be_off_by_what_lies_below_it_as_well() -> None:
+    """a starts in 0.8 s of the 2 that are enough: at 2 s nobody has noticed yet."""
+    level = {"a": dict.fromkeys(range(1, 9), 0.0), "b": dict.fromkeys(range(1, 9), 0.1)}
+    start = aspect({n: {ONCE: 0.0} for n in "ab"}, 0.5, allowance=math.log(1.3), enough=2.0)
+    start = replace(start, values={"a": 0.8, "b": 1.0})
+    off = flip.factor(start, decide([aspect(level, 0.5), start], "ab"))
+    assert off is not None and off == (pytest.approx(2.0 / 0.8 * math.exp(0.1)), "b")
+    for by, leader in ((0.99, "a"), (1.01, "b")):
+        late = math.log(max(0.8 * off[0] * by, 2.0) / 2.0)
+        moved = aspect({"a": {ONCE: late}, "b": {ONCE: 0.0}}, 0.5, allowance=math.log(1.3))
+        assert decide([aspect(level, 0.5), moved], "ab").leader == leader
+
+
 def test_what_was_counted_cannot_be_off() -> None:
     """The size of an installation is no single look."""
     times = {"a": dict.fromkeys(range(1, 7), 0.0), "b": dict.fromkeys(range(1, 7), 0.1)}

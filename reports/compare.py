@@ -95,7 +95,8 @@ def compare(
     before, after = several.versions(old), several.versions(new)
     shared = several.contenders([old, new])
     both = several.comparisons([old, new])
-    first, second = seen = [cells(analyse(run)) for run in (old, new)]
+    analyses = [analyse(run) for run in (old, new)]
+    first, second = seen = [cells(analysis) for analysis in analyses]
     timed = [(each[0]["id"], several.turns([old, new], each, seen)) for each in both]
     same = alike.same(old, new)
     known = [name for name in shared if before[name] == after[name]]
@@ -119,13 +120,13 @@ def compare(
     hectic = [
         f"in the {which} run {reason}"
         for which, run in (("first", old), ("second", new))
-        for reason in why_busy(run)
+        for reason in why_busy(run.groups)
     ]
     judged, drift = beyond_drift(family([*changes, *overall]), same, margin)
     loud = {
         each[0]["id"]
         for each in both
-        if any(why_busy(run, one["id"]) for run, one in zip((old, new), each, strict=True))
+        if any(told.comparison(one["id"]).busy for told, one in zip(analyses, each, strict=True))
     }
     judged = _unjudged(judged, loud)
     changes, overall = judged[: len(changes)], judged[len(changes) :]

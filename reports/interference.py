@@ -40,17 +40,11 @@ def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
     ]
 
 
-def why_busy(run: Run, comparison: str | None = None) -> list[str]:
-    """Why the machine was too busy to name winners, from what was seen beside the turns.
+def why_busy(groups: Sequence[dict[str, Any]]) -> list[str]:
+    """Why the machine was too busy to name winners, in the median of these launches.
 
-    In the median of all launches of all comparisons; where it was quiet then, and a comparison is
-    named, in the median of that one's launches.
+    groups: of a run, or of one of its comparisons.
     """
-    reasons = _why_busy(run.groups)
-    return reasons or (_why_busy(run.groups_of(comparison)) if comparison else [])
-
-
-def _why_busy(groups: Sequence[dict[str, Any]]) -> list[str]:
     loads = [g["machine"] for g in groups]
     reasons = []
     for key, limit, who in (
@@ -67,7 +61,7 @@ def _why_busy(groups: Sequence[dict[str, Any]]) -> list[str]:
 def _load(run: Run) -> list[dict[str, Any]]:
     """Launches that were measured beside others, though not so many as to screen the run."""
     loaded = [g for g in run.groups if statistics.busy(g["machine"])]
-    if not loaded or why_busy(run):
+    if not loaded or why_busy(run.groups):
         return []  # then the whole run is a screening, and says so
     worst = max(loaded, key=lambda g: g["machine"].get("foreign_cpu_share") or 0.0)
     why = statistics.busy(worst["machine"])

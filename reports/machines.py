@@ -98,10 +98,11 @@ def gather(
         for choice in machine.analysis.recommendations:
             uses.setdefault(choice.title, [None] * len(machines))[place] = choice
     ids = [each[0]["id"] for each in shared]
-    places = _places(runs, names, anchor, shared, timed) if anchor else {}
+    loud = [{c.id for c in machine.analysis.comparisons if c.busy} for machine in machines]
+    places = _places(runs, names, anchor, shared, timed, loud) if anchor else {}
     unlike = _unlike(runs, names) if one else []
     stayed = _stayed(runs) if one and not unlike else set()
-    busy = [name for name, run in zip(names, runs, strict=True) if why_busy(run)]
+    busy = [name for name, run in zip(names, runs, strict=True) if why_busy(run.groups)]
     repeated = _repeated(places, names, stayed - {anchor}, busy) if anchor in stayed else {}
     over = {use: repeats.choose(use, found, {*ids}, stayed, busy) for use, found in uses.items()}
     if not any(over.values()):
@@ -164,6 +165,7 @@ def _places(
     anchor: str,
     shared: list[list[dict[str, Any]]],
     timed: list[list[readings.Times]],
+    loud: list[set[str]],
 ) -> dict[str, dict[str, dict[str, Place]]]:
     found: dict[str, dict[str, dict[str, Place]]] = {}
     ids = [each[0]["id"] for each in shared]
@@ -171,7 +173,7 @@ def _places(
         asked = [each[column] for each in shared]
         turns = [each[column] for each in timed]
         for contender in ranked(run):
-            made = _of_one(run, asked, turns, contender, anchor)
+            made = _of_one(run, asked, turns, contender, anchor, loud[column])
             for place, its in zip((several.ALL, *ids), made, strict=True):
                 if its is not None:
                     found.setdefault(place, {}).setdefault(contender, {})[name] = its
@@ -184,11 +186,12 @@ def _of_one(
     timed: list[readings.Times],
     contender: str,
     anchor: str,
+    loud: set[str],
 ) -> Iterator[Place | None]:
     """A contender over the anchor in one run: over all comparisons, then in each.
 
     By the rules of the run's own page; over all they are stricter: what leaves one comparison
-    open leaves the mean open.
+    open leaves the mean open. loud: the comparisons in which the run's machine was busy.
     """
     logs = [readings.log_ratios(times, contender, anchor) for times in timed]
     rows = [np.array([its[launch] for launch in sorted(its)]) for its in logs]
@@ -198,10 +201,10 @@ def _of_one(
         own, other = (readings.by_launch(times, who) for who in (contender, anchor))
         modal.append(len(row) > 0 and statistics.modal(own, other, row))
         left.append(any((comparison["id"], who) in run.settled for who in (contender, anchor)))
-    busy = [bool(why_busy(run, comparison["id"])) for comparison in asked]
+    busy = [comparison["id"] in loud for comparison in asked]
     yield _place(run, together, any(modal), any(left), any(busy), contender == anchor)
-    for row, open_, early, loud in zip(rows, modal, left, busy, strict=True):
-        yield _place(run, row, open_, early, loud, contender == anchor)
+    for row, open_, early, disturbed in zip(rows, modal, left, busy, strict=True):
+        yield _place(run, row, open_, early, disturbed, contender == anchor)
 
 
 def _place(

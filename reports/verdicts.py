@@ -28,7 +28,7 @@ from reports.analysis import (
 )
 from reports.interference import why_busy
 from reports.sentences import why_open
-from reports.words import interval, launches, times
+from reports.words import few, interval, launches, times
 
 
 def analyse(
@@ -43,19 +43,21 @@ def analyse(
     peak = roof.rates(run)
     # A comparison in another precision than the probes' has no roof: another unit computes it.
     measured_in = run.probes[0].get("precision", "float32") if peak else None
-    busy = why_busy(run)
+    busy = why_busy(run.groups)
     comparisons = [
-        _comparison(run, plan, peak if plan["precision"] == measured_in else None)
+        _comparison(run, plan, peak if plan["precision"] == measured_in else None, busy)
         for plan in run.plan["comparisons"]
     ]
     screening = list(busy)
-    loud = [c for c in comparisons if c.busy and not busy]
-    screening += [f"{reason} in {short(c.id)}" for c in loud[:MOST_FLOORS] for reason in c.busy]
-    few = [c for c in comparisons if c.launches and not _enough(run, c)]
-    if few:
-        most = max(c.launches for c in few)
+    loud = [short(c.id) for c in comparisons if c.busy and not busy]
+    if loud:
+        screening.append(f"the machine was busy while {few(loud)} was measured")
+    short_of = [c for c in comparisons if c.launches and not _enough(run, c)]
+    if short_of:
+        most = max(c.launches for c in short_of)
+        have = "has" if len(short_of) == 1 else "have"
         screening.append(
-            f"{len(few)} of {len(comparisons)} comparisons {'has' if len(few) == 1 else 'have'} "
+            f"{len(short_of)} of {len(comparisons)} comparisons {have} "
             f"fewer than {statistics.LEAST_LAUNCHES} launches (at most {most})"
         )
     return Analysis(
@@ -111,9 +113,11 @@ MOST_FLOORS = 3  # that are told in words, the widest first
 # --- one comparison ---------------------------------------------------------------------------
 
 
-def _comparison(run: Run, plan: dict[str, Any], peak: dict[str, float] | None) -> Comparison:
+def _comparison(
+    run: Run, plan: dict[str, Any], peak: dict[str, float] | None, busy: list[str]
+) -> Comparison:
     name = plan["id"]
-    busy = why_busy(run, name)
+    busy = busy or why_busy(run.groups_of(name))
     groups = run.groups_of(name)
     bys = readings.rank_of(plan)
     by = bys[0]

@@ -1,8 +1,8 @@
-"""Claims about published runs: whoever reads docs/method.md finds the same, without our code.
+"""Claims about published runs: whoever reads docs/method.md finds what they say.
 
 Ratios, intervals, p, verdicts and winners are computed again from `plan.json` and
-`records-*.jsonl` with NumPy and SciPy, as the document says, and held against what
-`bakeoff show --json` tells.
+`records-*.jsonl` with NumPy and SciPy and no code of ours, as the document says, and held
+against what `bakeoff show --json` tells.
 """
 
 import json

@@ -157,6 +157,26 @@ def launches_to_see(
 
 
 def _launches_to_tell(
+    logs: np.ndarray, first_stage: int | None, margin: float, allowance: float
+) -> int | None:
+    """Launches that would show a tie or a material difference, if mean and spread stay as they are.
+
+    None where none would: beyond `launches_to_see`'s most, as at the margin itself; or where the
+    margin lies within the allowance, which launches do not make smaller.
+    """
+    size = abs(_mean(logs))
+    inside, beyond = margin - allowance - size, size - allowance - margin
+    if inside > 0:
+        wanted = [_to_see(logs, first_stage, inside, 0.90)]
+    else:  # by its interval, and by its p
+        wanted = [
+            _to_see(logs, first_stage, beyond, 0.95),
+            _to_see(logs, first_stage, size - allowance, 1 - MATERIAL_P),
+        ]
+    return None if None in wanted else max(LEAST_LAUNCHES, *(w for w in wanted if w))
+
+
+def _to_see(
     logs: np.ndarray, first_stage: int | None, difference: float, confidence: float
 ) -> int | None:
     """`launches_to_see`; no fewer than the first stage's spread asks for, which stays in force."""
@@ -166,8 +186,9 @@ def _launches_to_tell(
     spread, freedom = _spread(logs[:first_stage])
     if freedom < 1:
         return None
-    staged = math.ceil((quantile((1 + confidence) / 2, freedom) * spread / difference) ** 2)
-    return max(seen, staged)
+    return max(
+        seen, math.ceil((quantile((1 + confidence) / 2, freedom) * spread / difference) ** 2)
+    )
 
 
 # --- verdicts -------------------------------------------------------------------------------------
@@ -223,18 +244,7 @@ def compare(
         verdict = "multimodal"
     else:
         verdict = _verdict(low, high, *inner, margin, p)
-    needed = None
-    if verdict in ("inconclusive", "faster", "slower"):
-        # Launches do not make an allowance smaller: what lies within it, none of them tell.
-        least = 0.0 if allowance else margin / 2
-        room = max(abs(abs(mean) - margin) - allowance, least)
-        needed = _launches_to_tell(logs, first_stage, room, 0.95)
-        beyond = abs(mean) - margin - allowance
-        if needed and beyond > 0:  # then p has to be below its bound as well
-            sure = _launches_to_tell(logs, first_stage, abs(mean) - allowance, 1 - MATERIAL_P)
-            needed = max(needed, sure) if sure else None
-        if needed is not None and needed <= count:  # so many were made, and did not tell
-            needed = None
+    open_ = verdict in ("inconclusive", "faster", "slower")
     return Comparison(
         math.exp(mean) if count else math.nan,
         math.exp(low),
@@ -243,7 +253,7 @@ def compare(
         p,
         count,
         math.expm1(min(detectable(logs), 20.0)),
-        needed,
+        _launches_to_tell(logs, first_stage, margin, allowance) if open_ else None,
         confidence,
         _spread(logs)[0],
     )

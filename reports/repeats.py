@@ -18,7 +18,7 @@ from harness import statistics
 from reports import decide, sentences, several
 from reports.analysis import short
 from reports.recommend import Recommendation
-from reports.words import interval, launches, listed, times
+from reports.words import interval, listed, times
 
 
 @dataclass(frozen=True)
@@ -194,9 +194,6 @@ def _sentence(
         why = f"{runs} of {statistics.LEAST_LAUNCHES} runs"
         why = f"the machine was busy in {listed(busy)}" if busy else why
         return f"{leader} leads, not proven ({why}), ahead {where}: {fact} ({by_run})."
-    more = ""
-    if best.launches_needed:
-        more = launches(best.launches_needed).replace("launches", "runs")
-        more = f" {more.capitalize()} would tell."
+    more = sentences.would_tell(best, "runs")
     why = sentences.why_open(best)
-    return f"No winner: {why}. {leader} leads, ahead {where}: {fact} ({sure}).{more}"
+    return f"No winner: {why}. {leader} leads, ahead {where}: {fact} ({sure}). {more}"

@@ -12,7 +12,7 @@ from reports.analysis import short
 from reports.decide import Aspect, Decision
 from reports.flip import Weight
 from reports.objectives import MEASURES
-from reports.words import few, interval, launches, listed, percent, times
+from reports.words import few, interval, listed, needed, percent, times
 
 
 def sentence(
@@ -61,9 +61,9 @@ def sentence(
         if lacking is not None:
             why = f"{percent(lacking)} of what is weighed was not measured"
         return f"{leader} is ahead, not proven ({why}): {fact} ({sure}), over {over}."
-    more = ""
-    if best.launches_needed:
-        more = f" {launches(best.launches_needed).capitalize()} would tell."
+    more = f" {would_tell(best)}"
+    if not best.launches_needed and any(each.once for each in weighed):
+        more = " More launches would hardly tell; more runs, read together, may."
     others = [name for name in apart if name != runner_up]
     more += f" Its lead over {listed(others)} is not proven either." if others else ""
     return f"No winner: {why_open(best)}. {leader} leads: {fact} ({sure}), over {over}.{more}"
@@ -76,6 +76,13 @@ def why_open(pair: Any) -> str:
     if pair.high is not None and math.log(pair.high) < -statistics.MARGIN:
         return "the lead is beyond the margin of 3%, but p is not below 1%"
     return "the lead is not proven to be beyond the margin of 3%"
+
+
+def would_tell(pair: Any, of: str = "launches") -> str:
+    """How many it takes, of a pair that is open; at the margin itself no number does."""
+    if not pair.launches_needed:
+        return f"More {of} would hardly tell."
+    return f"{needed(pair.launches_needed, of).capitalize()} would tell."
 
 
 def open_in_short(pair: Any) -> str:

@@ -93,7 +93,7 @@ def _environment() -> Any:
         size=words.size,
         joules=words.joules,
         interval=words.interval,
-        launches=words.launches,
+        needed=words.needed,
         number=words.figure,
         label=marks.label,
         plain=words.plain,

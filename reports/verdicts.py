@@ -27,8 +27,8 @@ from reports.analysis import (
     short,
 )
 from reports.interference import why_busy
-from reports.sentences import why_open
-from reports.words import few, interval, launches, times
+from reports.sentences import why_open, would_tell
+from reports.words import few, interval, times
 
 
 def analyse(
@@ -312,8 +312,7 @@ def _why(
         return f"Screening only, the machine was busy. {fact}."
     if pair.verdict == "screening":
         return f"Screening only, with {pair.launches} of 6 launches. {fact}."
-    needed = f"; {launches(pair.launches_needed)} would tell" if pair.launches_needed else ""
-    return f"No winner: {why_open(pair)}{needed}. {fact}."
+    return f"No winner: {why_open(pair)}. {fact}. {would_tell(pair)}"
 
 
 def _command(run: Run, plan: dict[str, Any]) -> str:

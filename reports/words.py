@@ -68,9 +68,9 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
-def launches(count: int) -> str:
-    """How many launches it would take; past what a run can hold, no number means much."""
-    return f"about {count} launches" if count <= 100 else "only hundreds of launches"
+def needed(count: int, of: str = "launches") -> str:
+    """How many it would take; past what a run can hold, no number means much."""
+    return f"about {count} {of}" if count <= 100 else f"only hundreds of {of}"
 
 
 def plain(value: Any) -> str:

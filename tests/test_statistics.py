@@ -85,8 +85,33 @@ def test_a_material_difference_wants_one_in_a_hundred_however_noisy_the_machine(
 def test_what_is_open_says_how_many_launches_would_tell() -> None:
     found = st.compare(0.03 + 0.1 * np.array([1, -1, 1, -1, 1, -1.0]))
     assert found.verdict == "inconclusive"
-    assert found.launches_needed is not None and found.launches_needed > 6
     assert found.detectable > 0.05
+    assert found.launches_needed is None  # so near the margin none would, not even a thousand
+    for mean, told in ((0.0, "tie"), (-0.012, "tie"), (0.06, "materially_slower")):
+        needed = st.compare(mean + of_spread(0.05, 6)).launches_needed
+        assert needed is not None and needed > 6
+        assert st.compare(mean + of_spread(0.05, needed)).verdict == told
+        assert st.compare(mean + of_spread(0.05, needed - 1)).verdict != told
+
+
+@pytest.mark.parametrize("allowance", [0.0, 0.02])
+def test_many_of_all_kinds_are_told_by_as_many_launches_as_was_said(allowance: float) -> None:
+    rng, checked = np.random.default_rng(11), 0
+    for _ in range(300):
+        mean, spread = rng.normal(0, 0.08), rng.uniform(0.005, 0.1)
+        found = st.compare(mean + of_spread(spread, 6), allowance=allowance)
+        if (needed := found.launches_needed) is not None:
+            checked += 1
+            then = st.compare(mean + of_spread(spread, needed), allowance=allowance)
+            assert then.verdict in ("tie", "materially_faster", "materially_slower")
+    assert checked > 100
+
+
+def of_spread(spread: float, count: int) -> np.ndarray:
+    """So many launches about 0, of that standard deviation."""
+    wave = np.cos(np.pi * np.arange(count))
+    off = wave - wave.mean()
+    return off * spread / off.std(ddof=1)
 
 
 def test_identical_launches_without_any_spread_are_a_tie_and_no_crash() -> None:

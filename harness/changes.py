@@ -48,12 +48,18 @@ class Drift:
 
 
 def family(rows: Sequence[Change]) -> list[Change]:
-    """With p adjusted over all of them; what is no longer sure is not material."""
+    """With p adjusted over all of them; of what is not both sure and material, `perhaps_...`."""
     found = []
     for row, p in zip(rows, statistics.holm([row.p for row in rows]), strict=True):
-        verdict = row.verdict if p < FAMILY else row.verdict.removeprefix("materially_")
-        found.append(replace(row, p=p, verdict=verdict))
+        sure = row.verdict in MATERIAL and p < FAMILY
+        found.append(replace(row, p=p, verdict=row.verdict if sure else _perhaps(row.verdict)))
     return found
+
+
+def _perhaps(verdict: str) -> str:
+    """`materially_slower` and `slower` -> `perhaps_slower`; all else stays."""
+    which = verdict.removeprefix("materially_")
+    return f"perhaps_{which}" if which in statistics.OPPOSITE else verdict
 
 
 def beyond_drift(
@@ -76,7 +82,7 @@ def beyond_drift(
         if verdict in MATERIAL and row.contender in same:
             verdict = "drift"
         elif verdict in MATERIAL and math.log(row.low) < reach and math.log(row.high) > -reach:
-            verdict = verdict.removeprefix("materially_")
+            verdict = _perhaps(verdict)
         found.append(row if verdict == row.verdict else replace(row, verdict=verdict))
     return found, Drift(most.contender if most else None, by, reach, len(yardsticks))
 

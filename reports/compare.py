@@ -72,8 +72,8 @@ class Changes:
 WORDS = {  # how a verdict on a change is called
     "materially_slower": "slower",
     "materially_faster": "faster",
-    "slower": "perhaps slower",
-    "faster": "perhaps faster",
+    "perhaps_slower": "perhaps slower",
+    "perhaps_faster": "perhaps faster",
     "tie": "stayed",
     "inconclusive": "open",
     "multimodal": "open: modes overlap",

@@ -85,6 +85,12 @@ class Decision:
         """The leader against the runner-up."""
         return self.pairs.get((self.leader or "", self.runner_up or ""))
 
+    @property
+    def untold(self) -> list[str]:
+        """Whom the leader is neither shown to beat nor to tie with."""
+        told = ("materially_faster", "tie")
+        return [b for b in self.order[1:] if self.pairs[self.leader or "", b].verdict not in told]
+
 
 def decide(
     aspects: Sequence[Aspect],

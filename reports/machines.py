@@ -19,7 +19,6 @@ from harness.records import Run
 from reports import alike, lost, repeats, several
 from reports.analysis import Analysis, finite, first_stage, ranked
 from reports.charts import marks
-from reports.interference import why_busy
 from reports.profiles import Profile
 from reports.verdicts import analyse
 from reports.words import listed
@@ -102,9 +101,12 @@ def gather(
     places = _places(runs, names, anchor, shared, timed, loud) if anchor else {}
     unlike = _unlike(runs, names) if one else []
     stayed = _stayed(runs) if one and not unlike else set()
-    busy = [name for name, run in zip(names, runs, strict=True) if why_busy(run.groups)]
+    busy = _busy(names, shared, loud)
     repeated = _repeated(places, names, stayed - {anchor}, busy) if anchor in stayed else {}
-    over = {use: repeats.choose(use, found, {*ids}, stayed, busy) for use, found in uses.items()}
+    over = {
+        use: repeats.choose(use, found, {*ids}, stayed, _busy_for(found, names, loud))
+        for use, found in uses.items()
+    }
     if not any(over.values()):
         over = {}
     sentence = repeats.answer(over, [run.plan["created"] for run in runs])
@@ -243,17 +245,40 @@ def _stayed(runs: list[Run]) -> set[str]:
     return set.intersection(*others) if others else set()
 
 
+def _busy(
+    names: list[str], shared: list[list[dict[str, Any]]], loud: list[set[str]]
+) -> dict[str, list[str]]:
+    """Of each place, in which runs the machine was busy there; over all, if it was anywhere."""
+    found = {
+        each[0]["id"]: [
+            name for name, one, its in zip(names, each, loud, strict=True) if one["id"] in its
+        ]
+        for each in shared
+    }
+    anywhere = {name for its in found.values() for name in its}
+    return {**found, several.ALL: [name for name in names if name in anywhere]}
+
+
+def _busy_for(found: list[Any], names: list[str], loud: list[set[str]]) -> list[str]:
+    """In which runs it was busy in what this use rests on."""
+    return [
+        name
+        for name, choice, its in zip(names, found, loud, strict=True)
+        if choice is not None and not its.isdisjoint(choice.comparisons)
+    ]
+
+
 def _repeated(
     places: dict[str, dict[str, dict[str, Place]]],
     names: list[str],
     stayed: set[str],
-    busy: list[str],
+    busy: dict[str, list[str]],
 ) -> dict[str, dict[str, repeats.Repeated]]:
     """Of contenders that were measured in every run, and stayed what they were."""
     found = {}
     for place, contenders in places.items():
         found[place] = {
-            contender: repeats.repeat([on[name].ratio for name in names], busy)
+            contender: repeats.repeat([on[name].ratio for name in names], busy[place])
             for contender, on in contenders.items()
             if contender in stayed and all(name in on for name in names)
         }
@@ -263,7 +288,8 @@ def _repeated(
 def document(found: Machines) -> dict[str, Any]:
     """For a script: what to choose for each use, and every ratio, over the runs and by each."""
     names = [machine.name for machine in found.machines]
-    kept = ("choice", "tied", "runner_up", "ratio", "low", "high", "verdict", "sentence")
+    kept = ["choice", "tied", "runner_up", "ratio", "low", "high", "verdict", "sentence"]
+    kept += ["lost", "lacking"]
     uses: dict[str, Any] = {}
     for use, choices in found.uses.items():
         over = found.over.get(use)

@@ -35,6 +35,7 @@ class Recommendation:
     summary: str
     choice: str | None
     tied: list[str]
+    untold: list[str]  # of a tie: who is neither part of it nor shown to be behind
     sentence: str
     verdict: str
     runner_up: str | None
@@ -251,6 +252,7 @@ class _Case:
             summary=self.profile.summary,
             choice=decision.choice,
             tied=decision.tied,
+            untold=decision.untold if decision.tied else [],
             sentence=self._sentence(ids, extras) + sentences.divided(split),
             verdict=best.verdict if best else "screening",
             runner_up=decision.runner_up,
@@ -288,19 +290,20 @@ class _Case:
     def _split(self) -> list[dict[str, Any]]:
         """Where another is ahead of the one that leads over all, which elsewhere is ahead of it.
 
-        Both by more than the margin. Who is behind everywhere, and leads for its start, is no such.
+        Here by more than the margin, there by any, or level. Who is behind everywhere, and leads
+        for its start, is no such.
         """
         found, used, leader = [], self._used(), self.decision.leader or ""
-        beaten = {
+        level = {
             ratio.b
             for comparison in used
             for ratio in comparison.ratios
-            if ratio.a == leader and ratio.verdict == "materially_faster"
+            if ratio.a == leader and ratio.verdict in ("materially_faster", "faster", "tie")
         }
         for comparison in used:
             rival = comparison.leader or ""
             here = comparison.ratio(leader, rival)
-            if here and here.verdict == "materially_slower" and rival in beaten:
+            if here and here.verdict == "materially_slower" and rival in level:
                 found.append({"comparison": comparison.id, "leader": rival, "ratio": here.ratio})
         return found
 

@@ -40,6 +40,7 @@ class Choice:
     title: str
     choice: str | None
     tied: list[str]
+    untold: list[str]  # of a tie: who is neither part of it nor shown to be behind
     rival: str  # the nearest to who leads; of a tie, the first that it ties with
     lead: Repeated  # who leads over the rival
     each: list[float]  # the same, run by run
@@ -111,10 +112,13 @@ def choose(
     each = 1 / over[rival]
     out = [name for name in dict.fromkeys(n for s in scores for n in s) if name not in held]
     left = f" Not in every run, or changed between them: {', '.join(out)}." if out else ""
+    lost = sentences.without(told[0].lost, told[0].lacking)
+    left += f" {lost}" if lost else ""
     return Choice(
         title=title,
         choice=decision.choice,
         tied=decision.tied,
+        untold=decision.untold if decision.tied else [],
         rival=rival,
         lead=repeat(each, busy),
         each=each.tolist(),
@@ -186,9 +190,8 @@ def _sentence(
         return f"Choose {leader}: {fact} ({sure})."
     if decision.tied:
         told = f"A tie of {', '.join(decision.tied)}: they differ by less than 3% ({sure})."
-        proved = ("materially_faster", "tie")
-        open_ = [n for n in decision.order[1:] if decision.pairs[leader, n].verdict not in proved]
-        return told + (f" Not yet told apart from them: {', '.join(open_)}." if open_ else "")
+        left = f" Not yet told apart from them: {', '.join(decision.untold)}."
+        return told + (left if decision.untold else "")
     where = f"in {'both' if ahead == 2 else 'all'}" if ahead == runs else f"in {ahead} of {runs}"
     if best.verdict == "screening":
         why = f"{runs} of {statistics.LEAST_LAUNCHES} runs"

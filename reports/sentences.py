@@ -46,11 +46,7 @@ def sentence(
     sure = sure if math.isfinite(best.high) else f"{best.launches} launch"
     if decision.choice:
         return f"Choose {leader}: {fact} ({sure}), over {over}."
-    apart = [
-        name
-        for name in decision.order[1:]
-        if decision.pairs[leader or "", name].verdict not in ("materially_faster", "tie")
-    ]
+    apart = decision.untold
     if tied:
         decides = _deciders(tied, extras)
         names = ", ".join(tied)
@@ -140,7 +136,8 @@ def answer(recommendations: list[Any]) -> str:
         if each.choice:
             decided.setdefault(each.choice, []).append(each.title)
         elif each.tied:
-            tied.setdefault(listed(each.tied), []).append(each.title)
+            left = f" ({listed(each.untold)} not told apart yet)" if each.untold else ""
+            tied.setdefault(listed(each.tied), []).append(f"{each.title}{left}")
         elif each.ranking:
             ahead.setdefault(each.ranking[0]["contender"], []).append(each.title)
     told = [
@@ -180,7 +177,16 @@ def divided(split: list[dict[str, Any]]) -> str:
         f"on {short(each['comparison'])} it takes {times(each['ratio'])} {each['leader']}'s time"
         for each in split
     ]
-    return f" But {' and '.join(told)}." if told else ""
+    return f" But {listed(told)}." if told else ""
+
+
+def without(share: float, lacking: list[str]) -> str:
+    """What is weighed and was not measured; nothing where all was."""
+    if not share:
+        return ""
+    return (
+        f"{percent(share)} of the weight ({listed(lacking)}) has no figure, and went to the rest."
+    )
 
 
 def _deciders(tied: list[str], extras: list[Aspect]) -> str:

@@ -16,7 +16,7 @@ from reports.flip import Limit
 from reports.lanes import Lane
 from reports.machines import Machines
 from reports.objectives import MEASURES
-from reports.sentences import answer, left_out
+from reports.sentences import answer, left_out, without
 from reports.words import figure, seconds, times
 
 CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), " ")
@@ -39,6 +39,8 @@ def render(analysis: Analysis, console: Console) -> None:
         style = "bold green" if choice.choice else "bold"
         console.print(Text(f"{choice.title}: ".translate(CONTROLS), style=style), end="")
         console.print(Text(choice.sentence.translate(CONTROLS)), soft_wrap=True)
+        if told := without(choice.lost, choice.lacking):
+            _print(console, f"  {told}", "yellow")
         for cost in (o for o in choice.objectives if o["measure"] == "cost"):
             _print(console, f"  A million costs: {_cheapest_first(cost['values'])}.", "dim")
         for limit in choice.limits:
@@ -160,8 +162,8 @@ LONG = 16  # characters: a name that does not stay on one line at the cost of al
 STYLES = {  # of a verdict on a change, in the order in which they are told
     "materially_slower": "bold red",
     "materially_faster": "bold green",
-    "slower": "red",
-    "faster": "green",
+    "perhaps_slower": "red",
+    "perhaps_faster": "green",
     "tie": "dim",
     "inconclusive": "yellow",
     "multimodal": "yellow",

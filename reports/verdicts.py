@@ -359,12 +359,15 @@ def _noise_floor(run: Run, comparisons: list[Comparison]) -> dict[str, Any] | No
     if not floor or not pairs:
         return None
     apart = {c: abs(math.log(r.ratio)) for c, r in pairs}
+    between = {c: f" ({r.low:.2f} to {r.high:.2f})" if r.low and r.high else "" for c, r in pairs}
     widest = sorted(apart, key=lambda c: -apart[c])[:MOST_FLOORS]
     return {
         **floor,
         "percent": 100 * math.expm1(apart[widest[0]]),
         "widest": widest[0],
-        "told": ", ".join(f"{100 * math.expm1(apart[c]):.1f}% in {short(c)}" for c in widest),
+        "told": ", ".join(
+            f"{100 * math.expm1(apart[c]):.1f}% in {short(c)}{between[c]}" for c in widest
+        ),
         "comparisons": [
             {"comparison": c, "ratio": r.ratio, "low": r.low, "high": r.high} for c, r in pairs
         ],

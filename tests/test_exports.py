@@ -165,6 +165,7 @@ def test_markdown_says_the_verdicts_and_how_to_repeat_them(analysis: Analysis) -
         r.choice == "torch:compile" for r in analysis.recommendations
     )
     assert "Noise floor: torch entered twice" in text
+    assert re.search(r"differs from itself by \d\.\d% in [^(]+ \(\d\.\d\d to \d\.\d\d\)", text)
     assert "crash: jax in relu/b32" in text
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) == 2 + len(analysis.comparisons)

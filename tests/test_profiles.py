@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from harness.errors import Wrong
 from reports import objectives, profiles, sentences
 from reports.recommend import Recommendation
 from reports.verdicts import analyse
-from tests.synthetic import EVERYONE, edit_groups, write_run
+from tests.synthetic import EVERYONE, WORKLOADS, edit_groups, write_run
 
 GOOD = '[[objective]]\nmeasure = "latency"\nweight = 1\n'
 
@@ -245,6 +245,9 @@ def test_all_choices_are_told_in_a_breath_and_what_is_not_proved_is_told_apart(
     told = sentences.answer(analysis.recommendations)
     assert told.startswith("Decided: torch for Just one, Large-scale training, ")
     assert told.endswith(" and Small memory.")
+    tied = replace(analysis.recommendations[0], choice=None, tied=["a", "b"], untold=["c", "d"])
+    told = sentences.answer([tied])
+    assert told == "Nothing is decided. A tie: a and b for Just one (c and d not told apart yet)."
     few = analyse(records.read(write_run(tmp_path / "few", {"a": 1.0, "b": 2.0}, 2)))
     told = sentences.answer(few.recommendations)
     assert told.startswith("Nothing is decided. Leading, not proven: a for Just one, ")
@@ -307,6 +310,28 @@ def test_a_workload_that_decides_alone_is_named_among_what_flips_it(tmp_path: Pa
     assert f"torch leads on {alexnet} alone" in found.flips
     assert f"torch leads without {resnet20}" in found.flips
     assert not any(f"on {resnet20} alone" in flip for flip in found.flips)
+
+
+def test_who_is_level_elsewhere_and_faster_here_is_named_beside_one_that_leads_by_its_start(
+    tmp_path: Path,
+) -> None:
+    """And who is faster everywhere is not: that would be said of every workload."""
+    for speed, told in ((1.0, "But on threelayer b50 train it takes 1.5"), (0.8, "")):
+        two = [WORKLOADS[3], ("threelayer", "convnet", 50, None, "train", False)]
+        names = {"torch": 1.0, "slow-start": speed}
+        folder = write_run(tmp_path / str(speed), names, workloads=two)
+        edit_cells(folder, "slow-start", seconds={"total": 64.0})
+
+        def faster(group: dict[str, Any]) -> bool:
+            for turn in group["turns"]["slow-start"] if "three" in group["comparison"] else ():
+                turn["calls"] = [2 * call // 3 for call in turn["calls"]]
+                turn["total_ns"] = sum(turn["calls"][turn["dropped"] :])
+            return True
+
+        edit_groups(folder, faster)
+        found = asked(folder, TRAINING + START + "weight = 1\n")
+        assert found.choice == "torch"
+        assert ("But on" in found.sentence) == bool(told) and told in found.sentence
 
 
 def test_what_profiles_say_goes_into_json(tmp_path: Path) -> None:

@@ -99,6 +99,17 @@ def test_what_differs_by_nothing_in_six_runs_is_a_tie(tmp_path: Path) -> None:
     assert chosen.sentence.startswith("A tie of torch, jax: they differ by less than 3%")
 
 
+def test_who_is_not_told_apart_from_a_tie_is_named_in_the_headline_too(tmp_path: Path) -> None:
+    made = [
+        write_run(tmp_path / f"run{k}", {"torch": 1.0, "jax": 1.004, "numpy": speed})
+        for k, speed in enumerate((1.0, 1.1, 0.98, 1.12, 1.0, 1.1))
+    ]
+    found = machines.gather([records.read(path) for path in made], "torch")
+    chosen = found.over[TRAINING]
+    assert chosen and (chosen.tied, chosen.untold) == (["torch", "jax"], ["numpy"])
+    assert f"{TRAINING} (numpy not told apart yet)" in found.sentence
+
+
 def _busy(group: dict[str, Any]) -> bool:
     group["machine"]["foreign_cpu_share"] = 0.4
     return True
@@ -113,6 +124,30 @@ def test_a_busy_hour_names_nobody(tmp_path: Path) -> None:
     assert "not proven (the machine was busy in run2)" in chosen.sentence
     assert chosen.lead.verdict == "screening"
     assert {each.verdict for each in found.repeated[several.ALL].values()} == {"screening"}
+
+
+def test_an_hour_that_was_busy_in_one_comparison_names_nobody_in_what_rests_on_it(
+    tmp_path: Path,
+) -> None:
+    """In the others, and in the uses that do without it, the hour counts as any other."""
+    runs = _runs(tmp_path, *[1.3] * 6)
+    edit_groups(runs[2].folder, lambda group: "/train/" not in group["comparison"] or _busy(group))
+    found = machines.gather([records.read(run.folder) for run in runs], "torch")
+    training, batch = found.over[TRAINING], found.over["Batch inference"]
+    assert training and "not proven (the machine was busy in run2)" in training.sentence
+    assert batch and batch.choice == "torch"
+    for place, others in found.repeated.items():
+        loud = place == several.ALL or "/train/" in place
+        verdict = "screening" if loud else "materially_slower"
+        assert {each.verdict for each in others.values()} == {verdict}, place
+
+
+def test_weight_that_no_run_has_a_figure_for_is_told(tmp_path: Path) -> None:
+    found = _repeated(tmp_path, *[1.3] * 6).over
+    serving, training = found["Low-latency serving"], found[TRAINING]
+    told = "50% of the weight (latency, p99) has no figure, and went to the rest."
+    assert serving and serving.sentence.endswith(told)
+    assert training and "has no figure" not in training.sentence
 
 
 def test_who_failed_in_one_run_is_left_out_of_all_and_named(tmp_path: Path) -> None:
@@ -182,7 +217,9 @@ def _said(ratios: dict[str, float], weights: Sequence[tuple[str, float]]) -> Any
         for measure, weight in weights
     ]
     ranking = [{"contender": name, "ratio": ratio} for name, ratio in ratios.items()]
-    return SimpleNamespace(objectives=objectives, ranking=ranking, comparisons=["a"])
+    return SimpleNamespace(
+        objectives=objectives, ranking=ranking, comparisons=["a"], lost=0.0, lacking=[]
+    )
 
 
 def test_runs_that_weighed_other_things_do_not_add_up() -> None:

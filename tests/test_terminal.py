@@ -105,6 +105,12 @@ def test_what_was_left_out_is_told_before_the_verdicts_that_lack_it(folder: Path
     assert "Left out" not in told(folder, 200) + page.render(analysis)
 
 
+def test_weight_that_has_no_figure_is_told_under_the_choice(folder: Path) -> None:
+    assert "50% of the weight (latency, p99) has no figure, and went to the rest." in told(
+        folder, 200
+    )
+
+
 def test_warnings_of_one_kind_are_one_line(folder: Path) -> None:
     analysis = verdicts.analyse(records.read(folder))
     places = [comparison.id for comparison in analysis.comparisons]

@@ -4,7 +4,8 @@ A contender that starts in s seconds (from nothing to its first result, with an 
 cache) and takes c for every further call has spent s + (n - 1) c after n of them. Of two,
 whoever starts later is ahead from n = 1 + (s_b - s_a) / (c_a - c_b) on, or never.
 
-The difference of the calls is replicated: its t-interval is over launches, paired. The
+A call's time is the mean, with its slow calls, where a verdict on latency takes the lower
+quartile. The difference of the calls is replicated: its t-interval is over launches, paired. The
 starts were seen once, and are trusted to the factor of `objectives.MEASURES`; the
 interval of n holds both, each at its worst. Inputs are records, nothing is drawn here.
 """
@@ -76,21 +77,19 @@ def _of(run: Run, comparison: Comparison) -> BreakEven | None:
     }
     if len(cells) < 2:
         return None
-    times = run.times(comparison.id, comparison.by)
-    names, logs = readings.launch_table(run.groups_of(comparison.id), times, comparison.by)
+    by = "mean" if comparison.by == "latency" else comparison.by  # calls add up, quartiles do not
+    names, logs = readings.launch_table(
+        run.groups_of(comparison.id), run.times(comparison.id, by), by
+    )
     seconds = {name: np.exp(logs[:, names.index(name)]) for name in cells}
     starts = {name: (cell.cold or {})["total"] for name, cell in cells.items()}
     cached = {name: (cell.warm or cell.cold or {})["total"] for name, cell in cells.items()}
-    # As ratios to one, of the launches that hold both: launches that one missed are in none.
-    one = min(cells, key=lambda name: (cells[name].relative or math.inf, name))
-    base = float(np.nanmean(seconds[one])) / (cells[one].relative or 1.0)
-    calls = {
-        name: base * cell.relative if cell.relative else float(np.nanmean(seconds[name]))
-        for name, cell in cells.items()
-    }
+    calls = _calls(seconds)
     ahead = _ahead(starts, calls)
     crossings = [
-        _crossing(run, comparison.id, early, late, starts, cached, seconds, bool(comparison.busy))
+        _crossing(
+            run, comparison.id, early, late, starts, cached, calls, seconds, bool(comparison.busy)
+        )
         for early in sorted(cells, key=lambda n: starts[n])
         for late in sorted(cells, key=lambda n: starts[n])
         if (starts[early], early) < (starts[late], late)
@@ -109,6 +108,22 @@ def _of(run: Run, comparison: Comparison) -> BreakEven | None:
         sentence="",
     )
     return replace(found, sentence=_sentence(found))
+
+
+def _calls(seconds: dict[str, np.ndarray]) -> dict[str, float]:
+    """Seconds of a call: the mean over launches. Of whoever missed some, as a ratio, of the
+    launches they share, to one that is in most: no launch counts for one and not for the other."""
+    known = {name: np.isfinite(of) for name, of in seconds.items()}
+    base = max(sorted(seconds), key=lambda name: known[name].sum())
+    found = {}
+    for name, of in seconds.items():
+        shared = known[name] & known[base]
+        if shared.any():
+            whole = seconds[base][known[base]].mean()
+            found[name] = float(whole * of[shared].mean() / seconds[base][shared].mean())
+        else:
+            found[name] = float(of[known[name]].mean())
+    return found
 
 
 def _ahead(starts: dict[str, float], calls: dict[str, float]) -> list[tuple[float, str]]:
@@ -136,6 +151,7 @@ def _crossing(
     late: str,
     starts: dict[str, float],
     cached: dict[str, float],
+    calls: dict[str, float],
     seconds: dict[str, np.ndarray],
     busy: bool,
 ) -> Crossing:
@@ -146,8 +162,9 @@ def _crossing(
     settled = any((comparison, name) in run.settled for name in (early, late))
     few = count < statistics.LEAST_LAUNCHES
     confidence = statistics.LOOK_CONFIDENCE if settled and few else 0.95
-    low, high = statistics.t_interval(differences, confidence)
-    saved = float(np.mean(differences)) if count else math.nan
+    saved = calls[early] - calls[late]
+    off = saved - float(np.mean(differences)) if count else 0.0  # where one of them missed launches
+    low, high = (end + off for end in statistics.t_interval(differences, confidence))
     later = starts[late] - starts[early]
     least = max(0.0, starts[late] / GOOD_TO - starts[early] * GOOD_TO)
     most = starts[late] * GOOD_TO - starts[early] / GOOD_TO

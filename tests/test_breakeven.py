@@ -1,5 +1,6 @@
 """Claims about break-even: who is ahead after how many calls, on runs whose truth is known."""
 
+import itertools
 import math
 import random
 from pathlib import Path
@@ -95,6 +96,57 @@ def test_on_a_busy_machine_all_is_a_screening(tmp_path: Path) -> None:
     edit_groups(folder, busy)
     [found] = analyse(records.read(folder)).breakeven
     assert found.crossings[0].screening and "a screening" in found.sentence
+
+
+def test_calls_add_up_with_the_slow_ones_among_them(tmp_path: Path) -> None:
+    """One call of each turn takes as long as all others together: nothing is saved any more."""
+    one = [("resnet18", "convnet", 1, 224, "infer", True)]
+    folder = write_run(tmp_path, {"a": 1.0, "b": 0.5}, workloads=one)
+    for name, total in (("a", 1.0), ("b", 21.0)):
+        edit_cells(folder, name, seconds={"total": total})
+
+    def slow(group: dict[str, Any]) -> bool:
+        for turn in group["turns"]["b"]:
+            kept = turn["calls"][turn["dropped"] :]
+            turn["calls"][-1] += sum(kept)
+            turn["total_ns"] = 2 * sum(kept)
+        return True
+
+    def b_over_a() -> float:
+        analysis = analyse(records.read(folder))
+        pair = analysis.comparisons[0].ratio("b", "a")
+        assert pair and pair.ratio == pytest.approx(0.5, rel=0.03)  # of lower quartiles, still
+        [found] = analysis.breakeven
+        return found.calls["b"] / found.calls["a"]
+
+    assert b_over_a() == pytest.approx(0.5, rel=0.03)
+    edit_groups(folder, slow)
+    assert b_over_a() == pytest.approx(1.0, rel=0.03)
+
+
+def test_the_picture_the_table_and_the_sentence_have_one_estimate(tmp_path: Path) -> None:
+    """Also of one that left early, in launches in which the machine was quicker."""
+    starts = {"a": 1.0, "b": 5.0, "c": 30.0}
+    write_run(tmp_path, {"a": 1.0, "b": 0.7, "c": 0.5}, workloads=[NET])
+    for name, total in starts.items():
+        edit_cells(tmp_path, name, seconds={"total": total})
+
+    def edit(group: dict[str, Any]) -> bool:
+        if group["launch"] > 3:
+            del group["turns"]["b"]
+            for turn in (turn for turns in group["turns"].values() for turn in turns):
+                turn["calls"] = [2 * call for call in turn["calls"]]
+                turn["total_ns"] *= 2
+        return True
+
+    edit_groups(tmp_path, edit)
+    [found] = analyse(records.read(tmp_path)).breakeven
+    assert [name for _, name in found.ahead] == ["a", "b", "c"]
+    for (_, early), (place, late) in itertools.pairwise(found.ahead):
+        pair = found.of(early, late)
+        assert pair and pair.calls == pytest.approx(place) and pair.low and pair.high
+        assert pair.low < pair.calls < pair.high
+    assert found.calls["b"] / found.calls["a"] == pytest.approx(0.7, rel=0.03)
 
 
 def test_without_a_cold_start_there_is_no_break_even(tmp_path: Path) -> None:

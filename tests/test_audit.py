@@ -123,7 +123,7 @@ def test_every_ratio_and_winner_follows_from_the_records_by_the_document(
     checked = 0
     for comparison in told["comparisons"]:
         name, ranked = comparison["id"], sorted({r["a"] for r in comparison["ratios"]})
-        groups = [r for r in records if r["kind"] == "group" and r["comparison"] == name]
+        groups = _groups(records, name)
         infer = comparison["direction"] == "infer"
         first = "latency" if infer and comparison["batch"] == 1 else "throughput"
         verdicts = {}
@@ -148,6 +148,88 @@ def test_every_ratio_and_winner_follows_from_the_records_by_the_document(
         assert comparison["winner"] == (winners[first] if agreed else None), name
     assert checked > 10 * 30
     assert plan["settings"]["margin"] == 0.03
+
+
+def _groups(records: list[dict[str, Any]], comparison: str) -> list[dict[str, Any]]:
+    return [r for r in records if r["kind"] == "group" and r["comparison"] == comparison]
+
+
+def _kept(turn: dict[str, Any]) -> list[int]:
+    return turn["calls"][turn["dropped"] :]
+
+
+def _mean_calls(groups: list[dict[str, Any]], name: str) -> np.ndarray:
+    """Seconds of a call, launch by launch, of those that hold it."""
+    held = [group["turns"][name] for group in groups if group["turns"].get(name)]
+    logs = [_trimmed(np.log([np.mean(_kept(turn)) for turn in turns])) for turns in held]
+    return np.exp(logs) * 1e-9
+
+
+def test_a_cells_figures_follow_from_the_records_by_the_document(typed: Typed) -> None:
+    """Of a run in which nobody's calls were queued but a training's."""
+    run = "quick-2core"
+    plan, records = (
+        json.loads((PUBLISHED / run / "plan.json").read_text()),
+        _records(PUBLISHED / run),
+    )
+    costs = {comparison["id"]: comparison["cost"] for comparison in plan["comparisons"]}
+    probes = [r for r in records if r["kind"] == "probe"]
+    peak = {key: max(probe[key] for probe in probes) for key in ("flops_per_s", "bytes_per_s")}
+    told = json.loads(typed("show", run, "--json", BAKEOFF_RESULTS=str(PUBLISHED)).stdout)
+    checked = 0
+    for comparison in told["comparisons"]:
+        cost, groups = costs[comparison["id"]], _groups(records, comparison["id"])
+        least = max(cost["flops"] / peak["flops_per_s"], cost["bytes"] / peak["bytes_per_s"])
+        series = _series(groups, comparison["by"])
+        for cell in (each for each in comparison["cells"] if each["status"] == "ok"):
+            logs = [_trimmed(rounds) for rounds in series[cell["contender"]].values()]
+            seconds = math.exp(np.mean(logs)) * 1e-9
+            assert cell["seconds"] == pytest.approx(seconds)
+            assert cell["share_of_peak"] == pytest.approx(least / seconds)
+            if comparison["by"] == "throughput":
+                assert cell["throughput"] == pytest.approx(comparison["batch"] / seconds)
+            if comparison["direction"] == "infer":
+                pooled = [
+                    [ns for turn in turns for ns in _kept(turn)]
+                    for turns in (group["turns"].get(cell["contender"]) for group in groups)
+                    if turns
+                ]
+                for share, key in ((0.25, "p25"), (0.5, "p50"), (0.99, "p99")):
+                    quantile = np.median([np.quantile(calls, share) for calls in pooled]) * 1e-9
+                    known = key != "p99" or min(map(len, pooled)) >= 100
+                    assert cell["latency"][key] == (pytest.approx(quantile) if known else None)
+            checked += 1
+    assert checked > 70
+
+
+def test_break_even_follows_from_the_records_by_the_document(typed: Typed) -> None:
+    """Of every pair that no launch misses."""
+    run = "quick-2core"
+    records, checked = _records(PUBLISHED / run), 0
+    told = json.loads(typed("show", run, "--json", BAKEOFF_RESULTS=str(PUBLISHED)).stdout)
+    for found in told["breakeven"]:
+        groups = _groups(records, found["comparison"])
+        cold = [r for r in records if r["kind"] == "cell" and r["pass"] == "cold"]
+        cold = [cell for cell in cold if cell["comparison"] == found["comparison"]]
+        starts = {cell["contender"]: cell["seconds"]["total"] for cell in cold}
+        calls = {name: _mean_calls(groups, name) for name in starts}
+        for pair in found["crossings"]:
+            early, late = pair["early"], pair["late"]
+            if {len(calls[early]), len(calls[late])} != {len(groups)}:
+                continue
+            saved = calls[early] - calls[late]
+            half = stats.t.ppf(0.975, len(saved) - 1) * saved.std(ddof=1) / math.sqrt(len(saved))
+            later = {
+                "calls": starts[late] - starts[early],
+                "low": max(0.0, starts[late] / 1.3 - starts[early] * 1.3),
+                "high": starts[late] * 1.3 - starts[early] / 1.3,
+            }
+            for key, by in (("calls", 0.0), ("low", half), ("high", -half)):
+                less = saved.mean() + by
+                n = 1 + later[key] / less if less > 0 else math.inf
+                assert pair[key] == (pytest.approx(n) if n <= 1e9 else None), (key, pair)
+                checked += 1
+    assert checked > 60
 
 
 @pytest.mark.parametrize("name", ["quick-2core", "quick-2core-2"])

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -24,7 +25,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import adapters
 from adapters.core import discovery
 from harness import cli, environments, processes
+from harness.paths import ROOT
 from tests.browser import CHROMIUM, DRIVER, show, start
+from tests.runs import FAKES, Start
 
 ADAPTER = """
 from adapters.core.base import Adapter, Variant
@@ -149,3 +152,34 @@ def put_adapter(project: Path) -> Iterator[Put]:
     yield put
     for name in added:
         sys.modules.pop(f"adapters.{name}", None)
+
+
+@pytest.fixture
+def bakeoff(tmp_path: Path) -> Iterator[Start]:
+    """`bakeoff("run", ...)` as a process of its own, with its results in a folder of its own."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "harness.cli", *arguments],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(FAKES),
+                "BAKEOFF_RESULTS": str(tmp_path),
+                **environment,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            # Tests started in the background inherit that Ctrl-C is ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.wait()

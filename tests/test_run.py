@@ -4,85 +4,18 @@ The contenders are the numpy adapter and the misbehaving ones of tests/fakes, so
 takes seconds; they are real workers in real processes all the same.
 """
 
-import fcntl
 import hashlib
-import json
 import os
 import re
-import signal
-import subprocess
-import sys
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from harness import documents, environments, records
-from harness.paths import ROOT
+from harness import records
 from reports.analysis import Analysis
 from reports.verdicts import analyse
-
-FAKES = ROOT / "tests" / "fakes"
-Start = Callable[..., subprocess.Popen[str]]
-
-
-@pytest.fixture
-def bakeoff(tmp_path: Path) -> Iterator[Start]:
-    """`bakeoff("run", ...)` as a process of its own, with its results in a folder of its own."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "harness.cli", *arguments],
-            cwd=ROOT,
-            env={
-                **os.environ,
-                "PYTHONPATH": str(FAKES),
-                "BAKEOFF_RESULTS": str(tmp_path),
-                **environment,
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            # Tests started in the background inherit that Ctrl-C is ignored.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-
-
-def _suite(folder: Path, *tables: str, name: str = "mine") -> str:
-    path = folder / f"{name}.toml"
-    path.write_text(
-        'title = "Mine"\nbudget = "5m"\n' + "".join(f"[[compare]]\n{t}\n" for t in tables)
-    )
-    return str(path)
-
-
-RELU = 'workload = "relu_16x32x32"\nbatch = 2'
-NET = 'workload = "lenet5"\nbatch = 4'
-TRAIN = 'workload = "lenet5"\nbatch = 4\ndirection = "train"'
-
-
-def _run(
-    bakeoff: Start, folder: Path, suite: str, contenders: str, *more: str, launches: int = 6
-) -> Analysis:
-    arguments = ["run", "--suite", suite, "--contenders", contenders, "--python", "current"]
-    arguments += ["--run-id", "r", "--no-page", "--launches", str(launches), *more]
-    process = bakeoff(*arguments)
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    return analyse(records.read(folder / "r"))
+from tests.runs import FAKES, NET, RELU, TRAIN, Start, measured, suite_of
 
 
 def _statuses(analysis: Analysis, contender: str) -> set[str]:
@@ -94,8 +27,8 @@ def _statuses(analysis: Analysis, contender: str) -> set[str]:
 def test_a_run_measures_every_cell_in_each_launch_and_verifies_it(
     bakeoff: Start, tmp_path: Path
 ) -> None:
-    suite = _suite(tmp_path, f"{NET}\nheadline = true", TRAIN)
-    analysis = _run(bakeoff, tmp_path, suite, "numpy,slow", launches=3)
+    suite = suite_of(tmp_path, f"{NET}\nheadline = true", TRAIN)
+    analysis = measured(bakeoff, tmp_path, suite, "numpy,slow", launches=3)
     run = records.read(tmp_path / "r")
     assert not run.problems
     for seen in run.environment["contenders"].values():
@@ -119,7 +52,7 @@ def test_a_run_measures_every_cell_in_each_launch_and_verifies_it(
 def test_a_contender_that_takes_twice_its_time_is_found_and_loses(
     bakeoff: Start, tmp_path: Path
 ) -> None:
-    analysis = _run(bakeoff, tmp_path, _suite(tmp_path, NET), "numpy,slow")
+    analysis = measured(bakeoff, tmp_path, suite_of(tmp_path, NET), "numpy,slow")
     for comparison in analysis.comparisons:
         pair = comparison.ratio("slow", "numpy")
         assert pair is not None and 1.5 < pair.ratio < 2.5
@@ -131,7 +64,7 @@ def test_whoever_is_far_behind_leaves_early_and_loses_by_the_wider_interval(
     bakeoff: Start, tmp_path: Path
 ) -> None:
     """`crawls` takes ten times as long: that is seen after three to five launches."""
-    suite = _suite(tmp_path, NET)
+    suite = suite_of(tmp_path, NET)
     process = bakeoff(
         *("run", "--suite", suite, "--contenders", "numpy,numpy,crawls", "--python", "current"),
         *("--run-id", "r", "--no-page", "--budget", "90s"),
@@ -151,7 +84,7 @@ def test_whoever_is_far_behind_leaves_early_and_loses_by_the_wider_interval(
 
 
 def test_the_same_contender_entered_twice_wins_nothing(bakeoff: Start, tmp_path: Path) -> None:
-    analysis = _run(bakeoff, tmp_path, _suite(tmp_path, NET), "numpy,numpy")
+    analysis = measured(bakeoff, tmp_path, suite_of(tmp_path, NET), "numpy,numpy")
     assert [c["name"] for c in analysis.contenders] == ["numpy", "numpy#2"]
     assert analysis.noise_floor is None
     assert [c.winner for c in analysis.comparisons] == [None]
@@ -172,8 +105,8 @@ def test_a_contender_that_fails_is_shown_with_its_reason_and_the_others_go_on(
     bakeoff: Start, tmp_path: Path
 ) -> None:
     launches = 3
-    arguments = (_suite(tmp_path, RELU), ",".join(["numpy", "numpy", *FAILING]), "--timeout", "3")
-    analysis = _run(bakeoff, tmp_path, *arguments, launches=launches)
+    arguments = (suite_of(tmp_path, RELU), ",".join(["numpy", "numpy", *FAILING]), "--timeout", "3")
+    analysis = measured(bakeoff, tmp_path, *arguments, launches=launches)
     for fake, (status, word) in FAILING.items():
         assert _statuses(analysis, fake) == {status}, fake
         reasons = [f["reason"] or "" for f in analysis.failures if f["contender"] == fake]
@@ -191,9 +124,9 @@ def test_what_is_right_at_first_or_in_the_first_rows_alone_is_wrong(
     bakeoff: Start, tmp_path: Path
 ) -> None:
     """Once its turns are over a call is held against the reference again."""
-    suite = _suite(tmp_path, RELU.replace("batch = 2", "batch = 8"))
+    suite = suite_of(tmp_path, RELU.replace("batch = 2", "batch = 8"))
     named = "numpy,tiring,chunked,tailless"
-    analysis = _run(bakeoff, tmp_path, suite, named, launches=2)
+    analysis = measured(bakeoff, tmp_path, suite, named, launches=2)
     told = {f["contender"]: f["reason"] or "" for f in analysis.failures}
     assert re.match(r"right at its first call; after \d+ timed ones: the output is", told["tiring"])
     assert "the output has 4 rows, the batch 8" in told["chunked"]
@@ -205,7 +138,7 @@ def test_what_is_right_at_first_or_in_the_first_rows_alone_is_wrong(
 def test_a_run_in_which_everyone_failed_says_so_and_ends_with_status_one(
     bakeoff: Start, tmp_path: Path
 ) -> None:
-    arguments = ["run", "--suite", _suite(tmp_path, RELU), "--contenders", "starved"]
+    arguments = ["run", "--suite", suite_of(tmp_path, RELU), "--contenders", "starved"]
     process = bakeoff(*arguments, "--python", "current", "--run-id", "r", "--no-page")
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 1 and "Nothing was measured" in output
@@ -217,7 +150,7 @@ def test_a_worker_killed_at_its_start_is_launched_again_and_that_is_said(
 ) -> None:
     """Nothing that was measured failed, so no comparison has it in its record."""
     once = tmp_path / "once"
-    arguments = ["run", "--suite", _suite(tmp_path, RELU), "--contenders", "numpy,fragile"]
+    arguments = ["run", "--suite", suite_of(tmp_path, RELU), "--contenders", "numpy,fragile"]
     arguments += ["--python", "current", "--run-id", "r", "--no-page", "--launches", "2"]
     process = bakeoff(*arguments, FRAGILE=str(once))
     output, _ = process.communicate(timeout=200)
@@ -232,7 +165,7 @@ def test_a_worker_killed_at_its_start_is_launched_again_and_that_is_said(
 def test_on_a_gpu_calls_are_queued_too_training_goes_on_without_a_pause_and_memory_is_the_devices(
     bakeoff: Start, tmp_path: Path
 ) -> None:
-    suite = _suite(tmp_path, NET, f"{TRAIN}\nheadline = true")
+    suite = suite_of(tmp_path, NET, f"{TRAIN}\nheadline = true")
     text = Path(suite).read_text().replace('"5m"', '"30m"\nsustained = "1s"')
     Path(suite).write_text(text)
     gpu = os.pathsep.join([str(FAKES / "gpu"), str(FAKES)])
@@ -279,181 +212,15 @@ def test_on_a_gpu_calls_are_queued_too_training_goes_on_without_a_pause_and_memo
 def test_a_loud_contender_is_measured_and_its_words_are_kept(
     bakeoff: Start, tmp_path: Path
 ) -> None:
-    analysis = _run(bakeoff, tmp_path, _suite(tmp_path, RELU), "loud", launches=2)
+    analysis = measured(bakeoff, tmp_path, suite_of(tmp_path, RELU), "loud", launches=2)
     assert _statuses(analysis, "loud") == {"ok"}
     assert any("noise" in log.read_text() for log in (tmp_path / "r" / "logs").glob("*loud*"))
 
 
-def _wait_for_groups(folder: Path, count: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        lines = [p.read_bytes().count(b'"kind":"group"') for p in folder.glob("records-*.jsonl")]
-        if sum(lines) >= count:
-            return
-        time.sleep(0.05)
-    raise AssertionError("the run did not get that far")
-
-
-def _workers(folder: Path) -> list[int]:
-    """Processes whose environment names this run's folder."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if f"{folder}/cache/".encode() in path.read_bytes():
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
-    return found
-
-
-def _ended(bakeoff: Start, folder: Path, contenders: str, number: int) -> tuple[int, str]:
-    """A run of two comparisons and three launches, ended in its second: status and words."""
-    suite = _suite(folder, RELU, TRAIN)
-    arguments = ["run", "--suite", suite, "--contenders", contenders, "--python", "current"]
-    process = bakeoff(*arguments, "--run-id", "r", "--no-page", "--launches", "3")
-    _wait_for_groups(folder / "r", 3, process)
-    process.send_signal(number)
-    output, _ = process.communicate(timeout=60)
-    deadline = time.monotonic() + 5
-    while _workers(folder / "r") and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not _workers(folder / "r")
-    return process.returncode, output
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_is_told_to_end_leaves_no_worker_and_says_how_to_go_on(
-    bakeoff: Start, tmp_path: Path, number: int
-) -> None:
-    status, output = _ended(bakeoff, tmp_path, "numpy", number)
-    assert status == 130, output
-    assert "bakeoff run --resume r" in output
-    run = records.read(tmp_path / "r")
-    assert 3 <= len(run.groups) < 6 and not run.problems
-
-
-def test_a_killed_run_is_resumed_with_every_record_there_once(
-    bakeoff: Start, tmp_path: Path
-) -> None:
-    _ended(bakeoff, tmp_path, "numpy,loud", signal.SIGKILL)
-    folder = tmp_path / "r"
-    before = records.read(folder)
-    assert 3 <= len(before.groups) < 6
-    partial = analyse(before)
-    assert all(c.winner is None for c in partial.comparisons)
-
-    held = os.open(folder, os.O_RDONLY)
-    fcntl.flock(held, fcntl.LOCK_EX)
-    second = bakeoff("run", "--resume", "r", "--no-page")
-    output, _ = second.communicate(timeout=60)
-    assert second.returncode == 2 and "is being measured by another process" in output
-    os.close(held)
-
-    resumed = bakeoff("run", "--resume", "r", "--no-page")
-    output, _ = resumed.communicate(timeout=300)
-    assert resumed.returncode == 0, output
-    after = records.read(folder)
-    assert after.groups[: len(before.groups)] == before.groups
-    keys = Counter((g["comparison"], g["launch"]) for g in after.groups)
-    assert set(keys.values()) == {1}
-    # Together: a use rests on launches that hold all of its workloads.
-    assert sum(count == 2 for count in Counter(g["launch"] for g in after.groups).values()) >= 3
-    assert not after.problems
-    assert [e["what"] for e in after.events].count("resumed") == 1
-
-
-def test_a_run_that_is_ended_while_it_greets_says_how_to_go_on(
-    bakeoff: Start, tmp_path: Path
-) -> None:
-    suite = _suite(tmp_path, RELU)
-    arguments = [
-        "--suite",
-        suite,
-        "--contenders",
-        "numpy",
-        "--python",
-        "current",
-        "--launches",
-        "1",
-    ]
-    process = bakeoff("run", *arguments, "--run-id", "r", "--no-page")
-    folder = tmp_path / "r"
-    deadline = time.monotonic() + 60
-    while not any(folder.glob("logs/*")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, output
-    assert not documents.is_begun(folder)
-    assert "bakeoff run --resume r" in output
-
-    shown = bakeoff("show")
-    output, _ = shown.communicate(timeout=60)
-    assert shown.returncode == 2
-    assert output.count("\n") == 1 and "bakeoff run --resume r" in output
-
-    resumed = bakeoff("run", "--resume", "r", "--no-page")
-    output, _ = resumed.communicate(timeout=120)
-    assert resumed.returncode == 0, output
-    assert not records.read(folder).problems
-
-
-def test_resuming_after_a_change_is_refused(bakeoff: Start, tmp_path: Path) -> None:
-    _run(bakeoff, tmp_path, _suite(tmp_path, RELU), "numpy", "--budget", "5s")
-    path = tmp_path / "r" / "plan.json"
-    plan: dict[str, Any] = json.loads(path.read_text())
-    plan["fingerprint"]["code"] = "0123456789abcdef"
-    path.write_text(json.dumps(plan))
-    process = bakeoff("run", "--resume", "r")
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert output.count("\n") == 1 and "cannot resume: code was 0123456789abcdef" in output
-
-
 def test_too_small_a_budget_gives_a_screening_and_says_so(bakeoff: Start, tmp_path: Path) -> None:
-    analysis = _run(bakeoff, tmp_path, _suite(tmp_path, RELU, NET), "numpy,loud", "--budget", "6s")
+    analysis = measured(
+        bakeoff, tmp_path, suite_of(tmp_path, RELU, NET), "numpy,loud", "--budget", "6s"
+    )
     assert analysis.screening
     assert all(c.winner is None for c in analysis.comparisons)
     assert any(w["where"] == "budget" for w in analysis.warnings)
-
-
-def test_a_cold_pass_that_was_ended_between_two_starts_goes_on_with_the_second(
-    bakeoff: Start, tmp_path: Path
-) -> None:
-    """Its compiler's cache went with the runner: it is filled again, and nothing reported twice."""
-    if environments.python_of("jax", "cpu") is None:
-        pytest.skip(environments.why_absent("jax", "cpu"))
-    suite = _suite(tmp_path, f"{NET}\nheadline = true")
-    arguments = ["run", "--suite", suite, "--contenders", "jax", "--launches", "1", "--no-page"]
-    first = bakeoff(*arguments, "--run-id", "r")
-    output, _ = first.communicate(timeout=200)
-    assert first.returncode == 0, output
-    [path] = (tmp_path / "r").glob("records-*.jsonl")
-    kept = []
-    for line in path.read_text().splitlines():
-        record = json.loads(line)
-        if record["kind"] == "cell" and record["pass"] == "warm":
-            break
-        if record["kind"] == "cell":
-            assert record["pass"] == "cold" and record["profile"] is None
-        kept.append(line)
-    path.write_text("".join(f"{line}\n" for line in kept))
-    resumed = bakeoff("run", "--resume", "r", "--no-page")
-    output, _ = resumed.communicate(timeout=200)
-    assert resumed.returncode == 0, output
-    run = records.read(tmp_path / "r")
-    cells = Counter((cell["contender"], cell["pass"]) for cell in run.cells)
-    assert cells["jax", "cold"] == cells["jax", "warm"] == 1
-    [warm] = (cell for cell in run.cells if cell["pass"] == "warm")
-    assert warm["profile"] and warm["seconds"]["first_call"] > 0
-
-
-def test_a_budget_that_the_cold_pass_has_spent_leaves_the_rest_of_it_out(
-    bakeoff: Start, tmp_path: Path
-) -> None:
-    suite = _suite(tmp_path, f"{NET}\nheadline = true")
-    analysis = _run(bakeoff, tmp_path, suite, "numpy,loud", "--budget", "1s", launches=1)
-    run = records.read(tmp_path / "r")
-    assert not [cell for cell in run.cells if cell["pass"] == "cold"]
-    assert any("the cold pass was left early" in event["reason"] for event in run.events)
-    assert analysis.comparisons[0].launches == 1

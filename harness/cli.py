@@ -8,6 +8,7 @@ import errno
 import io
 import os
 import re
+import signal
 import sys
 from typing import Any, NoReturn
 
@@ -43,10 +44,10 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         _leave("interrupted", 130)
     except BrokenPipeError:
-        os._exit(0)
+        _unread()
     except SystemExit as left:  # as rich leaves a pipe that was closed
         if isinstance(left.__context__, BrokenPipeError):
-            os._exit(0)
+            _unread()
         raise
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -78,6 +79,15 @@ def _refuse_empty(arguments: list[str]) -> None:
         if not given or re.fullmatch(r"--[\w-]+=", given):
             what = given or f"{before} ''"
             raise Wrong(f"{what}: expected a value, got an empty one; give one, or leave it out")
+
+
+def _unread() -> NoReturn:
+    """Nobody reads on. That is no error of what only tells; what measures did not end its work."""
+    if sys.argv[1] not in ("run", "prove", "calibrate"):
+        os._exit(0)
+    text = "stopped: its output was closed. What was reported is kept: "
+    text += "`bakeoff run --resume RUN` goes on" if sys.argv[1] == "run" else "call it again"
+    _leave(text, 128 + signal.SIGPIPE)
 
 
 def _leave(text: str, status: int) -> NoReturn:

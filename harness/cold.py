@@ -81,13 +81,23 @@ def _fill(
             raise
     # The last of its processes: nothing is timed in it any more, and a second start is over.
     if contender.computes and (record["pass"] == "warm" or not launcher.holds(cache)):
-        record["profile"] = _profile(worker, timeout)
+        record["profile"] = _profile(worker, comparison, timeout)
     return record
 
 
-def _profile(worker: WorkerProcess, timeout: float) -> dict[str, Any]:
+def _profile(
+    worker: WorkerProcess, comparison: PlannedComparison, timeout: float
+) -> dict[str, Any]:
     """Where a call's time goes. How it failed is kept, and counts for nothing else."""
-    found, failed = attempt(lambda: worker.ask("profile", timeout)["profile"])
+
+    def profile() -> dict[str, Any]:
+        if not oracle.question(comparison).whole:  # it holds the small batch that was verified
+            oracle.load(worker, comparison, timeout)
+            worker.ask("first", timeout)
+        found: dict[str, Any] = worker.ask("profile", timeout)["profile"]
+        return found
+
+    found, failed = attempt(profile)
     return {"failed": f"{failed.status}: {failed.reason}"} if failed else found
 
 

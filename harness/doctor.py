@@ -249,13 +249,9 @@ def _gpu(nvml: Any, handle: Any, index: int) -> Iterator[Finding]:
     if slowed:
         advice = "mend the cause: turns measured meanwhile are of a slower GPU"
         found.append(Finding(name, "warn", f"it is slowed by {slowed}", advice))
-    if ask("nvmlDeviceGetComputeMode") == 2:  # NVML_COMPUTEMODE_PROHIBITED
-        found.append(
-            Finding(name, "warn", "its compute mode is prohibited", "`nvidia-smi -c DEFAULT`")
-        )
-    elif ask("nvmlDeviceGetComputeMode") == 3:  # exclusive: one process
+    if admitted := gpus.ALONE.get(ask("nvmlDeviceGetComputeMode") or 0):
         advice = "`nvidia-smi -c DEFAULT`: contenders stay loaded side by side"
-        found.append(Finding(name, "warn", "its compute mode admits one process alone", advice))
+        found.append(Finding(name, "warn", f"its compute mode admits {admitted}", advice))
     label = ask("nvmlDeviceGetName") or "a GPU"
     yield from found or [Finding(name, "ok", f"{label}: free, and not slowed down")]
 

@@ -11,8 +11,6 @@ from statistics import geometric_mean
 from typing import Any
 
 from harness import records, timing
-from harness.readings import per_call
-from harness.sampling import draw_of
 
 Key = tuple[str, str]  # comparison, contender
 
@@ -39,13 +37,15 @@ class Frozen:
         self.warmup[key] = math.ceil(1.5 * warmed["needed"])
         self._seconds[key] = max(warmed["call"], LEAST)
 
-    def seen(self, key: Key, turns: list[dict[str, Any]]) -> None:
+    def seen(self, key: Key, turns: list[dict[str, Any]], queued: bool) -> None:
         """What a launch's quickest turn says of a call, where its warm-up said far more.
 
         A warm-up of a second may be disturbed from its beginning to its end: beside several
         loads, one of two identical contenders was told to take 14 times what its twin took.
+        queued: nobody waited for the kept calls (a training on a device), which takes less than
+        a warm-up's, that are waited for; so are those at a turn's start.
         """
-        seconds = max(LEAST, min(per_call(turn) for turn in turns))
+        seconds = max(LEAST, min(_waited(turn, queued) for turn in turns))
         if self._seconds[key] > DISTURBED * seconds:
             self._seconds[key] = seconds
 
@@ -89,6 +89,13 @@ class Frozen:
         return key in self._given_up
 
 
+def _waited(turn: dict[str, Any], queued: bool) -> float:
+    """Seconds of a call of a turn that was waited for."""
+    if queued:
+        return float(min(turn["calls"][: turn["dropped"]]) * 1e-9)
+    return float(turn["total_ns"] / (len(turn["calls"]) - turn["dropped"]) * 1e-9)
+
+
 def thaw(done: records.Run | None, autotuned: set[str]) -> Frozen:
     """What earlier launches of this run froze, from their records."""
     frozen = Frozen()
@@ -103,7 +110,9 @@ def thaw(done: records.Run | None, autotuned: set[str]) -> Frozen:
             if (cell["comparison"], cell["launch"], cell["contender"]) not in told:
                 frozen.failed(key, cell["status"])  # else its group says it, once
             continue
-        frozen.verified.add((key, draw_of(cell["launch"], cell["contender"], autotuned)))
+        # What an autotuner chose went with its caches: it chooses anew, and is verified anew.
+        if cell["pass"] == "steady" and cell["contender"].partition("#")[0] not in autotuned:
+            frozen.verified.add((key, 0))
         if cell.get("warmup"):
             frozen.freeze(key, cell["warmup"])
     for group in done.groups if done else []:
@@ -111,5 +120,6 @@ def thaw(done: records.Run | None, autotuned: set[str]) -> Frozen:
             frozen.failed((group["comparison"], name), outcome["status"])
         for name, turns in group["turns"].items():
             if (group["comparison"], name) in frozen.warmup:
-                frozen.seen((group["comparison"], name), turns)
+                queued = group["direction"] != "infer" and group["device"] != "cpu"
+                frozen.seen((group["comparison"], name), turns, queued)
     return frozen

@@ -11,7 +11,7 @@ import sys
 from functools import cache, partial
 from typing import Any
 
-from harness.errors import maybe, quiet
+from harness.errors import Wrong, maybe, quiet
 
 
 def described() -> list[dict[str, Any]]:
@@ -26,6 +26,7 @@ def described() -> list[dict[str, Any]]:
 def _described(nvml: Any, gpu: Any) -> dict[str, Any]:
     return {
         "name": maybe(lambda: nvml.nvmlDeviceGetName(gpu)),
+        "uuid": maybe(lambda: nvml.nvmlDeviceGetUUID(gpu)),
         "memory_bytes": maybe(lambda: int(nvml.nvmlDeviceGetMemoryInfo(gpu).total)),
         "driver": maybe(lambda: nvml.nvmlSystemGetDriverVersion()),
         "power_limit_watts": maybe(lambda: nvml.nvmlDeviceGetPowerManagementLimit(gpu) / 1000),
@@ -113,6 +114,39 @@ def order() -> str:
     """How workers count GPUs: as NVML does, unless numbers were given that count otherwise."""
     counted = any(token.isdigit() for token in given() or [])
     return os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID") if counted else "PCI_BUS_ID"
+
+
+ALONE = {1: "one thread", 2: "no process", 3: "one process alone"}  # nvmlComputeMode_t
+
+
+def alone(index: int) -> str | None:
+    """Whom a GPU's compute mode admits, where that is not everybody; None where it is."""
+
+    @quiet
+    def mode() -> int:
+        nvml, handles = driver()
+        return int(nvml.nvmlDeviceGetComputeMode(handles[index]))
+
+    return ALONE.get(mode() or 0)
+
+
+def refuse(device: str) -> None:
+    """Raises Wrong where contenders cannot share this GPU, or another would be looked at."""
+    index = number(device)
+    if index is None:
+        return
+    if admitted := alone(index):
+        raise Wrong(
+            f"{device}: its compute mode admits {admitted}, and contenders stay loaded side by "
+            "side; `nvidia-smi -c DEFAULT` lets them, or ask for a GPU in that mode"
+        )
+    found = maybe(driver)
+    if order() != "PCI_BUS_ID" and found and found[0].nvmlDeviceGetCount() > 1:
+        raise Wrong(
+            f"CUDA_VISIBLE_DEVICES={os.environ['CUDA_VISIBLE_DEVICES']} counts by "
+            f"CUDA_DEVICE_ORDER={order()}, as the driver does not: name GPUs by their UUID "
+            "(`nvidia-smi -L`), or leave CUDA_DEVICE_ORDER out"
+        )
 
 
 def unseen() -> str:

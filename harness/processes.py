@@ -28,12 +28,15 @@ from harness import answers, machine
 from harness.paths import ROOT, python_path
 
 LOG_TAIL = 64 * 1024
+KILLED = 30.0  # seconds a process may take to be gone that was killed
 TESTING = ("PYTEST", "COV_")
 # After these CUDA answers every further call with the same error: the process must be ended.
 # https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__TYPES.html (cudaError)
 POISONED = re.compile(
     r"illegal (memory access|address|instruction)|misaligned address|device-side assert"
-    r"|unspecified launch failure|CUDA_ERROR_(ILLEGAL|MISALIGNED|LAUNCH_FAILED|ASSERT)",
+    r"|unspecified launch failure|launch timed out|uncorrectable ECC|invalid program counter"
+    r"|hardware stack error|CUDA error: unknown error|STATUS_EXECUTION_FAILED"
+    r"|CUDA_ERROR_(ILLEGAL|MISALIGNED|LAUNCH|ASSERT|ECC|INVALID_PC|HARDWARE_STACK|UNKNOWN)",
     re.IGNORECASE,
 )
 
@@ -53,6 +56,7 @@ class WorkerProcess:
         self.log = log
         self.started = time.monotonic()  # the whole system's: what a worker tells lies on it
         self.dead: WorkerFailed | None = None
+        self._stuck = False  # killed, and not gone
         self._ooms = _oom_kills()
         ask_read, ask_write = os.pipe()
         answer_read, answer_write = os.pipe()
@@ -165,14 +169,18 @@ class WorkerProcess:
         """It and its children, whether it has ended or not; then it is reaped."""
         with self._reaping:
             self._send(signal.SIGKILL)
-            self._process.wait()
+            # One that the kernel does not let go of (in a driver, or a disk) is left behind.
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(0 if self._stuck else KILLED)
+            self._stuck = self._process.returncode is None
         descriptors = self._ask, self._answer, self._end
         self._ask = self._answer = self._end = -1
         for descriptor in descriptors:
             if descriptor >= 0:
                 os.close(descriptor)
         if self.dead is None:
-            self.dead = WorkerFailed("crash", "the worker has been ended")
+            how = "cannot be ended, even by force" if self._stuck else "has been ended"
+            self.dead = WorkerFailed("crash", f"the worker {how}")
 
     def _ended(self, seconds: float) -> bool:
         """Whether it ends within `seconds`. It is not reaped by that."""

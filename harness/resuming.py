@@ -11,9 +11,17 @@ from harness import code, gpus, machine
 from harness.errors import Wrong
 
 
-def fingerprint(versions: dict[str, str]) -> dict[str, str]:
-    """What must not change within a run: the code that measures, the machine, the versions."""
-    driven = [f"{gpu.get('name')}, driver {gpu.get('driver')}" for gpu in gpus.described()]
+def fingerprint(versions: dict[str, str], device: str) -> dict[str, str]:
+    """What must not change within a run: the code that measures, the machine, the versions.
+
+    Of GPUs the very one that `device` names: two of one kind are not equally fast.
+    """
+    index = gpus.number(device)
+    driven = [
+        f"{gpu.get('name')} {gpu.get('uuid')}, driver {gpu.get('driver')}, "
+        f"{gpu.get('power_limit_watts')} W"
+        for gpu in (gpus.described()[index : index + 1] if index is not None else ())
+    ]
     return {
         "code": code.everything(),
         "machine": f"{platform.node()} {platform.machine()} {machine.processor()}",

@@ -165,7 +165,8 @@ class Runner:
                     if record["status"] != "ok":
                         self.frozen.failed((comparison.id, name), record["status"])
                         break
-                    self.frozen.verified.add(((comparison.id, name), 0))
+                    if not oracle.question(comparison).whole:  # else what is timed is verified
+                        self.frozen.verified.add(((comparison.id, name), 0))
                 self.launcher.keep_cache(cache, cache_of(name))
 
     def _cold(
@@ -329,13 +330,14 @@ class Runner:
             known = self.last is not None and self.last.covers(rounds)
             if not taking:
                 return
-            if known and self.last.expected(rounds) > self.left:  # type: ignore[union-attr]
+            if self.left <= 0 or (known and self.last.expected(rounds) > self.left):  # type: ignore[union-attr]
                 reason = "it ends before the further launches that were planned for "
                 reason += f"{len(taking)} of {len(self.plan.comparisons)} comparisons"
                 self.writer.write("event", what="budget", reason=reason)
                 return
             self.rounds |= rounds
-            self._launch_group(taking)
+            # Of a resumed run nobody knows yet what a launch takes.
+            self._launch_group(taking, math.inf if known else budget.TURNS * self.left)
 
     def _worthwhile(self, comparison: PlannedComparison) -> int:
         """Rounds of a later launch: R* from what the last one cost, and how much all varied."""

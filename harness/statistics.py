@@ -321,12 +321,15 @@ def _verdict(
 
 
 def busy(load: dict[str, float | None]) -> str | None:
-    """Why a machine is too busy to name winners on, or None; of what `machine.Load` gives."""
+    """Why a machine is too busy to name winners on, or None; of what `machine.Load` gives, and
+    how many processes of others computed on the GPU."""
     foreign, stolen = load.get("foreign_cpu_share") or 0.0, load.get("steal_share") or 0.0
     if foreign > BUSY_FOREIGN:
         return f"other processes take {foreign:.0%} of its processors"
     if stolen > BUSY_STOLEN:
         return f"the hypervisor takes {stolen:.0%} of its processors"
+    if load.get("foreign_gpu_processes"):
+        return f"processes of others compute on its GPU: {load['foreign_gpu_processes']}"
     return None
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.core.discovery import adapter_class
-from harness import budget, design, machine, oracle
+from harness import budget, design, gpus, machine, oracle
 from harness.budget import Launch, Spent
 from harness.cold import blank, outcome
 from harness.energy import Energy
@@ -137,18 +137,22 @@ class LaunchGroup:
         a_round *= 1 + _queued(comparison)  # as many calls again
         rounds = budget.bearable(rounds, a_round, share)
         order = design.rounds(ready, rounds, self.rng) if ready else []
-        load = Load()
+        load, others = Load(), self._others(comparison.device)
         turns = self._turns(comparison, order, statuses)
         timed = time.monotonic()
         blocks = self._blocks(comparison, ready, statuses)
         sustained = time.monotonic()
-        beside = load.since()
+        beside = load.since() | {
+            key: max(count, others.get(key, 0))
+            for key, count in self._others(comparison.device).items()
+        }
         self._verify_again(comparison, turns, statuses)
         self.told += statuses.values()
         for name, failed in statuses.items():
             self.frozen.failed((comparison.id, name), failed.status)
         for name, seen in turns.items():
-            self.frozen.seen((comparison.id, name), seen)
+            waited = comparison.latency or comparison.device == "cpu"
+            self.frozen.seen((comparison.id, name), seen, queued=not waited)
         self.write(
             "group",
             comparison=comparison.id,
@@ -171,6 +175,13 @@ class LaunchGroup:
             self.workers[name].stop()
         setup = opened - begin + time.monotonic() - sustained  # unloading as well
         return Spent(setup, timed - opened, len(order), sustained - timed)
+
+    def _others(self, device: str) -> dict[str, int]:
+        """How many processes compute on the GPU that are not ours; nothing where none tells."""
+        index = gpus.number(device)
+        seen = None if index is None else gpus.processes(index)
+        ours = sum(worker.dead is None for worker in self.workers.values())
+        return {} if seen is None else {"foreign_gpu_processes": max(0, seen - ours)}
 
     def _tell(self, name: str, comparison: PlannedComparison) -> None:
         """Of a worker that died where no comparison has its failure: at its start, or unloading."""

@@ -39,7 +39,8 @@ PROTOCOL = 2  # docs/worker.md; rises when an old worker would be misunderstood
 # What frameworks, cuDNN and cuBLAS say, in capitals, where memory is all there was too little of.
 NO_MEMORY = (
     "OUT OF MEMORY", "OUTOFMEMORY", "OUT_OF_MEMORY", "RESOURCE_EXHAUSTED",
-    "STATUS_ALLOC_FAILED", "FAILED TO ALLOCATE MEMORY",
+    "STATUS_ALLOC_FAILED", "FAILED TO ALLOCATE MEMORY", "RESOURCEEXHAUSTED",
+    "OOM WHEN ALLOCATING",
 )  # fmt: skip
 LEAST_WARM = 0.2  # seconds, on a device: its clocks rise as it works
 NOT_FINITE = {"failed": "wrong", "reason": "the loss is no longer finite after one turn"}
@@ -245,6 +246,7 @@ class Worker:
         """Forget the cell and what was compiled for it."""
         self.result = None
         self.__dict__.pop("cell", None)
+        gc.collect()  # a cell is part of a cycle; what it held is free before the pools are emptied
         self.adapter.reset()
         gc.collect()
         _trim()
@@ -274,12 +276,13 @@ def _adapter_class(name: str) -> type[Adapter]:
 
 def failure(error: BaseException) -> dict[str, str]:
     """An exception as an answer: a status, and one line for a person."""
-    text = " ".join(str(error).split())[:500]
+    whole = " ".join(str(error).split())  # TensorFlow says what it lacked after where it was
+    text = whole[:500]
     if isinstance(error, Unsupported):
         return {"failed": "unsupported", "reason": text}
     if isinstance(error, WrongRows):
         return {"failed": "wrong", "reason": text}
-    shouted = f"{type(error).__name__} {text}".upper()
+    shouted = f"{type(error).__name__} {whole}".upper()
     if isinstance(error, MemoryError) or any(mark in shouted for mark in NO_MEMORY):
         return {"failed": "oom", "reason": text or type(error).__name__}
     if isinstance(error, ImportError):

@@ -55,6 +55,9 @@ def why_busy(groups: Sequence[dict[str, Any]]) -> list[str]:
         if shares and float(np.median(shares)) > limit:
             share = percent(float(np.median(shares)))
             reasons.append(f"{who} {share} of the processors while it was measured")
+    on_gpu = [bool(load.get("foreign_gpu_processes")) for load in loads]
+    if sum(on_gpu) > len(on_gpu) / 2:
+        reasons.append("processes of others computed on the GPU while it was measured")
     return reasons
 
 

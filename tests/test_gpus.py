@@ -1,6 +1,7 @@
 """`cuda:N` is the N-th GPU that this process was given, for workers and for readings alike."""
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from harness import gpus, greeting, machine
+from harness.errors import Wrong
 from reports import warn
 
 
@@ -137,6 +139,36 @@ def test_a_run_tells_who_else_computes_on_its_gpu(
     assert events == [{"kind": "event", "what": "busy", "reason": reason} for reason in told]
     shown = warn._events(SimpleNamespace(events=events))  # type: ignore[arg-type]
     assert [warning["what"] for warning in shown] == told
+
+
+@pytest.mark.parametrize(
+    ("mode", "order", "given", "told"),
+    [
+        (0, None, None, None),
+        (3, None, None, "cuda:0: its compute mode admits one process alone"),
+        (2, None, "1", "its compute mode admits no process"),
+        (None, "FASTEST_FIRST", None, None),  # nobody gave a number that counts by it
+        (None, "FASTEST_FIRST", "1", "counts by CUDA_DEVICE_ORDER=FASTEST_FIRST"),
+        (None, "FASTEST_FIRST", "GPU-4", None),
+    ],
+)
+def test_a_gpu_that_contenders_cannot_share_or_that_is_another_is_refused_beforehand(
+    monkeypatch: pytest.MonkeyPatch,
+    mode: int | None,
+    order: str | None,
+    given: str | None,
+    told: str | None,
+) -> None:
+    driver = SharedDriver()
+    driver.nvmlDeviceGetComputeMode = lambda handle: mode
+    monkeypatch.setitem(sys.modules, "pynvml", driver)
+    for key, value in (("CUDA_DEVICE_ORDER", order), ("CUDA_VISIBLE_DEVICES", given)):
+        monkeypatch.delenv(key, raising=False)
+        if value is not None:
+            monkeypatch.setenv(key, value)
+    with pytest.raises(Wrong, match=told) if told else nullcontext():
+        gpus.refuse("cuda:0")
+    gpus.refuse("cpu")
 
 
 def test_what_a_gpu_promises_is_that_of_its_data_sheet(monkeypatch: pytest.MonkeyPatch) -> None:

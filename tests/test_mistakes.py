@@ -260,6 +260,15 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path, arguments: li
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_a_run_whose_output_is_closed_says_that_it_did_not_end_its_work(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = _piped([*SMOKE, "--run-id", "r"], tmp_path, writer)
+    os.close(writer)
+    assert done.returncode == 141 and done.stderr.count(b"\n") == 1
+    assert b"output was closed" in done.stderr and b"bakeoff run --resume RUN" in done.stderr
+
+
 @pytest.mark.parametrize("arguments", [["show", "a1"], ["report", "a1", "--format", "csv"]])
 def test_what_cannot_be_printed_is_told_and_names_no_run(
     tmp_path: Path, arguments: list[str]

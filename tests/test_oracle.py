@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness import inventory, oracle, planning, suite
+from harness import cold, inventory, oracle, planning, suite
 from harness.plan import PlannedComparison
 
 
@@ -90,6 +90,22 @@ def test_other_code_is_asked_anew_and_old_answers_go_after_a_day(
         os.utime(answers[-1].parent, (then, then))
     assert len(reference.asked) == 3
     assert [path.exists() for path in answers] == [False, True, True]
+
+
+def test_a_profile_is_of_the_batch_that_is_timed_and_not_of_the_one_that_was_verified() -> None:
+    asked: list[tuple[str, Any]] = []
+
+    def ask(do: str, *_: Any, **arguments: Any) -> dict[str, Any]:
+        asked.append((do, arguments.get("batch")))
+        return {"profile": {"wall_s": 1.0}}
+
+    worker: Any = SimpleNamespace(ask=ask)
+    large, small = _comparison("resnet50", 64, "train"), _comparison("resnet20", 8, "train")
+    assert cold._profile(worker, large, 1.0) == {"wall_s": 1.0}
+    assert asked == [("load", 64), ("first", None), ("profile", None)]
+    asked.clear()
+    cold._profile(worker, small, 1.0)
+    assert asked == [("profile", None)]
 
 
 def test_an_inference_is_asked_for_two_rows_and_a_training_for_all_or_for_a_batch_of_two() -> None:

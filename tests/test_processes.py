@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import machine
+from harness import machine, processes
 from harness.paths import ROOT
 from harness.processes import WorkerFailed, WorkerProcess
 from harness.worker import Worker, failure
@@ -206,15 +207,76 @@ def test_after_an_error_that_stays_with_its_process_the_worker_is_ended(start: A
 @pytest.mark.parametrize(
     "text",
     [
+        "CUDA error: the launch timed out and was terminated",
+        "CUDA error: uncorrectable ECC error encountered",
+        "CUDA error: unknown error",
+        "INTERNAL: CUDA_ERROR_LAUNCH_FAILED: unspecified launch failure",
+        "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+    ],
+)
+def test_what_cuda_answers_to_every_further_call_ends_the_process(text: str) -> None:
+    """Appendix of the CUDA runtime's manual: "the process must be terminated and relaunched"."""
+    assert processes.POISONED.search(text)
+    assert not processes.POISONED.search("ValueError: unknown error of a shape")
+
+
+def test_one_that_the_kernel_does_not_let_go_of_holds_up_nobody(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a driver's call that never ends: it is killed, told, and left."""
+    worker = start("dies", opened=False)
+    monkeypatch.setattr(processes, "KILLED", 0.2)
+    process = worker._process
+    real = process.wait
+
+    def wait(timeout: float | None = None) -> int:
+        assert timeout is not None, "would wait for ever"
+        raise subprocess.TimeoutExpired("worker", timeout)
+
+    monkeypatch.setattr(process, "wait", wait)
+    worker.kill()
+    with pytest.raises(WorkerFailed, match="cannot be ended, even by force"):
+        worker.ask("load", **CELL)
+    worker.kill()
+    real(5)
+
+
+def test_a_cell_is_gone_before_the_device_s_pools_are_emptied() -> None:
+    """It is part of a cycle, which the collector alone ends: what it holds would stay reserved."""
+    alive = []
+
+    class Cell:
+        def __init__(self) -> None:
+            self.step = lambda: self
+
+    worker = Worker()
+    cell: Any = Cell()
+    seen = weakref.ref(cell)
+    worker.cell, worker.result = cell, None  # type: ignore[attr-defined]
+    adapter: Any = SimpleNamespace(reset=lambda: alive.append(seen()))
+    worker.adapter = adapter
+    del cell
+    worker.unload()
+    assert alive == [None]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "CUDA error: out of memory",
         "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
         "CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate",
         "Failed to allocate memory for requested buffer of size 20",
         "INTERNAL: CUDA_ERROR_OUT_OF_MEMORY",
+        f"Graph execution error: {'at some line ' * 100} OOM when allocating tensor [Op:Conv2D]",
     ],
 )
 def test_what_a_device_says_without_memory_is_out_of_memory(text: str) -> None:
+    class ResourceExhaustedError(Exception):
+        """TensorFlow's."""
+
     assert failure(RuntimeError(text))["failed"] == "oom"
+    assert failure(ResourceExhaustedError("failed to allocate"))["failed"] == "oom"
     assert failure(RuntimeError("CUDNN_STATUS_NOT_SUPPORTED"))["failed"] == "crash"
 
 

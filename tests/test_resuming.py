@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from harness import code, frozen, gpus, resuming
+from harness import budget, code, frozen, gpus, resuming
 from harness.errors import Wrong
 from harness.launch import Launcher
+from harness.runner import Runner
 
 
 @pytest.mark.parametrize("name", ["adapters/c.c", "adapters/torch7.lua", "harness/timing.py"])
@@ -21,20 +22,33 @@ def test_other_code_is_another_run_in_whatever_language(
     path = tmp_path / name
     path.parent.mkdir()
     path.write_text("one")
-    before = resuming.fingerprint({"torch": "2.13"})
-    resuming.refuse_change(before, resuming.fingerprint({"torch": "2.13"}))
+    before = resuming.fingerprint({"torch": "2.13"}, "cpu")
+    resuming.refuse_change(before, resuming.fingerprint({"torch": "2.13"}, "cpu"))
     path.write_text("two")
     with pytest.raises(Wrong, match="cannot resume: code was"):
-        resuming.refuse_change(before, resuming.fingerprint({"torch": "2.13"}))
+        resuming.refuse_change(before, resuming.fingerprint({"torch": "2.13"}, "cpu"))
 
 
-def test_another_driver_is_another_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[dict[str, Any]] = [{"name": "GPU", "driver": "1"}]
+@pytest.mark.parametrize(
+    ("key", "other", "told"),
+    [
+        ("driver", "2", "gpu was A GPU-a, driver 1, 700.0 W, is A GPU-a, driver 2, 700.0 W"),
+        ("uuid", "GPU-b", "is A GPU-b, driver 1"),  # of the same name, and not as fast
+        ("power_limit_watts", 350.0, "driver 1, 350.0 W"),
+    ],
+)
+def test_another_gpu_or_driver_is_another_run(
+    monkeypatch: pytest.MonkeyPatch, key: str, other: Any, told: str
+) -> None:
+    of = {"name": "A", "uuid": "GPU-a", "driver": "1", "power_limit_watts": 700.0}
+    seen: list[dict[str, Any]] = [dict(of), dict(of)]
     monkeypatch.setattr(gpus, "described", lambda: seen)
-    before = resuming.fingerprint({})
-    seen[0]["driver"] = "2"
-    with pytest.raises(Wrong, match="gpu was GPU, driver 1, is GPU, driver 2"):
-        resuming.refuse_change(before, resuming.fingerprint({}))
+    before = [resuming.fingerprint({}, device) for device in ("cuda:1", "cuda:0", "cpu")]
+    seen[1][key] = other
+    with pytest.raises(Wrong, match=told):
+        resuming.refuse_change(before[0], resuming.fingerprint({}, "cuda:1"))
+    resuming.refuse_change(before[1], resuming.fingerprint({}, "cuda:0"))
+    resuming.refuse_change(before[2], resuming.fingerprint({}, "cpu"))
 
 
 def test_a_processor_that_is_gone_is_told() -> None:
@@ -88,3 +102,50 @@ def test_what_failed_in_turns_has_failed_after_a_resume_too(
     ]
     done: Any = SimpleNamespace(cells=cells, groups=groups)
     assert frozen.thaw(done, set()).given_up(("c", "slow")) == given_up
+
+
+def test_what_is_verified_anew_after_a_resume_is_an_autotuners_choice_and_a_first_result() -> None:
+    """Its caches went with the run; and what the cold pass verified was another process."""
+    ok = {"comparison": "c", "launch": 1, "status": "ok"}
+    cells = [
+        {**ok, "pass": "steady", "contender": "torch"},
+        {**ok, "pass": "steady", "contender": "jax#2"},
+        {**ok, "pass": "cold", "contender": "numpy", "launch": None},
+    ]
+    done: Any = SimpleNamespace(cells=cells, groups=[])
+    assert frozen.thaw(done, {"jax"}).verified == {(("c", "torch"), 0)}
+
+
+@pytest.mark.parametrize(("left", "most"), [(600.0, 300.0), (0.0, None)])
+def test_a_resumed_second_stage_keeps_to_what_is_left_of_the_budget(
+    left: float, most: float | None
+) -> None:
+    """What a launch takes is not known yet: its turns may have half of what is left."""
+    launched, told = [], []
+    one = SimpleNamespace(id="c", contenders=["torch", "jax"])
+    run: Any = SimpleNamespace(
+        plan=SimpleNamespace(settings={}, comparisons=[one]),
+        last=None,
+        left=left,
+        counts={"c": 6},
+        done=None,
+        groups=[],
+        rounds={},
+        native={},
+        writer=SimpleNamespace(write=lambda kind, **fields: told.append(fields["what"])),
+        _unsettled=lambda: [one],
+        _open=lambda comparison: comparison.contenders,
+        _able=lambda comparison: comparison.contenders,
+        _worthwhile=lambda comparison: 10,
+    )
+
+    def launch(taking: dict[str, list[str]], seconds: float) -> None:
+        launched.append(seconds)
+        run.counts["c"] += 1
+
+    run._launch_group = launch
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(budget, "launches_planned", lambda *_: {"torch": 7, "jax": 7})
+        Runner._second_stage(run)
+    assert launched == ([] if most is None else [most])
+    assert told == ["second stage", *(["budget"] if most is None else [])]

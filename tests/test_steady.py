@@ -273,9 +273,36 @@ def test_a_warm_up_that_was_disturbed_throughout_is_mended_by_the_turns() -> Non
         for calls, each in ((2, 9e-3), (2, 1.1e-3), (2, 3e-3))
     ]
     for name in ("torch", "torch#2"):
-        frozen.seen(("one", name), turns)
+        frozen.seen(("one", name), turns, queued=False)
     both = 39  # 40 ms of the mean of 1.0 and 1.1
     assert [frozen.calls(("one", name)) for name in ("torch", "torch#2")] == [both, both]
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_queued_calls_that_take_less_are_no_sign_of_a_disturbed_warm_up(training: bool) -> None:
+    """On a device a call that nobody waits for may take half the time of one that is waited for."""
+    waited, queued = 2_000_000, 1_100_000
+    turn: dict[str, Any] = {"calls": [waited] * 12, "dropped": 2, "total_ns": 10 * waited}
+    turn["queued_ns"] = 10 * queued
+    if training:
+        turn |= {"calls": [waited] * 2 + [queued] * 10, "total_ns": 10 * queued, "queued_ns": None}
+    frozen = Frozen()
+    frozen.freeze(("one", "torch"), {"needed": 10, "call": 2e-3})
+    before = frozen.calls(("one", "torch"))
+    frozen.seen(("one", "torch"), [turn], queued=training)
+    assert frozen.calls(("one", "torch")) == before == 20
+
+
+def test_who_else_computes_on_the_gpu_is_counted_beside_our_workers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    group = _group([])
+    for seen, told in ((3, 1), (2, 0), (1, 0), (None, None)):
+        monkeypatch.setattr(steady.gpus, "processes", {1: seen}.__getitem__)
+        group.workers = {name: Worker() for name in ("torch", "jax")}  # type: ignore[misc]
+        found = group._others("cuda:1")
+        assert found == ({} if told is None else {"foreign_gpu_processes": told})
+    assert group._others("cpu") == {}
 
 
 @pytest.mark.parametrize(

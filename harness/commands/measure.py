@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from adapters.core.precision import PRECISIONS
-from harness import documents, inventory, machine, plan, planning, readings, records, resuming
+from harness import documents, gpus, inventory, machine, plan, planning, readings, records, resuming
 from harness import suite as suites
 from harness.commands import outlook
 from harness.commands.common import (
@@ -122,6 +122,7 @@ def run(
     if allocator not in ("tuned", "as-shipped"):
         raise Wrong(f"--allocator {allocator}: expected tuned or as-shipped")
     chosen = device_of(device)
+    gpus.refuse(chosen)
     current = is_current(python)
     loaded = suites.load(suite or ("quick" if chosen == "cpu" else "full"))
     comparisons = planning.select(loaded, workloads, precision)
@@ -235,12 +236,14 @@ def _resumed(resume: str, given: dict[str, Any]) -> tuple[plan.Plan, Path]:
         if again.startswith("bakeoff calibrate"):
             again = f"bakeoff calibrate --run-id {folder.resolve().name}"
         raise Wrong(f"run '{resume}' was made by another command: go on with `{again}`")
+    gpus.refuse(planned.settings["device"])
     current = planned.settings["python"] == "current"
     taking = [inventory.Contender(c.adapter, c.version) for c in planned.contenders]
     rows = inventory.contenders(planned.settings["device"], current, taking, everyone=False)
     names = [c.name for c in planned.contenders]
     resuming.refuse_change(
-        planned.fingerprint, resuming.fingerprint(inventory.versions(names, rows))
+        planned.fingerprint,
+        resuming.fingerprint(inventory.versions(names, rows), planned.settings["device"]),
     )
     resuming.refuse_lost(planned.settings["cpus"])
     return planned, folder

@@ -7,6 +7,7 @@ once the first launch has been seen, its measured costs take over. All seconds.
 import functools
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,7 @@ TRAIN_COMPILES = 2.5
 # Warm-up in the first launch, and verification, per cell.
 SETTLING = 0.7
 TURN = 0.040
+CONTEXT = 0.4e9  # bytes: what a process takes of a GPU before it has allocated anything
 # A profile in the cold pass: its profiler's own starts, and some calls.
 PROFILE, PROFILED_CALLS = 2.0, 8
 
@@ -70,6 +72,17 @@ def _rates(device: str) -> tuple[float, float]:
         return matrix_rate(), BYTES_PER_SECOND
     flops, moved = gpus.rates(index) or MODEST_GPU
     return REACHED * flops, REACHED * moved
+
+
+def memory(cost: Any, trains: bool, value_bytes: int) -> float:
+    """Bytes of a GPU that a contender takes at the least: a lower bound, for what cannot be.
+
+    A context with its libraries; weights, in training with momentum and gradients; and of what
+    a training keeps for its backward pass the half, since half may be computed again.
+    """
+    weights = cost.parameters * 4.0 * (3 if trains else 1)
+    kept = cost.activations * value_bytes / 2 if trains else 0.0
+    return CONTEXT + weights + kept
 
 
 def turn(work: Work) -> float:

@@ -17,7 +17,7 @@ import msgspec
 from adapters.core import cost as cost_model
 from adapters.core.discovery import adapter_class
 from adapters.core.precision import PRECISIONS, value_bytes
-from harness import code, estimate, resuming
+from harness import code, estimate, gpus, resuming
 from harness.documents import SCHEMA
 from harness.errors import Wrong, in_words
 from harness.inventory import Contender
@@ -163,10 +163,11 @@ def make(
         _sustain(measured, block, budget)
     everyone, asked = planned, measured
     if not explicit:
+        measured, crowded = _with_room(measured, device)
         measured, unfit = _fit(measured, planned, budget)
-        left_out += unfit
+        left_out += [*crowded, *unfit]
         planned, idle = _taking(planned, measured)
-        why = "every comparison that it could run is left out: they do not fit into the budget"
+        why = "every comparison that it could run is left out: they do not fit"
         absent = absent + [{"name": n, "reason": why} for n in idle]
     floor = _noise_floor(planned, measured)
     estimates = {c.id: _estimate(c, everyone + floor[1]) for c in asked}
@@ -308,6 +309,30 @@ def _estimate(comparison: PlannedComparison, contenders: list[PlannedContender])
 def launching(contenders: int) -> float:
     """Seconds to start the workers of all launch groups, and to greet each contender once."""
     return estimate.IMPORT * contenders * (FIRST_STAGE + 1) / 2
+
+
+def _with_room(
+    comparisons: list[PlannedComparison], device: str
+) -> tuple[list[PlannedComparison], list[dict[str, str]]]:
+    """Without those for whose contenders, which stay loaded side by side, a GPU is too small.
+
+    There whoever came last would be out of memory. Where all are too large, all stay.
+    """
+    index = gpus.number(device)
+    given = gpus.described()[index : index + 1] if index is not None else []
+    size = float(given[0]["memory_bytes"] or math.inf) if given else math.inf
+    kept: list[PlannedComparison] = []
+    left_out: list[dict[str, str]] = []
+    for comparison in comparisons:
+        count, trains = len(comparison.contenders), comparison.direction != "infer"
+        each = estimate.memory(comparison.cost, trains, value_bytes(comparison.precision))
+        if count * each > size:
+            reason = f"{count} contenders side by side take {count * each / 1e9:.0f} GB of the GPU "
+            reason += f"at the least, which has {size / 1e9:.0f}; name fewer with --contenders"
+            left_out.append({"comparison": comparison.id, "reason": reason})
+        else:
+            kept.append(comparison)
+    return (kept, left_out) if kept else (comparisons, [])
 
 
 def _fit(

@@ -40,6 +40,7 @@ class Cell:
     manifest: dict[str, Any] = field(default_factory=dict)
     compilations: int = 0  # how many its launches drew, where it keeps what it compiled
     log: str | None = None
+    crowded: bool = False  # it was out of memory beside the others, not known to be so alone
     modes: list[float] = field(default_factory=list)
     launch_seconds: list[float] = field(default_factory=list)
     # Launch by launch, the QUANTILES of its calls; the last is None below a hundred calls.
@@ -100,6 +101,11 @@ class Comparison:
     floor_seconds: float | None
     command: str
     busy: list[str]  # why nobody is named: the machine was, in the run or in this alone
+
+    @property
+    def crowded(self) -> list[str]:
+        """Who had no room beside the others: who came first had it, so nobody is named."""
+        return [cell.contender for cell in self.cells if cell.crowded]
 
     def ratio(self, a: str, b: str) -> Ratio | None:
         return next((r for r in self.ratios if (r.a, r.b) == (a, b)), None)

@@ -59,6 +59,8 @@ def cell(
             {g["compilations"][contender] for g in groups if contender in g.get("compilations", {})}
         ),
         log=log,
+        crowded=status == "oom"
+        and not any(c["status"] == "oom" and c["pass"] != "steady" for c in mine),
         modes=[math.exp(float(np.mean(c))) for c in clusters] if len(clusters) > 1 else [],
         launch_seconds=[math.exp(float(v)) for v in logs if np.isfinite(v)],
         calls=calls,

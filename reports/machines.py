@@ -97,14 +97,15 @@ def gather(
         for choice in machine.analysis.recommendations:
             uses.setdefault(choice.title, [None] * len(machines))[place] = choice
     ids = [each[0]["id"] for each in shared]
-    loud = [{c.id for c in machine.analysis.comparisons if c.busy} for machine in machines]
+    loud = [{c.id for c in m.analysis.comparisons if c.busy} for m in machines]
+    crowded = [{c.id for c in m.analysis.comparisons if c.crowded} for m in machines]
     places = _places(runs, names, anchor, shared, timed, loud) if anchor else {}
     unlike = _unlike(runs, names) if one else []
     stayed = _stayed(runs) if one and not unlike else set()
     busy = _busy(names, shared, loud)
     repeated = _repeated(places, names, stayed - {anchor}, busy) if anchor in stayed else {}
     over = {
-        use: repeats.choose(use, found, {*ids}, stayed, _busy_for(found, names, loud))
+        use: repeats.choose(use, found, {*ids}, stayed, _unnamed(found, names, loud, crowded))
         for use, found in uses.items()
     }
     if not any(over.values()):
@@ -259,13 +260,22 @@ def _busy(
     return {**found, several.ALL: [name for name in names if name in anywhere]}
 
 
-def _busy_for(found: list[Any], names: list[str], loud: list[set[str]]) -> list[str]:
-    """In which runs it was busy in what this use rests on."""
-    return [
-        name
-        for name, choice, its in zip(names, found, loud, strict=True)
-        if choice is not None and not its.isdisjoint(choice.comparisons)
-    ]
+def _unnamed(
+    found: list[Any], names: list[str], loud: list[set[str]], crowded: list[set[str]]
+) -> str:
+    """Why nobody is named for a use: in which runs the machine was not fit for what it rests on."""
+    for what, places in (
+        ("the machine was busy", loud),
+        ("somebody had no room beside the others", crowded),
+    ):
+        where = [
+            name
+            for name, choice, its in zip(names, found, places, strict=True)
+            if choice is not None and not its.isdisjoint(choice.comparisons)
+        ]
+        if where:
+            return f"{what} in {listed(where)}"
+    return ""
 
 
 def _repeated(
@@ -278,7 +288,7 @@ def _repeated(
     found = {}
     for place, contenders in places.items():
         found[place] = {
-            contender: repeats.repeat([on[name].ratio for name in names], busy[place])
+            contender: repeats.repeat([on[name].ratio for name in names], bool(busy[place]))
             for contender, on in contenders.items()
             if contender in stayed and all(name in on for name in names)
         }

@@ -102,6 +102,7 @@ class _Case:
         self.comparisons, self.everywhere = comparisons, everywhere
         self.wanted: Wanted = [(o, comparisons_of(o.of, comparisons)) for o in profile.objectives]
         self.busy = any(c.busy for _, found in self.wanted for c in found)
+        self.crowded = sorted({n for _, found in self.wanted for c in found for n in c.crowded})
 
     def recommendation(self) -> Recommendation | None:
         """None where the run has no comparison for most of what the profile weighs."""
@@ -122,7 +123,7 @@ class _Case:
             self.names,
             self._modal(),
             self._settled(),
-            self.busy or self.lost > ENOUGH,
+            self.busy or bool(self.crowded) or self.lost > ENOUGH,
             first_stage(self.evidence.run),
         )
         return self._told()
@@ -284,7 +285,10 @@ class _Case:
 
     def _sentence(self, ids: list[str], extras: list[Aspect]) -> str:
         lacking = self.lost if self.lost > ENOUGH else None
-        told = sentences.sentence(self.decision, self.aspects, ids, extras, self.busy, lacking)
+        why = "the machine was busy" if self.busy else ""
+        if self.crowded and not why:
+            why = f"{sentences.listed(self.crowded)} had no room beside the others"
+        told = sentences.sentence(self.decision, self.aspects, ids, extras, why, lacking)
         return told + sentences.ruled_out(self.decision, self.aspects)
 
     def _split(self) -> list[dict[str, Any]]:

@@ -48,12 +48,12 @@ class Choice:
     ranking: list[dict[str, Any]]  # contender; each: its score over the leader's, run by run
 
 
-def repeat(ratios: Sequence[float] | np.ndarray, busy: Sequence[str] = ()) -> Repeated:
-    """ratios: one a run. busy: runs whose machine was too busy; then nothing is claimed."""
+def repeat(ratios: Sequence[float] | np.ndarray, unnamed: bool = False) -> Repeated:
+    """ratios: one a run. unnamed: the machine does not allow it; then nothing is claimed."""
     logs = np.log(ratios)
     ends = statistics.t_interval(logs) if len(logs) > 2 else (logs.min(), logs.max())
     ratio, low, high, apart = np.exp([logs.mean(), *ends, np.ptp(logs)]).tolist()
-    verdict = "screening" if busy else statistics.compare(logs).verdict
+    verdict = "screening" if unnamed else statistics.compare(logs).verdict
     return Repeated(ratio, low, high, apart, len(logs), verdict)
 
 
@@ -78,12 +78,12 @@ def choose(
     found: Sequence[Recommendation | None],
     shared: set[str],
     names: set[str],
-    busy: Sequence[str],
+    unnamed: str = "",
 ) -> Choice | None:
     """What to choose for a use, given what each run says of it. None where they do not add up.
 
     shared: comparisons that were the same work in every run. names: of whom nothing changed from
-    run to run. busy: runs whose machine was too busy to name a winner on.
+    run to run. unnamed: why nobody is named, where that lies in the machine.
     """
     told = [each for each in found if each is not None]
     if len(told) < max(len(found), 2) or len({_asked(each) for each in told}) > 1:
@@ -105,7 +105,7 @@ def choose(
             if a != b
         },
     )
-    decision = decide.decide([aspect], held, busy=bool(busy))
+    decision = decide.decide([aspect], held, busy=bool(unnamed))
     leader = decision.leader or ""
     rival = decision.tied[1] if decision.tied else decision.runner_up or ""
     over = {name: np.exp([s[name] - s[leader] for s in scores]) for name in decision.order}
@@ -120,9 +120,9 @@ def choose(
         tied=decision.tied,
         untold=decision.untold if decision.tied else [],
         rival=rival,
-        lead=repeat(each, busy),
+        lead=repeat(each, bool(unnamed)),
         each=each.tolist(),
-        sentence=_sentence(decision, rival, each, _is_time(told[0]), busy) + left,
+        sentence=_sentence(decision, rival, each, _is_time(told[0]), unnamed) + left,
         ranking=[{"contender": name, "each": its.tolist()} for name, its in over.items()],
     )
 
@@ -175,7 +175,11 @@ def _is_time(each: Recommendation) -> bool:
 
 
 def _sentence(
-    decision: decide.Decision, rival: str, each: np.ndarray, is_time: bool, busy: Sequence[str]
+    decision: decide.Decision,
+    rival: str,
+    each: np.ndarray,
+    is_time: bool,
+    unnamed: str,
 ) -> str:
     """each: the leader's score over the rival's, by run."""
     leader = decision.leader or ""
@@ -194,8 +198,7 @@ def _sentence(
         return told + (left if decision.untold else "")
     where = f"in {'both' if ahead == 2 else 'all'}" if ahead == runs else f"in {ahead} of {runs}"
     if best.verdict == "screening":
-        why = f"{runs} of {statistics.LEAST_LAUNCHES} runs"
-        why = f"the machine was busy in {listed(busy)}" if busy else why
+        why = unnamed or f"{runs} of {statistics.LEAST_LAUNCHES} runs"
         return f"{leader} leads, not proven ({why}), ahead {where}: {fact} ({by_run})."
     more = sentences.would_tell(best, "runs")
     why = sentences.why_open(best)

@@ -20,13 +20,14 @@ def sentence(
     aspects: list[Aspect],
     ids: list[str],
     extras: list[Aspect],
-    busy: bool,
+    unnamed: str,
     lacking: float | None,
 ) -> str:
     """The choice, or why there is none.
 
     ids: of the comparisons it rests on. extras: what may decide between the tied. lacking: the
-    share of the weight that was not measured, where it is too much for a choice.
+    share of the weight that was not measured, where it is too much for a choice. unnamed: why
+    nobody is, where that lies in the machine.
     """
     leader, best = decision.leader, decision.best
     runner_up, tied = decision.runner_up, decision.tied
@@ -53,7 +54,7 @@ def sentence(
         left = f" Not yet told apart from them: {', '.join(apart)}." if apart else ""
         return f"A tie of {names}: they differ by less than 3% over {over}.{left}{decides}"
     if best.verdict == "screening":
-        why = "the machine was busy" if busy else f"only {best.launches} of 6 launches"
+        why = unnamed or f"only {best.launches} of 6 launches"
         if lacking is not None:
             why = f"{percent(lacking)} of what is weighed was not measured"
         return f"{leader} is ahead, not proven ({why}): {fact} ({sure}), over {over}."

@@ -28,7 +28,7 @@ from reports.analysis import (
 )
 from reports.interference import why_busy
 from reports.sentences import why_open, would_tell
-from reports.words import few, interval, times
+from reports.words import few, interval, listed, times
 
 
 def analyse(
@@ -152,6 +152,10 @@ def _comparison(
         if other:
             why = f"No winner: {winner} has the better {bys[0]}, {other} the better {bys[1]}."
             winner = None
+    crowded = [c.contender for c in cells if c.crowded]
+    if winner and crowded:
+        had = f"{listed(crowded)} had no room beside the others"
+        why, winner = f"No winner: {had}; name fewer with --contenders. {why}", None
     floor = run.plan.get("noise_floor")
     twins = None
     sound = {c.contender for c in cells if c.status == "ok"} & columns.keys()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness import records
-from reports import page
+from reports import machines, page
 from reports.analysis import Analysis
 from reports.objectives import MEASURES
 from reports.verdicts import analyse
@@ -148,6 +148,57 @@ def test_who_had_no_room_beside_the_others_and_had_it_alone_is_told_so(tmp_path:
     cell = analysis.comparison("resnet18@224/b1/infer/float32/cpu").cell("jax")
     assert cell.status == "oom"
     assert cell.reason == "no memory (beside the others; alone, in the cold pass, it had room)"
+    assert cell.crowded
+
+
+def test_where_somebody_had_no_room_beside_the_others_nobody_is_named(tmp_path: Path) -> None:
+    """Who came first had it. Who has none alone has failed, and says nothing of the others."""
+    told = {}
+    for where, status in (("steady", "oom"), ("cold", "oom"), ("steady", "crash")):
+        speeds = {"torch": 1.0, "jax": 0.5, "numpy": 5.0}
+        made = []
+        for number in range(6):
+            folder = write_run(tmp_path / f"{where}-{status}-{number}", speeds)
+
+            def full(group: dict[str, Any], status: str = status) -> bool:
+                if "/train/" in group["comparison"]:
+                    del group["turns"]["jax"]
+                    group["statuses"]["jax"] = {"status": status, "reason": "no memory"}
+                return True
+
+            edit_groups(folder, full)
+            if where == "cold":
+                _fail_cold(folder, "jax")
+            made.append(records.read(folder))
+        analysis = analyse(made[0])
+        [training] = [c for c in analysis.comparisons if c.direction == "train"]
+        use = next(r for r in analysis.recommendations if r.title == "Large-scale training")
+        over = machines.gather(made, "torch").over["Large-scale training"]
+        assert over is not None
+        told[where, status] = training.winner, use.choice, over.choice
+        if (where, status) == ("steady", "oom"):
+            assert training.why.startswith("No winner: jax had no room beside the others; name ")
+            assert "not proven (jax had no room beside the others)" in use.sentence
+            assert "not proven (somebody had no room beside the others in steady-oom-0, " in (
+                over.sentence
+            )
+    assert told == {
+        ("steady", "oom"): (None, None, None),
+        ("cold", "oom"): ("torch",) * 3,
+        ("steady", "crash"): ("torch",) * 3,
+    }
+
+
+def _fail_cold(folder: Path, contender: str) -> None:
+    """It had no memory when it was alone, either."""
+    [path] = folder.glob("records-*.jsonl")
+    found = [json.loads(line) for line in path.read_text().splitlines()]
+    for record in found:
+        if record["kind"] != "cell" or record["contender"] != contender:
+            continue
+        if record["pass"] != "steady" and "/train/" in record["comparison"]:
+            record |= {"status": "oom", "reason": "no memory"}
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in found))
 
 
 def test_a_cell_of_the_map_that_left_early_says_over_how_many_launches(tmp_path: Path) -> None:

@@ -346,6 +346,37 @@ def test_what_a_gpus_driver_promises_decides_what_a_budget_holds(
     assert kept[""] == kept["T4"]
 
 
+@pytest.mark.parametrize(("gigabytes", "gone"), [(16, 1), (80, 0), (None, 0)])
+def test_what_a_gpu_has_no_room_for_side_by_side_is_left_out_unless_it_was_named(
+    monkeypatch: pytest.MonkeyPatch, gigabytes: int | None, gone: int
+) -> None:
+    """Else whoever comes last is out of memory: six times 3 GB at the least in resnet50, b32."""
+    size = gigabytes and gigabytes * 10**9
+    monkeypatch.setattr(gpus, "described", lambda: [{"name": "A GPU", "memory_bytes": size}])
+    asked = [
+        Comparison(workload="resnet50", batch=32, direction="train"),
+        Comparison(workload="resnet18", batch=64, direction="train"),
+        Comparison(workload="resnet50", batch=32, direction="infer"),
+    ]
+    for explicit in (False, True):
+        made, _ = planning.make(
+            "x", "c", suite.load("full"), asked, [inventory.parse(n) for n in NAMES], [],
+            "cuda:0", 1e9, explicit, {}, {},
+        )  # fmt: skip
+        left = [each["comparison"] for each in made.left_out]
+        assert left == (
+            []
+            if explicit
+            else [f"{c.workload}/b{c.batch}/train/float32/cuda:0" for c in asked[:gone]]
+        )
+        for each in made.left_out:
+            assert re.fullmatch(
+                r"6 contenders side by side take \d+ GB of the GPU at the least, which has 16; "
+                "name fewer with --contenders",
+                each["reason"],
+            )
+
+
 def test_first_calls_that_overlap_on_a_processor_follow_one_another_on_a_device() -> None:
     work = estimate.Work(flops=0, bytes=0, layers=50, trains=True)
     alone = replace(work, device="cuda:0")

@@ -227,17 +227,17 @@ def test_runs_that_weighed_other_things_do_not_add_up() -> None:
     whole = _said({"torch": 1.0, "jax": 1.2}, [("latency", 0.5), ("latency_p99", 0.5)])
     part = _said({"torch": 1.0, "jax": 1.2}, [("latency", 1.0)])
     both = {"torch", "jax"}
-    assert repeats.choose("Serving", [whole, part], {"a"}, both, []) is None
-    assert repeats.choose("Serving", [whole, None], {"a"}, both, []) is None
-    assert repeats.choose("Serving", [whole, whole], {"a"}, {"torch"}, []) is None
-    made = repeats.choose("Serving", [whole, whole], {"a"}, both, [])
+    assert repeats.choose("Serving", [whole, part], {"a"}, both) is None
+    assert repeats.choose("Serving", [whole, None], {"a"}, both) is None
+    assert repeats.choose("Serving", [whole, whole], {"a"}, {"torch"}) is None
+    made = repeats.choose("Serving", [whole, whole], {"a"}, both)
     assert made and made.ranking[1]["each"] == pytest.approx([1.2, 1.2])
 
 
 def test_scores_are_related_whoever_led_a_run() -> None:
     one = _said({"torch": 1.0, "jax": 2.0, "numpy": 4.0}, [("latency", 1.0)])
     two = _said({"jax": 1.0, "torch": 1.5, "numpy": 4.5}, [("latency", 1.0)])
-    made = repeats.choose("Serving", [one, two], {"a"}, {"torch", "jax", "numpy"}, [])
+    made = repeats.choose("Serving", [one, two], {"a"}, {"torch", "jax", "numpy"})
     assert made is not None
     by_name = {row["contender"]: row["each"] for row in made.ranking}
     assert made.ranking[0]["contender"] == "torch"  # 0.5 and 1.5 of jax
@@ -287,5 +287,5 @@ def test_of_a_tie_the_figures_are_of_those_who_tie(tmp_path: Path) -> None:
 )
 def test_how_far_apart_the_runs_were_is_told(begun: list[str], told: str) -> None:
     one = _said({"torch": 1.0, "jax": 1.2}, [("latency", 1.0)])
-    made = repeats.choose("Serving", [one, one], {"a"}, {"torch", "jax"}, [])
+    made = repeats.choose("Serving", [one, one], {"a"}, {"torch", "jax"})
     assert repeats.answer({"Serving": made}, begun).startswith(f"Over 2 runs{told}.")

@@ -9,8 +9,9 @@ On a CPU, XLA of JAX 0.10 gives convolutions to the library YNN. On two cores Re
 was twice that of XLA's own convolution, so `no-ynn` takes part there as well.
 """
 
+import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from typing import Any
 
@@ -31,13 +32,33 @@ class Jax(Adapter):
     distributions = ("jax",)
     variants = {
         "": Variant("jit, channels last", {"layout": "NHWC"}, compile_seconds=0.1),
-        "nchw": Variant("jit, NCHW", {"layout": "NCHW"}, compile_seconds=0.1, named_only=True),
+        # Below Hopper XLA gives cuDNN float32 convolutions as NCHW, and turns all others round:
+        # there both layouts take part, as of torch.
+        "nchw": Variant(
+            "jit, NCHW",
+            {"layout": "NCHW"},
+            compile_seconds=0.1,
+            named_only=True,
+            except_on="cuda",
+        ),
         "no-ynn": Variant(
             "jit, channels last, without XLA's fusions that call YNN",
             {"layout": "NHWC", "compiler": {"xla_cpu_experimental_ynn_fusion_type": ""}},
             compile_seconds=0.1,
             named_only=True,
             except_on="cpu",
+        ),
+        # XLA's own depthwise convolution took 30 times as long on a CPU, and ten times in
+        # MobileNet v2; pooling's gradient a third of a small net's training.
+        "slices": Variant(
+            "as no-ynn; depthwise convolution and pooling written as slices",
+            {
+                "layout": "NHWC",
+                "slices": True,
+                "compiler": {"xla_cpu_experimental_ynn_fusion_type": ""},
+            },
+            compile_seconds=0.1,
+            named_only=True,
         ),
     }
 
@@ -70,7 +91,7 @@ class Jax(Adapter):
             raise Unsupported(f"{NO_TF32}: {self._device.device_kind} has none")
         self.dtype, self.low = (jnp.dtype(of(precision)) for of in (stored, lowered))
         self.scale = LOSS_SCALE.get(precision, 1.0)
-        self.layout = self.options["layout"]
+        self.layout, self.slices = self.options["layout"], "slices" in self.options
         last = self.layout == "NHWC"
         self.channel, self.space = (3, (1, 2)) if last else (1, (2, 3))
         self.dimensions = (self.layout, "HWIO" if last else "OIHW", self.layout)
@@ -110,15 +131,32 @@ class Jax(Adapter):
 
     def conv2d(self, x: T, weight: T, bias: T, stride: Pair, padding: Pair, groups: int) -> T:
         x, weight = self._lowered(x, weight)
-        y = self.lax.conv_general_dilated(
-            x,
-            weight,
-            stride,
-            [(p, p) for p in padding],
-            dimension_numbers=self.dimensions,
-            feature_group_count=groups,
-        )
+        if self.slices and 1 < groups == x.shape[3] == weight.shape[3]:
+            parts = self._slices(x, 0.0, (weight.shape[0], weight.shape[1]), stride, padding)
+            y = sum(part * weight[i, j, 0] for (i, j), part in parts)
+        else:
+            y = self.lax.conv_general_dilated(
+                x,
+                weight,
+                stride,
+                [(p, p) for p in padding],
+                dimension_numbers=self.dimensions,
+                feature_group_count=groups,
+            )
         return y if bias is None else (y + self._wide(bias)).astype(y.dtype)
+
+    def _slices(
+        self, x: T, outside: float, kernel: Pair, stride: Pair, padding: Pair
+    ) -> Iterator[tuple[Pair, T]]:
+        """For each place of a kernel what it meets: as many pixels as the result has."""
+        x = self.jnp.pad(x, self._each([(p, p) for p in padding], (0, 0)), constant_values=outside)
+        last = [x.shape[axis] - k for axis, k in zip(self.space, kernel, strict=True)]
+        for i, j in np.ndindex(*kernel):
+            rows, columns = (
+                slice(i, last[0] + i + 1, stride[0]),
+                slice(j, last[1] + j + 1, stride[1]),
+            )
+            yield (i, j), x[:, rows, columns]
 
     def _lowered(self, *operands: T) -> list[T]:
         """The operands of a convolution or product, in what those compute in.
@@ -166,6 +204,11 @@ class Jax(Adapter):
         return total / (kernel[0] * kernel[1])
 
     def _pool(self, x: T, start: float, fold: Any, kernel: Pair, stride: Pair, padding: Pair) -> T:
+        if self.slices:
+            parts = (part for _, part in self._slices(x, start, kernel, stride, padding))
+            if fold is self.lax.max:  # of equals it would give each a share of the gradient
+                return functools.reduce(lambda y, part: self.jnp.where(part > y, part, y), parts)
+            return functools.reduce(fold, parts)
         edges = self._each([(p, p) for p in padding], (0, 0))
         window, steps = self._each(kernel, 1), self._each(stride, 1)
         return self.lax.reduce_window(x, start, fold, window, steps, edges)

@@ -125,12 +125,20 @@ class Keras(Native):
         self.optimizer.iterations.assign(0)
 
     def manifest(self) -> dict[str, Any]:
-        return self.home.manifest() | {
-            "framework": f"keras on {self.options['backend']}",
-            "keras": self.keras.__version__,
-            "model": "keras.Model, functional",
-            "optimizer": "keras.optimizers.SGD in train_on_batch",
+        own = {  # what Keras does otherwise than the framework's portable contender
+            "tensorflow": {"batch_norm": "moments"},
+            "torch": {"layout": "NCHW"},
         }
+        return (
+            self.home.manifest()
+            | own.get(self.options["backend"], {})
+            | {
+                "framework": f"keras on {self.options['backend']}",
+                "keras": self.keras.__version__,
+                "model": "keras.Model, functional",
+                "optimizer": "keras.optimizers.SGD in train_on_batch",
+            }
+        )
 
     def reset(self) -> None:
         super().reset()

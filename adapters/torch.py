@@ -70,11 +70,15 @@ class Torch(Adapter):
             named_only=True,
             trains=False,
         ),
+        # XLA gives a device a whole graph at once; so whoever wants short calls takes this. Not in
+        # training: a replay would copy all weights, which belong to no module here.
         "compile-reduce-overhead": Variant(
-            "torch.compile with CUDA graphs, channels last",
+            "inference alone: torch.compile with CUDA graphs, channels last",
             {"compile": "reduce-overhead"},
             compile_seconds=0.7,
             named_only=True,
+            except_on="cuda",
+            trains=False,
         ),
         # On a GPU without TF32 nobody knows beforehand which layout is the better one: cuDNN's
         # float32 kernels were written for NCHW. So both take part there.

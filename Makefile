@@ -35,7 +35,7 @@ report: controller ## write a run's page anew, the latest's or RUN's
 	@$(BIN)/bakeoff report $(RUN)
 
 test: DEVICE := cpu
-test: CONTENDERS := numpy,torch,tensorflow,jax,flax,onnxruntime,openvino
+test: CONTENDERS := numpy,torch,tensorflow,jax,flax,onnxruntime,openvino,litert
 # Hundreds of processes import our own modules: each is compiled once, whatever the shell says.
 test: export PYTHONDONTWRITEBYTECODE :=
 test: env ## lint, check types, run the tests

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from adapters.core.base import Unsupported, Variant
-from adapters.core.onnx_graph import OPSET, OnnxEngine, Run
+from adapters.core.engine import Run
+from adapters.core.onnx_graph import OPSET, OnnxEngine
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from adapters.core.base import Unsupported, Variant
-from adapters.core.onnx_graph import OPSET, OnnxEngine, Run
+from adapters.core.engine import Run
+from adapters.core.onnx_graph import OPSET, OnnxEngine
 
 # By precision: what the processor must be capable of, and the hint, in OpenVINO's words.
 HINTS = {"float32": ("FP32", "f32"), "bfloat16": ("BF16", "bf16"), "float16": ("FP16", "f16")}

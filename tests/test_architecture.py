@@ -21,8 +21,8 @@ from harness.environments import ROOT, python_of
 
 OURS = ("adapters", "harness", "reports", "suites")
 FRAMEWORKS = {
-    "flax", "jax", "jaxlib", "keras", "mlx", "mxnet", "onnx", "onnxruntime", "openvino",
-    "paddle", "tensorflow", "tinygrad", "torch", "torchvision", "triton",
+    "ai_edge_litert", "flax", "jax", "jaxlib", "keras", "mlx", "mxnet", "onnx", "onnxruntime",
+    "openvino", "paddle", "tensorflow", "tinygrad", "torch", "torchvision", "triton",
 }  # fmt: skip
 FRONT = "suites/conftest.py"
 COMMANDS = "harness/commands/"

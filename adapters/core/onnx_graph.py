@@ -1,4 +1,4 @@
-"""The algebra written down as an ONNX model; and the adapter that every inference engine shares.
+"""The algebra written down as an ONNX model; and the adapter that engines which read one share.
 
 ONNX Runtime and OpenVINO read the same model, and `bakeoff export` writes it for any other:
 here an operation computes nothing, it appends a node. The shapes are the cost model's, which
@@ -14,15 +14,14 @@ from typing import Any
 import numpy as np
 
 from adapters.core.algebra import Pair
-from adapters.core.base import Adapter, Unsupported
+from adapters.core.base import Unsupported
 from adapters.core.cost import CostModel, Shape
+from adapters.core.engine import Engine, Run
 from adapters.core.network import Network
 from adapters.core.precision import stored
 
 OPSET = 17  # of 2022: every engine of today reads it, and it holds all that the algebra needs
 IR_VERSION = 8  # the file format that goes with it
-
-Run = Callable[[], Any]
 
 
 class OnnxGraph(CostModel):
@@ -115,19 +114,17 @@ class OnnxGraph(CostModel):
         )
 
 
-class OnnxEngine(Adapter):
-    """What runs an ONNX model. A subclass imports `onnx` into `self.onnx`, and `compiles`.
+class OnnxEngine(Engine):
+    """What runs an ONNX model. A subclass imports `onnx` into `self.onnx`, and `compiles`."""
 
-    What is placed are NumPy arrays: weights go into the model, and the input is bound to the
-    engine, where it computes, by the first call.
-    """
-
-    trains = False
     onnx: Any
 
     def compiles(self, model: bytes, x: np.ndarray) -> Run:
         """Builds the engine for a model and binds this input -> run(), which computes."""
         raise NotImplementedError
+
+    def builds(self, workload: Any, params: dict[str, np.ndarray], x: np.ndarray) -> Run:
+        return self.compiles(self.model(workload, params, x.shape).SerializeToString(), x)
 
     def model(self, workload: Any, params: dict[str, np.ndarray], dims: tuple[int, ...]) -> Any:
         """The workload as a ModelProto, its input of shape `dims`, these weights within."""
@@ -141,28 +138,3 @@ class OnnxEngine(Adapter):
         self, call: Callable[[], Any], sync: Callable[[Any], None]
     ) -> list[tuple[str, float, int]]:
         raise Unsupported("its profiler must be on before it compiles, and so would be timed")
-
-    def shape(self, x: Any) -> tuple[int, ...]:
-        return tuple(x.shape)
-
-    def place(self, value: np.ndarray, role: str, groups: int = 1) -> np.ndarray:
-        return np.array(value, np.int64 if role == "labels" else stored(self.precision), order="C")
-
-    def dump(self, handle: Any, role: str, groups: int = 1) -> np.ndarray:
-        return np.array(handle)
-
-    def clone(self, array: np.ndarray) -> np.ndarray:
-        return array.copy()
-
-    def infer(self, workload: Any) -> Callable[[dict[str, np.ndarray], np.ndarray], Any]:
-        built: tuple[Any, Any] = (None, None)
-        run: Any = None
-
-        def call(params: dict[str, np.ndarray], x: np.ndarray) -> Any:
-            nonlocal built, run
-            if built[0] is not params or built[1] is not x:
-                model = self.model(workload, params, x.shape).SerializeToString()
-                run, built = self.compiles(model, x), (params, x)
-            return run()
-
-        return call

@@ -200,7 +200,7 @@ class Check:
         return None
 
     def _round_trips(self) -> Finding | None:
-        return self._tried("place, dump and copy", lambda: self.worker.ask("round_trips"))
+        return self._tried("place, dump and clone", lambda: self.worker.ask("round_trips"))
 
     def _right(self, workload: Workload, direction: str) -> Finding | None:
         """The first call; and the second, which what the first wrote into its weights spoils."""

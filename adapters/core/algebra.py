@@ -58,7 +58,8 @@ class Operations(Protocol):
         """Inference form: (x - mean) / sqrt(var + eps) * scale + shift, per channel.
 
         x (N, C, H, W); the others (C,). All four are ordinary arguments, which a
-        compiler may fold, but an adapter may not fold them by hand ahead of the call.
+        compiler may fold, but an adapter may not fold them by hand ahead of the call. One that
+        writes a model for an engine does, within the first call, what the engine's converter does.
         """
         ...
 

@@ -186,7 +186,11 @@ class Adapter:
     # --- what is timed ------------------------------------------------------------
 
     def infer(self, workload: Any) -> Callable[[dict[str, Array], Array], Array]:
-        """-> call(params, x) -> the workload's output."""
+        """-> call(params, x) -> the workload's output.
+
+        x is the same object in every timed call, and may stay bound; another one must be bound
+        anew. The next call may write over a result, so `dump` copies.
+        """
         raise NotImplementedError
 
     def gradients(

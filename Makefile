@@ -6,7 +6,7 @@ BIN := .venv/bin
 COMMA := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help controller env bench bench-lanes report test prove bench-kernels pictures gpu-check clean
+.PHONY: help controller env bench bench-serving bench-lanes report test prove bench-kernels pictures gpu-check clean
 
 help: ## this list
 	@echo "make TARGET [SUITE=quick] [CONTENDERS=torch,jax] [DEVICE=cpu|cuda[:N]] [BUDGET=10m] [RUN=NAME]"
@@ -25,6 +25,11 @@ bench: env ## measure, and write the page (suite quick on a CPU, full on a GPU)
 	@$(BIN)/bakeoff run $(if $(RUN),--run-id $(RUN)) $(if $(SUITE),--suite $(SUITE)) \
 		$(if $(CONTENDERS),--contenders $(CONTENDERS)) $(if $(DEVICE),--device $(DEVICE)) \
 		$(if $(BUDGET),--budget $(BUDGET))
+
+bench-serving: controller ## who serves on a CPU: frameworks beside inference engines
+	@$(BIN)/python -m harness.setup --device cpu torch tensorflow jax onnxruntime openvino litert
+	@$(BIN)/bakeoff run --suite serving --device cpu $(if $(RUN),--run-id $(RUN)) \
+		$(if $(CONTENDERS),--contenders $(CONTENDERS)) $(if $(BUDGET),--budget $(BUDGET))
 
 bench-lanes: controller ## portable over native: what the neutral form costs each framework
 	@$(BIN)/python -m harness.setup --device cpu torch tensorflow jax flax keras:torch

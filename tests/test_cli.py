@@ -172,7 +172,7 @@ def test_list_json_has_what_a_script_reads(bakeoff: Any) -> None:
         assert row["available"] == (row["reason"] is None)
     assert "cpu" in listed["devices"]
     assert "resnet18" in {w["name"] for w in listed["workloads"]}
-    assert {"smoke", "quick", "full", "lanes", "convnet-benchmarks", "deepbench"} == {
+    assert {"smoke", "quick", "full", "serving", "lanes", "convnet-benchmarks", "deepbench"} == {
         s["name"] for s in listed["suites"]
     }
 

@@ -309,7 +309,8 @@ def serve(ask: int, answer: int) -> None:
                 # What did not open has nothing else to say.
                 reply = refused if refused and do != "close" else getattr(worker, do)(**request)
             except Exception as error:
-                traceback.print_exc()
+                if not isinstance(error, Unsupported):  # which is said, and no mishap
+                    traceback.print_exc()
                 sys.stderr.flush()
                 reply = failure(error)
             if do == "open" and "failed" in reply:

@@ -105,7 +105,10 @@ class Evidence:
     def failures(self, objectives: Iterable[tuple[Objective, list[Comparison]]]) -> dict[str, str]:
         """contender -> why it is out: it failed, or does not take part, where it is needed."""
         found: dict[str, str] = {}
+        engines = {c["name"] for c in self.run.plan["contenders"] if not c.get("trains", True)}
         for objective, comparisons in objectives:
+            if objective.of == "training":  # whether this run measured one or not
+                found |= {n: "it does not train" for n in self.names if n in engines}
             for comparison in comparisons if objective.measure != "installed_size" else ():
                 there = {cell.contender: cell for cell in comparison.cells}
                 for name in self.names:

@@ -110,7 +110,7 @@ def _best(found: dict[tuple[str, str], str], names: list[str]) -> str | None:
     return wins[0] if wins else None
 
 
-@pytest.mark.parametrize("run", ["quick-2core", "quick-2core-5"])
+@pytest.mark.parametrize("run", ["quick-2core", "quick-2core-5", "serving-2core"])
 def test_every_ratio_and_winner_follows_from_the_records_by_the_document(
     typed: Typed, run: str
 ) -> None:

@@ -176,6 +176,21 @@ def test_who_failed_what_a_profile_needs_does_not_win_it(
         assert name == "batch-inference" and found.choice == "torch:compile"
 
 
+def test_who_does_not_train_is_no_choice_where_training_is_weighed_though_none_was_measured(
+    tmp_path: Path,
+) -> None:
+    """The fastest engine of a run of inference alone is not the one framework for everything."""
+    folder = write_run(tmp_path, {"torch": 1.0, "engine": 0.5}, workloads=WORKLOADS[1:3])
+    plan = json.loads((folder / "plan.json").read_text())
+    for contender in plan["contenders"]:
+        contender["trains"] = contender["adapter"] != "engine"
+    (folder / "plan.json").write_text(json.dumps(plan))
+    found = {r.profile: r for r in analyse(records.read(folder)).recommendations}
+    assert found["batch-inference"].choice == "engine"
+    assert found["just-one"].choice is None
+    assert {"contender": "engine", "why": "it does not train"} in found["just-one"].incomplete
+
+
 def test_what_was_not_measured_is_said_and_counts_against_nobody(tmp_path: Path) -> None:
     folder = write_run(tmp_path)
     found = asked(folder, TRAINING + '[[objective]]\nmeasure = "energy"\nweight = 0.5\n')

@@ -146,7 +146,8 @@ class _Case:
                 text = f"{measure.title}{where}{who}: {why}"
                 if objective.weight:
                     text += f"; its {percent(objective.weight)} of the weight went to the rest"
-                    self.lacking.append(measure.title)
+                    trained = " in training" if objective.of == "training" else ""
+                    self.lacking.append(f"{measure.title}{trained}")
                 self.lost += objective.weight
                 self.unknown.append(text)
             else:

@@ -188,6 +188,8 @@ def test_who_does_not_train_is_no_choice_where_training_is_weighed_though_none_w
     found = {r.profile: r for r in analyse(records.read(folder)).recommendations}
     assert found["batch-inference"].choice == "engine"
     assert found["just-one"].choice is None
+    lacking = ["throughput in training", "time to first result in training"]
+    assert found["just-one"].lacking == lacking
     assert {"contender": "engine", "why": "it does not train"} in found["just-one"].incomplete
 
 

@@ -120,7 +120,9 @@ def comparisons(
 
 def launch(shapes: str) -> None:
     """One process: a line of JSON for each comparison."""
-    adapters = {n: adapter_class(n)("", "cpu", "float32", 1) for n in ("torch", "c", "numpy")}
+    adapters: dict[str, Any] = {
+        n: adapter_class(n)("", "cpu", "float32", 1) for n in ("torch", "c", "numpy")
+    }
     for name, contenders, about in comparisons(adapters, shapes):
         turns: dict[str, list[Any]] = {each: [] for each in contenders}
         count: dict[str, int] = {}

@@ -95,11 +95,11 @@ def _pair(series: Series, a: str, b: str, left: bool, stage: int | None) -> dict
     early = left and 3 <= len(m) < 6
     low, high, p = _test(m, 0.999 if early else 0.95, stage)
     inner = (low, high) if early else _test(m, 0.90, stage)[:2]
-    own = [np.array([_trimmed(series[n][k]) for k in sorted(series[n])]) for n in (a, b)]
+    first, second = (np.array([_trimmed(series[n][k]) for k in sorted(series[n])]) for n in (a, b))
     verdict = _verdict(low, high, inner, p)
     if len(m) < 6 and not early:
         verdict = "screening"
-    elif _open(*own, m):
+    elif _open(first, second, m):
         verdict = "multimodal"
     return {"ratio": math.exp(m.mean()), "low": math.exp(low), "high": math.exp(high), "p": p,
             "verdict": verdict, "launches": len(m)}  # fmt: skip

@@ -101,7 +101,7 @@ def test_no_worker_sees_a_gpu_that_this_process_was_not_given(
 
 
 def test_readings_are_of_the_gpu_that_the_worker_sees(monkeypatch: pytest.MonkeyPatch) -> None:
-    driver = SharedDriver()
+    driver: Any = SharedDriver()
     driver.nvmlDeviceGetTotalEnergyConsumption = {2: 2_000, 3: 3_000, "MIG-a": 9_000}.__getitem__
     driver.nvmlDeviceGetCurrentClocksEventReasons = {2: 0, 3: 0x20, "MIG-a": 0}.__getitem__
     held = [SimpleNamespace(pid=7, usedGpuMemory=5), SimpleNamespace(pid=8, usedGpuMemory=6)]
@@ -159,7 +159,7 @@ def test_a_gpu_that_contenders_cannot_share_or_that_is_another_is_refused_before
     given: str | None,
     told: str | None,
 ) -> None:
-    driver = SharedDriver()
+    driver: Any = SharedDriver()
     driver.nvmlDeviceGetComputeMode = lambda handle: mode
     monkeypatch.setitem(sys.modules, "pynvml", driver)
     for key, value in (("CUDA_DEVICE_ORDER", order), ("CUDA_VISIBLE_DEVICES", given)):

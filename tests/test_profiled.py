@@ -144,7 +144,8 @@ class Failing:
 @pytest.mark.parametrize("status", ["crash", "timeout", "unsupported"])
 def test_a_profiler_that_fails_is_a_reason_and_nothing_more(status: str) -> None:
     worker: Any = Failing(status)
-    assert cold._profile(worker, 1.0) == {"failed": f"{status}: as it was told to"}
+    small: Any = SimpleNamespace(direction="infer", batch=1)
+    assert cold._profile(worker, small, 1.0) == {"failed": f"{status}: as it was told to"}
 
 
 def _run(folder: Path, profiles: dict[str, Any]) -> records.Run:

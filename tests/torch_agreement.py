@@ -69,7 +69,7 @@ def bare(torch: Any, operation: str, params: dict[str, Any], x: Any) -> Callable
     }[operation]
 
 
-def ratio(adapter: Any, operation: str, threads: int) -> tuple[float, float]:
+def ratio(adapter: Any, operation: str, threads: int) -> tuple[float, ...]:
     """Our mean time of a call over that of torch.utils.benchmark; the adapter's over the bare."""
     import torch
     from torch.utils.benchmark import Timer

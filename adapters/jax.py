@@ -32,8 +32,8 @@ class Jax(Adapter):
     distributions = ("jax",)
     variants = {
         "": Variant("jit, channels last", {"layout": "NHWC"}, compile_seconds=0.1),
-        # Below Hopper XLA gives cuDNN float32 convolutions as NCHW, and turns all others round:
-        # there both layouts take part, as of torch.
+        # Below Hopper XLA gives cuDNN float32 convolutions as NCHW, and turns all others round (its
+        # gpu/transforms/layout_assignment.cc): there both layouts take part, as of torch.
         "nchw": Variant(
             "jit, NCHW",
             {"layout": "NCHW"},
@@ -48,8 +48,8 @@ class Jax(Adapter):
             named_only=True,
             except_on="cpu",
         ),
-        # XLA's own depthwise convolution took 30 times as long on a CPU, and ten times in
-        # MobileNet v2; pooling's gradient a third of a small net's training.
+        # XLA's own depthwise convolution took 30 to 60 times as long on two cores, MobileNet v2 of
+        # them ten times; and pooling's gradient a fifth of a small net's training.
         "slices": Variant(
             "as no-ynn; depthwise convolution and pooling written as slices",
             {

@@ -83,7 +83,8 @@ def _refuse_empty(arguments: list[str]) -> None:
 
 def _unread() -> NoReturn:
     """Nobody reads on. That is no error of what only tells; what measures did not end its work."""
-    if sys.argv[1] not in ("run", "prove", "calibrate"):
+    tells = {"--help", "--dry-run"} & set(sys.argv)
+    if tells or sys.argv[1] not in ("run", "prove", "calibrate"):
         os._exit(0)
     text = "stopped: its output was closed. What was reported is kept: "
     text += "`bakeoff run --resume RUN` goes on" if sys.argv[1] == "run" else "call it again"

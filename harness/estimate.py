@@ -28,7 +28,8 @@ TRAIN_COMPILES = 2.5
 # Warm-up in the first launch, and verification, per cell.
 SETTLING = 0.7
 TURN = 0.040
-CONTEXT = 0.4e9  # bytes: what a process takes of a GPU before it has allocated anything
+# Bytes that a process takes of a GPU before it has allocated anything: a guess, no GPU was at hand.
+CONTEXT = 0.4e9
 # A profile in the cold pass: its profiler's own starts, and some calls.
 PROFILE, PROFILED_CALLS = 2.0, 8
 

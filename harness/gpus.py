@@ -119,15 +119,11 @@ def order() -> str:
 ALONE = {1: "one thread", 2: "no process", 3: "one process alone"}  # nvmlComputeMode_t
 
 
+@quiet
 def alone(index: int) -> str | None:
     """Whom a GPU's compute mode admits, where that is not everybody; None where it is."""
-
-    @quiet
-    def mode() -> int:
-        nvml, handles = driver()
-        return int(nvml.nvmlDeviceGetComputeMode(handles[index]))
-
-    return ALONE.get(mode() or 0)
+    nvml, handles = driver()
+    return ALONE.get(nvml.nvmlDeviceGetComputeMode(handles[index]))
 
 
 def refuse(device: str) -> None:
@@ -138,7 +134,7 @@ def refuse(device: str) -> None:
     if admitted := alone(index):
         raise Wrong(
             f"{device}: its compute mode admits {admitted}, and contenders stay loaded side by "
-            "side; `nvidia-smi -c DEFAULT` lets them, or ask for a GPU in that mode"
+            "side; `nvidia-smi -c DEFAULT` lets them, or ask for a GPU that all may use"
         )
     found = maybe(driver)
     if order() != "PCI_BUS_ID" and found and found[0].nvmlDeviceGetCount() > 1:

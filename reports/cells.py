@@ -12,7 +12,7 @@ import numpy as np
 
 from harness import comparable, readings, statistics
 from harness.records import Run
-from reports.analysis import QUANTILES, Cell, finite
+from reports.analysis import QUANTILES, Cell, finite, ranked
 
 P99_CALLS = 100
 
@@ -60,6 +60,7 @@ def cell(
         ),
         log=log,
         crowded=status == "oom"
+        and contender in ranked(run)
         and not any(c["status"] == "oom" and c["pass"] != "steady" for c in mine),
         modes=[math.exp(float(np.mean(c))) for c in clusters] if len(clusters) > 1 else [],
         launch_seconds=[math.exp(float(v)) for v in logs if np.isfinite(v)],

@@ -102,7 +102,7 @@ def gather(
     places = _places(runs, names, anchor, shared, timed, loud) if anchor else {}
     unlike = _unlike(runs, names) if one else []
     stayed = _stayed(runs) if one and not unlike else set()
-    busy = _busy(names, shared, loud)
+    busy = _busy(shared, loud)
     repeated = _repeated(places, names, stayed - {anchor}, busy) if anchor in stayed else {}
     over = {
         use: repeats.choose(use, found, {*ids}, stayed, _unnamed(found, names, loud, crowded))
@@ -246,18 +246,14 @@ def _stayed(runs: list[Run]) -> set[str]:
     return set.intersection(*others) if others else set()
 
 
-def _busy(
-    names: list[str], shared: list[list[dict[str, Any]]], loud: list[set[str]]
-) -> dict[str, list[str]]:
-    """Of each place, in which runs the machine was busy there; over all, if it was anywhere."""
+def _busy(shared: list[list[dict[str, Any]]], loud: list[set[str]]) -> set[str]:
+    """Places in which the machine was busy in one of the runs; so is all together, then."""
     found = {
-        each[0]["id"]: [
-            name for name, one, its in zip(names, each, loud, strict=True) if one["id"] in its
-        ]
+        each[0]["id"]
         for each in shared
+        if any(one["id"] in its for one, its in zip(each, loud, strict=True))
     }
-    anywhere = {name for its in found.values() for name in its}
-    return {**found, several.ALL: [name for name in names if name in anywhere]}
+    return {*found, several.ALL} if found else found
 
 
 def _unnamed(
@@ -282,13 +278,13 @@ def _repeated(
     places: dict[str, dict[str, dict[str, Place]]],
     names: list[str],
     stayed: set[str],
-    busy: dict[str, list[str]],
+    busy: set[str],
 ) -> dict[str, dict[str, repeats.Repeated]]:
     """Of contenders that were measured in every run, and stayed what they were."""
     found = {}
     for place, contenders in places.items():
         found[place] = {
-            contender: repeats.repeat([on[name].ratio for name in names], bool(busy[place]))
+            contender: repeats.repeat([on[name].ratio for name in names], place in busy)
             for contender, on in contenders.items()
             if contender in stayed and all(name in on for name in names)
         }

@@ -237,3 +237,9 @@ def poison(folder: Path, text: str) -> None:
     for path in folder.glob("records-*.jsonl"):
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         path.write_text("".join(f"{json.dumps(all_of(line))}\n" for line in lines))
+
+
+def of_spread(spread: float, count: int) -> np.ndarray:
+    """So many numbers around 0, with that standard deviation."""
+    values = np.arange(count) - (count - 1) / 2
+    return values * spread / np.std(values, ddof=1)

@@ -260,6 +260,15 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path, arguments: li
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_help_that_nobody_reads_on_is_no_run_that_was_stopped(tmp_path: Path) -> None:
+    for asked in ("--help", "--dry-run"):
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = _piped([*SMOKE, asked], tmp_path, writer)
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (0, b""), asked
+
+
 def test_a_run_whose_output_is_closed_says_that_it_did_not_end_its_work(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -189,6 +189,20 @@ def test_where_somebody_had_no_room_beside_the_others_nobody_is_named(tmp_path: 
     }
 
 
+def test_a_twin_that_had_no_room_is_nobodys_rival(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 2.0})
+
+    def full(group: dict[str, Any]) -> bool:
+        del group["turns"]["torch#2"]
+        group["statuses"]["torch#2"] = {"status": "oom", "reason": "no memory"}
+        return True
+
+    edit_groups(folder, full)
+    analysis = analyse(records.read(folder))
+    assert {c.cell("torch#2").status for c in analysis.comparisons} == {"oom"}
+    assert {c.winner for c in analysis.comparisons} == {"torch"}
+
+
 def _fail_cold(folder: Path, contender: str) -> None:
     """It had no memory when it was alone, either."""
     [path] = folder.glob("records-*.jsonl")

@@ -215,7 +215,7 @@ def test_after_an_error_that_stays_with_its_process_the_worker_is_ended(start: A
     ],
 )
 def test_what_cuda_answers_to_every_further_call_ends_the_process(text: str) -> None:
-    """Appendix of the CUDA runtime's manual: "the process must be terminated and relaunched"."""
+    """As the runtime's manual has it (cudaError), and as its libraries word it."""
     assert processes.POISONED.search(text)
     assert not processes.POISONED.search("ValueError: unknown error of a shape")
 

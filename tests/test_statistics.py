@@ -9,6 +9,7 @@ from scipy import stats
 from harness import readings
 from harness import statistics as st
 from harness.proof import claims, traces
+from tests.synthetic import of_spread
 
 # --- formulas -------------------------------------------------------------------------------
 
@@ -105,13 +106,6 @@ def test_many_of_all_kinds_are_told_by_as_many_launches_as_was_said(allowance: f
             then = st.compare(mean + of_spread(spread, needed), allowance=allowance)
             assert then.verdict in ("tie", "materially_faster", "materially_slower")
     assert checked > 100
-
-
-def of_spread(spread: float, count: int) -> np.ndarray:
-    """So many launches about 0, of that standard deviation."""
-    wave = np.cos(np.pi * np.arange(count))
-    off = wave - wave.mean()
-    return off * spread / off.std(ddof=1)
 
 
 def test_identical_launches_without_any_spread_are_a_tie_and_no_crash() -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from harness import records, statistics
@@ -15,7 +14,7 @@ from reports import page
 from reports.analysis import Analysis
 from reports.sentences import open_in_short, why_open
 from reports.verdicts import analyse
-from tests.synthetic import EVERYONE, WORKLOADS, edit_groups, on_a_gpu, write_run
+from tests.synthetic import EVERYONE, WORKLOADS, edit_groups, of_spread, on_a_gpu, write_run
 
 
 def _analysed(folder: Path, *arguments: Any, **options: Any) -> Analysis:
@@ -296,12 +295,6 @@ def _without(group: dict[str, Any], who: str, really: bool) -> bool:
     return True
 
 
-def _of_spread(spread: float, count: int) -> np.ndarray:
-    """So many numbers around 0, with that standard deviation."""
-    values = np.arange(count) - (count - 1) / 2
-    return values * spread / np.std(values, ddof=1)
-
-
 @pytest.mark.parametrize(
     ("verdict", "high", "why"),
     [
@@ -343,7 +336,7 @@ def test_beyond_the_margin_and_not_sure_enough_is_said_so(tmp_path: Path) -> Non
     needed = pair.launches_needed
     assert needed is not None
     for count, verdict in ((needed - 1, "faster"), (needed, "materially_faster")):
-        logs = math.log(pair.ratio) + _of_spread(0.19 * math.sqrt(6 / 5), count)
+        logs = math.log(pair.ratio) + of_spread(0.19 * math.sqrt(6 / 5), count)
         assert statistics.compare(logs).verdict == verdict
 
 

@@ -411,7 +411,12 @@ def _program(module: Any) -> profiling.Program:
         computation.name: [
             (
                 each.name,
-                profiling.doing(each.opcode, each.custom_call_target, each.metadata.op_name),
+                profiling.doing(
+                    each.opcode,
+                    each.custom_call_target,
+                    each.metadata.op_name,
+                    several=len(each.shape.tuple_shapes) > 1,
+                ),
                 [names[number] for number in each.called_computation_ids],
             )
             for each in computation.instructions

@@ -29,7 +29,6 @@ LEAST_SETTLED = 3  # but for contenders that were far behind: sampling.py, and t
 LOOK_CONFIDENCE = 0.999
 # Shares of the processors' time above which a machine is too busy: a screening as well.
 BUSY_FOREIGN, BUSY_STOLEN = 0.10, 0.05
-GAP, GAP_OVER_SPREAD = 0.05, 4.0  # when launches fall into modes
 
 OPPOSITE = {
     "materially_faster": "materially_slower",
@@ -56,13 +55,13 @@ def t_interval(
     half = _half(values, values, confidence)
     if first_stage is not None:
         half = max(half, _half(values[:first_stage], values, confidence))
-    mean = _mean(values) if count else 0.0
+    mean = average(values) if count else 0.0
     return mean - half, mean + half
 
 
 def _half(spread_of: np.ndarray, values: np.ndarray, confidence: float) -> float:
     """t s / sqrt(K), with s and its degrees of freedom from some of the launches."""
-    spread, freedom = _spread(spread_of)
+    spread, freedom = deviation(spread_of)
     if freedom < 1:
         return math.inf
     return quantile((1 + confidence) / 2, freedom) * spread / math.sqrt(len(values))
@@ -80,7 +79,7 @@ def quantile(probability: float, freedom: int) -> float:
 # which was most of what the simulated proofs took.
 
 
-def _mean(values: np.ndarray) -> float:
+def average(values: np.ndarray) -> float:
     return float(np.add.reduce(values)) / len(values)
 
 
@@ -90,7 +89,7 @@ def _variance(values: np.ndarray) -> float:
     return float(off @ off) / (len(values) - 1)
 
 
-def _spread(values: np.ndarray) -> tuple[float, int]:
+def deviation(values: np.ndarray) -> tuple[float, int]:
     """Standard deviation and its degrees of freedom."""
     return (math.sqrt(_variance(values)) if len(values) > 1 else math.nan), len(values) - 1
 
@@ -103,10 +102,10 @@ def p_value(values: np.ndarray, first_stage: int | None = None) -> float:
 
 
 def _p(spread_of: np.ndarray, values: np.ndarray) -> float:
-    spread, freedom = _spread(spread_of)
+    spread, freedom = deviation(spread_of)
     if freedom < 1:
         return 1.0
-    mean = _mean(values)
+    mean = average(values)
     if spread == 0:
         return 1.0 if mean == 0 else 0.0
     return _two_sided(mean / spread * math.sqrt(len(values)), freedom)
@@ -134,7 +133,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def detectable(values: np.ndarray, power: float = 0.8) -> float:
     """The smallest |log ratio| that so much data would have found with 80% power."""
-    spread, freedom = _spread(values)
+    spread, freedom = deviation(values)
     if freedom < 1:
         return math.inf
     t = quantile(0.975, freedom) + quantile(power, freedom)
@@ -164,7 +163,7 @@ def _launches_to_tell(
     None where none would: beyond `launches_to_see`'s most, as at the margin itself; or where the
     margin lies within the allowance, which launches do not make smaller.
     """
-    size = abs(_mean(logs))
+    size = abs(average(logs))
     inside, beyond = margin - allowance - size, size - allowance - margin
     if inside > 0:
         wanted = [_to_see(logs, first_stage, inside, 0.90)]
@@ -180,10 +179,10 @@ def _to_see(
     logs: np.ndarray, first_stage: int | None, difference: float, confidence: float
 ) -> int | None:
     """`launches_to_see`; no fewer than the first stage's spread asks for, which stays in force."""
-    seen = launches_to_see(_spread(logs)[0], difference, confidence)
+    seen = launches_to_see(deviation(logs)[0], difference, confidence)
     if first_stage is None or seen is None:
         return seen
-    spread, freedom = _spread(logs[:first_stage])
+    spread, freedom = deviation(logs[:first_stage])
     if freedom < 1:
         return None
     return max(
@@ -230,7 +229,7 @@ def compare(
     sides, and p is that of a mean so much nearer to 0.
     """
     count = len(logs)
-    mean = _mean(logs) if count else math.nan
+    mean = average(logs) if count else math.nan
     early = settled and LEAST_SETTLED <= count < LEAST_LAUNCHES
     confidence = LOOK_CONFIDENCE if early else 0.95
     low, high = t_interval(logs, confidence, first_stage)
@@ -255,24 +254,29 @@ def compare(
         math.expm1(min(detectable(logs), 20.0)),
         _launches_to_tell(logs, first_stage, margin, allowance) if open_ else None,
         confidence,
-        _spread(logs)[0],
+        deviation(logs)[0],
     )
 
 
 def change(
-    old: np.ndarray, new: np.ndarray, margin: float = MARGIN, settled: bool = False
+    old: np.ndarray,
+    new: np.ndarray,
+    modes: bool = False,
+    margin: float = MARGIN,
+    settled: bool = False,
 ) -> Comparison:
     """The verdict on new against old: log ratios over one contender, from two runs' launches.
 
     Launches of two runs are no pairs. The interval is Welch's (Biometrika 34, 28, 1947),
     with his degrees of freedom, rounded down; `launches` is the smaller number of the two.
+    modes: whether either run's launches fall into modes that overlap the other's.
     settled: one of the two contenders left a run early; as in `compare`, with too few launches
     the interval is the 99.9% one.
     """
     count = min(len(old), len(new))
     if count < 2:
         return compare(np.array([]), margin=margin)
-    mean = _mean(new) - _mean(old)
+    mean = average(new) - average(old)
     parts = [_variance(values) / len(values) for values in (old, new)]
     error = math.sqrt(sum(parts))
     below = sum(part**2 / (len(values) - 1) for part, values in zip(parts, (old, new), strict=True))
@@ -285,7 +289,7 @@ def change(
     found = _verdict(mean - half, mean + half, mean - inner, mean + inner, margin, p)
     if count < LEAST_LAUNCHES and not early:
         found = "screening"
-    elif modes_overlap(old, new, margin):
+    elif modes:
         found = "multimodal"
     return Comparison(
         math.exp(mean),
@@ -331,54 +335,6 @@ def busy(load: dict[str, float | None]) -> str | None:
     if load.get("foreign_gpu_processes"):
         return f"processes of others compute on its GPU: {load['foreign_gpu_processes']}"
     return None
-
-
-def modes(log_times: np.ndarray) -> list[np.ndarray]:
-    """Launches in clusters, fastest first; one cluster where they do not fall apart.
-
-    Two clusters: at least 2 launches each, a gap over 5%, and over 4 times the larger
-    spread within (the difference between neighbours there). Applied again to each part.
-    """
-    ordered = np.sort(log_times[np.isfinite(log_times)])
-    if len(ordered) < 4:
-        return [ordered]
-    gaps = ordered[1:] - ordered[:-1]
-    wide = (gaps > math.log1p(GAP)).nonzero()[0]
-    for place in wide[gaps[wide].argsort()[::-1]]:
-        left, right = ordered[: place + 1], ordered[place + 1 :]
-        if min(len(left), len(right)) < 2:
-            continue
-        spread = max(_spread(left)[0], _spread(right)[0])
-        if gaps[place] > GAP_OVER_SPREAD * spread:
-            return [*modes(left), *modes(right)]
-    return [ordered]
-
-
-def modes_overlap(a: np.ndarray, b: np.ndarray, margin: float = MARGIN) -> bool:
-    """Whether modes leave open who is faster: neither's slowest beats the other's fastest."""
-    clusters_a, clusters_b = modes(a), modes(b)
-    if len(clusters_a) == len(clusters_b) == 1:
-        return False
-    ends = [[_mean(c) for c in clusters] for clusters in (clusters_a, clusters_b)]
-    apart = max(ends[0]) + margin < min(ends[1]) or max(ends[1]) + margin < min(ends[0])
-    return not apart
-
-
-def modal(a: np.ndarray, b: np.ndarray, logs: np.ndarray, allowance: float = 0.0) -> bool:
-    """Whether modes leave the verdict on a pair open.
-
-    a, b: each one's log times, launch by launch; logs: of a over b, in the launches that both
-    were in. What a launch does to both alike (a machine that became slower half-way) puts both
-    into modes, and is in no ratio: where every launch says the same, nothing is open.
-    """
-    return modes_overlap(a, b) and not alike(logs, allowance)
-
-
-def alike(logs: np.ndarray, allowance: float = 0.0, margin: float = MARGIN) -> bool:
-    """Whether every launch says the same: beyond the margin on one side, or within it."""
-    reach = margin + allowance
-    within = bool(np.all(np.abs(logs) < margin - allowance))
-    return len(logs) > 0 and (bool(logs.max() < -reach or logs.min() > reach) or within)
 
 
 def winner(verdicts: dict[tuple[str, str], str], names: Sequence[str]) -> str | None:

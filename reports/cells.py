@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import comparable, readings, statistics
+from harness import comparable, modes, readings
 from harness.records import Run
 from reports.analysis import QUANTILES, Cell, finite, ranked
 
@@ -34,7 +34,7 @@ def cell(
     if seconds and readings.rank_of(plan)[0] != "latency":  # as it is ranked
         per_call = seconds
     joules = energy(groups, contender, plan["batch"])
-    clusters = statistics.modes(logs) if np.isfinite(logs).any() else []
+    clusters = modes.clusters(logs) if np.isfinite(logs).any() else []
     ran = comparable.ran(mine)
     memory = next((c["memory"] for c in mine if c["memory"]), None)
     return Cell(

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import readings, statistics
+from harness import modes, readings, statistics
 from harness.changes import MATERIAL, Change, Drift, beyond_drift, family
 from harness.errors import Wrong
 from harness.records import Run
@@ -291,7 +291,9 @@ def _change(
 ) -> list[Change]:
     """One change; none where there is no interval, as after a single launch."""
     before_logs, after_logs = (np.array([m[k] for k in sorted(m)]) for m in (old, new))
-    found = statistics.change(before_logs, after_logs, margin, left)
+    found = statistics.change(
+        before_logs, after_logs, modes.overlap(before_logs, after_logs, margin), margin, left
+    )
     if not np.isfinite(found.high):
         return []
     return [

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from harness import statistics
+from harness import modes, statistics
 from reports.analysis import nearness
 
 ONCE = 0  # the key, instead of a launch, of what was seen once
@@ -107,10 +107,10 @@ def decide(
     of launches that more were planned from, whose spread stays in force.
     """
     names, aspects = sorted(names), aligned(aspects)
-    modes, early = set(modal), set(settled)
+    overlapping, early = set(modal), set(settled)
     pairs = {
         (a, b): _pair(
-            aspects, a, b, bool({(a, b), (b, a)} & modes), bool({a, b} & early), first_stage
+            aspects, a, b, bool({(a, b), (b, a)} & overlapping), bool({a, b} & early), first_stage
         )
         for a in names
         for b in names
@@ -207,7 +207,7 @@ def _pair(
     not where every launch, one in the slowest mode too, says the same.
     """
     logs, doubt = score(aspects, a, b), allowance(aspects, a, b)
-    modal = modal and not statistics.alike(logs, doubt)
+    modal = modal and not modes.agree(logs, doubt)
     found = statistics.compare(logs, modal, first_stage, settled=settled, allowance=doubt)
     if found.launches:
         return found

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import readings, statistics
+from harness import modes, readings, statistics
 from harness.records import Run
 from reports.analysis import Comparison, warning
 from reports.words import percent
@@ -236,7 +236,7 @@ def _cause(launches: dict[int, list[dict[str, Any]]], by: str) -> str:
         for turns in launches.values()
         if turns
     ]
-    clusters = statistics.modes(np.array([row[0] for row in rows]))
+    clusters = modes.clusters(np.array([row[0] for row in rows]))
     if len(clusters) == 1:
         return ""  # the modes are those of blocks without a pause: turns have none
     slowest = clusters[-1]

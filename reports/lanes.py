@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness import readings, statistics
+from harness import modes, readings, statistics
 from harness.records import Run
 from reports.analysis import Comparison, finite, first_stage
 
@@ -48,7 +48,7 @@ def lanes(run: Run, comparisons: list[Comparison]) -> list[Lane]:
                 continue
             logs = np.array([by_launch[launch] for launch in sorted(by_launch)])
             first, second = (np.log(cell.launch_seconds) for cell in both)
-            modal = statistics.modal(first, second, logs)
+            modal = modes.leave_open(first, second, logs)
             pair = statistics.compare(logs, modal, first_stage(run))
             found.append(
                 Lane(

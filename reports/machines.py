@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import readings, statistics
+from harness import modes, readings, statistics
 from harness.errors import Wrong
 from harness.records import Run
 from reports import alike, lost, repeats, several
@@ -202,7 +202,7 @@ def _of_one(
     modal, left = [], []
     for comparison, times, row in zip(asked, timed, rows, strict=True):
         own, other = (readings.by_launch(times, who) for who in (contender, anchor))
-        modal.append(len(row) > 0 and statistics.modal(own, other, row))
+        modal.append(len(row) > 0 and modes.leave_open(own, other, row))
         left.append(any((comparison["id"], who) in run.settled for who in (contender, anchor)))
     busy = [comparison["id"] in loud for comparison in asked]
     yield _place(run, together, any(modal), any(left), any(busy), contender == anchor)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import comparable, readings, statistics
+from harness import comparable, modes, readings, statistics
 from harness.records import Run
 from reports import again, breakeven, lanes, profiles, recommend, roof, several, warn, why
 from reports import cells as cells_of
@@ -234,7 +234,7 @@ def _ratio(
 ) -> Ratio:
     by_launch = readings.log_ratios(times, a, b)
     logs = np.array([by_launch[launch] for launch in sorted(by_launch)])
-    modal = statistics.modal(columns[a], columns[b], logs)
+    modal = modes.leave_open(columns[a], columns[b], logs)
     settled = not run.settled.isdisjoint({(name, a), (name, b)})
     found = statistics.compare(logs, modal, first_stage(run), settled=settled)
     return Ratio(

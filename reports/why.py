@@ -20,6 +20,7 @@ KINDS = {
     "normalisation": "#C88030",
     "pooling": "#C870C0",
     "elementwise": "#48A070",
+    "fused": "#829954",
     "copy": "#A05840",
     "other": "#886068",
     "idle or host": "#858B93",

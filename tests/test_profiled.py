@@ -32,7 +32,7 @@ HOSTILE = "</script><script>alert('kernel')</script><img src=x onerror=alert(1)>
         ("aten::add_", "elementwise"),
         ("aten::threshold_backward", "elementwise"),
         ("aten::copy_", "copy"),
-        ("## Call CompiledFxGraph fp3u ##", "elementwise"),
+        ("## Call CompiledFxGraph fp3u ##", "fused"),
         ("triton_poi_fused_convolution_relu_0", "elementwise"),
         ("triton_red_fused__native_batch_norm_legit_convolution_3", "normalisation"),
         ("sm90_xmma_fprop_implicit_gemm_f32f32", "convolution"),
@@ -44,6 +44,7 @@ HOSTILE = "</script><script>alert('kernel')</script><img src=x onerror=alert(1)>
         ("ynn_fusion.14: reduce", "elementwise"),
         ("wrapped_reduce-window: reduce-window, reduce_window_max", "pooling"),
         ("wrapped_reduce-window.1: reduce-window", "elementwise"),
+        ("wrapped_reduce-window.2: reduce-window, select_and_scatter", "pooling"),
         ("transpose_copy_fusion.3: transpose, copy", "copy"),
         ("transpose_copy_fusion.1: multiply, subtract, transpose, copy", "elementwise"),
         ("dot.1: dot", "matrix product"),
@@ -51,6 +52,8 @@ HOSTILE = "</script><script>alert('kernel')</script><img src=x onerror=alert(1)>
         ("Conv2D:_MklNativeConv2D", "convolution"),
         ("gradient_tape/FusedBatchNormGradV3:_MklNativeFusedBatchNormGradV3", "normalisation"),
         ("MatMul:_MklMatMul", "matrix product"),
+        ("gradient_tape/transpose/transpose:_MklTranspose", "copy"),
+        ("SGD/ResourceApplyMomentum:ResourceApplyMomentum", "elementwise"),
         ("gradient_tape/ReluGrad:ReluGrad", "elementwise"),
         ("ReadVariableOp_5:ReadVariableOp", "other"),
         ("conv2d, gradient", "convolution"),
@@ -87,6 +90,21 @@ ENTRY %main (x: f32[2]) -> f32[2] {
 """
     told = profiling.described(profiling.program(text))
     assert told["ynn_fusion"] == "ynn_fusion: convolution"
+
+
+def test_a_search_for_the_places_of_maxima_is_the_gradient_of_a_pool() -> None:
+    """As XLA takes it apart; a sum that XLA writes as windows returns one thing alone."""
+    text = """%wrapped_computation (a: f32[4], b: s32[4]) -> (f32[2], s32[2]) {
+  ROOT %r.1 = (f32[2]{0}, s32[2]{0}) reduce-window(%a, %b, %c, %d), to_apply=%region
+}
+ENTRY %main (x: f32[4]) -> f32[2] {
+  %wrapped_reduce-window = (f32[2]{0}, s32[2]{0}) fusion(%x, %i), calls=%wrapped_computation
+  ROOT %sum = f32[2]{0} reduce-window(%x, %c), to_apply=%add
+}
+"""
+    told = profiling.described(profiling.program(text))
+    assert profiling.kind_of(told["wrapped_reduce-window"]) == "pooling"
+    assert profiling.kind_of(told["sum"]) == "elementwise"
 
 
 def test_the_longest_are_kept_and_the_rest_are_summed() -> None:

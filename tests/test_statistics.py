@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness import readings
+from harness import modes, readings
 from harness import statistics as st
 from harness.proof import claims, traces
 from tests.synthetic import of_spread
@@ -123,17 +123,19 @@ def test_a_winner_beats_every_other_materially() -> None:
 
 def test_launches_in_two_clusters_are_two_modes() -> None:
     fast, slow = np.log([1.10, 1.11, 1.09]), np.log([2.10, 2.12])
-    assert [len(c) for c in st.modes(np.concatenate([slow, fast]))] == [3, 2]
-    assert len(st.modes(np.log([1.10, 1.11, 1.09, 1.12, 2.10]))) == 1  # one alone is no cluster
-    assert len(st.modes(np.log([1.0, 1.02, 1.04, 1.06, 1.08, 1.10]))) == 1  # no gap
+    assert [len(c) for c in modes.clusters(np.concatenate([slow, fast]))] == [3, 2]
+    assert (
+        len(modes.clusters(np.log([1.10, 1.11, 1.09, 1.12, 2.10]))) == 1
+    )  # one alone is no cluster
+    assert len(modes.clusters(np.log([1.0, 1.02, 1.04, 1.06, 1.08, 1.10]))) == 1  # no gap
 
 
 def test_overlapping_modes_are_neither_a_tie_nor_a_win() -> None:
     two = np.log([1.1, 1.1, 1.1, 2.1, 2.1, 2.1])
     one = np.log([1.3] * 6)
-    assert st.modes_overlap(two, one)
+    assert modes.overlap(two, one)
     assert st.compare(two - one, modes=True).verdict == "multimodal"
-    assert not st.modes_overlap(two, np.log([5.0] * 6))  # its slowest still beats the other
+    assert not modes.overlap(two, np.log([5.0] * 6))  # its slowest still beats the other
 
 
 def test_only_launches_that_hold_all_workloads_count() -> None:
@@ -144,8 +146,8 @@ def test_only_launches_that_hold_all_workloads_count() -> None:
 
 def test_the_trace_with_two_modes_is_called_multimodal() -> None:
     logs = traces.by_launch("conv-two-modes")
-    assert len(st.modes(logs[:, 0])) > 1
-    assert st.modes_overlap(logs[:, 0], logs[:, 1])
+    assert len(modes.clusters(logs[:, 0])) > 1
+    assert modes.overlap(logs[:, 0], logs[:, 1])
     verdict = st.compare(logs[:, 0] - logs[:, 1], modes=True).verdict
     assert verdict == "multimodal"
 

@@ -32,7 +32,9 @@ KINDS = tuple(
         # A kernel of inductor's bears the names of all around it, convolutions among them.
         ("normalisation", r"^triton_(?!tem).*batch_norm"),
         ("pooling", r"^triton_(?!tem).*pool"),
-        ("elementwise", r"^triton_(?!tem)|CompiledFxGraph"),
+        ("elementwise", r"^triton_(?!tem)"),
+        # On a CPU all that inductor compiled between two library calls is one event.
+        ("fused", r"CompiledFxGraph"),
         # A node of autograd: its own time is bookkeeping, its operators have their own.
         ("other", r"autograd::|(?-i:Backward\d*$)"),
         ("convolution", r"conv(?!ert)|fprop|dgrad|wgrad|winograd|depthwise|grouped"),
@@ -42,11 +44,11 @@ KINDS = tuple(
         ("copy", r"memcpy|nchwTo|nhwcTo|reorder|reshape"),
         ("copy", r"::(copy_|clone|contiguous|cat|to|_to_copy)$"),
         ("copy", r"^copy[.\d]*(:|$)|: (copy|transpose)(, (copy|transpose))*$|^(concat|flatten)\b"),
-        ("copy", r":(Transpose|Pad|Concat|Slice|Split)\w*$"),
+        ("copy", r":(_Mkl(Native)?)?(Transpose|Pad|Concat|Slice|Split)\w*$"),
         ("elementwise", r"elementwise|fusion|reduce|relu|threshold|softmax|entropy|nll_loss|clamp"),
         ("elementwise", r"foreach|multi_tensor|update|gradients|broadcast|select|compare|scatter"),
         ("elementwise", r"add|sub|mul|div|sum|mean|max|exp|\blog|sqrt|square|fill|zero|tile|cast"),
-        ("elementwise", r"assign|eltwise"),
+        ("elementwise", r"assign|eltwise|ResourceApply"),
     )
 )
 
@@ -113,7 +115,7 @@ def closed(found: Iterable[Span]) -> list[Span]:
 _PLAIN = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "broadcast", "iota",
           "reshape", "fusion", "call", "custom-call", "convert"}  # fmt: skip
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.-]+) .*\{$")
-_INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?([\w.-]+) = .*? ([a-z][a-z0-9-]*)\(")
+_INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?([\w.-]+) = (.*?) ([a-z][a-z0-9-]*)\(")
 _CALLED = re.compile(r"\b(?:calls|to_apply|body)=%?([\w.-]+)")
 _TARGET = re.compile(r'custom_call_target="([^"]*)"')
 _SOURCE = re.compile(r'op_name="([^"]*)"')
@@ -129,16 +131,28 @@ def program(text: str) -> Program:
             inside = start[1]
         elif inside and (match := _INSTRUCTION.match(line)):
             target, source = _TARGET.search(line), _SOURCE.search(line)
-            does = doing(match[2], target[1] if target else "", source[1] if source else "")
+            does = doing(
+                match[3],
+                target[1] if target else "",
+                source[1] if source else "",
+                match[2].startswith("("),
+            )
             found.setdefault(inside, []).append((match[1], does, _CALLED.findall(line)))
     return found
 
 
-def doing(opcode: str, target: str, source: str) -> str:
-    """What an instruction does: also the library it calls, and whether its source is a pool:
-    XLA writes sums as `reduce-window` too."""
-    pool = _POOLS.search(source.rpartition("/")[2])
-    return ", ".join(filter(None, [opcode, target, pool[0] if pool else ""]))
+def doing(opcode: str, target: str, source: str, several: bool) -> str:
+    """What an instruction does: also the library it calls, and whether it is a pool.
+
+    XLA writes sums as `reduce-window` too, so its source must say so; but for the gradient of
+    a max pool, which XLA takes apart into a scatter and a search for the places of the maxima:
+    a `reduce-window` of `several` results, which says nothing of where it is from.
+    """
+    found = _POOLS.search(source.rpartition("/")[2])
+    pool = found[0] if found else ""
+    if opcode == "reduce-window" and several:
+        pool = "select_and_scatter"
+    return ", ".join(filter(None, [opcode, target, pool]))
 
 
 def named(events: Iterable[Event], told: Mapping[str, str]) -> list[Event]:

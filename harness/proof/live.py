@@ -24,6 +24,7 @@ from harness import (
     environments,
     inventory,
     machine,
+    modes,
     plan,
     planning,
     readings,
@@ -174,7 +175,7 @@ def pairs(
         values = np.array([logs[k] for k in sorted(logs)])[:launches]
         if len(values) >= statistics.LEAST_LAUNCHES:
             own, other = (readings.by_launch(times, who)[:launches] for who in (a, b))
-            found[name] = statistics.compare(values, statistics.modal(own, other, values))
+            found[name] = statistics.compare(values, modes.leave_open(own, other, values))
     return found
 
 

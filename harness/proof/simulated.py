@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness import changes, readings, sampling, statistics
+from harness import changes, modes, readings, sampling, statistics
 from harness.proof.claims import Figure, rate
 
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
@@ -199,7 +199,7 @@ def _two_days(rng: np.random.Generator, day: float, slower: float) -> list[chang
     for name, (old, new) in enumerate(ratios.swapaxes(0, 1), start=1):
         pairs = [*zip(old, new, strict=True), (old.mean(axis=0), new.mean(axis=0))]
         for place, pair in enumerate(pairs):
-            one = statistics.change(*pair)
+            one = statistics.change(*pair, modes=modes.overlap(*pair))
             rows.append(
                 changes.Change(
                     str(place),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import readings, statistics, timing
+from harness import modes, readings, statistics, timing
 from harness.paths import ROOT
 from harness.proof.claims import Figure, rate
 from harness.proof.simulated import DIFFERENT
@@ -70,9 +70,9 @@ def ties(trials: int) -> list[Figure]:
     for _ in range(trials):
         drawn = rng.choice(len(logs), LAUNCHES, replace=False)
         a, b = logs[drawn, 0], logs[drawn, 1]
-        if len(statistics.modes(a)) == len(statistics.modes(b)) == 1:
+        if len(modes.clusters(a)) == len(modes.clusters(b)) == 1:
             continue  # these ten happened to lie in one mode each: nothing overlaps
-        modal = statistics.modal(a, b, a - b)
+        modal = modes.leave_open(a, b, a - b)
         verdict = statistics.compare(a - b, modes=modal).verdict
         named += verdict in DIFFERENT
     figures.append(

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from adapters.core import profiling
+from adapters.core import profiling, xla
 from adapters.core.algebra import Pair
 from adapters.core.algebra import Tensor as T
 from adapters.core.base import Adapter, State, Unsupported, Variant
@@ -42,14 +42,17 @@ class Jax(Adapter):
             except_on="cuda",
         ),
         "no-ynn": Variant(
-            "jit, channels last, without XLA's fusions that call YNN",
+            "jit, channels last, without XLA's fusions that call YNN: "
+            "compiler_options={'xla_cpu_experimental_ynn_fusion_type': ''}",
             {"layout": "NHWC", "compiler": {"xla_cpu_experimental_ynn_fusion_type": ""}},
             compile_seconds=0.1,
             named_only=True,
             except_on="cpu",
         ),
-        # XLA's own depthwise convolution took 30 to 60 times as long on two cores, MobileNet v2 of
-        # them ten times; and pooling's gradient a fifth of a small net's training.
+        # XLA's own depthwise convolution is slow on a CPU, in TensorFlow too: some 190 times the
+        # time of torch in depthwise3x3_144_56 (results/published/quick-2core, AVX-512), and less on
+        # other processors; jax-ml/jax#23713 reports JAX's. MobileNet v2 took ten times as long as
+        # with slices (serving-2core, batch 8), pooling's gradient a fifth of a small net's step.
         "slices": Variant(
             "as no-ynn; depthwise convolution and pooling written as slices",
             {
@@ -313,8 +316,8 @@ class Jax(Adapter):
         told: dict[str, str] = {}
         for executable in self._device.client.live_executables():
             for module in executable.hlo_modules():
-                told |= profiling.described(profiling.program(module.to_string()))
-        return profiling.named(profiling.shares(profiling.closed(spans), 1e-9), told)
+                told |= xla.described(xla.program(module.to_string()))
+        return xla.named(profiling.shares(xla.closed(spans), 1e-9), told)
 
     def memory(self) -> dict[str, int]:
         stats = self._device.memory_stats() or {}  # None on a CPU

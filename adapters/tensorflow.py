@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from adapters.core import profiling
+from adapters.core import profiling, xla
 from adapters.core.algebra import Pair, Tensor
 from adapters.core.base import Adapter, State, Unsupported, Variant
 from adapters.core.network import Network
@@ -348,8 +348,8 @@ class TensorFlow(Adapter):
                 for stat in module.stats:
                     if plane.stat_metadata[stat.metadata_id].name == "Hlo Proto":
                         proto = hlo_pb2.HloProto.FromString(stat.bytes_value)
-                        told |= profiling.described(_program(proto.hlo_module))
-        return profiling.named(profiling.shares(profiling.closed(spans), 1e-12), told)
+                        told |= xla.described(xla.of_proto(proto.hlo_module))
+        return xla.named(profiling.shares(xla.closed(spans), 1e-12), told)
 
     def memory(self) -> dict[str, int]:
         if self.device != "cuda":
@@ -402,24 +402,3 @@ def _is_same(kernel: Pair, stride: Pair, padding: Pair) -> bool:
     With a stride it pads after what it would have to pad before.
     """
     return stride == (1, 1) and (2 * padding[0], 2 * padding[1]) == (kernel[0] - 1, kernel[1] - 1)
-
-
-def _program(module: Any) -> profiling.Program:
-    """XLA's own form of a program, as profiling.py reads one."""
-    names = {each.id: each.name for each in module.computations}
-    return {
-        computation.name: [
-            (
-                each.name,
-                profiling.doing(
-                    each.opcode,
-                    each.custom_call_target,
-                    each.metadata.op_name,
-                    several=len(each.shape.tuple_shapes) > 1,
-                ),
-                [names[number] for number in each.called_computation_ids],
-            )
-            for each in computation.instructions
-        ]
-        for computation in module.computations
-    }

@@ -59,9 +59,11 @@ bench-kernels: env ## how good the numpy and c convolutions are, against BLAS an
 pictures: env ## take the pictures of README.md and docs/ anew, from a published run (RUN=FOLDER)
 	@$(BIN)/python -m tests.pictures $(RUN)
 
-gpu-check: ## check and measure on a GPU with this Python's own frameworks (ONLY=parity); no network
+gpu-check: ## check and measure on a GPU with this Python's own frameworks (ONLY=parity LIMIT=8m); no network
 	@$(PYTHON) -m harness.gpu_check --device $(or $(DEVICE),cuda) $(if $(ONLY),--only $(ONLY)) \
-		$(if $(CONTENDERS),--contenders $(CONTENDERS)) $(if $(BUDGET),--budget $(BUDGET))
+		$(if $(CONTENDERS),--contenders $(CONTENDERS)) $(if $(SUITE),--suite $(SUITE)) \
+		$(if $(WORKLOADS),--workloads '$(WORKLOADS)') $(if $(BUDGET),--budget $(BUDGET)) \
+		$(if $(LIMIT),--limit $(LIMIT))
 
 clean: ## remove environments and caches; results and pages stay
 	rm -rf .venv .envs .cache .pytest_cache .mypy_cache .ruff_cache .benchmarks *.egg-info

@@ -3,23 +3,32 @@
 For a machine that has a GPU and no network, with whatever frameworks its Python has. Every
 check and block is held against the float64 reference on the device, PyTorch's operations
 are timed by ours and by its own timer, and the suite `quick` runs. A failure stops nothing:
-it is told at once, again at the end, and in the exit status.
+it is told at once, again at the end, and in the exit status. All of it ends within a limit,
+of which each part has its share, so that there is a run to carry home.
 
     python3 -m harness.gpu_check --device cuda     # or cpu, for a trial
-    python3 -m harness.gpu_check --only suite --contenders torch,torch:compile --budget 20m
+    python3 -m harness.gpu_check --only suite --suite full --workloads 'conv*' --limit 30m
 """
 
 import argparse
 import importlib.util
+import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 NEEDS = ("numpy", "scipy", "msgspec", "typer", "rich", "psutil")
-ABSENT = [name for name in NEEDS if importlib.util.find_spec(name) is None]
+
+
+def has(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
 
 
 def lacks(names: str) -> str:
@@ -29,113 +38,191 @@ def lacks(names: str) -> str:
     )
 
 
-if ABSENT:
-    print(lacks(", ".join(ABSENT)), file=sys.stderr)
+if absent := [name for name in NEEDS if not has(name)]:
+    print(lacks(", ".join(absent)), file=sys.stderr)
     sys.exit(2)
 
-from harness import conformance, environments, gpus, inventory, machine  # noqa: E402
+from adapters.core.discovery import adapter_class  # noqa: E402
+from harness import (  # noqa: E402
+    conformance,
+    documents,
+    environments,
+    gpus,
+    inventory,
+    machine,
+    planning,
+    records,
+)
 from harness.agreement import ratios  # noqa: E402
-from harness.commands.common import results  # noqa: E402
+from harness.commands.common import as_interruptions, results  # noqa: E402
 from harness.errors import Wrong  # noqa: E402
 from harness.paths import ROOT  # noqa: E402
 
 WITHIN = 0.02  # of torch.utils.benchmark
 RUN = "gpu-check"
-BUDGET = "4m"
+LIMIT = "8m"
+# Of the limit, that a part may take at most; the last one has what is left.
+SHARES = {"parity": 0.5, "agreement": 0.2}
+# Seconds. Between the end of the suite's budget and the limit: for its last launch and verdicts.
+AFTER = 45.0
+PATIENCE = 20.0  # for a run that is ended, to tell its verdicts
+LEAST = 60.0  # no suite is worth starting with less
+# Of `quick`, so few that six launches should fit beside the rest (an estimate: no GPU was at hand):
+# there each start of a framework, and each network that XLA compiles, takes many seconds.
+FEW = "threelayer,conv3x3_64_56,relu_64x56x56"
 
 Failures = list[str]
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What is to be checked: by whom, where, and how long the suite may take."""
+    """What is to be checked, by whom and where; and what is to be measured."""
 
     device: str
     contenders: list[str]
-    budget: str
+    also: list[str]  # in the suite alone
+    named: bool  # whether somebody named them
+    suite: str
+    workloads: str | None
+    budget: float  # seconds of the suite, at most
 
 
-def usual(device: str) -> list[str]:
-    """Each framework that is here, in its default variant: all of them would take the hour.
+class Late(Exception):
+    """The time there was is over."""
 
-    Raises Wrong where there is none.
+
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """Raises Late in the midst of what is under way: it may be a call that hangs."""
+
+    def late(*_: object) -> None:
+        raise Late
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def usual(device: str) -> tuple[list[str], list[str]]:
+    """Each framework that is here, in its default variant; and who is in the suite besides.
+
+    These are variants that take part on this device and compile nothing: on a GPU another
+    layout. All others would take the hour. Raises Wrong where there is no framework.
     """
     rows = inventory.contenders(device, current=True)
     for row in rows:
         state = row["version"] or "here" if row["available"] else f"absent: {row['reason']}"
         print(f"  {row['name']:18} {state}")
-    usable = [row for row in rows if row["available"] and row["computes"] and not row["of"]]
-    if not usable:
+    meant = [
+        row
+        for row in rows
+        if row["available"] and row["computes"] and not row["of"] and not row["named_only"]
+    ]
+    plain = [row["name"] for row in meant if not row["variant"]]
+    if not plain:
         raise Wrong("this Python has no framework that Bakeoff knows; PYTHON= names another")
-    return [row["name"] for row in usable if not row["variant"]]
+    return plain, [row["name"] for row in meant if row["variant"] and not _compiles(row["name"])]
 
 
-def parity(asked: Asked) -> Failures:
-    """Everything of `bakeoff check`, in float32; one failure stops nothing."""
-    return [f for name in asked.contenders for f in _hold(inventory.parse(name), asked.device)]
+def _compiles(name: str) -> bool:
+    contender = inventory.parse(name)
+    return adapter_class(contender.adapter).variants[contender.variant].compile_seconds > 0
 
 
-def _hold(contender: inventory.Contender, device: str) -> Failures:
-    """One framework through every step; what it does not support is said, and no failure."""
-    begin = time.monotonic()
-    failures, right, unsupported = [], 0, 0
+def parity(asked: Asked, seconds: float, failures: Failures) -> None:
+    """Everything of `bakeoff check`, in float32; whoever is quick leaves the others its time."""
+    until = time.monotonic() + seconds
+    for place, name in enumerate(asked.contenders):
+        share = (until - time.monotonic()) / (len(asked.contenders) - place)
+        _hold(inventory.parse(name), asked.device, share, failures)
+
+
+def _hold(contender: inventory.Contender, device: str, seconds: float, failures: Failures) -> None:
+    """One framework through every step, or as far as it comes in `seconds`.
+
+    What it does not support within a step is said, and no failure.
+    """
+    begin, before = time.monotonic(), len(failures)
+    right = unsupported = 0
+
+    def fail(what: str, *more: str | None) -> None:
+        failures.append(f"{contender.name}{what}")
+        print(f"  FAILED {failures[-1]}", flush=True)
+        for line in filter(None, more):
+            print(f"    {line}", flush=True)
+
     with conformance.Check(contender, device, "float32", current=True) as check:
-        for step in check.steps():
-            try:
-                finding = step.run()
-            except conformance.Refused as refused:
-                print(f"  {contender.name}: unsupported: {refused}")
-                return []
-            if finding is None:
-                right += 1
-            elif finding.unsupported:
-                unsupported += 1
-            else:
-                failures.append(f"{contender.name}, {finding.case}: {finding.what}")
-                print(f"  FAILED {failures[-1]}", flush=True)
-                for line in filter(None, (finding.evidence, finding.cause, *check.printed())):
-                    print(f"    {line}", flush=True)
-                if step.stage == "the file":  # it does not even open: nothing else can be right
-                    break
-    took = time.monotonic() - begin
+        steps = [*check.steps()]
+        try:
+            with _at_most(seconds):
+                for step in steps:
+                    finding = step.run()
+                    if finding is None:
+                        right += 1
+                    elif finding.unsupported:
+                        unsupported += 1
+                    else:
+                        more = finding.evidence, finding.cause, *check.printed()
+                        fail(f", {finding.case}: {finding.what}", *more)
+                        if step.stage == "the file":  # it does not open: nothing else can be right
+                            break
+        except conformance.Refused as refused:
+            fail(f": unsupported: {refused}")
+        except Wrong as wrong:
+            fail(f": {wrong}")
+        except Late:
+            missed = steps[right + unsupported + len(failures) - before :]
+            if missed:
+                told = f"{len(missed)} of {len(steps)} steps were not reached in {seconds:.0f} s"
+                fail(f": {told}, from '{missed[0].name}' on")
+    if not right and len(failures) == before:
+        fail(": no step was right")
     print(
-        f"  {contender.name}: {right} right, {len(failures)} not, "
-        f"{unsupported} unsupported, in {took:.0f} s",
+        f"  {contender.name}: {right} right, {len(failures) - before} not, "
+        f"{unsupported} unsupported, in {time.monotonic() - begin:.0f} s",
         flush=True,
     )
-    return failures
 
 
-def agreement(asked: Asked) -> Failures:
-    """Our clock against PyTorch's own, where there is PyTorch."""
-    if importlib.util.find_spec("torch") is None:
-        print("  not checked: there is no PyTorch here")
-        return []
+def agreement(asked: Asked, seconds: float, failures: Failures) -> None:
+    """Our clock against PyTorch's own."""
     with tempfile.TemporaryDirectory(prefix="bakeoff-") as folder:
-        try:
-            found = ratios("torch_agreement", sys.executable, asked.device, Path(folder))
-        except Wrong as wrong:
-            return [str(wrong)]
-    failures = []
+        found = ratios("torch_agreement", sys.executable, asked.device, Path(folder), seconds)
     for operation, ratio in found["clock"].items():
         beside = found["adapter"][operation]
         print(f"  {operation:12} ours over theirs {ratio:.4f}; adapter over bare {beside:.4f}")
         if abs(ratio - 1) > WITHIN:
             failures.append(f"{operation}: ours over torch.utils.benchmark is {ratio:.4f}")
-    return failures
 
 
-def measure(asked: Asked) -> Failures:
-    """The suite `quick`, to a run that can be carried home."""
-    name = _free_name()
-    command = [sys.executable, "-m", "harness.cli", "run", "--suite", "quick"]
-    command += ["--budget", asked.budget, "--contenders", ",".join(asked.contenders)]
-    command += ["--device", asked.device, "--python", "current", "--run-id", name]
-    status = subprocess.run(command, cwd=ROOT).returncode
-    if status:
-        return [f"bakeoff run ended with exit status {status}"]
-    print(f"  carry {results() / name} home; there, `bakeoff report {name}` writes its page")
-    return []
+def measure(asked: Asked, seconds: float, failures: Failures) -> None:
+    """The suite, to a run that can be carried home; what its records tell of failures counts."""
+    budget = min(asked.budget, seconds - AFTER)
+    if budget < LEAST:
+        why = f"{seconds:.0f} s were left, and {LEAST + AFTER:.0f} are needed"
+        failures.append(f"the suite {asked.suite} was not measured: {why}; give a longer --limit")
+        return
+    folder = results() / _free_name()
+    print(f"  {asked.suite}: {asked.workloads or 'all of it'}; {budget:.0f} s", flush=True)
+    command = [sys.executable, "-m", "harness.cli", "run", "--suite", asked.suite]
+    command += ["--workloads", asked.workloads] if asked.workloads else []
+    command += ["--contenders", ",".join([*asked.contenders, *asked.also])]
+    command += ["--device", asked.device, "--python", "current"]
+    command += ["--budget", f"{budget:.0f}s", "--run-id", folder.name]
+    try:
+        if status := _ended(command, seconds - PATIENCE):
+            failures.append(f"bakeoff run ended with exit status {status}")
+    except subprocess.TimeoutExpired:
+        why = "was not over in its time, and was ended; what it measured is kept"
+        failures.append(f"the suite {asked.suite} {why}")
+    finally:
+        if documents.is_begun(folder):
+            failures += faults(records.read(folder), asked.named)
+            print(f"  carry {folder} home; there, `bakeoff report {folder.name}` writes its page")
 
 
 def _free_name() -> str:
@@ -145,48 +232,156 @@ def _free_name() -> str:
     return name
 
 
+def _ended(command: list[str], seconds: float) -> int:
+    """Its exit status. A run that is interrupted, or out of time, may tell its verdicts first.
+
+    Raises TimeoutExpired where it is out of time.
+    """
+    here = {**os.environ, "BAKEOFF_RESULTS": str(results())}  # of this folder, if it is relative
+    child = subprocess.Popen(command, cwd=ROOT, env=here)
+    try:
+        return child.wait(seconds)
+    except (KeyboardInterrupt, subprocess.TimeoutExpired) as why:
+        if not isinstance(why, KeyboardInterrupt):  # which the terminal has sent it as well
+            child.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(PATIENCE)
+        raise
+    finally:
+        child.kill()  # does nothing where it has ended
+
+
+def faults(run: records.Run, named: bool) -> Failures:
+    """Who did not open, who failed in which comparison, and what nobody could be held against.
+
+    A comparison that a framework does not support counts where somebody named it.
+    """
+    opened = run.environment["contenders"]
+    shut = {name: seen for name, seen in opened.items() if seen.get("status", "ok") != "ok"}
+    outcomes = [((cell["contender"], cell["comparison"]), cell) for cell in run.cells]
+    outcomes += [
+        ((name, group["comparison"]), outcome)
+        for group in run.groups
+        for name, outcome in group["statuses"].items()
+    ]
+    failed: dict[str, dict[str, Any]] = {}
+    for (name, comparison), outcome in outcomes:
+        passed = ("ok",) if named else ("ok", "unsupported")
+        if outcome["status"] not in passed and name.partition("#")[0] not in shut:
+            failed.setdefault(f"{name}, {comparison}", outcome)
+    told = [f"{who}: {seen['status']}: {seen['reason']}" for who, seen in (shut | failed).items()]
+    told += [f"{each['name']}: {each['reason']}" for each in run.plan.get("absent", [])]
+    return told + [event["reason"] for event in run.events if event["what"] == "unverified"]
+
+
 PARTS = {  # by the word that --only knows: a title, and the part
     "parity": ("Parity with the float64 reference", parity),
     "agreement": ("Agreement with torch.utils.benchmark", agreement),
-    "suite": ("The suite quick", measure),
+    "suite": ("The suite", measure),
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m harness.gpu_check")
-    parser.add_argument("--device", default=environments.default_device(), help="cuda, cuda:N, cpu")
-    parser.add_argument("--only", default=",".join(PARTS), help=f"of {', '.join(PARTS)}")
-    parser.add_argument("--contenders", default="", help="default: each framework, as it comes")
-    parser.add_argument("--budget", default=BUDGET, help=f"of the suite, default {BUDGET}")
-    given = parser.parse_args(arguments)
-    device = "cuda:0" if given.device == "cuda" else given.device
-    parts = given.only.split(",")
-    if unknown := [part for part in parts if part not in PARTS]:
-        print(f"--only {unknown[0]}: expected some of {', '.join(PARTS)}", file=sys.stderr)
-        return 2
-    if device.startswith("cuda") and importlib.util.find_spec("pynvml") is None:
-        print(lacks("nvidia-ml-py"), file=sys.stderr)
-        return 2
-    if device not in machine.devices():
-        known = ", ".join(machine.devices())
-        print(f"device '{device}': this machine has {known}{gpus.unseen()}", file=sys.stderr)
-        return 2
+    began = time.monotonic()
+    given = _parser().parse_args(arguments)
     failures: Failures = []
+    stopped = False
     try:
-        contenders = given.contenders.split(",") if given.contenders else usual(device)
-        for title, part in (PARTS[each] for each in parts):
-            print(f"{title}, on {device}", flush=True)
+        parts = _parts(given.only)
+        limit = planning.seconds(given.limit, "--limit")
+        asked = _asked(given)
+        for part in parts:
+            title, check = PARTS[part]
+            print(f"{title}, on {asked.device}", flush=True)
             begin = time.monotonic()
-            failures += part(Asked(device, contenders, given.budget))
+            left = began + limit - begin
+            share = left if part == parts[-1] else min(left, SHARES[part] * limit)
+            try:
+                check(asked, share, failures)
+            except Wrong as wrong:
+                failures.append(str(wrong))
             print(f"  {time.monotonic() - begin:.0f} s", flush=True)
     except Wrong as wrong:
         print(wrong, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        stopped = True
     for failure in failures:
         print(f"FAILED {failure}", file=sys.stderr)
-    print("Everything agrees." if not failures else f"{len(failures)} failed.")
+    if stopped:
+        print(f"Interrupted; {len(failures)} failed until then.")
+        return 130
+    told = f"{len(failures)} failed." if failures else "Everything agrees."
+    print(f"{told} Checked: {_scope(asked, parts)}.")
     return 1 if failures else 0
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m harness.gpu_check")
+    add = parser.add_argument
+    add("--device", default=environments.default_device(), help="cuda, cuda:N, cpu")
+    add("--only", default=",".join(PARTS), help=f"of {', '.join(PARTS)}")
+    add("--contenders", default="", help="default: each framework, as it comes")
+    add("--limit", default=LIMIT, help=f"all parts end within it; default {LIMIT}")
+    add(
+        "--suite",
+        default="quick",
+        help="default quick, of a CPU's sizes: on a GPU most of it tells what a call's dispatch "
+        "costs; full has a GPU's sizes",
+    )
+    add(
+        "--workloads",
+        help=f"of the suite, by name or glob; '*' for all. Default: all, but of quick {FEW}, six "
+        "launches of which should fit",
+    )
+    add("--budget", help="of the suite, at most; default: what is left of the limit")
+    return parser
+
+
+def _parts(only: str) -> list[str]:
+    """In their order: what comes last has the time that the others leave. Raises Wrong."""
+    named = only.split(",")
+    if unknown := [part for part in named if part not in PARTS]:
+        raise Wrong(f"--only {unknown[0]}: expected some of {', '.join(PARTS)}")
+    parts = [part for part in PARTS if part in named]
+    if "agreement" in parts and not has("torch"):
+        print("agreement is not checked: there is no PyTorch here")
+        parts.remove("agreement")
+    if not parts:
+        raise Wrong(f"--only {only}: nothing is left to check")
+    return parts
+
+
+def _asked(given: argparse.Namespace) -> Asked:
+    """Raises Wrong for a device or a contender that is not here."""
+    device = "cuda:0" if given.device == "cuda" else given.device
+    if device.startswith("cuda") and not has("pynvml"):
+        raise Wrong(lacks("nvidia-ml-py"))
+    if device not in machine.devices():
+        known = ", ".join(machine.devices())
+        raise Wrong(f"device '{device}': this machine has {known}{gpus.unseen()}")
+    budget = planning.seconds(given.budget or given.limit, "--budget")
+    if given.contenders:
+        contenders = [c.name for c in inventory.parse_list(given.contenders)]
+        also: list[str] = []
+    else:
+        contenders, also = usual(device)
+    workloads = given.workloads or (FEW if given.suite == "quick" else None)
+    named = bool(given.contenders)
+    return Asked(device, contenders, also, named, given.suite, workloads, budget)
+
+
+def _scope(asked: Asked, parts: list[str]) -> str:
+    """What was looked at; and what nobody should take for checked."""
+    who = ", ".join(asked.contenders)
+    if asked.also and "suite" in parts:
+        who += f", in the suite {', '.join(asked.also)}"
+    found = [inventory.parse(name) for name in asked.contenders]
+    torch = [c.variant for c in found if c.adapter == "torch"]
+    eager = torch and not any(variant.startswith("compile") for variant in torch)
+    return f"{', '.join(parts)}; {who}; float32" + ("; not torch.compile" if eager else "")
+
+
 if __name__ == "__main__":
+    as_interruptions()
     sys.exit(main())

@@ -19,23 +19,31 @@ TIMEOUT = 120.0
 def measure(worker: WorkerProcess, device: str, precision: str) -> dict[str, float]:
     """A probe record's figures; the worker is open, and holds nothing afterwards.
 
-    On a GPU both are larger: a small product would measure the launch. Raises WorkerFailed.
+    On a GPU both are larger, and their calls are queued as well: a small product, or one that is
+    waited for, would measure the launch. Raises WorkerFailed.
     """
-    size = "small" if device == "cpu" else "large"
-    flops, threads = _rate(worker, f"probe_matmul_{size}", "flops")
-    moved, _ = _rate(worker, f"probe_stream_{size}", "bytes")
+    queue = device != "cpu"
+    size = "large" if queue else "small"
+    flops, threads = _rate(worker, f"probe_matmul_{size}", "flops", queue)
+    moved, _ = _rate(worker, f"probe_stream_{size}", "bytes", queue)
     moved *= value_bytes(precision) / value_bytes("float32")
     return {"flops_per_s": flops, "bytes_per_s": moved, "effective_threads": threads}
 
 
-def _rate(worker: WorkerProcess, workload: str, figure: str) -> tuple[float, float]:
-    """Operations (or bytes) per second of the fastest call, and processors at work."""
+def _rate(worker: WorkerProcess, workload: str, figure: str, queue: bool) -> tuple[float, float]:
+    """Operations (or bytes) per second of the fastest call, and processors at work.
+
+    queue: or of a queue's mean call, where that is faster.
+    """
     batch = catalogue.get(workload).batch
     amount = getattr(cost(catalogue.get(workload), batch, "infer"), figure)
     worker.ask("load", TIMEOUT, workload=workload, batch=batch, direction="infer")
     worker.ask("first", TIMEOUT)
     seconds = worker.ask("warm", TIMEOUT, calls=1)["seconds"]
     calls = max(2, min(CALLS, int(LONG / max(seconds, 1e-9))))
-    turn = worker.ask("turn", TIMEOUT, calls=calls, latency=True, queue=False)["turn"]
+    turn = worker.ask("turn", TIMEOUT, calls=calls, latency=True, queue=queue)["turn"]
     worker.ask("unload", TIMEOUT)
-    return amount / (min(turn["calls"]) * 1e-9), turn["cpu_ns"] / turn["wall_ns"]
+    took = min(turn["calls"])
+    if queue:
+        took = min(took, turn["queued_ns"] / (len(turn["calls"]) - turn["dropped"]))
+    return amount / (took * 1e-9), turn["cpu_ns"] / turn["wall_ns"]

@@ -23,6 +23,7 @@ MOST_DROPPED = 5
 MOST_SETTLING = 10.0  # seconds at a sustained block's start
 MOST_UNFINISHED = 0.3  # of queued calls' time after their sync: see `unfinished`
 BUS_LATENCY, SLOWEST_BUS = 1e-4, 0.5e9  # seconds; bytes a second, from a device to the host
+SHORT = 1e-3  # seconds: of a shorter call a fetch's own noise would be a large share
 
 
 def calls_for(seconds_per_call: float, seconds: float = 0.040) -> int:
@@ -221,17 +222,20 @@ def abandoned(step: Step, sync: Sync, fetch: Callable[[Any], int], tries: int = 
 
     A lazy framework computes what it is asked for: of queued calls the last alone, and a turn of
     them counts all. So the first of two results is fetched once the second has been waited for:
-    what that takes longer than any copy of its size, over a call's own time. Fetched against the
-    rule of `unfinished`, so this is for checking an adapter; a result that is gone by then (a
-    CUDA graph's) was computed.
+    what that takes longer than one that was waited for itself, and than any copy of its size, over
+    a call's own time (or over SHORT). Fetched against the rule of `unfinished`, so this is for
+    checking an adapter; a result that is gone by then (a CUDA graph's) was computed.
     """
     clock = time.perf_counter
     shares = []
     for _ in range(tries):
         sync(step())
         begin = clock()
-        sync(step())
-        alone = clock() - begin
+        last = step()
+        sync(last)
+        waited = clock()
+        fetch(last)
+        alone, copy = waited - begin, clock() - waited
         first = step()
         sync(step())
         begin = clock()
@@ -239,8 +243,8 @@ def abandoned(step: Step, sync: Sync, fetch: Callable[[Any], int], tries: int = 
             size = fetch(first)
         except Exception:
             return 0.0
-        left = clock() - begin - BUS_LATENCY - size / SLOWEST_BUS
-        shares.append(max(0.0, left) / alone)
+        left = clock() - begin - max(copy, BUS_LATENCY + size / SLOWEST_BUS)
+        shares.append(max(0.0, left) / max(alone, SHORT))
     return min(shares)
 
 

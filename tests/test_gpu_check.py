@@ -1,16 +1,31 @@
 """`make gpu-check` on a bare Python, and how it tells what failed. No GPU is needed."""
 
+import json
+import os
 import subprocess
 import sys
+import time
+import timeit
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from harness import conformance, gpu_check, inventory
+from harness import agreement, conformance, gpu_check, inventory, records, timing
 from harness.commands import common
 from harness.errors import Wrong
 from harness.paths import ROOT
+from tests import torch_agreement
+from tests.synthetic import write_run
+
+
+def _asked(**changed: Any) -> gpu_check.Asked:
+    usual = {"device": "cpu", "contenders": ["torch"], "also": [], "named": False}
+    usual |= {"suite": "quick", "workloads": gpu_check.FEW, "budget": 480.0}
+    return gpu_check.Asked(**{**usual, **changed})
 
 
 def test_a_python_without_what_measuring_needs_is_told_in_one_line() -> None:
@@ -25,7 +40,7 @@ def test_a_python_that_cannot_look_for_gpus_says_what_it_lacks_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert gpu_check.main(["--device", "cuda"]) == 2
+    assert gpu_check.main(["--device", "cuda", "--only", "parity"]) == 2
     told = capsys.readouterr().err
     assert told.count("\n") == 1 and "this machine has" not in told
     assert "needs nvidia-ml-py, which" in told and "wheels" in told
@@ -34,71 +49,112 @@ def test_a_python_that_cannot_look_for_gpus_says_what_it_lacks_in_one_line(
     assert "this machine has no other" not in str(refused.value)
 
 
-def _parts(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, gpu_check.Asked]]:
-    """Parts that note how they were asked; the first fails."""
-    asked: list[tuple[str, gpu_check.Asked]] = []
+# --- the parts, their time, and what is told at the end ---------------------------------------
 
-    def part(name: str, failures: list[str]) -> tuple[str, Any]:
-        def noted(given: gpu_check.Asked) -> list[str]:
-            asked.append((name, given))
-            return failures
 
-        return name, noted
+Noted = list[tuple[str, gpu_check.Asked, float]]
 
-    parts: dict[str, list[str]] = {"parity": ["torch, relu: off"], "agreement": [], "suite": []}
-    monkeypatch.setattr(gpu_check, "PARTS", {n: part(n, f) for n, f in parts.items()})
-    monkeypatch.setattr(gpu_check, "usual", lambda device: ["torch", "jax"])
+
+@pytest.fixture
+def noted(monkeypatch: pytest.MonkeyPatch) -> Noted:
+    """How parts that take no time were asked: their name, what, in how many seconds.
+
+    The first fails.
+    """
+    asked: Noted = []
+
+    def part(name: str) -> Callable[..., None]:
+        def note(given: gpu_check.Asked, seconds: float, failures: list[str]) -> None:
+            asked.append((name, given, seconds))
+            failures += ["torch, relu: off"] if name == "parity" else []
+
+        return note
+
+    monkeypatch.setattr(gpu_check, "PARTS", {n: (n, part(n)) for n in gpu_check.PARTS})
+    monkeypatch.setattr(gpu_check, "usual", lambda device: (["torch", "jax"], ["torch:contiguous"]))
+    monkeypatch.setattr(gpu_check, "has", lambda module: True)
     return asked
 
 
 def test_a_failure_stops_nothing_and_is_told_at_the_end(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    noted: Noted, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = _parts(monkeypatch)
     assert gpu_check.main(["--device", "cpu"]) == 1
-    assert [name for name, _ in asked] == ["parity", "agreement", "suite"]
-    assert asked[0][1] == gpu_check.Asked("cpu", ["torch", "jax"], gpu_check.BUDGET)
-    assert "FAILED torch, relu: off" in capsys.readouterr().err
+    assert [name for name, *_ in noted] == ["parity", "agreement", "suite"]
+    assert noted[0][1] == _asked(contenders=["torch", "jax"], also=["torch:contiguous"])
+    told = capsys.readouterr()
+    assert "FAILED torch, relu: off" in told.err
+    assert "1 failed. Checked: parity, agreement, suite; torch, jax, " in told.out
+
+
+def test_each_part_has_its_share_of_the_limit_and_the_suite_has_what_they_leave(
+    noted: Noted,
+) -> None:
+    gpu_check.main(["--device", "cpu"])
+    seconds = {name: given for name, _, given in noted}
+    assert seconds["parity"] == 240 and seconds["agreement"] == 96
+    assert 470 < seconds["suite"] <= 480  # they took nothing
+    noted.clear()
+    gpu_check.main(["--device", "cpu", "--only", "parity", "--limit", "10m"])
+    assert 590 < noted[0][2] <= 600  # alone it has all of it
 
 
 def test_one_part_can_be_asked_for_alone_of_some_contenders_and_for_longer(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    noted: Noted, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = _parts(monkeypatch)
     arguments = ["--device", "cpu", "--only", "suite", "--contenders", "jax", "--budget", "9m"]
+    arguments += ["--suite", "full"]
     assert gpu_check.main(arguments) == 0
-    assert asked == [("suite", gpu_check.Asked("cpu", ["jax"], "9m"))]
-    assert gpu_check.main(["--device", "cpu", "--only", "sweet"]) == 2
-    assert "expected some of parity, agreement, suite" in capsys.readouterr().err
+    [(_, asked, _)] = noted
+    assert asked == _asked(
+        contenders=["jax"], named=True, suite="full", workloads=None, budget=540.0
+    )
+    for wrong, told in (
+        (["--only", "sweet"], "expected some of parity, agreement, suite"),
+        (["--limit", "soon"], "--limit 'soon': expected something like"),
+        (["--contenders", "jxa"], "did you mean 'jax'"),
+    ):
+        assert gpu_check.main(["--device", "cpu", *wrong]) == 2
+        assert told in capsys.readouterr().err
 
 
-def test_what_is_wrong_is_told_at_once_with_its_evidence_and_what_was_printed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_last_line_says_what_was_checked_and_what_was_not(
+    noted: Noted, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A call that is cut off after so many minutes has said what it found by then."""
-    finding = conformance.Finding("conv3x3", "its output is off", "where it is off", "the padding")
-    told: list[str] = []
+    def last(*arguments: str) -> str:
+        assert gpu_check.main(["--device", "cpu", "--only", "agreement,suite", *arguments]) == 0
+        return capsys.readouterr().out.splitlines()[-1]
 
-    class Check:
-        def __init__(self, *_: Any, **__: Any): ...
+    assert last() == (
+        "Everything agrees. Checked: agreement, suite; torch, jax, in the suite torch:contiguous; "
+        "float32; not torch.compile."
+    )
+    assert last("--contenders", "jax").endswith("suite; jax; float32.")
+    assert last("--contenders", "torch:compile").endswith("suite; torch:compile; float32.")
 
-        def __enter__(self) -> "Check":
-            return self
 
-        def __exit__(self, *_: Any) -> None:
-            told.append(capsys.readouterr().out)
+def test_what_no_pytorch_is_there_for_is_not_called_checked(
+    noted: Noted, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gpu_check, "has", lambda module: module != "torch")
+    assert gpu_check.main(["--device", "cpu", "--contenders", "jax"]) == 1
+    told = capsys.readouterr().out
+    assert "agreement is not checked: there is no PyTorch here" in told
+    assert "Checked: parity, suite; jax; float32." in told
+    assert gpu_check.main(["--device", "cpu", "--only", "agreement"]) == 2
 
-        def steps(self) -> list[Any]:
-            return [SimpleNamespace(run=lambda: finding, stage="operations")] * 2
 
-        def printed(self) -> list[str]:
-            return ["a traceback"]
+def test_an_interrupted_check_tells_what_it_found(
+    noted: Noted, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(conformance, "Check", Check)
-    failures = gpu_check.parity(gpu_check.Asked("cpu", ["torch"], "1m"))
-    assert failures == ["torch, conv3x3: its output is off"] * 2
-    for text in ("FAILED torch, conv3x3", "where it is off", "the padding", "a traceback"):
-        assert told[0].count(text) == 2
+    monkeypatch.setitem(gpu_check.PARTS, "agreement", ("agreement", interrupted))
+    assert gpu_check.main(["--device", "cpu"]) == 130
+    told = capsys.readouterr()
+    assert "FAILED torch, relu: off" in told.err
+    assert told.out.endswith("Interrupted; 1 failed until then.\n")
 
 
 def test_a_device_that_is_not_here_and_a_python_with_no_framework_exit_with_two(
@@ -109,3 +165,294 @@ def test_a_device_that_is_not_here_and_a_python_with_no_framework_exit_with_two(
     monkeypatch.setattr(inventory, "contenders", lambda *_, **__: [])
     assert gpu_check.main(["--device", "cpu"]) == 2
     assert "no framework that Bakeoff knows" in capsys.readouterr().err
+
+
+def test_who_takes_part_only_where_it_is_named_is_left_out_and_a_second_layout_joins_the_suite(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a GPU nobody knows torch's better layout beforehand, and another one compiles nothing."""
+
+    def rows(device: str, current: bool) -> list[dict[str, Any]]:
+        seen = {"version": "1.2", "missing": {}}
+        return [
+            inventory._found(inventory.Contender(name, variant=variant), device, seen)
+            for name in ("torch", "jax", "onnxruntime", "numpy")
+            for variant in inventory._variants(name)
+        ]
+
+    monkeypatch.setattr(inventory, "contenders", rows)
+    assert gpu_check.usual("cuda:0") == (["torch", "jax"], ["torch:contiguous"])
+    assert gpu_check.usual("cpu") == (["torch", "jax", "numpy"], [])
+
+
+# --- parity -----------------------------------------------------------------------------------
+
+
+Steps = Callable[..., list[str]]
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Steps:
+    """`held(step, ...)`: what parity finds of torch and of jax, whose steps do these things."""
+
+    def hold(*steps: Callable[[], Any], seconds: float = 60.0, closing: Any = None) -> list[str]:
+        class Check:
+            def __init__(self, *_: Any, **__: Any): ...
+
+            def __enter__(self) -> "Check":
+                return self
+
+            def __exit__(self, *_: Any) -> None:
+                if closing:
+                    closing()
+
+            def steps(self) -> Iterator[Any]:
+                for number, run in enumerate(steps):
+                    yield SimpleNamespace(run=run, stage="operations", name=f"step {number}")
+
+            def printed(self) -> list[str]:
+                return ["a traceback"]
+
+        monkeypatch.setattr(conformance, "Check", Check)
+        failures: list[str] = []
+        gpu_check.parity(_asked(contenders=["torch", "jax"]), seconds, failures)
+        return failures
+
+    return hold
+
+
+def _right() -> None: ...
+
+
+def test_what_is_wrong_is_told_at_once_with_its_evidence_and_what_was_printed(
+    held: Steps, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A call that is cut off after so many minutes has said what it found by then."""
+    finding = conformance.Finding("conv3x3", "its output is off", "where it is off", "the padding")
+    told: list[str] = []
+    found = held(*[lambda: finding] * 2, closing=lambda: told.append(capsys.readouterr().out))
+    assert found == [
+        f"{name}, conv3x3: its output is off" for name in ("torch", "jax") for _ in "ab"
+    ]
+    for text in ("FAILED torch, conv3x3", "where it is off", "the padding", "a traceback"):
+        assert told[0].count(text) == 2
+
+
+def test_a_call_that_hangs_ends_with_its_framework_s_share_of_the_time(held: Steps) -> None:
+    begin = time.monotonic()
+    found = held(_right, lambda: time.sleep(60), _right, seconds=0.4)
+    assert time.monotonic() - begin < 5
+    assert found == [
+        f"{name}: 2 of 3 steps were not reached in 0 s, from 'step 1' on"
+        for name in ("torch", "jax")
+    ]
+
+
+def test_a_framework_that_refuses_the_device_has_failed(held: Steps) -> None:
+    """A broken CUDA plugin is not "Everything agrees."."""
+
+    def refuse() -> None:
+        raise conformance.Refused("it finds no cuda device")
+
+    def unsupported() -> conformance.Finding:
+        return conformance.Finding("conv3x3", "it has none", unsupported=True)
+
+    assert held(_right, refuse, _right)[0] == "torch: unsupported: it finds no cuda device"
+    assert held(unsupported)[0] == "torch: no step was right"
+    assert held(_right, unsupported) == []
+
+
+def test_a_reference_that_fails_is_told_and_stops_no_other_framework(held: Steps) -> None:
+    def fail() -> None:
+        raise Wrong("the reference failed")
+
+    assert held(_right, fail, _right) == [
+        f"{name}: the reference failed" for name in ("torch", "jax")
+    ]
+
+
+# --- the suite --------------------------------------------------------------------------------
+
+
+def test_a_run_lies_where_it_is_said_to_lie_though_it_is_started_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BAKEOFF_RESULTS", "mine")
+    write = "import os; open(os.environ['BAKEOFF_RESULTS'], 'w')"
+    assert gpu_check._ended([sys.executable, "-c", write], 20.0) == 0
+    assert (tmp_path / "mine").is_file()
+
+
+def _shut(folder: Path, name: str, reason: str) -> None:
+    """Who did not open, as a run's environment has it."""
+    path = folder / "environment.json"
+    environment = json.loads(path.read_text())
+    environment["contenders"][name] |= {"status": "unsupported", "reason": reason}
+    path.write_text(json.dumps(environment))
+
+
+def test_what_a_run_s_records_hold_against_anybody_has_failed(tmp_path: Path) -> None:
+    failures = {
+        ("relu", "torch"): ("wrong", "output off"),
+        ("relu", "numpy"): ("unsupported", "no such thing"),
+        ("resnet20", "jax"): ("unsupported", "no cuda device"),
+    }
+    folder = write_run(tmp_path / "r", failures=failures, absent=[{"name": "x", "reason": "gone"}])
+    _shut(folder, "jax", "no cuda device")
+    writer = records.Writer(folder)
+    writer.write("event", what="unverified", reason="resnet18: no contender could be verified")
+    writer.write("event", what="busy", reason="before measuring: others compute")
+    writer.close()
+    found = [
+        "jax: unsupported: no cuda device",
+        "torch, relu/b32/infer/float32/cpu: wrong: output off",
+        "x: gone",
+        "resnet18: no contender could be verified",
+    ]
+    assert gpu_check.faults(records.read(folder), named=False) == found
+    named = gpu_check.faults(records.read(folder), named=True)
+    assert sorted({*named} - {*found}) == [
+        "numpy, relu/b32/infer/float32/cpu: unsupported: no such thing"
+    ]
+    assert gpu_check.faults(records.read(write_run(tmp_path / "well")), named=True) == []
+
+
+def _measured(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seconds: float, ended: Any = 0, **asked: Any
+) -> tuple[list[str], list[str]]:
+    """The command by which the suite is run, and what failed: in a run that torch got wrong."""
+    commands: list[list[str]] = []
+
+    def run(command: list[str], _: float) -> int:
+        commands.append(command)
+        write_run(tmp_path / "gpu-check", failures={("relu", "torch"): ("crash", "it died")})
+        if isinstance(ended, Exception):
+            raise ended
+        return ended
+
+    monkeypatch.setenv("BAKEOFF_RESULTS", str(tmp_path))
+    monkeypatch.setattr(gpu_check, "_ended", run)
+    failures: list[str] = []
+    gpu_check.measure(_asked(**asked), seconds, failures)
+    return commands[0] if commands else [], failures
+
+
+def test_the_suite_has_what_it_was_given_and_no_more_than_is_left(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def budget(name: str, seconds: float, **asked: Any) -> str:
+        command, _ = _measured(monkeypatch, tmp_path / name, seconds, **asked)
+        return command[command.index("--budget") + 1]
+
+    assert budget("a", 400) == "355s"
+    assert budget("b", 400, budget=90.0) == "90s"
+    command, failures = _measured(monkeypatch, tmp_path / "c", 90)
+    assert command == []
+    [failure] = failures
+    assert "not measured: 90 s were left, and 105 are needed; give a longer --limit" in failure
+
+
+def test_by_default_six_launches_of_a_few_workloads_are_asked_for_and_of_another_suite_all(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    command, _ = _measured(monkeypatch, tmp_path / "a", 400, also=["torch:contiguous"])
+    assert command[command.index("--workloads") + 1] == gpu_check.FEW
+    assert command[command.index("--contenders") + 1] == "torch,torch:contiguous"
+    command, _ = _measured(monkeypatch, tmp_path / "b", 400, suite="full", workloads=None)
+    assert "--workloads" not in command
+
+
+def test_a_run_s_failures_count_however_it_ended_and_it_is_carried_home(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    died = "torch, relu/b32/infer/float32/cpu: crash: it died"
+    assert _measured(monkeypatch, tmp_path / "a", 400)[1] == [died]
+    found = _measured(monkeypatch, tmp_path / "b", 400, ended=1)[1]
+    assert found == ["bakeoff run ended with exit status 1", died]
+    late = subprocess.TimeoutExpired("bakeoff", 380)
+    found = _measured(monkeypatch, tmp_path / "c", 400, ended=late)[1]
+    assert found[0].endswith("was ended; what it measured is kept") and found[1] == died
+    assert capsys.readouterr().out.count("home; there, `bakeoff report gpu-check`") == 3
+
+
+def test_a_run_that_is_out_of_time_is_told_so_and_may_tell_its_verdicts(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, signal, sys, time\n"
+        "def told(*_):\n"
+        "    time.sleep(0.5)\n"
+        "    pathlib.Path(sys.argv[1]).touch()\n"
+        "    sys.exit(130)\n"
+        "signal.signal(signal.SIGTERM, told)\n"
+        "time.sleep(60)\n"
+    )
+    with pytest.raises(subprocess.TimeoutExpired):
+        gpu_check._ended([sys.executable, "-c", code, str(tmp_path / "verdicts")], 1.0)
+    assert (tmp_path / "verdicts").exists()
+
+
+def test_a_run_that_a_terminal_has_interrupted_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    did: list[Any] = []
+
+    class Child:
+        terminate = kill = lambda self: did.append("signal")
+
+        def __init__(self, *_: Any, **__: Any): ...
+
+        def wait(self, seconds: float) -> None:
+            did.append(seconds)
+            if len(did) == 1:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "Popen", Child)
+    with pytest.raises(KeyboardInterrupt):
+        gpu_check._ended(["bakeoff"], 100)
+    assert did == [100, gpu_check.PATIENCE, "signal"]  # which kills what has not ended
+
+
+# --- agreement --------------------------------------------------------------------------------
+
+
+def test_a_timer_of_others_that_hangs_is_ended(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nexec sleep 60\n")
+    python.chmod(0o755)
+    with pytest.raises(Wrong, match=r"tests\.torch_agreement was not over in 1 s"):
+        agreement.ratios("torch_agreement", python, "cpu", tmp_path, 1.0)
+
+
+def test_our_tests_are_found_where_another_package_of_that_name_is_installed(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "__init__.py").touch()
+    command = [sys.executable, "-c", "import tests.torch_agreement"]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(tmp_path)}, check=True)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_both_clocks_keep_as_many_results_while_the_next_is_made(device: str) -> None:
+    """Memory that is free again is another allocation, and so another time."""
+
+    class Result: ...
+
+    alive: weakref.WeakSet[Result] = weakref.WeakSet()
+    seen: list[int] = []
+
+    def call() -> Result:
+        seen.append(len(alive))
+        alive.add(result := Result())
+        return result
+
+    def most(run: Callable[[], Any]) -> int:
+        seen.clear()
+        run()
+        return max(seen)
+
+    ours = timing.synced if device == "cpu" else timing.queued
+    statement = torch_agreement.STATEMENT[device]
+    theirs = timeit.Timer(statement, globals={"f": call})
+    kept = most(lambda: ours(call, lambda result: None, 5))
+    assert most(lambda: theirs.timeit(5)) == kept == {"cpu": 0, "cuda": 1}[device]

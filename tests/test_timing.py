@@ -207,10 +207,35 @@ def test_a_call_whose_result_nobody_asks_for_has_to_compute_all_the_same() -> No
         left = timing.abandoned(_device(seconds, size), _Result.wait, _Result.fetch)
         assert left < timing.MOST_UNFINISHED
 
-    def gone(result: _Result) -> int:
-        raise RuntimeError("a CUDA graph wrote over it")
+    made: list[_Result] = []
 
-    assert timing.abandoned(_device(1e-3, 4), _Result.wait, gone) == 0.0
+    def step() -> _Result:
+        made.append(_Result(4))
+        return made[-1]
+
+    def gone(result: _Result) -> int:
+        if result is not made[-1]:
+            raise RuntimeError("a CUDA graph wrote over it")
+        return result.size
+
+    assert timing.abandoned(step, _nothing, gone) == 0.0
+
+
+@pytest.mark.parametrize(("copy", "older"), [(4e-4, 0.0), (0.0, 3e-4)])
+def test_a_short_call_is_not_accused_of_a_slow_fetch(copy: float, older: float) -> None:
+    """A GPU's call of 50 microseconds: whose copies are slow, or those of older results are."""
+    made: list[_Result] = []
+
+    def step() -> _Result:
+        _spin(5e-5)
+        made.append(_Result(4))
+        return made[-1]
+
+    def fetch(result: _Result) -> int:
+        _spin(copy + older * (result is not made[-1]))
+        return result.size
+
+    assert timing.abandoned(step, _nothing, fetch) < timing.MOST_UNFINISHED
 
 
 def test_no_result_is_fetched_once_a_further_call_was_made() -> None:

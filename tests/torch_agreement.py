@@ -27,6 +27,9 @@ from harness.cell import inputs
 from suites.workload import Workload
 
 ORDERS = 8  # of each of the six orders
+# A result lives while the next is made, or not, as our clock has it (`synced`, `queued`): memory
+# that is free again is another allocation.
+STATEMENT = {"cpu": "f()", "cuda": "r = f()"}
 SECONDS = 0.05  # of one block: short ones, so that a disturbance spoils few rounds
 
 # Large enough that a call outlasts its launch on a GPU; on a CPU small enough for its cache:
@@ -78,7 +81,7 @@ def ratio(adapter: Any, operation: str, threads: int) -> tuple[float, ...]:
     call, sync = adapter.infer(workload), adapter.sync
     through, plain = lambda: call(params, x), bare(torch, operation, params, x)
     timed = timing.synced if adapter.device == "cpu" else timing.queued
-    timer = Timer("f()", globals={"f": through}, num_threads=threads)
+    timer = Timer(STATEMENT[adapter.device], globals={"f": through}, num_threads=threads)
     with torch.inference_mode():
         calls = max(1, int(SECONDS / timing.warm_up(through, sync, 3.0)["call"]))
 

@@ -11,6 +11,7 @@ The commands lie beside it, one file for each thing that a person comes for:
 
 import json
 import os
+import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -59,8 +60,8 @@ Price = Annotated[
 
 
 def results() -> Path:
-    """Where runs lie."""
-    return Path(os.environ.get("BAKEOFF_RESULTS", ROOT / "results"))
+    """Where runs lie: from the root, since workers are started in another folder than we are."""
+    return Path(os.environ.get("BAKEOFF_RESULTS", ROOT / "results")).absolute()
 
 
 def folder_of(run: str) -> Path:
@@ -74,7 +75,7 @@ def folder_of(run: str) -> Path:
             one = f"{one}{published[0].parent.name}`" if published else ""
             raise Wrong(f"there is no run yet; `bakeoff run` makes one{one}")
         return max(found, key=lambda folder: (folder / "plan.json").stat().st_mtime)
-    for folder in (results() / run, results() / "published" / run, Path(run)):
+    for folder in (results() / run, results() / "published" / run, Path(run).absolute()):
         with suppress(OSError):  # a name longer than a name may be
             if (folder / "plan.json").is_file():
                 return folder
@@ -89,12 +90,12 @@ def folder_of(run: str) -> Path:
 
 
 def device_of(text: str | None) -> str:
-    """Raises Wrong for a device that this machine does not have."""
+    """By its one name: cpu, or cuda:N. Raises Wrong for one that this machine does not have."""
     if text is None:
         return environments.default_device()
     known = machine.devices()
-    if text == "cuda" and len(known) > 1:
-        return "cuda"
+    if text == "cuda" and "cuda:0" in known:
+        return "cuda:0"
     if text not in known:
         raise Wrong(
             f"device '{text}': expected one of {', '.join(known)}"
@@ -114,6 +115,13 @@ def is_current(text: str | None) -> bool:
     if text not in (None, "own", "current"):
         raise Wrong(f"--python {text}: expected own or current")
     return text == "current"
+
+
+def as_interruptions() -> None:
+    """A scheduler's SIGTERM and a closed terminal's SIGHUP are taken as Ctrl-C is."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 def print_json(value: Any) -> None:

@@ -45,6 +45,7 @@ class Drift:
     by: float
     reach: float  # the margin alone where nothing drifted
     yardsticks: int
+    proved: bool = False  # that it moved, and not by luck as one of many that were looked at
 
 
 def family(rows: Sequence[Change]) -> list[Change]:
@@ -72,10 +73,14 @@ def beyond_drift(
     """
     yardsticks = {row.contender for row in rows} & same
     others = {row.contender for row in rows} - same
-    moved = [r for r in rows if r.contender in same and r.p < FAMILY and not r.low <= 1 <= r.high]
-    most = max(moved, key=lambda row: abs(math.log(row.ratio)), default=None)
-    by = abs(math.log(most.ratio)) if most else 0.0
-    reach = margin + (by * factor(len(yardsticks), len(others)) if most and others else by)
+    moved = [r for r in rows if r.contender in same and not r.low <= 1 <= r.high]
+    most, by = _most(moved)
+    proved, surely = _most([row for row in moved if row.p < FAMILY])
+    # What moved for sure tells of days, by the factor. What may have moved by luck, one of many, is
+    # no such sample; but what moved no more than it did may be the same luck, or the same day.
+    reach = margin + by
+    if proved and others:
+        reach = max(reach, margin + surely * factor(len(yardsticks), len(others)))
     found = []
     for row in rows:
         verdict = row.verdict
@@ -84,7 +89,14 @@ def beyond_drift(
         elif verdict in MATERIAL and math.log(row.low) < reach and math.log(row.high) > -reach:
             verdict = _perhaps(verdict)
         found.append(row if verdict == row.verdict else replace(row, verdict=verdict))
-    return found, Drift(most.contender if most else None, by, reach, len(yardsticks))
+    who = most.contender if most else None
+    return found, Drift(who, by, reach, len(yardsticks), most is not None and most is proved)
+
+
+def _most(rows: Sequence[Change]) -> tuple[Change | None, float]:
+    """Which moved most, and by how much, as a log."""
+    most = max(rows, key=lambda row: abs(math.log(row.ratio)), default=None)
+    return most, abs(math.log(most.ratio)) if most else 0.0
 
 
 @cache

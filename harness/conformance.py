@@ -20,6 +20,7 @@ import numpy as np
 from adapters.core import discovery
 from adapters.core.cost import declare, output_shape
 from harness import causes, environments, machine, oracle, timing
+from harness.errors import Wrong
 from harness.inventory import Contender
 from harness.launch import Launcher
 from harness.planning import planned_contender
@@ -79,7 +80,7 @@ class Check:
 
     def __init__(self, contender: Contender, device: str, precision: str, current: bool):
         self.contender, self.precision, self.current = contender, precision, current
-        self.device = "cuda:0" if device == "cuda" else device
+        self.device = device
         self.kind = discovery.adapter_class(contender.adapter)
         self.trains = self.kind.trains and self.kind.variants[contender.variant].trains
         self.answers: dict[tuple[str, str, int, int], Path] = {}
@@ -178,7 +179,7 @@ class Check:
             named.adapter, self.device, self.current, named.version, named.variant
         )
         if python is None:
-            why = environments.why_absent(named.adapter, self.device, variant=named.variant)
+            why = environments.why_absent(named.adapter, self.device, named.version, named.variant)
             raise Refused(why)
         done = environments.run_python(python, "-c", EARLY, named.adapter, timeout=PATIENCE)
         said = done.stderr if done.returncode else done.stdout
@@ -304,23 +305,36 @@ class Check:
 
     def _answer(self, workload: Workload, direction: str, steps: int, seed: int = 0) -> Path:
         """The reference's, after so many steps; past the first, what one step alone defines
-        (an update by the gradient) is left out."""
+        (an update by the gradient) is left out. Raises Wrong where it has none."""
         key = (workload.name, direction, steps, seed)
         if key not in self.answers:
             path = self.folder / f"answer-{len(self.answers)}.npz"
-            self._load(self.reference, workload, direction)
-            if seed:
-                self.reference.ask("feed", seed=seed)
-            self.reference.ask("first", PATIENCE)
-            if steps > 1:
-                self.reference.ask("again", PATIENCE, calls=steps - 1)
-            self.reference.ask("answer", path=str(path), rows=None, precision="float64")
+            try:
+                self._ask_reference(path, workload, direction, steps, seed)
+            except WorkerFailed as failed:  # which is no fault of the adapter's
+                raise Wrong(
+                    f"the reference failed in {workload.name}, {direction}: {failed.status}: "
+                    f"{failed.reason}; that says nothing of {self.contender.name}: make room on "
+                    "this machine, and check again"
+                ) from None
             if steps > 1:
                 with np.load(path) as arrays:
                     kept = {n: arrays[n] for n in arrays.files if not n.startswith("params:")}
                 np.savez(path, **kept)
             self.answers[key] = path
         return self.answers[key]
+
+    def _ask_reference(
+        self, path: Path, workload: Workload, direction: str, steps: int, seed: int
+    ) -> None:
+        """Raises WorkerFailed."""
+        self._load(self.reference, workload, direction)
+        if seed:
+            self.reference.ask("feed", seed=seed)
+        self.reference.ask("first", PATIENCE)
+        if steps > 1:
+            self.reference.ask("again", PATIENCE, calls=steps - 1)
+        self.reference.ask("answer", path=str(path), rows=None, precision="float64")
 
     def _verify(self, workload: Workload, direction: str, steps: int, seed: int = 0) -> None:
         """Raises WorkerFailed: `wrong`, with the worst element in words behind the reason."""

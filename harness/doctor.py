@@ -62,7 +62,7 @@ def _busiest() -> str:
     for process in others:
         maybe(process.cpu_percent)
     time.sleep(0.2)
-    shares = [(maybe(p.cpu_percent) or 0.0, p.info["name"]) for p in others]
+    shares = [(maybe(p.cpu_percent) or 0.0, p.info["name"] or "nameless") for p in others]
     share, name = max(shares, default=(0.0, ""))
     return f"; the busiest is {name} ({share:.0f}% of a core)" if share > 5 else ""
 

@@ -217,15 +217,15 @@ def python_of(
 def why_absent(adapter: str, device: str, version: str | None = None, variant: str = "") -> str:
     """Why `python_of` has nothing to give, in a line for a person."""
     environment = environment_of(adapter, device, version, variant)
+    elsewhere = variant and environment != environment_of(adapter, device, version)
+    name = adapter + (f"@{version}" if version else "") + (f":{variant}" if elsewhere else "")
     if environment is None:
-        return f"there is no environment of {adapter} for {device.partition(':')[0]}"
+        return f"there is no environment of {name} for {device.partition(':')[0]}"
     try:
         return f"could not be installed: {environment.failed.read_text().splitlines()[0]}"
     except (OSError, IndexError):
         pass
     stale = environment.python.exists()
-    elsewhere = variant and environment != environment_of(adapter, device, version)
-    name = f"{adapter}@{version}" if version else f"{adapter}:{variant}" if elsewhere else adapter
     what = "installed, but not as it should be" if stale else "not installed"
     return f"{what}: run `bakeoff setup {name}`"
 
@@ -241,10 +241,10 @@ def run_python(
 
 
 def default_device() -> str:
-    """ "cuda" where an NVIDIA GPU is seen, else "cpu"."""
+    """ "cuda:0" where an NVIDIA GPU is seen, else "cpu"."""
     from harness import machine
 
-    return "cuda" if len(machine.devices()) > 1 else "cpu"
+    return "cuda:0" if "cuda:0" in machine.devices() else "cpu"
 
 
 def described(

@@ -20,6 +20,7 @@ MOST_FAILURES = 2
 LEAST = 1e-9  # seconds of a call: a clock may see no time go by, and that has no mean
 DISTURBED = 1.5  # a call that was told to take so many times what it takes: mend it
 NEAR = 3.0  # contenders whose calls differ by no more times take turns of as many calls
+ALIKE = 1.5  # between whom nothing is cut, however many they are
 
 
 class Frozen:
@@ -28,7 +29,10 @@ class Frozen:
     def __init__(self) -> None:
         self._seconds: dict[Key, float] = {}  # of a call that nothing disturbed
         self.warmup: dict[Key, int] = {}  # calls before the first turn
-        self.verified: set[tuple[Key, int]] = set()  # with the draw: other code is verified anew
+        # Whose first call was right; and whose call still was when its turns were over. With the
+        # draw: other code is verified anew.
+        self.verified: set[tuple[Key, int]] = set()
+        self.held: set[tuple[Key, int]] = set()
         self._failures: Counter[Key] = Counter()
         self._given_up: set[Key] = set()
 
@@ -64,18 +68,9 @@ class Frozen:
         return self._seconds[key] * max(2, self.calls(key))
 
     def _near(self, key: Key) -> list[float]:
-        """Seconds of a call of this one, and of all that steps of NEAR link it to.
-
-        A chain is as long as two steps: where every other one is a step further, the shortest
-        calls had turns of a few calls, of which the first are slow for having been stopped.
-        """
+        """Seconds of a call of this one, and of all that it is linked to."""
         every = sorted(s for (comparison, _), s in self._seconds.items() if comparison == key[0])
-        chains = [[every[0]]]
-        for before, seconds in itertools.pairwise(every):
-            if seconds > NEAR * before or seconds > NEAR**2 * chains[-1][0]:
-                chains.append([])
-            chains[-1].append(seconds)
-        return next(chain for chain in chains if self._seconds[key] in chain)
+        return next(chain for chain in _chains(every) if self._seconds[key] in chain)
 
     def failed(self, key: Key, status: str) -> None:
         self._failures[key] += 1
@@ -87,6 +82,22 @@ class Frozen:
 
     def given_up(self, key: Key) -> bool:
         return key in self._given_up
+
+
+def _chains(seconds: list[float]) -> list[list[float]]:
+    """Sorted seconds of a call, in parts that steps of NEAR link.
+
+    A chain longer than two such steps is cut, at its widest: where every other one was a step
+    further, the shortest calls had turns of a few calls, of which the first are slow for having
+    been stopped. Those who are ALIKE stay together all the same: between them little decides.
+    """
+    steps = [after / before for before, after in itertools.pairwise(seconds)]
+    widest = max(steps, default=1.0)
+    long = seconds[-1] > NEAR**2 * seconds[0]
+    if widest <= (ALIKE if long else NEAR):
+        return [seconds]
+    cut = steps.index(widest) + 1
+    return _chains(seconds[:cut]) + _chains(seconds[cut:])
 
 
 def _waited(turn: dict[str, Any], queued: bool) -> float:
@@ -119,6 +130,8 @@ def thaw(done: records.Run | None, autotuned: set[str]) -> Frozen:
         for name, outcome in group["statuses"].items():
             frozen.failed((group["comparison"], name), outcome["status"])
         for name, turns in group["turns"].items():
+            if name.partition("#")[0] not in autotuned:
+                frozen.held.add(((group["comparison"], name), 0))
             if (group["comparison"], name) in frozen.warmup:
                 queued = group["direction"] != "infer" and group["device"] != "cpu"
                 frozen.seen((group["comparison"], name), turns, queued)

@@ -71,9 +71,14 @@ def greet(
     precision = "float32" if plain else plan.comparisons[0].precision  # the probes', too
     say("greet", contenders=list(contenders))
     workers = {n: launcher.start(c, f"greet-{n}", f"greet-{n}") for n, c in contenders.items()}
-    opened = two_at_a_time(
-        lambda n: attempt(lambda: launcher.open(workers[n], contenders[n], precision)), contenders
-    )
+
+    def open_one(name: str) -> tuple[dict[str, Any], WorkerFailed | None]:
+        worker = workers[name]
+        answer = attempt(lambda: launcher.open(worker, contenders[name], precision))
+        worker.stop()  # an idle framework's threads may spin, beside another's probe
+        return answer
+
+    opened = two_at_a_time(open_one, contenders)
     greeted = Greeted(plan, precision, {}, {})
     for (name, contender), (answer, failed) in zip(contenders.items(), opened, strict=True):
         greeted.seen[name] = {
@@ -88,6 +93,7 @@ def greet(
             found, _ = attempt(
                 lambda n=name: probe.measure(workers[n], launcher.kind, precision)  # type: ignore[misc]
             )
+            workers[name].stop()
             if found:
                 write("probe", contender=name, launch=0, precision=precision, **found)
     for worker in workers.values():

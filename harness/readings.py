@@ -188,6 +188,24 @@ def launch_table(
     return names, logs
 
 
+def launch_means(groups: Sequence[dict[str, Any]], by: str) -> dict[str, np.ndarray]:
+    """Seconds of a call in each of these launches, by contender: what many of them add up to.
+
+    A plain mean over turns, so that a pause in one of them counts; NaN where it has none.
+    """
+    names = sorted({name for group in groups for name in _samples(group, by)})
+    of = STATISTICS[by]
+    return {
+        name: np.array(
+            [
+                float(np.mean([of(sample) for sample in samples])) if samples else math.nan
+                for samples in (_samples(group, by).get(name) for group in groups)
+            ]
+        )
+        for name in names
+    }
+
+
 def _samples(group: dict[str, Any], by: str) -> dict[str, list[dict[str, Any]]]:
     """By contender, what a launch gives of it: its turns, or its one block."""
     if by == "sustained":

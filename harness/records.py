@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from harness import documents, readings
+from harness import documents, readings, statistics
 from harness.errors import Wrong
 
 Status = Literal["ok", "wrong", "oom", "crash", "timeout", "unsupported"]
@@ -122,6 +122,7 @@ class Event(msgspec.Struct, tag_field="kind", tag="event"):
     reason: str
     comparison: str | None = None  # where it speaks of one cell
     contender: str | None = None
+    left: list[str] = []  # comparisons that took leave before their launches, for want of time
 
 
 _VALID = Group | Cell | Probe | Event
@@ -188,6 +189,16 @@ class Run:
         """(comparison, contender): who left it early, being far behind (sampling.py)."""
         settled = [e for e in self.events if e["what"] == "settled"]
         return {(e["comparison"], e["contender"]) for e in settled}
+
+    @cached_property
+    def left(self) -> set[str]:
+        """Comparisons that made room for the rest before they had six launches (budget.py)."""
+        gone = {id_ for event in self.events for id_ in event.get("left", [])}
+        return {
+            id_
+            for id_ in gone
+            if len({g["launch"] for g in self.groups_of(id_)}) < statistics.LEAST_LAUNCHES
+        }
 
     def groups_of(self, comparison: str) -> list[dict[str, Any]]:
         return self._groups.get(comparison, [])

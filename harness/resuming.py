@@ -1,6 +1,7 @@
 """What it takes to go on with a run: the same code, machine and versions, and nobody else at it.
 
-Otherwise two runs would be mixed in one, and no record would say which line is whose.
+Otherwise two runs would be mixed in one, and no record would say which line is whose. For the
+same reason a run stops where its code is edited meanwhile.
 """
 
 import os
@@ -8,7 +9,11 @@ import platform
 from collections.abc import Iterable
 
 from harness import code, gpus, machine
-from harness.errors import Wrong
+from harness.errors import Wrong, maybe
+
+
+class Edited(Wrong):
+    """The code that measures is no longer what a run was begun with."""
 
 
 def fingerprint(versions: dict[str, str], device: str) -> dict[str, str]:
@@ -31,14 +36,31 @@ def fingerprint(versions: dict[str, str], device: str) -> dict[str, str]:
     }
 
 
-def refuse_change(before: dict[str, str], now: dict[str, str]) -> None:
-    """Raises Wrong where resuming would mix two machines, versions or codes in one run."""
+def refuse_change(
+    before: dict[str, str], now: dict[str, str], instead: str = "start one without --resume"
+) -> None:
+    """Raises Wrong where resuming would mix two machines, versions or codes in one run.
+
+    instead: what to do then.
+    """
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key):
             raise Wrong(
                 f"cannot resume: {key} was {before.get(key)}, is {now.get(key)}; "
-                "that is another run: start one without --resume"
+                f"that is another run: {instead}"
             )
+
+
+def refuse_edited(before: str) -> None:
+    """Raises Edited where the code that measures is not `before` any more. Takes milliseconds.
+
+    Workers start from the files as they are then, beside a runner that was loaded earlier.
+    """
+    if maybe(code.everything) != before:  # None: a file went while it was read
+        raise Edited(
+            "the code changed during the run: adapters/, harness/ or suites/ were edited; what was "
+            "measured before is kept; start another run, or put the files back and go on"
+        )
 
 
 def refuse_lost(cpus: Iterable[int]) -> None:

@@ -7,7 +7,8 @@
               only of contenders whose verdict is open (sampling.py has the rules)
 
 What was reported is on the disk. Whatever happens next (Ctrl-C, a killed worker, a
-full disk) ends this run early and loses nothing; `--resume` measures what is missing.
+full disk, an edit of this code) ends this run early and loses nothing; `--resume` measures
+what is missing.
 """
 
 import math
@@ -31,6 +32,7 @@ from harness import (
     oracle,
     planning,
     records,
+    resuming,
     sampling,
 )
 from harness.frozen import thaw
@@ -80,7 +82,10 @@ class Runner:
         self.launches = max([g["launch"] for g in self.groups], default=0)
 
     def run(self) -> None:
-        """To the end of the plan or of the budget, whichever comes first."""
+        """To the end of the plan or of the budget, whichever comes first.
+
+        Raises resuming.Edited where the code was edited meanwhile.
+        """
         try:
             self._greet()
             self._ask_oracle()
@@ -172,6 +177,7 @@ class Runner:
     def _cold(
         self, comparison: PlannedComparison, contender: PlannedContender, state: str
     ) -> dict[str, Any]:
+        self._refuse_edited()
         answer = self.answers.get(comparison.id)
         return cold.measure(self.launcher, comparison, contender, state, answer, self.timeout)
 
@@ -186,6 +192,14 @@ class Runner:
             for c in self.done.cells_of(comparison.id, name)
             if self.contenders[name].computes
         )
+
+    def _refuse_edited(self) -> None:
+        """Raises resuming.Edited, written down, before workers start from other code."""
+        try:
+            resuming.refuse_edited(self.plan.fingerprint["code"])
+        except resuming.Edited as edited:
+            self.writer.write("event", what="edited", reason=str(edited))
+            raise
 
     def _stop(self, reason: str, needs: float | None = None) -> None:
         """The budget is spent: it is written down, and told. needs: seconds that are wanting."""
@@ -251,7 +265,7 @@ class Runner:
         whole = launches * self.last.expected(dict.fromkeys(taking, budget.BARE_ROUNDS))
         reason = f"{', '.join(gone)} had to leave after launch {self.launches}"
         reason += f", to make room for {self.wanted} launches of the rest"
-        self.writer.write("event", what="budget", reason=reason)
+        self.writer.write("event", what="budget", reason=reason, left=gone)
         self.say("room", reason=reason, needs=whole)
         return set(gone)
 
@@ -350,6 +364,7 @@ class Runner:
     def _launch_group(self, taking: dict[str, list[str]], most: float = math.inf) -> None:
         """One launch of the comparisons in `taking`, by the contenders it names; `most`: seconds
         of their turns."""
+        self._refuse_edited()
         self.launches += 1
         comparisons = [
             msgspec.structs.replace(c, contenders=taking[c.id])

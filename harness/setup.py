@@ -70,7 +70,7 @@ def make(
         if environment is not None:
             wanted[environment.name] = environment
         else:
-            why = environments.why_absent(its.adapter, device)
+            why = environments.why_absent(its.adapter, device, its.version, its.variant)
             nothing.append(Outcome(adapter, "failed", None, why))
             say(adapter, "failed", why)
     chosen = list(wanted.values()) if adapters else environments.usual(device)
@@ -144,7 +144,9 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda with a GPU")
-    parser.add_argument("names", nargs="*", metavar="ADAPTER", help="default: all; or: controller")
+    parser.add_argument(
+        "names", nargs="*", metavar="ADAPTER", help="default: those of a plain run; or: controller"
+    )
     given = parser.parse_args(arguments)
     if given.names == ["controller"]:
         environment = environments.controller()

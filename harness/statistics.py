@@ -131,13 +131,24 @@ def holm(p_values: Sequence[float]) -> list[float]:
 # --- power ------------------------------------------------------------------------------------
 
 
-def detectable(values: np.ndarray, power: float = 0.8) -> float:
-    """The smallest |log ratio| that so much data would have found with 80% power."""
-    spread, freedom = deviation(values)
-    if freedom < 1:
-        return math.inf
-    t = quantile(0.975, freedom) + quantile(power, freedom)
-    return t * spread / math.sqrt(len(values))
+def detectable(
+    values: np.ndarray,
+    confidence: float = 0.95,
+    first_stage: int | None = None,
+    power: float = 0.8,
+) -> float:
+    """The smallest |log ratio| that so much data would have told from 0, with 80% power.
+
+    By the interval that `t_interval` gives, the wider of its two where launches were planned.
+    """
+    found = []
+    for spread_of in (values, values if first_stage is None else values[:first_stage]):
+        spread, freedom = deviation(spread_of)
+        if freedom < 1:
+            return math.inf
+        t = quantile((1 + confidence) / 2, freedom) + quantile(power, freedom)
+        found.append(t * spread / math.sqrt(len(values)))
+    return max(found)
 
 
 def launches_to_see(
@@ -251,7 +262,7 @@ def compare(
         verdict,
         p,
         count,
-        math.expm1(min(detectable(logs), 20.0)),
+        math.expm1(min(detectable(logs, confidence, first_stage) + allowance, 20.0)),
         _launches_to_tell(logs, first_stage, margin, allowance) if open_ else None,
         confidence,
         deviation(logs)[0],

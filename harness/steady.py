@@ -19,7 +19,7 @@ from harness import budget, design, gpus, machine, oracle
 from harness.budget import Launch, Spent
 from harness.cold import blank, outcome
 from harness.energy import Energy
-from harness.frozen import Frozen, Key
+from harness.frozen import Frozen
 from harness.launch import Launcher, attempt, two_at_a_time
 from harness.machine import Disturbances, Load
 from harness.plan import PlannedComparison, PlannedContender
@@ -51,7 +51,6 @@ class LaunchGroup:
     say: Callable[..., None]
     workers: dict[str, WorkerProcess] = field(default_factory=dict)
     told: list[WorkerFailed] = field(default_factory=list)  # failures that are in a record
-    fresh: set[Key] = field(default_factory=set)  # whose first call was verified in this launch
 
     def measure(
         self,
@@ -150,6 +149,7 @@ class LaunchGroup:
         self.told += statuses.values()
         for name, failed in statuses.items():
             self.frozen.failed((comparison.id, name), failed.status)
+        kept = {name: block for name, block in blocks.items() if name not in statuses}
         for name, seen in turns.items():
             waited = comparison.latency or comparison.device == "cpu"
             self.frozen.seen((comparison.id, name), seen, queued=not waited)
@@ -168,7 +168,7 @@ class LaunchGroup:
             statuses={name: outcome(failed) for name, failed in statuses.items()},
             machine=beside,
             compilations={name: self.draw(name) for name in ready},
-            **({"sustained": blocks} if blocks else {}),
+            **({"sustained": kept} if kept else {}),
         )
         two_at_a_time(lambda n: attempt(lambda: self.workers[n].ask("unload", self.timeout)), ready)
         for name in ready:
@@ -272,9 +272,9 @@ class LaunchGroup:
     ) -> None:
         """Holds a call against the oracle once more, now that its turns are over.
 
-        Of those whose first call was verified in this launch, from the same start. Weights that
-        a call spoils, or another path that a compiler takes after so many calls, are wrong from
-        some call on, and that is what was timed.
+        From the same start; of whoever was not held so yet, in this draw. Weights that a call
+        spoils, or another path that a compiler takes after so many calls, are wrong from some call
+        on, and that is what was timed.
         """
         answer = self.answers.get(comparison.id)
         if answer is None or not oracle.question(comparison).whole:
@@ -292,9 +292,16 @@ class LaunchGroup:
             worker.stop()
             return failed
 
-        names = [n for n in turns if n not in statuses and (comparison.id, n) in self.fresh]
+        codes = {
+            n: ((comparison.id, n), self.draw(n))
+            for n in turns
+            if n not in statuses and self.contenders[n].computes
+        }
+        names = [n for n, code in codes.items() if code not in self.frozen.held]
         for name, failed in zip(names, two_at_a_time(hold, names), strict=True):
-            if failed is not None:
+            if failed is None:
+                self.frozen.held.add(codes[name])
+            else:
                 calls = sum(len(turn["calls"]) for turn in turns[name])
                 reason = f"right at its first call; after {calls} timed ones: {failed.reason}"
                 statuses[name] = WorkerFailed(failed.status, reason)
@@ -374,7 +381,6 @@ class Setting:
         self.record["manifest"] = first["manifest"]
         if verify and whole:
             self.record["oracle"] = self._verify(answer)
-            self.group.fresh.add(self.key)
         elif verify:
             self.record["oracle"] |= self.worker.ask("loss", timeout)
         frozen.verified.add(code)

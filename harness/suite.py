@@ -5,6 +5,7 @@
     budget = "10m"
     contenders = ["torch", "jax"]    # who takes part unless --contenders says; default: everyone
     sustained = "20s"                # on a GPU: headline trainings also in blocks so long
+    warm_up = "3s"                   # before a contender's first turn, at most; default: 30s
 
     [[compare]]
     workload = "resnet18"            # a name, or a glob
@@ -66,6 +67,7 @@ class Suite(msgspec.Struct, frozen=True):
     contenders: tuple[str, ...]
     comparisons: tuple[Comparison, ...]
     sustained: str = ""
+    warm_up: str = "30s"
     path: str = ""
 
 
@@ -84,6 +86,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     summary: str = ""
     budget: str = "10m"
     sustained: str = ""
+    warm_up: str = "30s"
     contenders: list[str] = []
 
 
@@ -105,6 +108,7 @@ def load(name: str) -> Suite:
         contenders=tuple(file.contenders),
         comparisons=unique(c for entry in file.compare for c in _expand(name, entry)),
         sustained=file.sustained,
+        warm_up=file.warm_up,
         path="" if name in names() else name,
     )
 

@@ -122,6 +122,16 @@ def open_page(browser: Any, pages: dict[str, Path]) -> Callable[..., Any]:
 
 
 @pytest.fixture
+def signals() -> Iterator[None]:
+    """What ends a process is as a shell leaves it, and afterwards as it was."""
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, signal.SIG_DFL) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with no adapter, no requirements and no environment, seen by all of ours."""
     folder = tmp_path / "adapters"

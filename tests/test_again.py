@@ -74,6 +74,17 @@ def test_measured_again_means_the_same_work_in_the_same_settings(
             assert second.settings[key] == first.settings[key]
 
 
+def test_how_long_a_warm_up_may_take_is_the_suites_and_not_its_names(
+    planned: list[Any], tmp_path: Path
+) -> None:
+    (tmp_path / "quick.toml").write_text(OWN)
+    (tmp_path / "slow.toml").write_text(f'warm_up = "2m"\n{OWN}')
+    for suite in ("quick", "smoke", "quick.toml", "slow.toml"):
+        _run(f"bakeoff run --contenders numpy --device cpu --suite {suite} --run-id of-{suite}")
+    limits = [each.settings["warmup_limit_s"] for each in planned]
+    assert limits == [3.0, 3.0, 30.0, 120.0]
+
+
 def test_a_run_of_many_threads_elsewhere_says_how_many(tmp_path: Path) -> None:
     """The machine that it is run on again may have another number of cores."""
     settings = {"device": "cuda:1", "python": "own", "threads": 16, "allocator": "as-shipped"}

@@ -35,6 +35,15 @@ def test_the_fewer_yardsticks_the_less_is_told_from_drift(yardsticks: int, told:
     assert drift.by == pytest.approx(math.log(1.05))
 
 
+def test_what_moved_no_more_than_a_yardstick_that_may_have_moved_is_not_told_from_it() -> None:
+    """Its move is one of many that were looked at, and so not proved; nor is it nothing."""
+    rows = [_row("y", 1.08, "perhaps_slower", p=0.24), _row("new", 1.06, "materially_slower")]
+    rows += [_row("far", 1.30, "materially_slower")]
+    found, drift = beyond_drift(rows, {"y"}, MARGIN)
+    assert [row.verdict for row in found[1:]] == ["perhaps_slower", "materially_slower"]
+    assert (drift.who, drift.proved) == ("y", False)
+
+
 def test_where_no_yardstick_moved_the_margin_is_all_there_is_to_pass() -> None:
     rows = [_row("y", 1.002, "tie", p=0.6), _row("new", 1.06, "materially_slower")]
     found, drift = beyond_drift(rows, {"y"}, MARGIN)

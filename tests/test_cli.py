@@ -4,15 +4,19 @@ import itertools
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
+from rich.console import Console
 
 from harness import records
-from harness.commands import measure
+from harness.commands import common, measure, trust
 from harness.paths import ROOT
 from tests.conftest import Typed
 from tests.synthetic import EVERYONE, write_run
@@ -108,6 +112,8 @@ def test_a_wrong_run_is_refused(typed: Typed, arguments: list[str], words: list[
         ('budgit = "1m"\n' + GOOD, ["budgit", "budget"]),
         ('budget = "never"\n' + GOOD, ["suite 'mine': budget 'never'"]),
         ('sustained = "ever"\n' + GOOD, ["suite 'mine': sustained 'ever'"]),
+        ('warm_up = "ever"\n' + GOOD, ["suite 'mine': warm_up 'ever'"]),
+        ("warm_up = 3\n" + GOOD, ["suite '", "Expected `str`", "warm_up"]),
         ('contenders = ["toch"]\n' + GOOD, ["toch"]),
     ],
 )
@@ -139,6 +145,32 @@ def test_a_run_that_is_not_there_or_torn_is_refused(bakeoff: Any, tmp_path: Path
 def test_results_that_are_no_folder_are_one_line(bakeoff: Any, tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file")
     _refused(bakeoff("run", "--suite", "smoke", "-c", "numpy"), "results")
+
+
+def test_a_relative_folder_of_results_is_one_place_wherever_a_worker_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BAKEOFF_RESULTS", "mine")
+    folder = write_run(tmp_path / "mine" / "r", launches=0)
+    assert common.results() == tmp_path / "mine"
+    for named in ("r", "mine/r", ""):
+        assert common.folder_of(named) == folder
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_campaign_that_is_told_to_end_says_how_to_go_on(number: int, signals: None) -> None:
+    """As a Ctrl-C does: else its workers are gone, and nobody knows why."""
+
+    def told_to_end(say: Any) -> None:
+        handler: Any = signal.getsignal(number)
+        handler(number, None)
+
+    console = Console(file=StringIO())
+    with pytest.raises(typer.Exit) as left:
+        trust._watched(console, told_to_end, None, "bakeoff prove")
+    assert left.value.exit_code == 130
+    assert "Go on with: bakeoff prove" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_a_run_name_that_is_taken_is_refused(typed: Typed, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from harness import records, statistics
 from harness.errors import Wrong
+from reports import compare as comparing
 from reports import compare_page, machines, machines_page, template, terminal
 from reports.compare import Changes, compare
 from tests.conftest import Typed
@@ -211,6 +213,18 @@ def test_the_gate_of_the_command(
     assert result.returncode == status, result.stdout + result.stderr
     for word in words:
         assert word in result.stdout + result.stderr
+
+
+def test_who_became_slower_over_all_comparisons_together_fails_the_gate(
+    typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By so little in each that none of them says so."""
+    old, new = _pair(tmp_path, {})
+    found = _compare(old, new, anchor="torch")
+    slower = [replace(each, verdict="materially_slower") for each in found.overall]
+    monkeypatch.setattr(comparing, "compare", lambda *_: replace(found, overall=slower))
+    assert not any(each.verdict == "materially_slower" for each in found.changes)
+    assert typed(*BOTH, "--fail-on", "slower", COLUMNS="160").returncode == 1
 
 
 BROKEN = {("relu", "jax"): ("wrong", "the output is <b>off</b>")}

@@ -20,8 +20,10 @@ from adapters.core.reference import Reference
 from harness import conformance
 from harness.cell import Cell
 from harness.commands import adapt
+from harness.errors import Wrong
 from harness.inventory import Contender
 from harness.paths import ROOT
+from harness.processes import WorkerFailed
 from suites import catalogue
 from tests.conftest import Typed
 
@@ -135,6 +137,38 @@ def test_each_stage_is_told_as_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result["done"] == {"arrays": 2, "clock": 1}
     assert ["arrays: 2" in text for text in seen] == [False, False, True]
     assert shown.getvalue().count("right") == 2
+
+
+class Answers:
+    """A worker whose every answer is right, or that has no memory."""
+
+    dead = None
+
+    def __init__(self, able: bool):
+        self.able = able
+
+    def ask(self, do: str, *_: Any, **__: Any) -> dict[str, Any]:
+        if not self.able:
+            raise WorkerFailed("oom", "no memory")
+        return {"ok": True, "reason": None}
+
+
+def test_where_the_reference_fails_nothing_is_said_of_the_adapter(tmp_path: Path) -> None:
+    check = conformance.Check(Contender("numpy"), "cpu", "float32", True)
+    workload, check.folder = catalogue.get("check_linear"), tmp_path
+    check._worker, check.reference = Answers(True), Answers(False)  # type: ignore[assignment]
+    step = check._operation("operations", workload, "infer")
+    with pytest.raises(Wrong, match="the reference failed in check_linear, infer: oom: no memory"):
+        step.run()
+    check._worker, check.reference = Answers(False), Answers(True)  # type: ignore[assignment]
+    finding = step.run()
+    assert finding is not None and finding.what == "oom: no memory"
+
+
+def test_a_version_that_is_absent_is_advised_to_be_made() -> None:
+    check = conformance.Check(Contender("torch", "1.0"), "cpu", "float32", False)
+    with pytest.raises(conformance.Refused, match=r"run `bakeoff setup torch@1\.0`"):
+        check._not_early()
 
 
 @pytest.mark.parametrize("name", ["alexnet", "resnet18", "resnet50", "threelayer"])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 from harness import doctor, gpus, machine
@@ -31,6 +33,17 @@ def test_a_busy_machine_is_a_warning_that_names_who(monkeypatch: pytest.MonkeyPa
     assert finding.state == "warn" and "60%" in finding.what and "close" in finding.advice
     monkeypatch.setattr(machine, "busy_now", lambda: {**busy, "foreign_cpu_share": 0.01})
     assert _states(doctor._load()) == [("load", "ok")]
+
+
+def test_programs_that_hide_their_names_and_are_as_busy_as_each_other_are_told_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def process(pid: int, name: str | None) -> SimpleNamespace:
+        return SimpleNamespace(pid=pid, info={"name": name}, cpu_percent=lambda: 40.0)
+
+    others = [process(-1, None), process(-2, "spin"), process(-3, None)]
+    monkeypatch.setattr(psutil, "process_iter", lambda asked: others)
+    assert re.fullmatch(r"; the busiest is \w+ \(40% of a core\)", doctor._busiest())
 
 
 def test_a_container_s_quota_below_the_threads_is_a_warning(

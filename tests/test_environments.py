@@ -274,6 +274,30 @@ def test_an_adapter_with_no_requirements_for_a_device_has_no_environment_there(
     assert environments.why_absent("fake", "cuda:0") == "there is no environment of fake for cuda"
 
 
+ELSEWHERE = """
+from adapters.core.base import Adapter, Variant
+
+class Fake(Adapter):
+    distributions = ("tiny",)
+    variants = {"": Variant("as it is", {}), "fast": Variant("", {}, environment="elsewhere")}
+"""
+
+
+def test_what_is_advised_names_the_version_and_the_variant_that_were_asked_for(
+    project: Path, put_adapter: Put
+) -> None:
+    put_adapter("fake", ELSEWHERE, requirements="tiny==1")
+    [outcome] = setup.make(["fake:fast"], "cpu", Heard())
+    assert outcome.reason == "there is no environment of fake:fast for cpu"
+    (project / "adapters" / "requirements" / "elsewhere-cpu.txt").write_text("tiny==1")
+    for version, variant, name in (
+        (None, "", "fake"), (None, "fast", "fake:fast"), ("2.3", "", "fake@2.3"),
+        ("2.3", "fast", "fake@2.3:fast"),
+    ):  # fmt: skip
+        told = environments.why_absent("fake", "cpu", version, variant)
+        assert told == f"not installed: run `bakeoff setup {name}`"
+
+
 def test_the_current_interpreter_needs_no_environment(put_adapter: Put) -> None:
     put_adapter("fake", requirements=None)
     assert environments.python_of("fake", "cpu", current=True) == Path(sys.executable)

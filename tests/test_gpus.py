@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from harness import gpus, greeting, machine
+from harness import environments, gpus, greeting, machine
+from harness.commands import common
 from harness.errors import Wrong
 from reports import warn
 
@@ -74,6 +75,16 @@ def test_cuda_n_is_the_nth_of_the_gpus_that_this_process_was_given(
     found = [machine.worker_environment(d, 1, tmp_path) for d in machine.devices()[1:]]
     assert [each["CUDA_VISIBLE_DEVICES"] for each in found] == seen
     assert machine.worker_environment("cpu", 1, tmp_path)["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_one_gpu_has_one_name_however_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else two runs on it would be of two devices."""
+    monkeypatch.setattr(gpus, "described", lambda: [{}, {}])
+    named = [common.device_of(text) for text in ("cuda", "cuda:0", None)]
+    assert {*named, environments.default_device()} == {"cuda:0"}
+    assert [common.device_of(text) for text in ("cuda:1", "cpu")] == ["cuda:1", "cpu"]
+    monkeypatch.setattr(gpus, "described", list)
+    assert common.device_of(None) == environments.default_device() == "cpu"
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+import typer
 from rich.console import Console
 
-from harness import planning, readings
+from harness import inventory, planning, progress, readings, runner, suite
+from harness.commands import measure
 from harness.progress import Progress
 from tests.synthetic import edit_groups, write_run
 
@@ -40,6 +43,31 @@ def test_who_is_ahead_in_training_is_read_from_turns(tmp_path: Path) -> None:
     lines = [line for line in _told(folder).splitlines() if "ahead" in line]
     assert len(lines) == 4 * 2  # after the first launch, and after the sixth
     assert all(re.search(r"torch ahead, 0\.(49|50|51)x the time of jax", line) for line in lines)
+
+
+def test_who_is_ahead_in_training_without_a_pause_is_read_as_the_report_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signals: None
+) -> None:
+    shown: dict[str, str] = {}
+
+    class Told(Progress):
+        def __init__(self, console: Console, budget: float, ranked: list[str], by: dict[str, str]):
+            super().__init__(console, budget, ranked, by)
+            shown.update(by)
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    full = suite.load("full")
+    asked = [c for c in full.comparisons if c.workload == "resnet50" and c.headline]
+    made, _ = planning.make(
+        "x", "c", full, asked, [inventory.parse("torch")], [], "cuda:0", 3600.0, True, {}, {}
+    )
+    monkeypatch.setattr(progress, "Progress", Told)
+    monkeypatch.setattr(runner, "Runner", interrupted)
+    with pytest.raises(typer.Exit):
+        measure._measure(made, tmp_path, Console(file=io.StringIO()), 1.0, False)
+    assert [*shown.values()] == ["sustained", "latency"]
 
 
 def test_how_long_a_budget_would_have_to_be_is_what_was_spent_and_what_is_wanting() -> None:

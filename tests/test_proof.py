@@ -5,16 +5,19 @@ tested alone.
 """
 
 import json
+import shutil
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 
-from harness import records
+from harness import code, records, resuming
 from harness.errors import Wrong
 from harness.paths import ROOT
 from harness.plan import write as write_plan
@@ -127,6 +130,92 @@ def test_a_campaign_goes_on_with_what_is_missing(tmp_path: Path) -> None:
     assert len(measured) == 3
     campaign.run(tmp_path, parts[:1], False, _silent)  # the short form is not the whole
     assert len(measured) == 4
+
+
+def test_what_other_code_found_is_measured_again_and_the_published_is_still_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And its live runs are none of this code's."""
+    measured: list[Path] = []
+    told: list[bool] = []
+
+    def measure(folder: Path, say: Any, short: bool) -> list[Figure]:
+        measured.append(folder)
+        return [Figure("one", 1.0)]
+
+    def say(what: str, **fields: Any) -> None:
+        told.extend([fields["again"]] if what == "part" else [])
+
+    [part] = [campaign.Part("power", 2, "title", "simulated", measure)]
+    for written in ("one", "one", "two"):
+        monkeypatch.setattr(code, "everything", lambda written=written: written)
+        [found] = campaign.run(tmp_path, [part], True, say)
+        assert found["code"] == written
+    assert told == [False, True]
+    assert [folder.name for folder in measured] == ["runs-short-one", "runs-short-two"]
+    published = ROOT / "results" / "published" / "proofs-2core" / "power.json"
+    shutil.copy(published, tmp_path)  # of a time when findings did not say of which code they are
+    assert campaign.read(tmp_path)[0]["figures"]
+    campaign.run(tmp_path, [part], json.loads(published.read_text())["short"], say)
+    assert told == [False, True, True]
+
+
+def test_a_proof_during_which_the_code_is_edited_proves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def edit(folder: Path, say: Any, short: bool) -> list[Figure]:
+        monkeypatch.setattr(code, "everything", lambda: "0123456789abcdef")
+        return []
+
+    with pytest.raises(resuming.Edited):
+        campaign.run(tmp_path, [campaign.Part("power", 2, "", "live", edit)], True, _silent)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_whole_run_of_other_code_is_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    itself = live.Itself("numpy", (), copies=2, launches=6, workloads=1)
+    begun = itself.plan("whole")
+    begun.fingerprint["code"] = "0123456789abcdef"
+    (tmp_path / "whole").mkdir()
+    write_plan(begun, tmp_path / "whole")
+    (tmp_path / "whole" / "environment.json").write_text("{}")
+    monkeypatch.setattr(records, "read", lambda folder: SimpleNamespace(groups=[]))
+    monkeypatch.setattr(live, "_whole", lambda run, planned: True)
+    with pytest.raises(Wrong, match=r"code was 0123456789abcdef.*choose another --run-id"):
+        live.measure(tmp_path / "whole", itself, _silent)
+
+
+def test_what_could_not_be_measured_often_enough_proves_nothing_and_says_where_to_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    comparison = {"id": "one", "direction": "infer", "batch": 1}
+    run: Any = SimpleNamespace(folder="runs/r", groups=[], plan={"comparisons": [comparison]})
+    monkeypatch.setattr(live, "measure", lambda *_: run)
+    monkeypatch.setattr(live, "background_load", lambda ours=True: nullcontext())
+    monkeypatch.setattr(live, "quick_to_start", lambda device: "numpy")
+    for measure in (
+        lambda: live.identical(Path(), 1, 1, _silent),
+        lambda: live.guarded(Path(), _silent),
+        lambda: live.planted(Path(), 1, 1, _silent),
+        lambda: calibrate.measure(Path(), _silent),
+    ):
+        with pytest.raises(
+            Wrong, match=r"could (not )?be measured.*`bakeoff show runs/r` says why"
+        ):
+            measure()
+
+
+def test_a_live_proof_says_in_its_title_what_it_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "measure", lambda *_: None)
+    monkeypatch.setattr(live, "background_load", lambda: nullcontext())
+    monkeypatch.setattr(live, "quick_to_start", lambda device: "numpy")
+    found = {"one": SimpleNamespace(verdict="tie")}
+    monkeypatch.setattr(live, "pairs", lambda *_: found)
+    [part] = campaign.select(["identical-live"], True)
+    different, _ = part.measure(Path(), _silent, True)
+    assert f"different in at most {different.most:.0%}" in part.title
 
 
 def test_an_unknown_claim_is_refused_with_those_there_are() -> None:

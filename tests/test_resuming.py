@@ -1,17 +1,23 @@
 """Claims about going on with a run: alone, and on what it was begun with, or not at all."""
 
+import json
 import os
 import shutil
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from harness import budget, code, frozen, gpus, resuming
+from harness import budget, code, frozen, gpus, plan, resuming, runner
+from harness.commands import measure
 from harness.errors import Wrong
 from harness.launch import Launcher
+from harness.proof import live
 from harness.runner import Runner
+from tests.synthetic import write_run
 
 
 @pytest.mark.parametrize("name", ["adapters/c.c", "adapters/torch7.lua", "harness/timing.py"])
@@ -149,3 +155,73 @@ def test_a_resumed_second_stage_keeps_to_what_is_left_of_the_budget(
         Runner._second_stage(run)
     assert launched == ([] if most is None else [most])
     assert told == ["second stage", *(["budget"] if most is None else [])]
+
+
+@pytest.fixture
+def planned() -> plan.Plan:
+    return live.Itself("numpy", (), copies=2, launches=6, workloads=1).plan("r")
+
+
+def test_a_run_whose_code_was_edited_meanwhile_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planned: plan.Plan
+) -> None:
+    """Between two launches: the second's workers would run other code than the first's."""
+    launched = []
+
+    class Group:
+        def __init__(self, number: int, **_: Any):
+            self.number = number
+
+        def measure(self, *_: Any) -> None:
+            launched.append(self.number)
+
+    for name in ("_greet", "_ask_oracle", "_cold_pass"):
+        monkeypatch.setattr(Runner, name, lambda self: None)
+    monkeypatch.setattr(runner, "LaunchGroup", Group)
+    found = iter([planned.fingerprint["code"], "0123456789abcdef"])
+    monkeypatch.setattr(code, "everything", lambda: next(found))
+    plan.begin(planned, tmp_path / "r")
+    with pytest.raises(resuming.Edited, match=r"the code changed during the run: .* is kept"):
+        Runner(planned, tmp_path / "r", lambda *_, **__: None, 1.0).run()
+    assert launched == [1]
+    [event] = map(json.loads, (tmp_path / "r" / "records-000.jsonl").read_text().splitlines())
+    assert event["what"] == "edited" and "harness/" in event["reason"]
+
+
+def test_a_file_that_is_gone_while_the_code_is_read_is_an_edit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def gone() -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(code, "everything", gone)
+    with pytest.raises(resuming.Edited):
+        resuming.refuse_edited("0123456789abcdef")
+
+
+def test_what_was_measured_before_an_edit_is_shown_and_the_command_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planned: plan.Plan, signals: None
+) -> None:
+    class Edited:
+        def __init__(self, *_: Any): ...
+
+        def run(self) -> None:
+            raise resuming.Edited("edited")
+
+    monkeypatch.setenv("BAKEOFF_RESULTS", str(tmp_path))
+    monkeypatch.setattr(runner, "Runner", Edited)
+    console = Console(file=StringIO(), width=200)
+    with pytest.raises(resuming.Edited, match="edited"):
+        measure._measure(planned, write_run(tmp_path / "r"), console, 1.0, False)
+    assert "torch:compile" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_call_is_held_again_after_a_resume_unless_its_turns_were_recorded() -> None:
+    """An interrupted launch has verified a first call, and held nothing after its turns."""
+    ok = {"comparison": "c", "launch": 1, "status": "ok", "pass": "steady"}
+    cells = [{**ok, "contender": name} for name in ("torch", "jax")]
+    group = {"comparison": "c", "launch": 1, "statuses": {}, "turns": {"jax": [], "numpy": []}}
+    done: Any = SimpleNamespace(cells=cells, groups=[group])
+    thawed = frozen.thaw(done, {"numpy"})
+    assert thawed.verified == {(("c", "torch"), 0), (("c", "jax"), 0)}
+    assert thawed.held == {(("c", "jax"), 0)}

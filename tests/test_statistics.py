@@ -83,6 +83,16 @@ def test_a_material_difference_wants_one_in_a_hundred_however_noisy_the_machine(
     assert st.compare(-0.30 + 0.10 * wave).verdict == "materially_faster"
 
 
+def test_what_could_have_been_seen_is_no_less_than_the_interval_allows() -> None:
+    """Where launches were planned by the first six's spread, and with what was seen once."""
+    logs = np.concatenate([of_spread(0.04, 6), of_spread(0.01, 14)])
+    for first_stage, allowance in ((None, 0.0), (6, 0.0), (6, 0.05)):
+        found = st.compare(logs, first_stage=first_stage, allowance=allowance)
+        assert math.log1p(found.detectable) > math.log(found.high / found.ratio)
+    early = st.compare(0.9 + of_spread(0.01, 3), settled=True)
+    assert math.log1p(early.detectable) > math.log(early.high / early.ratio)
+
+
 def test_what_is_open_says_how_many_launches_would_tell() -> None:
     found = st.compare(0.03 + 0.1 * np.array([1, -1, 1, -1, 1, -1.0]))
     assert found.verdict == "inconclusive"

@@ -193,6 +193,23 @@ def test_contenders_far_apart_are_not_near_by_way_of_others_between_them() -> No
     assert min(turns) > 0.01 and max(turns) < 0.2
 
 
+def test_a_chain_that_is_too_long_is_cut_where_contenders_lie_furthest_apart() -> None:
+    """Not between two who differ by 2%, of whom the second is past nine times the first."""
+    frozen = Frozen()
+    for call in (1.0, 2.9, 8.6, 8.9, 9.1):
+        frozen.freeze(("one", str(call)), {"needed": 10, "call": call * 1e-3})
+    found = [frozen.calls(("one", name)) for name in ("1.0", "2.9", "8.6", "8.9", "9.1")]
+    assert found[0] == found[1] > found[2] == found[3] == found[4]
+
+
+def test_contenders_that_follow_closely_on_one_another_are_never_parted() -> None:
+    """Eight, each 1.4 times the one before: the last takes ten times what the first does."""
+    frozen = Frozen()
+    for step in range(8):
+        frozen.freeze(("one", str(step)), {"needed": 10, "call": 1e-3 * 1.4**step})
+    assert len({frozen.calls(("one", str(step))) for step in range(8)}) == 1
+
+
 class SetUp(Worker):
     """Loads, verifies and warms up, and notes what it was asked; `fails` at one of these."""
 
@@ -247,6 +264,39 @@ def test_every_draw_of_an_autotuner_is_verified_once_and_other_code_once() -> No
                 verified.append(group.number)
                 assert setting.record["oracle"] is not None
         assert verified == launches
+
+
+@pytest.mark.parametrize(("fails", "verified"), [([], [2, 0, 0]), ([1], [1, 1, 0])])
+def test_a_call_is_held_again_after_the_first_turns_that_it_survives(
+    fails: list[int], verified: list[int]
+) -> None:
+    """Where it crashed in its turns, those of the next launch are the first."""
+    frozen, found = Frozen(), []
+    for number in (1, 2, 3):
+        group = _group([])
+        group.number, group.frozen, group.autotuned = number, frozen, set()
+        setting = _set_up(group)
+        statuses = {"torch": WorkerFailed("crash", "it ended")} if number in fails else {}
+        group._verify_again(setting.comparison, {"torch": [{"calls": [1]}]}, statuses)
+        found.append(setting.worker.asked.count("verify"))  # type: ignore[attr-defined]
+    assert found == verified
+
+
+def test_whose_call_is_wrong_after_its_turns_keeps_neither_turns_nor_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    group, comparisons = _launched(monkeypatch, "one")
+    written: list[dict[str, Any]] = []
+
+    def found_wrong(comparison: Any, turns: Any, statuses: dict[str, WorkerFailed]) -> None:
+        statuses["torch"] = WorkerFailed("wrong", "the output is off")
+
+    monkeypatch.setattr(group, "_blocks", lambda *_: {"torch": {}, "jax": {}})
+    monkeypatch.setattr(group, "_verify_again", found_wrong)
+    group.write = lambda kind, **fields: written.append(fields)
+    group.measure(comparisons, {"one": 2})
+    [record] = written
+    assert [*record["turns"]] == [*record["sustained"]] == ["jax"]
 
 
 def test_a_disturbed_window_does_not_make_a_call_long() -> None:

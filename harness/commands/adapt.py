@@ -21,7 +21,7 @@ def new_adapter(
 ) -> None:
     """Write `adapters/NAME.py`: every operation with what it means, still to be filled in.
 
-    Example: `bakeoff new-adapter mlx`
+    Example: `bakeoff new-adapter my_framework`
     """
     from adapters.core import discovery, skeleton
 

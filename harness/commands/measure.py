@@ -3,7 +3,6 @@
 import os
 import re
 import shlex
-import signal
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +12,7 @@ import typer
 from rich.console import Console
 
 from adapters.core.precision import PRECISIONS
-from harness import documents, gpus, inventory, machine, plan, planning, readings, records, resuming
+from harness import documents, gpus, inventory, machine, plan, planning, records, resuming
 from harness import suite as suites
 from harness.commands import outlook
 from harness.commands.common import (
@@ -21,6 +20,7 @@ from harness.commands.common import (
     Json,
     Python,
     app,
+    as_interruptions,
     device_of,
     escape,
     folder_of,
@@ -91,7 +91,7 @@ def run(
 ) -> None:
     """Measure a suite, print the verdicts, write the page. Exit status 1 where all failed.
 
-    Examples: `bakeoff run` · `bakeoff run -c torch,jax -w resnet18` ·
+    Examples: `bakeoff run` · `bakeoff run -c torch,jax,jax:no-ynn -w resnet18` ·
     `bakeoff run --suite full --budget 2h` · `bakeoff run --resume RUN`
     """
     from reports import profiles
@@ -156,8 +156,7 @@ def run(
         "threads": count,
         "cpus": sorted(machine.cpu_set(count)),
         "allocator": allocator,
-        "warmup_limit_s": 3.0 if loaded.name in ("quick", "smoke") else 30.0,
-        "margin": 0.03,
+        "warmup_limit_s": planning.seconds(loaded.warm_up, f"suite '{loaded.name}': warm_up"),
         "launches": launches,
         "named": workloads is not None,
     }
@@ -185,7 +184,11 @@ def run(
 @app.command()
 def setup(
     adapters: Annotated[
-        list[str] | None, typer.Argument(metavar="[ADAPTER[@VERSION]]...", help="Default: all.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[ADAPTER[@VERSION]]...",
+            help="Default: those of a plain `bakeoff run`; name others: onnxruntime, openvino ...",
+        ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda.")] = None,
     wheels: Annotated[
@@ -261,15 +264,16 @@ def _measure(
     )
     ranked = [c.name for c in outlook.rivals(planned)]
     stopped = measured = False
-    for number in (signal.SIGTERM, signal.SIGHUP):  # a scheduler, a closed terminal: as Ctrl-C
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
-    by = {c.id: readings.ranked_by(c.direction, c.batch)[0] for c in planned.comparisons}
+    edited: resuming.Edited | None = None
+    as_interruptions()
+    by = {c.id: c.ranked_by[0] for c in planned.comparisons}
     with Progress(console, planned.budget_s, ranked, by) as progress:
         try:
             Runner(planned, folder, progress, timeout).run()
         except KeyboardInterrupt:
             stopped = True
+        except resuming.Edited as error:  # once what was measured before has been shown
+            edited = error
     again = f"bakeoff run --resume {escape(_named(folder))}"
     try:
         if documents.is_begun(folder):
@@ -287,6 +291,8 @@ def _measure(
             console.print(f"Interrupted. Go on with: {again}", soft_wrap=True)
     if stopped:
         raise typer.Exit(130)
+    if edited:
+        raise edited
     if progress.needs and not planned.settings.get("launches"):
         short = planning.too_short(progress.needs, "all" if progress.partly else "")
         most = planning.spell(progress.needs)

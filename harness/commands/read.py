@@ -176,8 +176,8 @@ def report(
         typer.Option(
             "--output",
             "-o",
-            help="Default: reports/html/RUN.html, with --profile RUN-PROFILE.html; of other "
-            "formats the terminal.",
+            help="Default: reports/html/RUN.html, with --profile RUN-PROFILE.html. Other formats "
+            "are printed; parquet needs it.",
         ),
     ] = None,
     title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
@@ -292,10 +292,11 @@ def compare(
         terminal.render_changes(found, Console())
     if not fail_on:
         return
-    judged = [change for change in found.changes if change.verdict != "screening"]
+    changes = [*found.changes, *found.overall]
+    judged = [change for change in changes if change.verdict != "screening"]
     if not (judged or any(each.failed for each in found.lost)):
         raise Wrong(f"--fail-on {fail_on} judges nothing: {found.sentence}")
-    slower = any(c.verdict == "materially_slower" for c in found.changes)
+    slower = any(change.verdict == "materially_slower" for change in changes)
     raise typer.Exit(1 if slower or any(each.failed for each in found.lost) else 0)
 
 

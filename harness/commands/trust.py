@@ -11,7 +11,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.commands.common import Device, Json, app, device_of, print_json, results
+from harness.commands.common import (
+    Device,
+    Json,
+    app,
+    as_interruptions,
+    device_of,
+    print_json,
+    results,
+)
 from harness.plan import check_run_name
 
 STATES = {"ok": "green", "note": "cyan", "warn": "yellow"}
@@ -122,6 +130,7 @@ def _watched(
 
     launches: of its only run; None where it makes several.
     """
+    as_interruptions()
     try:
         return do(_Teller(console, launches))
     except KeyboardInterrupt:
@@ -139,7 +148,9 @@ class _Teller:
     def __call__(self, what: str, **told: Any) -> None:
         if what == "part":
             part = told["part"]
-            self.console.print(Text(f"{part.claim:2d}  {part.title} ({part.how})", style="bold"))
+            again = "; again: what is there was found by other code" if told["again"] else ""
+            text = f"{part.claim:2d}  {part.title} ({part.how}{again})"
+            self.console.print(Text(text, style="bold"))
         elif what == "group":
             where = f"launch {told['launch']}{self._ahead(told['launch'])}"
             text = f"    {where}, {len(told['comparisons'])} comparisons"

@@ -5,18 +5,18 @@
     bakeoff prove --short         a cut for continuous integration: minutes
 
 Each part leaves `PART.json` in the campaign's folder once it is done; a second call goes
-on with what is missing, and inside a live part with the launches that are missing.
+on with what is missing, and inside a live part with the launches that are missing. What other
+code found proves nothing of this one: it is measured again.
 """
 
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import machine
+from harness import code, documents, machine, resuming
 from harness.errors import Wrong
 from harness.proof import live, savings, simulated, traces
 from harness.proof.claims import Figure
@@ -49,7 +49,7 @@ PARTS = (
         "traces", lambda folder, say, short: traces.identical(MANY),
     ),
     Part(
-        "identical-live", 1, "Identical contenders, live, beside a load on every core",
+        "identical-live", 1, "Identical contenders, live, beside a load: different in at most 8%",
         "live",
         lambda folder, say, short: live.identical(
             folder, 1 if short else 10, 8 if short else 20, say
@@ -137,27 +137,32 @@ def select(names: list[str], short: bool) -> list[Part]:
 def run(folder: Path, parts: list[Part], short: bool, say: Say) -> list[dict[str, Any]]:
     """Measures what is missing; returns every finding of `parts`, in their order.
 
-    Raises Wrong where the folder is a run's.
+    Raises Wrong where the folder is a run's, and where the code is edited meanwhile.
     """
     if (folder / "plan.json").exists():
         raise Wrong(f"{folder.name} is a run, not a campaign: choose another --run-id")
     folder.mkdir(parents=True, exist_ok=True)
+    written = code.everything()
+    # The short form's runs are smaller: the whole one cannot go on with them.
+    runs = folder / f"{'runs-short' if short else 'runs'}-{written}"
     found = []
     for part in parts:
         path = folder / f"{part.name}.json"
         kept = _read(path)
-        if kept is None or kept["short"] != short:
-            say("part", part=part)
+        other = kept is not None and kept.get("code") != written
+        if kept is None or kept["short"] != short or other:
+            say("part", part=part, again=other)
             begin = time.monotonic()
-            # The short form's runs are smaller: the whole one cannot go on with them.
-            figures = part.measure(folder / ("runs-short" if short else "runs"), say, short)
+            figures = part.measure(runs, say, short)
+            resuming.refuse_edited(written)
             kept = {
                 **finding(part, figures),
                 "seconds": time.monotonic() - begin,  # of this call: runs may be older
                 "short": short,
+                "code": written,
                 "machine": machine.describe(),
             }
-            _write(path, kept)
+            documents.write_whole(path, json.dumps(kept, indent=1).encode() + b"\n")
         say("finding", finding=kept)
         found.append(kept)
     return found
@@ -190,9 +195,3 @@ def _read(path: Path) -> dict[str, Any] | None:
         return kept if kept["schema"] == 1 and "figures" in kept else None
     except (OSError, ValueError, KeyError, TypeError):
         return None  # missing or torn: it is measured again
-
-
-def _write(path: Path, document: dict[str, Any]) -> None:
-    temporary = path.with_suffix(".partial")
-    temporary.write_text(json.dumps(document, indent=1) + "\n")
-    os.replace(temporary, path)

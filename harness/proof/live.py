@@ -136,7 +136,7 @@ class Itself:
 def measure(folder: Path, itself: Itself, say: Say) -> records.Run:
     """The run in `folder`, measured as far as it is not: a whole one is only read.
 
-    Raises Wrong where the folder holds another run, or one that was begun by other code.
+    Raises Wrong where the folder holds another run, or one of other code or another machine.
     """
     made = itself.plan(folder.name)
     if (folder / "plan.json").exists():
@@ -146,10 +146,10 @@ def measure(folder: Path, itself: Itself, say: Say) -> records.Run:
                 f"{folder.name} is another run, of the suite {begun.suite['name']}: "
                 "choose another --run-id"
             )
+        resuming.refuse_change(begun.fingerprint, made.fingerprint, "choose another --run-id")
         run = records.read(folder) if (folder / "environment.json").exists() else None
         if run and _whole(run, begun):
             return run
-        resuming.refuse_change(begun.fingerprint, made.fingerprint)
         made = begun
     else:
         plan.begin(made, folder)
@@ -165,7 +165,10 @@ def _whole(run: records.Run, planned: plan.Plan) -> bool:
 def pairs(
     run: records.Run, a: str, b: str, launches: int | None = None
 ) -> dict[str, statistics.Comparison]:
-    """By comparison: a against b, from the first `launches` launches, where there are enough."""
+    """By comparison: a against b, from the first `launches` launches, where there are enough.
+
+    Raises Wrong where no comparison has.
+    """
     found = {}
     for comparison in run.plan["comparisons"]:
         name = comparison["id"]
@@ -176,6 +179,11 @@ def pairs(
         if len(values) >= statistics.LEAST_LAUNCHES:
             own, other = (readings.by_launch(times, who)[:launches] for who in (a, b))
             found[name] = statistics.compare(values, modes.leave_open(own, other, values))
+    if not found:
+        raise Wrong(
+            f"{a} could not be measured {statistics.LEAST_LAUNCHES} times beside {b}; "
+            f"`bakeoff show {run.folder}` says why"
+        )
     return found
 
 
@@ -223,6 +231,8 @@ def guarded(folder: Path, say: Say) -> list[Figure]:
     with background_load(ours=False):
         run = measure(folder / "guarded", itself, say)
     loads = [statistics.busy(group["machine"]) is not None for group in run.groups]
+    if not loads:
+        raise Wrong(f"nothing could be measured; `bakeoff show {run.folder}` says why")
     name = "beside a foreign load on every core: launches of a comparison seen as busy"
     return [Figure(name, _mean(loads), least=0.95)]
 

@@ -76,7 +76,10 @@ def replay(run: records.Run) -> list[Figure]:
     if not comparisons:
         raise Wrong(f"{run.folder} has no comparison with {sampling.MOST_LAUNCHES} launches")
     return [
-        Figure(f"the same winner, or none, in {comparisons} comparisons", same / comparisons),
+        Figure(
+            f"the same outcome, a winner or nobody, in {comparisons} comparisons",
+            same / comparisons,
+        ),
         Figure("launches of a contender in a comparison, of 20 for each", spent / fixed),
         Figure("seconds of turns, of 20 launches for each", spent_seconds / fixed_seconds),
         *told,

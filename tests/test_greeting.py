@@ -1,0 +1,48 @@
+"""Claims about the greeting, before anything is timed."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness import greeting, probe
+
+
+class Worker:
+    def __init__(self, name: str):
+        self.name, self.stopped = name, False
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+def test_a_machines_rates_are_probed_while_nobody_else_is_awake(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An idle framework's threads may spin for a while after its import."""
+    workers: list[Worker] = []
+    awake: list[list[str]] = []
+
+    def start(contender: Any, cache: str, log: str) -> Worker:
+        workers.append(Worker(contender.name))
+        return workers[-1]
+
+    def measure(worker: Any, kind: str, precision: str) -> dict[str, float]:
+        worker.stopped = False  # as whoever is asked goes on
+        awake.append([each.name for each in workers if not each.stopped])
+        return {}
+
+    monkeypatch.setattr(probe, "measure", measure)
+    names = ["torch", "jax", "numpy"]
+    plan: Any = SimpleNamespace(
+        contenders=[
+            SimpleNamespace(name=n, copy=1, variant="", computes=True, version=None) for n in names
+        ],
+        comparisons=[SimpleNamespace(precision="float32")],
+    )
+    launcher: Any = SimpleNamespace(
+        kind="cpu", start=start, open=lambda *_: {"manifest": {}}, close=lambda worker: None
+    )
+    greeted = greeting.greet(plan, launcher, set(), lambda *_, **__: None, lambda *_, **__: None)
+    assert awake == [[name] for name in names]
+    assert not greeted.failed and all(worker.stopped for worker in workers)

@@ -20,7 +20,11 @@ class NumPy(ChannelsLast):
 
     distributions = ("numpy",)
     no_cuda = "NumPy computes on the CPU alone"
-    variants = {"": Variant("im2col and matrix products, channels last", {})}
+    variants = {
+        "": Variant(
+            "Bakeoff's own convolutions in plain NumPy (im2col): a baseline, no framework", {}
+        )
+    }
 
     # --- the algebra --------------------------------------------------------------------
 

@@ -4,10 +4,11 @@ A contender that starts in s seconds (from nothing to its first result, with an 
 cache) and takes c for every further call has spent s + (n - 1) c after n of them. Of two,
 whoever starts later is ahead from n = 1 + (s_b - s_a) / (c_a - c_b) on, or never.
 
-A call's time is the mean, with its slow calls, where a verdict on latency takes the lower
-quartile. The difference of the calls is replicated: its t-interval is over launches, paired. The
-starts were seen once, and are trusted to the factor of `objectives.MEASURES`; the
-interval of n holds both, each at its worst. Inputs are records, nothing is drawn here.
+A call's time is the plain mean over a launch, with slow calls and pauses, where a verdict takes
+a lower quartile and trims rounds: calls add up. The difference of the calls is replicated: its
+t-interval is over launches, paired. The starts were seen once, and are trusted to the factor of
+`objectives.MEASURES`; the interval of n holds both, each at its worst. Inputs are records,
+nothing is drawn here.
 """
 
 import itertools
@@ -20,10 +21,22 @@ from harness import readings, statistics
 from harness.records import Run
 from reports.analysis import Comparison, finite, ranked
 from reports.objectives import MEASURES
+from reports.words import listed
 
 GOOD_TO = math.exp(MEASURES["first_result"].allowance or 0.0)
 MOST = 1e9  # calls; what pays only after more is called never
 MOMENT = 1.2  # who is overtaken before so many times the calls it leads from is not told of
+
+
+@dataclass(frozen=True)
+class _Line:
+    """What n calls of a contender take: `start` + (n - 1) `call`."""
+
+    name: str
+    start: float
+    cached: float  # its start where the compiler's cache is filled
+    call: float
+    launches: np.ndarray  # seconds of a call, by launch; NaN where it took no part
 
 
 @dataclass(frozen=True)
@@ -37,9 +50,10 @@ class Crossing:
     calls: float | None  # from so many on `late` is ahead; None: never
     low: float | None
     high: float | None  # None: perhaps never
-    cached: float | None  # the same where the compiler's cache is filled; None: never, unknown
+    cached: float | None  # the same where the compiler's cache is filled; None: never
     launches: int
     screening: bool
+    confidence: float = 0.95  # of the calls' interval: 0.999 where one of the two left early
 
 
 @dataclass(frozen=True)
@@ -78,21 +92,25 @@ def _of(run: Run, comparison: Comparison) -> BreakEven | None:
     if len(cells) < 2:
         return None
     by = "mean" if comparison.by == "latency" else comparison.by  # calls add up, quartiles do not
-    names, logs = readings.launch_table(
-        run.groups_of(comparison.id), run.times(comparison.id, by), by
-    )
-    seconds = {name: np.exp(logs[:, names.index(name)]) for name in cells}
+    means = readings.launch_means(run.groups_of(comparison.id), by)
+    seconds = {name: means[name] for name in cells}
     starts = {name: (cell.cold or {})["total"] for name, cell in cells.items()}
-    cached = {name: (cell.warm or cell.cold or {})["total"] for name, cell in cells.items()}
     calls = _calls(seconds)
     ahead = _ahead(starts, calls)
-    crossings = [
-        _crossing(
-            run, comparison.id, early, late, starts, cached, calls, seconds, bool(comparison.busy)
+    lines = [
+        _Line(
+            name,
+            starts[name],
+            (cell.warm or cell.cold or {})["total"],  # whoever keeps no cache starts as before
+            calls[name],
+            seconds[name],
         )
-        for early in sorted(cells, key=lambda n: starts[n])
-        for late in sorted(cells, key=lambda n: starts[n])
-        if (starts[early], early) < (starts[late], late)
+        for name, cell in sorted(cells.items(), key=lambda item: (starts[item[0]], item[0]))
+    ]
+    left = {name for name in cells if (comparison.id, name) in run.settled}
+    crossings = [
+        _crossing(early, late, bool({early.name, late.name} & left), bool(comparison.busy))
+        for early, late in itertools.combinations(lines, 2)
     ]
     handovers = [(a, b) for (_, a), (_, b) in itertools.pairwise(ahead)]
     crossings.sort(key=lambda c: (c.early, c.late) not in handovers)
@@ -144,41 +162,34 @@ def _ahead(starts: dict[str, float], calls: dict[str, float]) -> list[tuple[floa
         found = [*(each for each in found if each[0] < place), (place, now)]
 
 
-def _crossing(
-    run: Run,
-    comparison: str,
-    early: str,
-    late: str,
-    starts: dict[str, float],
-    cached: dict[str, float],
-    calls: dict[str, float],
-    seconds: dict[str, np.ndarray],
-    busy: bool,
-) -> Crossing:
-    """The pair's break-even, with an interval: the calls' over launches, the starts' at worst."""
-    differences = seconds[early] - seconds[late]
+def _crossing(early: _Line, late: _Line, settled: bool, busy: bool) -> Crossing:
+    """The pair's break-even, with an interval: the calls' over launches, the starts' at worst.
+
+    settled: one of the two left early, being far behind.
+    """
+    differences = early.launches - late.launches
     differences = differences[np.isfinite(differences)]
     count = len(differences)
-    settled = any((comparison, name) in run.settled for name in (early, late))
     few = count < statistics.LEAST_LAUNCHES
     confidence = statistics.LOOK_CONFIDENCE if settled and few else 0.95
-    saved = calls[early] - calls[late]
+    saved = early.call - late.call
     off = saved - float(np.mean(differences)) if count else 0.0  # where one of them missed launches
     low, high = (end + off for end in statistics.t_interval(differences, confidence))
-    later = starts[late] - starts[early]
-    least = max(0.0, starts[late] / GOOD_TO - starts[early] * GOOD_TO)
-    most = starts[late] * GOOD_TO - starts[early] / GOOD_TO
+    later = late.start - early.start
+    least = max(0.0, late.start / GOOD_TO - early.start * GOOD_TO)
+    most = late.start * GOOD_TO - early.start / GOOD_TO
     return Crossing(
-        early=early,
-        late=late,
+        early=early.name,
+        late=late.name,
         later_s=later,
         saved_s=saved,
         calls=_from(later, saved),
         low=_from(least, high),
         high=_from(most, low),
-        cached=_from(max(0.0, cached[late] - cached[early]), saved),
+        cached=_from(max(0.0, late.cached - early.cached), saved),
         launches=count,
         screening=busy or (few and not (settled and count >= statistics.LEAST_SETTLED)),
+        confidence=confidence,
     )
 
 
@@ -201,11 +212,13 @@ def _sentence(found: BreakEven) -> str:
         if possible:
             calls, late = possible[0]
             may = f"{late} may overtake it from {count(calls)} {what} on{screening}"
-            return f"{first} starts first and, by what was measured, stays ahead; {may}."
-        return (
-            f"{first} starts first and is never overtaken: no other both starts and "
-            f"calls fast enough to catch up{screening}."
-        )
+            told = f"{first} starts first and, by what was measured, stays ahead; {may}."
+        else:
+            told = (
+                f"{first} starts first and is never overtaken: no other both starts and "
+                f"calls fast enough to catch up{screening}."
+            )
+        return told + _near(found)
     parts = [f"{first} is ahead at first"]
     for early, late, place in _told(found):
         pair = found.of(early, late)
@@ -216,7 +229,17 @@ def _sentence(found: BreakEven) -> str:
             text += f" ({count(pair.low or 1.0)} to {high})"
             text += ", a screening" if pair.screening else ""
         parts.append(text)
-    return ", ".join(parts[:-1]) + (", then " if len(parts) > 2 else "; ") + parts[-1] + "."
+    told = ", ".join(parts[:-1]) + (", then " if len(parts) > 2 else "; ") + parts[-1] + "."
+    return told + _near(found)
+
+
+def _near(found: BreakEven) -> str:
+    """Whose start cannot be told from the first one's: each was measured once."""
+    first = found.ahead[0][1]
+    near = [n for n, s in found.starts.items() if n != first and s < found.starts[first] * GOOD_TO]
+    if not near:
+        return ""
+    return f" Whether it starts before {listed(sorted(near))} one measurement of each cannot tell."
 
 
 def _told(found: BreakEven) -> list[tuple[str, str, float]]:

@@ -339,14 +339,15 @@ def _of_the_same(anchor: str, changes: list[Change], same: set[str], drift: Drif
             "code, machine."
         )
         who = f" Changes {by} therefore come from the machine, or from what is not recorded."
-        return told + who if drift.who else told
+        return told + who if drift.proved else told
     if drift.who:
         few = (
             "one such yardstick" if drift.yardsticks == 1 else f"{drift.yardsticks} such yardsticks"
         )
+        moved, is_ = ("moved", "is") if drift.proved else ("may have moved", "would be")
         return (
-            f" {drift.who} moved {by} though nothing recorded of it changed: that is drift between "
-            f"the runs, and with {few} a change below {_more(drift.reach)} cannot "
+            f" {drift.who} {moved} {by} though nothing recorded of it changed: that {is_} drift "
+            f"between the runs, and with {few} a change below {_more(drift.reach)} cannot "
             "be told apart from it."
         )
     if drift.yardsticks or not any(change.verdict in MATERIAL for change in changes):

@@ -2,10 +2,10 @@
 
 A choice rests on the comparisons that its objectives speak of. Here others of the run are put
 in their place, one exchange after the other, and it is seen who then leads: not who is proved
-to, which takes more than an exchange.
+to. But of a choice it is told where it rests on one workload, and is none without that.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from reports import flip
@@ -13,9 +13,11 @@ from reports.analysis import Comparison
 from reports.decide import Aspect, Decision
 from reports.objectives import MEASURES, Evidence, comparisons_of
 from reports.profiles import Objective
+from reports.words import few
 
 # Of more workloads than these none is left out or taken alone: each try reads all the others.
 MOST_ALONE = 50
+OUT = "leaving a workload out"
 # What is tried, how it is told, and the comparisons that an aspect would rest on, by its place.
 Try = tuple[str, str, dict[int, list[Comparison]]]
 
@@ -30,20 +32,26 @@ class Elsewhere:
     decision: Decision
     comparisons: list[Comparison]  # of the profile, on its device and in its precision
     everywhere: list[Comparison]  # on all devices, in all precisions
+    decide: Callable[[Sequence[Aspect]], Decision]  # by other evidence, on the same terms
 
     def tried(self) -> tuple[list[str], list[str]]:
         """Who leads where instead, in words; and what could be tried at all, in order."""
-        flips, kinds = [], []
+        flips, kinds, open_ = [], [], []
         for kind, where, swap in [*self._fewer(), *self._batches(), *self._precisions()]:
-            leads = self._leads(swap)
-            if leads is not None:
+            changed = self._with(swap)
+            leads = flip.leads(changed, self.decision) if changed else None
+            if changed and leads:
                 kinds.append(kind)
-            if leads not in (None, self.decision.leader):
-                flips.append(f"{leads} leads {where}")
+                if leads != self.decision.leader:
+                    flips.append(f"{leads} leads {where}")
+                elif kind == OUT and self.decision.choice and not self.decide(changed).choice:
+                    open_.append(where)
+        if open_:
+            flips.append(f"{self.decision.choice} leads, but is no longer decided, {few(open_)}")
         return flips, list(dict.fromkeys(kinds))
 
-    def _leads(self, swap: dict[int, list[Comparison]]) -> str | None:
-        """With these comparisons in those aspects' places; None where they do not suffice."""
+    def _with(self, swap: dict[int, list[Comparison]]) -> list[Aspect] | None:
+        """These comparisons in those aspects' places; None where they do not suffice."""
         changed = list(self.aspects)
         for place, comparisons in swap.items():
             objective = self.objectives[place]
@@ -51,7 +59,7 @@ class Elsewhere:
             if aspect is None:
                 return None
             changed[place] = replace(aspect, weight=self.aspects[place].weight)
-        return flip.leads(changed, self.decision)
+        return changed
 
     def _fewer(self) -> Iterator[Try]:
         for place, comparisons in self._speaking().items():
@@ -60,7 +68,7 @@ class Elsewhere:
             if 1 < len(comparisons) <= MOST_ALONE:
                 for c in comparisons:
                     rest = [other for other in comparisons if other is not c]
-                    yield "leaving a workload out", f"without {c.id}", {place: rest}
+                    yield OUT, f"without {c.id}", {place: rest}
                 for c in comparisons:
                     yield "one workload alone", f"on {c.id} alone", {place: [c]}
 

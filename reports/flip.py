@@ -136,6 +136,16 @@ def factor(aspect: Aspect, decision: Decision) -> tuple[float, str] | None:
     return min(found)
 
 
+def unmeasured(lost: float, decision: Decision) -> tuple[float, str] | None:
+    """How many times another's figure the leader's may be, in what weighs `lost` and was not
+    measured, before that one is in front; None where all was."""
+    leader = decision.leader
+    if not lost or leader is None or len(decision.order) < 2:
+        return None
+    gaps = [(-math.log(decision.pairs[leader, b].ratio), b) for b in decision.order[1:]]
+    return min((math.exp(min(max(gap, 0.0) * (1 - lost) / lost, 50.0)), b) for gap, b in gaps)
+
+
 def _unnoticed(aspect: Aspect, leader: str, other: str, by: float) -> float:
     """How many times its figure the leader's may grow before it is more than `enough`; 1 where
     the other's may as well be less by the factor `by`, and is still more than that."""

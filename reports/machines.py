@@ -104,8 +104,14 @@ def gather(
     stayed = _stayed(runs) if one and not unlike else set()
     busy = _busy(shared, loud)
     repeated = _repeated(places, names, stayed - {anchor}, busy) if anchor in stayed else {}
+    times = {
+        place: {who: [its[n].ratio for n in names] for who, its in on.items() if {*names} <= {*its}}
+        for place, on in places.items()
+    }
     over = {
-        use: repeats.choose(use, found, {*ids}, stayed, _unnamed(found, names, loud, crowded))
+        use: repeats.choose(
+            use, found, {*ids}, stayed, _unnamed(found, names, loud, crowded), times
+        )
         for use, found in uses.items()
     }
     if not any(over.values()):

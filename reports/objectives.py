@@ -144,7 +144,7 @@ class Evidence:
             of=objective.of,
             weight=objective.weight,
             logs=logs,
-            values={n: max(values) for n, values in seen.items()},
+            values={n: max(self._limited(measure, c, n) for c in used) for n in known},
             means={n: geometric_mean(values) if all(values) else 0.0 for n, values in seen.items()},
             allowance=MEASURES[measure].allowance,
             at_most=objective.at_most,
@@ -205,8 +205,10 @@ class Evidence:
             return found
         for group in groups:
             turns = group["turns"].get(name)
-            figure = _p99(turns) if turns else None
-            if figure is not None:
+            if turns:
+                figure = _p99(turns)
+                if figure is None:  # a launch fewer here is one fewer in the whole score
+                    return {}
                 found[group["launch"]] = figure
         return found
 
@@ -216,6 +218,12 @@ class Evidence:
         if key not in self._read:
             self._read[key] = self._reading(measure, comparison, name)
         return self._read[key]
+
+    def _limited(self, measure: str, comparison: Comparison, name: str) -> float:
+        """What a limit is held against: of calls the usual one, not the lower quartile."""
+        cell = comparison.cell(name) if measure == "latency" else None
+        usual = (cell.latency or {}).get("p50") if cell else None
+        return usual or self._value(measure, comparison, name) or 0.0
 
     def _ranks(self, measure: str, comparison: Comparison) -> bool:
         """Whether the comparison is ranked by the very figure that is asked for."""
@@ -236,23 +244,33 @@ class Evidence:
         if measure == "cost":
             cost = VALUES["throughput"](cell)
             return cost * self.price / 3600 * 1e6 if cost and self.price else None
+        if measure == "peak_memory":
+            return _memory(cell, comparison)
         if cell.seconds and self._ranks(measure, comparison):
             # What the ratios are of, so that two figures beside a ratio come to it.
             return cell.seconds / (1 if measure == "latency" else comparison.batch)
         return VALUES[measure](cell)
 
 
-def _memory(cell: Cell) -> float | None:
-    """The device's own, where it has its own; else what the process took at its peak."""
-    memory = cell.memory or {}
-    return memory.get("allocated") or memory.get("peak_rss_bytes") or None
+def _memory(cell: Cell, comparison: Comparison) -> float | None:
+    """What the process took at its peak; on a device its own memory, one kind for all.
+
+    What a framework says that it allocated, where each of them says so; else what the driver saw
+    of each. One of the one and another of the other are not the same thing.
+    """
+    if comparison.device == "cpu":
+        return (cell.memory or {}).get("peak_rss_bytes") or None
+    sound = [each.memory or {} for each in comparison.cells if each.status == "ok"]
+    for kind in ("allocated", "device"):
+        if all(each.get(kind) for each in sound):
+            return (cell.memory or {}).get(kind)
+    return None
 
 
 VALUES: dict[str, Callable[[Cell], float | None]] = {
     "throughput": lambda cell: 1 / cell.throughput if cell.throughput else None,
     "latency": lambda cell: (cell.latency or {}).get("p25"),
     "first_result": lambda cell: (cell.cold or {}).get("total"),
-    "peak_memory": _memory,
 }
 
 

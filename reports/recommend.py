@@ -15,7 +15,7 @@ import msgspec
 from harness.records import Run
 from reports import flip, sentences
 from reports.analysis import Comparison, finite, first_stage
-from reports.decide import Aspect, aligned, apart, decide
+from reports.decide import Aspect, Decision, aligned, apart, decide
 from reports.elsewhere import Elsewhere
 from reports.flip import Limit, Weight
 from reports.objectives import MEASURES, Evidence, comparisons_of
@@ -65,6 +65,7 @@ class Recommendation:
     split: list[dict[str, Any]] = field(default_factory=list)
     # of several objectives: in which the leader is better than the runner-up, in which worse
     balance: str = ""
+    engineless: bool = False  # it is served on a CPU, and no inference engine took part
 
 
 def recommend(
@@ -100,7 +101,7 @@ class _Case:
     ):
         self.evidence, self.profile = evidence, profile
         self.comparisons, self.everywhere = comparisons, everywhere
-        self.wanted: Wanted = [(o, comparisons_of(o.of, comparisons)) for o in profile.objectives]
+        self.wanted: Wanted = [(o, self._asked(o)) for o in profile.objectives]
         self.busy = any(c.busy for _, found in self.wanted for c in found)
         self.crowded = sorted({n for _, found in self.wanted for c in found for n in c.crowded})
 
@@ -118,17 +119,30 @@ class _Case:
             self.out[name] = "shares no launch with the others"
         self.names = [n for n in self.names if n not in self.out] if self.aspects else []
         self.weighed = [each for each in aligned(self.aspects) if each.weight > 0]
-        self.decision = decide(
-            self.aspects,
+        self.decision = self._decide(self.aspects)
+        return self._told()
+
+    def _decide(self, aspects: Sequence[Aspect]) -> Decision:
+        return decide(
+            aspects,
             self.names,
             self._modal(),
             self._settled(),
             self.busy or bool(self.crowded) or self.lost > ENOUGH,
             first_stage(self.evidence.run),
         )
-        return self._told()
 
     # --- evidence -------------------------------------------------------------------------------
+
+    def _asked(self, objective: Objective) -> list[Comparison]:
+        """What an objective rests on: without what made room for the rest, if there is a rest.
+
+        A score is of the launches that hold all of it, and such a one has few.
+        """
+        found = comparisons_of(objective.of, self.comparisons)
+        if MEASURES[objective.measure].allowance is not None:
+            return found
+        return [c for c in found if c.id not in self.evidence.run.left] or found
 
     def _aspects(self) -> list[Aspect]:
         """What is wanted, as far as it is known of all; whoever breaks a limit is out before."""
@@ -140,6 +154,12 @@ class _Case:
             measure = MEASURES[objective.measure]
             where = f" in {objective.of}" if objective.of else ""
             aspect, lacking = self.evidence.aspect(objective, comparisons, self.names)
+            if aspect and lacking and {*lacking} <= self._behind(comparisons):
+                # Who is far behind anyway does not take a wish from all the others.
+                for name in lacking:
+                    self.out[name] = f"far behind, and without a figure for {measure.title}"
+                self.names = [n for n in self.names if n not in lacking]
+                lacking = []
             if aspect is None or lacking:
                 who = "" if aspect is None else f" of {', '.join(lacking)}"
                 why = "no such workload in this run" if not comparisons else measure.absent
@@ -155,6 +175,11 @@ class _Case:
         kept = sum(each.weight for each in found)
         return [replace(each, weight=each.weight / kept) for each in found] if kept else []
 
+    def _behind(self, comparisons: list[Comparison]) -> set[str]:
+        """Who left one of these early, being far behind."""
+        ids = {c.id for c in comparisons}
+        return {name for id_, name in self.evidence.run.settled if id_ in ids}
+
     def _limit(self, objective: Objective, aspect: Aspect | None, lacking: list[str]) -> None:
         measure, most = MEASURES[objective.measure], objective.at_most or 0.0
         least = objective.measure == "throughput"  # told as a rate, of which more is better
@@ -165,6 +190,8 @@ class _Case:
             if value > most:
                 told = measure.tell(value)
                 self.out[name] = f"{measure.title} of {told}, {asked}"
+                if aspect and value < most * math.exp(aspect.allowance or 0.0):
+                    self.out[name] += "; it was measured once, and may be within it"
             elif aspect and value * math.exp(aspect.allowance or 0.0) > most:
                 told = measure.tell(value)
                 self.unknown.append(
@@ -211,20 +238,7 @@ class _Case:
         """What would, in words; and all that was tried."""
         if len(self.decision.order) < 2:
             return [], ""
-        found = [
-            f"{other} leads once {sentences.named(weight)} weighs "
-            f"{'less' if side == 'below' else 'more'} than {_share(at)}"
-            + f" (now {percent(weight.now)})"
-            for weight in weights
-            for side, at, other in weight.flips()
-        ]
-        for aspect in self.aspects:
-            off = flip.factor(aspect, self.decision)
-            if off and off[0] < 3:
-                found.append(
-                    f"{off[1]} leads if {sentences.named(aspect)}, measured once, "
-                    f"is off by {off[0]:.2f}x"
-                )
+        found = sentences.flips(self.aspects, self.decision, weights, self.lost, self.lacking)
         places = {(o.measure, o.of): o for o, _ in self.wanted}
         elsewhere = Elsewhere(
             self.evidence,
@@ -233,6 +247,7 @@ class _Case:
             self.decision,
             self.comparisons,
             self.everywhere,
+            self._decide,
         )
         flips, tried = elsewhere.tried()
         return found + flips, ", ".join([*(["every weight"] if weights else []), *tried])
@@ -282,6 +297,7 @@ class _Case:
             conditions=_conditions(self._used(), [leader, decision.runner_up or ""]),
             split=split,
             balance=sentences.balance(decision, self.weighed),
+            engineless=self._engineless(),
         )
 
     def _sentence(self, ids: list[str], extras: list[Aspect]) -> str:
@@ -295,8 +311,8 @@ class _Case:
     def _split(self) -> list[dict[str, Any]]:
         """Where another is ahead of the one that leads over all, which elsewhere is ahead of it.
 
-        Here by more than the margin, there by any, or level. Who is behind everywhere, and leads
-        for its start, is no such.
+        By any difference that is told; `proven`: by more than the margin. Who is behind
+        everywhere, and leads for its start, is no such.
         """
         found, used, leader = [], self._used(), self.decision.leader or ""
         level = {
@@ -308,9 +324,18 @@ class _Case:
         for comparison in used:
             rival = comparison.leader or ""
             here = comparison.ratio(leader, rival)
-            if here and here.verdict == "materially_slower" and rival in level:
-                found.append({"comparison": comparison.id, "leader": rival, "ratio": here.ratio})
+            if here and here.verdict in ("materially_slower", "slower") and rival in level:
+                proven = here.verdict == "materially_slower"
+                row = {"comparison": comparison.id, "leader": rival, "ratio": here.ratio}
+                found.append({**row, "proven": proven})
         return found
+
+    def _engineless(self) -> bool:
+        """Engines that only infer take part when named: who serves should know of them."""
+        uses = {objective.of for objective, _ in self.wanted} - {None}
+        serves = bool(uses) and "training" not in uses
+        engines = any(not c.get("trains", True) for c in self.evidence.run.plan["contenders"])
+        return serves and not engines and self.comparisons[0].device == "cpu"
 
     def _row(self, name: str) -> dict[str, Any]:
         leader = self.decision.leader or ""
@@ -338,11 +363,6 @@ class _Case:
             }
             for each in self.weighed
         ]
-
-
-def _share(at: float) -> str:
-    """A weight, to two figures: 0.71%, 28%, 99.7%."""
-    return f"{100 * at:.2g}%" if at < 0.995 else f"{100 * at:.4g}%"
 
 
 def _limited(aspect: Aspect) -> bool:

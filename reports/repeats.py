@@ -20,6 +20,11 @@ from reports.analysis import short
 from reports.recommend import Recommendation
 from reports.words import interval, listed, times
 
+# Runs that are added because six did not decide are a second stage: the first six's spread stays in
+# force, as that of six launches does.
+FIRST = statistics.LEAST_LAUNCHES
+BETTER, WORSE = ("materially_faster", "faster"), ("materially_slower", "slower")
+
 
 @dataclass(frozen=True)
 class Repeated:
@@ -46,14 +51,19 @@ class Choice:
     each: list[float]  # the same, run by run
     sentence: str
     ranking: list[dict[str, Any]]  # contender; each: its score over the leader's, run by run
+    split: list[dict[str, Any]]  # where another is ahead; as `recommend.Recommendation` has it
 
 
 def repeat(ratios: Sequence[float] | np.ndarray, unnamed: bool = False) -> Repeated:
     """ratios: one a run. unnamed: the machine does not allow it; then nothing is claimed."""
     logs = np.log(ratios)
-    ends = statistics.t_interval(logs) if len(logs) > 2 else (logs.min(), logs.max())
+    ends = (
+        statistics.t_interval(logs, first_stage=FIRST)
+        if len(logs) > 2
+        else (logs.min(), logs.max())
+    )
     ratio, low, high, apart = np.exp([logs.mean(), *ends, np.ptp(logs)]).tolist()
-    verdict = "screening" if unnamed else statistics.compare(logs).verdict
+    verdict = "screening" if unnamed else statistics.compare(logs, first_stage=FIRST).verdict
     return Repeated(ratio, low, high, apart, len(logs), verdict)
 
 
@@ -79,11 +89,13 @@ def choose(
     shared: set[str],
     names: set[str],
     unnamed: str = "",
+    times: Mapping[str, Mapping[str, Sequence[float]]] | None = None,
 ) -> Choice | None:
     """What to choose for a use, given what each run says of it. None where they do not add up.
 
     shared: comparisons that were the same work in every run. names: of whom nothing changed from
-    run to run. unnamed: why nobody is named, where that lies in the machine.
+    run to run. unnamed: why nobody is named, where that lies in the machine. times: of each
+    comparison, each contender's time over one that is the same for all, run by run.
     """
     told = [each for each in found if each is not None]
     if len(told) < max(len(found), 2) or len({_asked(each) for each in told}) > 1:
@@ -105,13 +117,14 @@ def choose(
             if a != b
         },
     )
-    decision = decide.decide([aspect], held, busy=bool(unnamed))
+    decision = decide.decide([aspect], held, busy=bool(unnamed), first_stage=FIRST)
     leader = decision.leader or ""
     rival = decision.tied[1] if decision.tied else decision.runner_up or ""
     over = {name: np.exp([s[name] - s[leader] for s in scores]) for name in decision.order}
     each = 1 / over[rival]
     out = [name for name in dict.fromkeys(n for s in scores for n in s) if name not in held]
     left = f" Not in every run, or changed between them: {', '.join(out)}." if out else ""
+    split = _split(decision, {c: (times or {}).get(c, {}) for c in told[0].comparisons})
     lost = sentences.without(told[0].lost, told[0].lacking)
     left += f" {lost}" if lost else ""
     return Choice(
@@ -122,9 +135,35 @@ def choose(
         rival=rival,
         lead=repeat(each, bool(unnamed)),
         each=each.tolist(),
-        sentence=_sentence(decision, rival, each, _is_time(told[0]), unnamed) + left,
+        sentence=_sentence(decision, rival, each, _is_time(told[0]), unnamed)
+        + sentences.divided(split)
+        + left,
         ranking=[{"contender": name, "each": its.tolist()} for name, its in over.items()],
+        split=split,
     )
+
+
+def _split(
+    decision: decide.Decision, times: Mapping[str, Mapping[str, Sequence[float]]]
+) -> list[dict[str, Any]]:
+    """Where another is ahead of the one that leads over all, which elsewhere is ahead of it."""
+    leader = decision.leader or ""
+    found, level = [], set()
+    for comparison, on in times.items():
+        if leader not in on:
+            continue
+        pairs = {
+            name: repeat(np.divide(on[leader], on[name]))
+            for name in decision.order[1:]
+            if name in on
+        }
+        level |= {n for n, p in pairs.items() if p.verdict in (*BETTER, "tie")}
+        worst = max(pairs, key=lambda name: pairs[name].ratio, default="")
+        if worst and pairs[worst].verdict in WORSE:
+            proven = pairs[worst].verdict == "materially_slower"
+            row = {"comparison": comparison, "leader": worst, "ratio": pairs[worst].ratio}
+            found.append({**row, "proven": proven})
+    return [row for row in found if row["leader"] in level]
 
 
 def answer(choices: Mapping[str, Choice | None], begun: Sequence[str]) -> str:
@@ -193,7 +232,7 @@ def _sentence(
     if decision.choice:
         return f"Choose {leader}: {fact} ({sure})."
     if decision.tied:
-        told = f"A tie of {', '.join(decision.tied)}: they differ by less than 3% ({sure})."
+        told = f"A tie of {', '.join(decision.tied)}: {sentences.within(decision.tied)} ({sure})."
         left = f" Not yet told apart from them: {', '.join(decision.untold)}."
         return told + (left if decision.untold else "")
     where = f"in {'both' if ahead == 2 else 'all'}" if ahead == runs else f"in {ahead} of {runs}"

@@ -7,12 +7,17 @@ The same in the terminal, on the page and in every export; what they say was dec
 import math
 from typing import Any
 
+import numpy as np
+
 from harness import statistics
+from reports import flip
 from reports.analysis import short
 from reports.decide import Aspect, Decision
 from reports.flip import Weight
 from reports.objectives import MEASURES
 from reports.words import few, interval, listed, needed, percent, times
+
+LIKELY = 3.0  # who would have to be off by more is not told of
 
 
 def sentence(
@@ -52,7 +57,7 @@ def sentence(
         decides = _deciders(tied, extras)
         names = ", ".join(tied)
         left = f" Not yet told apart from them: {', '.join(apart)}." if apart else ""
-        return f"A tie of {names}: they differ by less than 3% over {over}.{left}{decides}"
+        return f"A tie of {names}: {within(tied)} over {over}.{left}{decides}"
     if best.verdict == "screening":
         why = unnamed or f"only {best.launches} of 6 launches"
         if lacking is not None:
@@ -64,6 +69,13 @@ def sentence(
     others = [name for name in apart if name != runner_up]
     more += f" Its lead over {listed(others)} is not proven either." if others else ""
     return f"No winner: {why_open(best)}. {leader} leads: {fact} ({sure}), over {over}.{more}"
+
+
+def within(tied: list[str]) -> str:
+    """What a tie claims: of each against the first, not of all against each other."""
+    if len(tied) > 2:
+        return f"each is within 3% of {tied[0]}"
+    return "they differ by less than 3%"
 
 
 def why_open(pair: Any) -> str:
@@ -95,8 +107,8 @@ def open_in_short(pair: Any) -> str:
 def balance(decision: Decision, weighed: list[Aspect]) -> str:
     """Of several wishes: in which the leader is better than its nearest rival, and in which worse.
 
-    The weightiest first. Nothing is said of what lies within the margin, or within how far what
-    was measured once is trusted.
+    The weightiest first. Nothing is said of what lies within the margin, within how far what
+    was measured once is trusted, or of which launches do not tell the sign.
     """
     leader, rival = decision.leader, decision.runner_up
     if leader is None or rival is None or len(weighed) < 2:
@@ -105,15 +117,62 @@ def balance(decision: Decision, weighed: list[Aspect]) -> str:
     told: dict[bool, list[str]] = {True: [], False: []}
     logs = [(each.mean(leader, rival), each) for each in weighed]
     for log, each in sorted(logs, key=lambda pair: -abs(pair[0]) * pair[1].weight):
-        if abs(log) > max(each.allowance or 0.0, statistics.MARGIN):
+        if _told_apart(each, leader, rival):
             measure = MEASURES[each.measure]
-            twice = measures.count(each.measure) > 1 and each.of != measure.title
-            where = f" in {each.of}" if twice else ""
+            where = ""
+            if measures.count(each.measure) > 1:
+                where = f" in {'batch inference' if each.of == 'throughput' else each.of}"
             word = f"{measure.better if log < 0 else measure.worse}{where}"
             told[log < 0].append(f"{word} ({times(math.exp(log))})")
     parts = [listed(told[True])] if told[True] else []
     parts += [f"{'but ' if parts else ''}{listed(told[False])}"] if told[False] else []
     return ", ".join(parts)
+
+
+def _told_apart(each: Aspect, leader: str, rival: str) -> bool:
+    if abs(each.mean(leader, rival)) <= max(each.allowance or 0.0, statistics.MARGIN):
+        return False
+    if each.once:
+        return True
+    low, high = statistics.t_interval(np.array([*each.logs[leader, rival].values()]))
+    return low > 0 or high < 0
+
+
+def flips(
+    aspects: list[Aspect],
+    decision: Decision,
+    weights: list[Weight],
+    lost: float,
+    lacking: list[str],
+) -> list[str]:
+    """Which weight would put another in front, which figure seen once, which that nobody saw.
+
+    lost: the share of the weight that has no figure, which is of what is `lacking`.
+    """
+    found = [
+        f"{other} leads once {named(weight)} weighs "
+        f"{'less' if side == 'below' else 'more'} than {_share(at)} (now {percent(weight.now)})"
+        for weight in weights
+        for side, at, other in weight.flips()
+    ]
+    for aspect in aspects:
+        off = flip.factor(aspect, decision)
+        if off and off[0] < LIKELY:
+            found.append(
+                f"{off[1]} leads if {named(aspect)}, measured once, is off by {off[0]:.2f}x"
+            )
+    unseen = flip.unmeasured(lost, decision)
+    if unseen and unseen[0] < LIKELY:
+        found.append(
+            f"{unseen[1]} leads if {decision.leader} takes more than {unseen[0]:.2f}x its "
+            f"{' or '.join(dict.fromkeys(lacking))}, of which there is no figure"
+        )
+    return found
+
+
+def _share(at: float) -> str:
+    """A weight, to two figures: 0.71%, 28%, 99.7%."""
+    return f"{100 * at:.2g}%" if at < 0.995 else f"{100 * at:.4g}%"
 
 
 def trusted() -> str:
@@ -159,6 +218,17 @@ def left_out(ids: list[str]) -> str:
     )
 
 
+def engineless(recommendations: list[Any]) -> str:
+    """For which uses those were not asked who do nothing else; nothing where they were."""
+    titles = [each.title for each in recommendations if each.engineless]
+    if not titles:
+        return ""
+    return (
+        f"Inference engines (ONNX Runtime, OpenVINO, LiteRT) took no part, which {listed(titles)} "
+        "should ask as well: make bench-serving."
+    )
+
+
 def ruled_out(decision: Decision, aspects: list[Aspect]) -> str:
     """Who need not be considered: a choice that is open is seldom open between all."""
     leader = decision.leader or ""
@@ -176,6 +246,7 @@ def divided(split: list[dict[str, Any]]) -> str:
     """Where the one that leads over all does not: a mean of workloads hides it."""
     told = [
         f"on {short(each['comparison'])} it takes {times(each['ratio'])} {each['leader']}'s time"
+        + ("" if each["proven"] else " (more, not surely by 3%)")
         for each in split
     ]
     return f" But {listed(told)}." if told else ""
@@ -213,7 +284,8 @@ def beware(aspects: list[Aspect]) -> list[str]:
         f"{_within(each.allowance or 0.0)}, and the interval is wider by that"
         for each in seen
     ]
-    return [*found, "any other workload, and any other machine"]
+    another = "another hour of this machine (six runs tell), any other workload or machine"
+    return [*found, another]
 
 
 def named(each: Aspect | Weight) -> str:

@@ -107,9 +107,20 @@ def steadiest(timed: list[list[readings.Times]], names: list[str]) -> str | None
 
 
 def one_machine(runs: list[Run]) -> bool:
-    """Whether they are of the same, as far as they tell: an old record has no instruction sets."""
+    """Whether they are of the same, as far as they tell.
+
+    A hypervisor may call unlike processors by one name. An old record has no instruction sets, but
+    what a framework found that it could use.
+    """
     told = {run.environment.get("machine", {}).get("instructions") for run in runs} - {None}
-    return len({str(_place(run)) for run in runs}) == 1 and len(told) <= 1
+    used = {capability for run in runs for capability in _capabilities(run)}
+    return len({str(_place(run)) for run in runs}) == 1 and len(told) <= 1 and len(used) <= 1
+
+
+def _capabilities(run: Run) -> set[str]:
+    """`AVX2`, as PyTorch calls it."""
+    seen = run.environment.get("contenders", {}).values()
+    return {str((one.get("manifest") or {}).get("cpu_capability")) for one in seen} - {"None"}
 
 
 def _place(run: Run) -> tuple[Any, ...]:
@@ -128,5 +139,6 @@ def machine_of(run: Run) -> str:
     machine = run.environment.get("machine", {})
     settings = run.plan.get("settings", {})
     gpus = [gpu["name"] for gpu in machine.get("gpu") or [] if gpu.get("name")]
-    parts = [machine.get("cpu") or "unknown processor", f"{settings.get('threads', '?')} threads"]
+    parts = [machine.get("cpu") or "unknown processor", *sorted(_capabilities(run))]
+    parts.append(f"{settings.get('threads', '?')} threads")
     return ", ".join([*parts, *gpus, str(settings.get("device", ""))])

@@ -16,7 +16,7 @@ from reports.flip import Limit
 from reports.lanes import Lane
 from reports.machines import Machines
 from reports.objectives import MEASURES
-from reports.sentences import answer, left_out, without
+from reports.sentences import answer, engineless, left_out, without
 from reports.words import figure, seconds, times
 
 CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), " ")
@@ -35,6 +35,8 @@ def render(analysis: Analysis, console: Console) -> None:
         console.print(Text(answer(analysis.recommendations).translate(CONTROLS)), soft_wrap=True)
     if told := left_out([left["comparison"] for left in analysis.left_out]):
         console.print(Text(told.translate(CONTROLS)), soft_wrap=True)
+    if told := engineless(analysis.recommendations):
+        _print(console, told, "dim")
     for choice in analysis.recommendations:
         style = "bold green" if choice.choice else "bold"
         console.print(Text(f"{choice.title}: ".translate(CONTROLS), style=style), end="")

@@ -27,7 +27,7 @@ from reports.analysis import (
     short,
 )
 from reports.interference import why_busy
-from reports.sentences import why_open, would_tell
+from reports.sentences import why_open, within, would_tell
 from reports.words import few, interval, listed, times
 
 
@@ -307,11 +307,11 @@ def _why(
         return f"{fact}."
     tied = [r.a for r in ratios if r.b == leader and r.verdict == "tie"]
     if tied:
-        names = " and ".join([leader, *sorted(tied)])
+        names = listed([leader, *sorted(tied)])
         proved = {r.a for r in ratios if r.b == leader and r.verdict == "materially_slower"}
         others = [name for name in able if name not in (leader, *tied, *proved)]
         left = f" Not yet told apart from them: {', '.join(others)}." if others else ""
-        return f"A tie of {names}: they differ by less than 3%.{left} {fact}."
+        return f"A tie of {names}: {within([leader, *tied])}.{left} {fact}."
     if busy:
         return f"Screening only, the machine was busy. {fact}."
     if pair.verdict == "screening":

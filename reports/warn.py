@@ -34,6 +34,7 @@ ADVICE = {
     "budget": "give it a larger --budget, or fewer contenders or workloads",
     "launched_again": "read why; where it was killed, see what takes the memory",
     "disturbed": "mend the cause: let it cool, give it power, keep it from sleeping",
+    "edited": "start another run, and edit none of its code meanwhile",
     "unverified": "read the reason; without an oracle its figures are only timings",
 }
 

@@ -12,6 +12,7 @@ from typing import Any
 from harness.records import Run
 from reports import words
 from reports.analysis import Comparison
+from reports.words import listed
 
 # Told apart by the colour-blind, on a light page as on a dark one, and from every framework.
 KINDS = {
@@ -25,7 +26,8 @@ KINDS = {
     "other": "#886068",
     "idle or host": "#858B93",
 }
-SAME = 0.03  # within this, there is no difference to explain
+SAME = 0.03  # within this, there is no difference to explain,
+OPEN = ("tie", "inconclusive", "multimodal")  # and nor is there where nobody can say who is slower
 STRAYED = 1.5  # times the measured call: beyond, the machine was another meanwhile
 KERNELS = 12
 ROUNDING = 1e-6  # of a call: what is left of it by arithmetic alone
@@ -93,7 +95,15 @@ def _why(run: Run, comparison: Comparison) -> Why:
         except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError):
             unprofiled.append((cell.contender, "its profile cannot be read"))
     by_time = sorted(profiled, key=lambda p: p.seconds)  # the leader may be unprofiled
-    told = [sentence(by_time[0], slower) for slower in by_time[1:]]
+    told, alike = [], []
+    for slower in by_time[1:]:
+        ratio = comparison.ratio(slower.contender, by_time[0].contender)
+        if ratio is not None and ratio.verdict in OPEN:
+            alike.append(slower.contender)
+        else:
+            told.append(sentence(by_time[0], slower))
+    if alike:
+        told.append(f"{listed(alike)}: not told apart from {by_time[0].contender} here")
     return Why(comparison.id, profiled, unprofiled, [text for text in told if text])
 
 
@@ -127,16 +137,16 @@ def sentence(fast: Profiled, slow: Profiled) -> str:
     named = largest[:1] if more[largest[0]] >= 0.6 * gap else largest[:2]
     named = [kind for kind in named if more[kind] > 0]
     share = sum(more[kind] for kind in named) / gap
-    parts = " and ".join(
-        f"{kind} ({words.seconds(slow.by_kind[kind])} against {_less(fast.by_kind[kind])})"
+    against = {
+        kind: f"({words.seconds(slow.by_kind[kind])} against {_less(fast.by_kind[kind])})"
         for kind in named
-    )
-    if share > 1.1:
-        won = words.seconds((share - 1) * gap)
-        all_of_it = f"{parts} than the whole difference, and {won} less elsewhere"
-        return f"{text}it spends more in {all_of_it}"
+    }
+    if share > 1.1:  # the rest of it is the faster one's loss
+        parts = [f"{words.seconds(more[kind])} more in {kind} {against[kind]}" for kind in named]
+        return f"{text}{listed(parts)}, and {words.seconds((share - 1) * gap)} less in the rest"
+    parts = [f"{kind} {against[kind]}" for kind in named]
     part = "nearly all" if share > 0.97 else words.percent(share)
-    return f"{text}{part} of the difference is {parts}"
+    return f"{text}{part} of the difference is {listed(parts)}"
 
 
 def _less(value: float) -> str:

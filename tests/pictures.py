@@ -1,8 +1,8 @@
 """The pictures of README.md and docs/: what Chromium shows of a published run's page.
 
-And of the page of that run and those that repeat it (RUN-2, RUN-3 ... beside it).
+And of the page of several runs: of `quick-2core` and those that repeat it.
 
-make pictures [RUN=results/published/quick-2core]
+make pictures [RUN=results/published/quick-avx2]
 """
 
 import base64
@@ -17,16 +17,20 @@ from reports import machines_page, page
 from tests.browser import CHROMIUM, DRIVER, await_, emulate, start
 
 PRESS = "document.querySelector('table.map tbody tr:nth-child(8) td button').click()"
+PUBLISHED = ROOT / "results" / "published"
+UNTIL = "to "
 READY = "return document.documentElement.dataset.ready"
-SHOTS = (  # file, part of the page ("": its first screen), width, theme, what to do first
-    ("report.png", "", 1280, "light", ""),
+# File, part of the page ("": its first screen; "to ...": all until the end of it), width, theme,
+# what to do first.
+SHOTS = (
+    ("report.png", "to #verdicts table", 1280, "light", ""),
     ("report-dark.png", "", 1280, "dark", ""),
     ("report-narrow.png", "", 420, "light", ""),
     ("report-map.png", "#map", 1280, "light", ""),
     ("report-why.png", "#profiled", 1280, "light", ""),
     ("report-cell.png", "", 1280, "light", PRESS),
 )
-OF_RUNS = (("report-runs.png", "", 1280, "light", ""),)
+OF_RUNS = (("report-runs.png", "to #chart-over", 1280, "light", ""),)
 
 
 def main(folder: Path) -> int:
@@ -38,10 +42,8 @@ def main(folder: Path) -> int:
         return 2
     with tempfile.TemporaryDirectory() as temporary:
         pages = {page.write(records.read(folder), Path(temporary) / "page.html"): SHOTS}
-        again = sorted(folder.parent.glob(f"{folder.name}-[0-9]*"))
-        if again:
-            runs = [records.read(each) for each in (folder, *again)]
-            pages[machines_page.write(runs, output=Path(temporary) / "runs.html")] = OF_RUNS
+        runs = [records.read(each) for each in sorted(PUBLISHED.glob("quick-2core*"))]
+        pages[machines_page.write(runs, output=Path(temporary) / "runs.html")] = OF_RUNS
         shots = [(path, *each) for path, of in pages.items() for each in of]
         browser = start(Path(temporary) / "profile")
         try:
@@ -59,7 +61,7 @@ def main(folder: Path) -> int:
 
 
 def shot(browser: Any, part: str, width: int) -> bytes:
-    """PNG of the first screen, or of one part of the page, whole."""
+    """PNG of the first screen, of one part of the page, whole, or of all until the end of it."""
     clip: dict[str, Any] = {"x": 0, "y": 0, "width": width, "height": 900, "scale": 1}
     if part:
         # What the page lays out only once it comes into view has to be there all the same.
@@ -67,14 +69,15 @@ def shot(browser: Any, part: str, width: int) -> bytes:
             "for (const each of document.querySelectorAll('.later'))"
             "  each.style.contentVisibility = 'visible';"
             "const r = document.querySelector(arguments[0]).getBoundingClientRect();"
-            "return [r.top + scrollY - 20, r.height + 40]"
+            "return [r.top + scrollY - 20, r.bottom + scrollY + 8]"
         )
-        clip["y"], clip["height"] = browser.execute_script(where, part)
+        top, bottom = browser.execute_script(where, part.removeprefix(UNTIL))
+        clip["y"] = 0 if part.startswith(UNTIL) else top
+        clip["height"] = bottom - clip["y"]
     given = {"format": "png", "clip": clip, "captureBeyondViewport": bool(part)}
     taken = browser.execute_cdp_cmd("Page.captureScreenshot", given)
     return base64.b64decode(taken["data"])
 
 
 if __name__ == "__main__":
-    default = ROOT / "results" / "published" / "quick-2core"
-    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else default))
+    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else PUBLISHED / "quick-avx2"))

@@ -130,6 +130,7 @@ def test_a_report_reads_records_and_nothing_else() -> None:
         "harness.records",
         "harness.readings",
         "harness.statistics",
+        "harness.modes",
         "harness.changes",
         "harness.uses",
         "harness.comparable",

@@ -1,6 +1,7 @@
 """Claims about break-even: who is ahead after how many calls, on runs whose truth is known."""
 
 import itertools
+import json
 import math
 import random
 from pathlib import Path
@@ -122,6 +123,35 @@ def test_calls_add_up_with_the_slow_ones_among_them(tmp_path: Path) -> None:
     assert b_over_a() == pytest.approx(0.5, rel=0.03)
     edit_groups(folder, slow)
     assert b_over_a() == pytest.approx(1.0, rel=0.03)
+
+
+def test_calls_add_up_with_the_pauses_of_a_few_rounds_among_them(tmp_path: Path) -> None:
+    """A fifth of the rounds at either end is trimmed from a ratio: no pause is in one."""
+    one = [("resnet18", "convnet", 1, 224, "infer", True)]
+    folder = write_run(tmp_path, {"a": 1.0, "b": 0.5}, workloads=one)
+
+    def paused(group: dict[str, Any]) -> bool:
+        for name, turns in group["turns"].items():
+            group["turns"][name] = [json.loads(json.dumps(turns[0])) for _ in range(10)]
+        for turn in group["turns"]["b"][:2]:
+            turn["calls"] = [call + 25_000_000 for call in turn["calls"]]
+        group["rounds"], group["order"] = 10, [group["order"][0]] * 10
+        return True
+
+    edit_groups(folder, paused)
+    analysis = analyse(records.read(folder))
+    pair = analysis.comparisons[0].ratio("b", "a")
+    assert pair and pair.ratio == pytest.approx(0.5, rel=0.03)
+    [found] = analysis.breakeven
+    assert found.calls["b"] / found.calls["a"] == pytest.approx(1.0, rel=0.03)
+
+
+@pytest.mark.parametrize(("start", "told"), [(1.2, True), (1.4, False)])
+def test_who_starts_first_is_not_told_from_one_start_of_each(
+    tmp_path: Path, start: float, told: bool
+) -> None:
+    sentence = made(tmp_path, {"a": 1.0, "b": start}, {"a": 1.0, "b": 1.5}).sentence
+    assert ("Whether it starts before b one measurement of each cannot tell" in sentence) == told
 
 
 def test_the_picture_the_table_and_the_sentence_have_one_estimate(tmp_path: Path) -> None:

@@ -104,6 +104,13 @@ def test_one_name_of_a_processor_may_be_two_machines(tmp_path: Path) -> None:
     assert "the machine's instructions: avx avx2 → avx avx2 avx512f" in alike.around(new, other)
 
 
+def test_the_published_runs_of_two_processors_of_one_name_are_no_replicates() -> None:
+    """The older one tells its instruction sets only by what PyTorch found there."""
+    published = Path(__file__).parents[1] / "results" / "published"
+    runs = [records.read(published / name) for name in ("quick-2core", "quick-avx2")]
+    assert not several.one_machine(runs) and several.one_machine([runs[0]])
+
+
 def test_two_machines_may_have_called_their_runs_the_same(tmp_path: Path) -> None:
     folders = [write_run(tmp_path / name / "quick", {"torch": 1.0, "jax": 2.0}) for name in "ab"]
     found = machines.gather([records.read(folder) for folder in folders])

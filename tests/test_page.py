@@ -118,7 +118,12 @@ def test_the_noise_floors_band_says_where_it_was_found(folder: Path) -> None:
 
 def test_where_another_leads_it_is_told_by_how_much(folder: Path) -> None:
     analysis = verdicts.analyse(records.read(folder))
-    ahead = {"comparison": analysis.comparisons[0].id, "leader": "jax", "ratio": 1.25}
+    ahead = {
+        "comparison": analysis.comparisons[0].id,
+        "leader": "jax",
+        "ratio": 1.25,
+        "proven": True,
+    }
     analysis.recommendations[0].split.append(ahead)
     text = re.sub(r"\s+", " ", page.render(analysis))
     assert re.search(r"but jax is ahead on relu [^(]*\(20% less time\)", text)

@@ -6,9 +6,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from harness import records
+from harness import records, statistics
 from reports import machines, machines_page, repeats, several
 from tests.synthetic import edit_groups, write_run
 
@@ -243,6 +244,30 @@ def test_scores_are_related_whoever_led_a_run() -> None:
     assert made.ranking[0]["contender"] == "torch"  # 0.5 and 1.5 of jax
     assert by_name["jax"] == pytest.approx([2.0, 1 / 1.5])
     assert by_name["numpy"] == pytest.approx([4.0, 3.0])
+
+
+def test_a_use_that_another_does_better_in_one_workload_says_so_over_all_runs() -> None:
+    """As a single run's page does: a mean of workloads hides it."""
+    said = _said({"torch": 1.0, "jax": 1.3}, [("throughput", 1.0)])
+    said.comparisons = ["a", "b"]
+    both, rng = {"torch", "jax"}, np.random.default_rng(1)
+    times = {
+        "a": {"torch": np.ones(6), "jax": 1.80 * np.exp(rng.normal(0, 0.01, 6))},
+        "b": {"torch": np.ones(6), "jax": 0.95 * np.exp(rng.normal(0, 0.01, 6))},
+    }
+    made = repeats.choose("Training", [said] * 6, {"a", "b"}, both, times=times)
+    assert made and made.choice == "torch"
+    [there] = made.split
+    assert (there["comparison"], there["leader"], there["proven"]) == ("b", "jax", True)
+    assert "But on b it takes 1.05x jax's time." in made.sentence
+
+
+def test_runs_that_were_added_until_they_agree_keep_the_spread_of_the_first_six() -> None:
+    """Else who looks again after each run decides sooner or later."""
+    first = [1.16, 0.98, 1.18, 0.97, 1.17, 0.99]
+    more = [*first, *[1.075] * 20]
+    assert statistics.compare(np.log(more)).verdict == "materially_slower"
+    assert repeats.repeat(more).verdict != "materially_slower"
 
 
 def test_the_picture_shows_each_run_and_all_of_them(tmp_path: Path) -> None:

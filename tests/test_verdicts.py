@@ -340,6 +340,12 @@ def test_beyond_the_margin_and_not_sure_enough_is_said_so(tmp_path: Path) -> Non
         assert statistics.compare(logs).verdict == verdict
 
 
+def test_a_tie_of_several_is_of_each_with_the_first(tmp_path: Path) -> None:
+    """The others were not all held against each other, and may differ by twice as much."""
+    analysis = analyse(records.read(write_run(tmp_path, {"a": 1.0, "b": 1.01, "c": 1.02})))
+    assert "A tie of a, b and c: each is within 3% of a" in analysis.comparisons[0].why
+
+
 def test_who_is_open_beside_a_tie_is_named(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", {"a": 1.0, "b": 1.005, "c": 1.02})
     _scattered(folder, "c", 0.12)

@@ -8,14 +8,19 @@ function element(tag, text, parent) {
   return made;
 }
 
+// What a cell says, its parts apart: a small line below stands in a line of its own there.
+function words(cell) {
+  return [...cell.childNodes].map((part) => part.textContent.trim()).filter(Boolean).join(" ");
+}
+
 // Headings and cells of a row, as a list.
 function pairs(row, parent) {
   const heads = all("thead th", row.closest("table"));
   const list = element("dl", "", parent);
   [...row.cells].forEach((cell, column) => {
     if (!cell.textContent.trim() || ["workload", "contender"].includes(heads[column].textContent)) return;
-    element("dt", heads[column].textContent, list);
-    element("dd", cell.textContent, list);
+    element("dt", words(heads[column]), list);
+    element("dd", words(cell), list);
   });
 }
 

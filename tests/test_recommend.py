@@ -1,0 +1,234 @@
+"""Claims about what a recommendation rests on, and what it says that it does not know."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import records
+from reports import flip, page, sentences
+from reports.analysis import Comparison
+from reports.decide import decide
+from reports.objectives import Evidence
+from reports.profiles import Objective
+from reports.recommend import Recommendation
+from reports.verdicts import analyse
+from tests.synthetic import WORKLOADS, edit_groups, on_a_gpu, write_run
+from tests.test_decide import aspect
+from tests.test_profiles import asked, edit_cells
+
+TRAINED = [WORKLOADS[3], ("threelayer", "convnet", 50, None, "train", False)]
+NETS = [(net, "convnet", 32, None, "infer", False) for net in ("resnet20", "alexnet", "vgg")]
+TRAINING = '[[objective]]\nmeasure = "throughput"\nof = "training"\nweight = 1\n'
+MANY = TRAINING.replace("training", "throughput")
+BOTH = "".join(
+    f'[[objective]]\nmeasure = "{m}"\nof = "single-image latency"\nweight = 1\n'
+    for m in ("latency", "latency_p99")
+)
+
+
+def times(by: dict[str, dict[str, float]]) -> Callable[[dict[str, Any]], bool]:
+    """Makes the calls of a workload so many times as long, contender by contender."""
+
+    def edit(group: dict[str, Any]) -> bool:
+        for name, factor in by.get(group["comparison"].partition("/")[0], {}).items():
+            for turn in group["turns"].get(name, ()):
+                turn["calls"] = [int(factor * ns) for ns in turn["calls"]]
+                turn["total_ns"] = sum(turn["calls"][turn["dropped"] :])
+        return True
+
+    return edit
+
+
+def of(folder: Path, profile: str) -> Recommendation:
+    found = analyse(records.read(folder)).recommendations
+    return next(each for each in found if each.profile == profile)
+
+
+def add(folder: Path, *lines: dict[str, Any]) -> None:
+    [path] = folder.glob("records-*.jsonl")
+    with path.open("a") as file:
+        file.writelines(f"{json.dumps({'schema': 1, 'at': '', **line})}\n" for line in lines)
+
+
+def many_calls(group: dict[str, Any]) -> bool:
+    for turns in group["turns"].values():
+        for turn in turns:
+            turn["calls"] *= 20
+            turn["total_ns"] = sum(turn["calls"][turn["dropped"] :])
+    return True
+
+
+def test_what_made_room_for_the_rest_does_not_undo_what_the_rest_decides(tmp_path: Path) -> None:
+    """It was measured in one launch, and a score is of the launches that hold all of it."""
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.3}, workloads=TRAINED)
+    gone = "threelayer/b50/train/float32/cpu"
+    edit_groups(folder, lambda group: group["comparison"] != gone or group["launch"] == 1)
+    undone = of(folder, "large-scale-training")
+    assert undone.choice is None and undone.launches == 1
+    add(folder, {"kind": "event", "what": "budget", "reason": "no time", "left": [gone]})
+    found = of(folder, "large-scale-training")
+    assert (found.choice, found.launches) == ("torch", 6)
+    assert found.comparisons == ["resnet18@112/b4/train/float32/cpu"]
+
+
+def test_who_is_far_behind_takes_no_wish_from_the_others(tmp_path: Path) -> None:
+    """numpy makes too few calls for a 99th percentile, and left early."""
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.3, "numpy": 50.0})
+
+    def few(group: dict[str, Any]) -> bool:
+        calls = group["turns"]["numpy"]
+        many_calls(group)
+        for turn in calls:
+            turn["calls"] = turn["calls"][:8]
+            turn["total_ns"] = sum(turn["calls"][turn["dropped"] :])
+        return True
+
+    edit_groups(folder, few)
+    assert asked(folder, BOTH).lost == 0.5
+    place = "resnet18@224/b1/infer/float32/cpu"
+    left = {"kind": "event", "what": "settled", "reason": "", "comparison": place}
+    add(folder, {**left, "contender": "numpy"})
+    found = asked(folder, BOTH)
+    assert found.lost == 0.0 and found.choice == "torch"
+    [out] = found.incomplete
+    assert out["contender"] == "numpy" and "far behind" in out["why"]
+
+
+def test_a_slow_call_has_a_figure_in_every_launch_or_in_none(tmp_path: Path) -> None:
+    """Else three launches with more rounds would be all that a choice over six rests on."""
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.3})
+    edit_groups(folder, lambda group: many_calls(group) if group["launch"] < 4 else True)
+    found = asked(folder, BOTH)
+    assert found.lost == 0.5 and found.launches == 6
+
+
+def test_a_choice_that_rests_on_one_workload_says_so(tmp_path: Path) -> None:
+    """Without it the same one leads, by less than the margin."""
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.0}, workloads=NETS)
+    edit_groups(
+        folder, times({"resnet20": {"jax": 1.3}, "alexnet": {"jax": 1.01}, "vgg": {"jax": 1.01}})
+    )
+    found = asked(folder, MANY)
+    assert found.choice == "torch"
+    assert (
+        "torch leads, but is no longer decided, without resnet20/b32/infer/float32/cpu"
+        in found.flips
+    )
+
+
+def test_what_has_no_figure_may_flip_a_choice_and_by_how_much_is_told(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 0.9, "jax": 1.0})
+    found = asked(folder, BOTH)
+    assert found.choice == "torch" and found.lost == 0.5
+    [told] = [each for each in found.flips if "no figure" in each]
+    assert told.startswith("jax leads if torch takes more than 1.1")
+    one, other = aspect({"a": {1: 0.0, 2: 0.01}, "b": {1: 0.1, 2: 0.11}}), 0.25
+    factor, name = flip.unmeasured(other, decide([one], "ab")) or (0.0, "")
+    assert name == "b" and factor == pytest.approx(1.1051709**3)
+
+
+def test_a_difference_whose_sign_no_launch_tells_is_not_told(tmp_path: Path) -> None:
+    """Of two wishes: in the one jax is 6% behind on average, and in every second launch ahead."""
+    ahead = dict.fromkeys(range(1, 7), -0.2)
+    unsure = {1: 0.30, 2: -0.20, 3: 0.32, 4: -0.22, 5: 0.28, 6: -0.12}
+    zero = dict.fromkeys(range(1, 7), 0.0)
+    sure = aspect({"a": ahead, "b": zero}, 0.8, measure="latency")
+    unsure_ = aspect({"a": unsure, "b": zero}, 0.2, measure="throughput")
+    told = sentences.balance(decide([sure, unsure_], "ab"), [sure, unsure_])
+    assert told == "faster per call (0.82x)"
+
+
+def test_two_throughputs_are_told_apart_by_what_they_are_of(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.3})
+    edit_groups(folder, times({"resnet18@112": {"jax": 0.7}}))
+    found = asked(folder, TRAINING + MANY)
+    assert "in batch inference" in found.balance and "in training" in found.balance
+
+
+def test_a_workload_that_another_does_better_is_told_though_not_by_the_margin(
+    tmp_path: Path,
+) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.0}, workloads=TRAINED)
+    luck = dict(enumerate((0.92, 0.95, 0.98, 1.0, 0.94, 0.97), start=1))  # launch by launch
+    edit_groups(
+        folder,
+        lambda group: times(
+            {"threelayer": {"jax": 1.5}, "resnet18@112": {"jax": luck[group["launch"]]}}
+        )(group),
+    )
+    found = asked(folder, TRAINING)
+    assert found.choice == "torch"
+    assert "But on resnet18@112 b4 train it takes 1.04x jax's time (more, not surely by 3%)" in (
+        found.sentence
+    )
+    assert "not surely by 3%" in page.render(analyse(records.read(folder)))
+
+
+def test_a_limit_is_held_against_the_usual_call(tmp_path: Path) -> None:
+    """Half of all calls take longer than 10 ms, though a quarter takes less than 9."""
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 3.0})
+
+    def uneven(group: dict[str, Any]) -> bool:
+        for turn in group["turns"]["torch"]:
+            turn["calls"] = [*turn["calls"][:2], *[int(8e6)] * 2, *[int(11e6)] * 4]
+            turn["total_ns"] = sum(turn["calls"][2:])
+        return True
+
+    edit_groups(folder, uneven)
+    limit = (
+        '[[objective]]\nmeasure = "latency"\nweight = 1\nof = "single-image latency"\nat_most = '
+    )
+    assert {out["contender"] for out in asked(folder, f'{limit}"10 ms"\n').incomplete} == {
+        "torch",
+        "jax",
+    }
+    [out] = asked(folder, f'{limit}"12 ms"\n').incomplete
+    assert out["contender"] == "jax"
+
+
+def test_who_breaks_a_limit_by_one_look_may_be_within_it(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.1})
+    edit_cells(folder, "jax", memory={"peak_rss_bytes": 410_000_000})
+    memory = '[[objective]]\nmeasure = "peak_memory"\nweight = 1\nat_most = "405 MB"\n'
+    [out] = asked(folder, memory).incomplete
+    assert out["contender"] == "jax" and out["why"].endswith("and may be within it")
+
+
+def test_memory_on_a_device_is_of_one_kind_for_all(tmp_path: Path) -> None:
+    """What one says that it allocated, and what another's process takes, are not to be compared."""
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "onnxruntime": 1.1})
+    on_a_gpu(folder)
+    edit_cells(folder, "torch", memory={"allocated": 6 * 10**7})
+
+    def memory() -> dict[str, float] | None:
+        run = records.read(folder)
+        used: list[Comparison] = [c for c in analyse(run).comparisons if c.headline]
+        found, _ = Evidence(run).aspect(
+            Objective("peak_memory", 1.0), used, ["torch", "onnxruntime"]
+        )
+        return dict(found.values) if found else None
+
+    assert memory() is None
+    for name, bytes_ in (("torch", 6 * 10**8), ("onnxruntime", 9 * 10**8), ("torch#2", 6 * 10**8)):
+        edit_cells(folder, name, memory={"device": bytes_})
+    assert memory() == {"torch": 6e8, "onnxruntime": 9e8}
+
+
+def test_who_serves_is_told_whom_nobody_asked(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.3})
+    analysis = analyse(records.read(folder))
+    told = sentences.engineless(analysis.recommendations)
+    assert "Low-latency serving" in told and "Large-scale training" not in told
+    assert told in page.render(analysis)
+    plan = json.loads((folder / "plan.json").read_text())
+    plan["contenders"][1]["trains"] = False
+    (folder / "plan.json").write_text(json.dumps(plan))
+    assert not sentences.engineless(analyse(records.read(folder)).recommendations)
+
+
+def test_another_hour_is_among_what_is_not_known(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.3})
+    assert "another hour of this machine" in of(folder, "batch-inference").unknown[0]

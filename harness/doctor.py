@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import clashes, energy, environments, gpus, machine, statistics
+from harness import busy, clashes, energy, environments, gpus, machine
 from harness.errors import maybe
 from harness.paths import ROOT
 
@@ -44,7 +44,7 @@ def examine() -> list[Finding]:
 
 def _load() -> Iterator[Finding]:
     load = machine.busy_now()
-    reason = statistics.busy(load)
+    reason = busy.why(load)
     if reason:
         yield Finding("load", "warn", reason, f"close other programs{_busiest()}")
     else:

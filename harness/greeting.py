@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from harness import cold, energy, environments, gpus, machine, probe, statistics
+from harness import busy, cold, energy, environments, gpus, machine, probe
 from harness.launch import Launcher, attempt, two_at_a_time
 from harness.plan import Plan, PlannedContender
 from harness.processes import WorkerFailed
@@ -53,7 +53,7 @@ def look_for_load(device: str, write: Callable[..., None], say: Callable[..., No
     number = gpus.number(device)
     others = None if number is None else gpus.processes(number)
     shared = f"processes of others compute on the GPU: {others}" if others else None
-    for reason in filter(None, (statistics.busy(machine.busy_now()), shared)):
+    for reason in filter(None, (busy.why(machine.busy_now()), shared)):
         say("busy", reason=reason)
         write("event", what="busy", reason=f"before measuring: {reason}")
 

@@ -38,11 +38,16 @@ class Question:
 
 
 def question(comparison: PlannedComparison) -> Question:
-    """Inference is row by row, so the timed batch's first and last suffice; training is not."""
-    batch = comparison.batch
-    if comparison.direction == "infer":
+    return asked_of(comparison.batch, comparison.direction, comparison.cost)
+
+
+def asked_of(batch: int, direction: str, cost: Any) -> Question:
+    """Inference is row by row, so the timed batch's first and last suffice; training is not.
+
+    cost: of a call of the whole batch (adapters/core/cost.py).
+    """
+    if direction == "infer":
         return Question(batch, min(batch, ROWS), True)
-    cost = comparison.cost
     if cost.flops <= MOST_FLOPS and 8 * cost.activations <= MOST_ACTIVATION_BYTES:
         return Question(batch, None, True)
     return Question(min(batch, ROWS), None, False)

@@ -27,8 +27,6 @@ MATERIAL_P = 0.01
 LEAST_LAUNCHES = 6  # fewer are a screening, and name nothing,
 LEAST_SETTLED = 3  # but for contenders that were far behind: sampling.py, and these intervals
 LOOK_CONFIDENCE = 0.999
-# Shares of the processors' time above which a machine is too busy: a screening as well.
-BUSY_FOREIGN, BUSY_STOLEN = 0.10, 0.05
 
 OPPOSITE = {
     "materially_faster": "materially_slower",
@@ -333,19 +331,6 @@ def _verdict(
     if high < 0:
         return "faster"
     return "slower" if low > 0 else "inconclusive"
-
-
-def busy(load: dict[str, float | None]) -> str | None:
-    """Why a machine is too busy to name winners on, or None; of what `machine.Load` gives, and
-    how many processes of others computed on the GPU."""
-    foreign, stolen = load.get("foreign_cpu_share") or 0.0, load.get("steal_share") or 0.0
-    if foreign > BUSY_FOREIGN:
-        return f"other processes take {foreign:.0%} of its processors"
-    if stolen > BUSY_STOLEN:
-        return f"the hypervisor takes {stolen:.0%} of its processors"
-    if load.get("foreign_gpu_processes"):
-        return f"processes of others compute on its GPU: {load['foreign_gpu_processes']}"
-    return None
 
 
 def winner(verdicts: dict[tuple[str, str], str], names: Sequence[str]) -> str | None:

@@ -18,28 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from harness import modes, readings, statistics
+from harness import busy, modes, readings, statistics
 from harness.changes import MATERIAL, Change, Drift, beyond_drift, family
 from harness.errors import Wrong
 from harness.records import Run
-from reports import again, alike, several
+from reports import again, alike, clock, several
 from reports.analysis import ranked
-from reports.interference import why_busy
 from reports.lost import Lost, cells, lost
 from reports.verdicts import analyse
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a million items cost on each run's machine, at its price an hour; new over old."""
-
-    comparison: str
-    contender: str
-    old: float | None
-    new: float | None
-    ratio: float | None
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True)
@@ -65,7 +51,7 @@ class Changes:
     created: tuple[str, str] = ("", "")  # to the minute
     two_machines: bool = False
     clocked: list[Change] = field(default_factory=list)  # by the clock; two machines, or prices
-    costs: list[Cost] = field(default_factory=list)
+    costs: list[clock.Cost] = field(default_factory=list)
     contenders: list[dict[str, Any]] = field(default_factory=list)  # of the second run
 
 
@@ -80,12 +66,10 @@ WORDS = {  # how a verdict on a change is called
     "screening": "screening",
     "drift": "drift",
 }
-Prices = tuple[float | None, float | None]  # of an hour of each run's machine
-Timed = tuple[str, list[readings.Times]]  # a comparison, and its turns in each run
 
 
 def compare(
-    old: Run, new: Run, anchor: str | None, margin: float, prices: Prices = (None, None)
+    old: Run, new: Run, anchor: str | None, margin: float, prices: clock.Prices = (None, None)
 ) -> Changes:
     """margin: a log ratio.
 
@@ -120,7 +104,7 @@ def compare(
     hectic = [
         f"in the {which} run {reason}"
         for which, run in (("first", old), ("second", new))
-        for reason in why_busy(run.groups)
+        for reason in busy.throughout(run.groups)
     ]
     judged, drift = beyond_drift(family([*changes, *overall]), same, margin)
     loud = {
@@ -134,7 +118,7 @@ def compare(
     clocked = []
     for name in shared if two or any(prices) else []:
         found = [
-            (place, [_by_launch(run.get(name, {})) for run in each], left)
+            (place, [clock.by_launch(run.get(name, {})) for run in each], left)
             for (place, each), left in zip(timed, early(name), strict=True)
         ]
         one, all_ = _changes(name, before, after, found, margin)
@@ -150,7 +134,7 @@ def compare(
     if hectic and changes:
         sentence = f"Nothing is concluded: {'; '.join(hectic)}. {sentence}"
     if two and clocked and not hectic:
-        sentence = f"{_by_the_clock(clocked)} {sentence}"
+        sentence = f"{clock.told(clocked)} {sentence}"
     ids = [{c["id"] for c in each} for each in zip(*both, strict=True)] or [set(), set()]
     return Changes(
         old=old.name,
@@ -175,7 +159,7 @@ def compare(
         ),
         two_machines=two,
         clocked=clocked,
-        costs=_costs(shared, both, timed, clocked, prices),
+        costs=clock.costs(shared, both, timed, clocked, prices),
         contenders=[c for c in new.plan["contenders"] if c["name"] in shared],
     )
 
@@ -216,7 +200,7 @@ def _typical(timed: list[list[readings.Times]], names: list[str], margin: float)
     apart: dict[str, list[float]] = {}
     for old, new in timed:
         logs = {
-            name: [list(_by_launch(run[name]).values()) for run in (old, new)]
+            name: [list(clock.by_launch(run[name]).values()) for run in (old, new)]
             for name in names
             if old.get(name) and new.get(name)
         }
@@ -231,52 +215,6 @@ def _typical(timed: list[list[readings.Times]], names: list[str], margin: float)
 def _mean(logs: list[dict[int, float]]) -> dict[int, float]:
     """Over comparisons, launch by launch, where a launch holds them all."""
     return dict(enumerate(statistics.shared_launches(logs)))
-
-
-def _by_launch(rounds: dict[int, np.ndarray]) -> dict[int, float]:
-    return {launch: readings.trimmed_mean(logs) for launch, logs in rounds.items()}
-
-
-def _by_the_clock(clocked: list[Change]) -> str:
-    rows = [c for c in clocked if c.comparison]
-    less = sum(c.verdict == "materially_faster" for c in rows)
-    more = sum(c.verdict == "materially_slower" for c in rows)
-    ratios = sorted(c.ratio for c in rows)
-    span = f"{ratios[0]:.2f} to {ratios[-1]:.2f} times the first's"
-    return (
-        f"Two machines: on the second, {less} of {len(rows)} surely take less time by the clock, "
-        f"{more} more ({span})."
-    )
-
-
-def _costs(
-    shared: list[str],
-    both: list[list[dict[str, Any]]],
-    timed: list[Timed],
-    clocked: list[Change],
-    prices: Prices,
-) -> list[Cost]:
-    if not any(prices):
-        return []
-    changes = {(c.comparison, c.contender): c for c in clocked}
-    rows = []
-    for pair, (place, each) in zip(both, timed, strict=True):
-        for name in shared:
-            costs = []
-            for comparison, run, price in zip(pair, each, prices, strict=True):
-                logs = list(_by_launch(run.get(name, {})).values())
-                cost = None
-                if logs and price is not None:
-                    cost = price / 3600 * float(np.exp(np.mean(logs))) / comparison["batch"] * 1e6
-                costs.append(cost)
-            change = changes.get((place, name))
-            scale = prices[1] / prices[0] if prices[0] and prices[1] is not None else None
-            ends: list[float | None] = [None, None, None]
-            if change and scale:
-                ends = [scale * end for end in (change.ratio, change.low, change.high)]
-            if any(cost is not None for cost in costs):
-                rows.append(Cost(place, name, costs[0], costs[1], *ends))
-    return rows
 
 
 def _change(

@@ -5,15 +5,14 @@ which all were slower, processes that keep a mode for life. Each is a warning of
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from harness import modes, readings, statistics
+from harness import busy, modes, readings
 from harness.records import Run
 from reports.analysis import Comparison, warning
-from reports.words import percent
 
 THREADS_OFF = 0.20
 # Page faults are told where they take over 1% of a call, at half a microsecond each (a
@@ -40,34 +39,13 @@ def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
     ]
 
 
-def why_busy(groups: Sequence[dict[str, Any]]) -> list[str]:
-    """Why the machine was too busy to name winners, in the median of these launches.
-
-    groups: of a run, or of one of its comparisons.
-    """
-    loads = [g["machine"] for g in groups]
-    reasons = []
-    for key, limit, who in (
-        ("foreign_cpu_share", statistics.BUSY_FOREIGN, "other processes took"),
-        ("steal_share", statistics.BUSY_STOLEN, "the hypervisor took"),
-    ):
-        shares = [load[key] for load in loads if load.get(key) is not None]
-        if shares and float(np.median(shares)) > limit:
-            share = percent(float(np.median(shares)))
-            reasons.append(f"{who} {share} of the processors while it was measured")
-    on_gpu = [bool(load.get("foreign_gpu_processes")) for load in loads]
-    if sum(on_gpu) > len(on_gpu) / 2:
-        reasons.append("processes of others computed on the GPU while it was measured")
-    return reasons
-
-
 def _load(run: Run) -> list[dict[str, Any]]:
     """Launches that were measured beside others, though not so many as to screen the run."""
-    loaded = [g for g in run.groups if statistics.busy(g["machine"])]
-    if not loaded or why_busy(run.groups):
+    loaded = [g for g in run.groups if busy.why(g["machine"])]
+    if not loaded or busy.throughout(run.groups):
         return []  # then the whole run is a screening, and says so
     worst = max(loaded, key=lambda g: g["machine"].get("foreign_cpu_share") or 0.0)
-    why = statistics.busy(worst["machine"])
+    why = busy.why(worst["machine"])
     return [
         warning(
             "load",
@@ -179,10 +157,7 @@ def _stolen(run: Run) -> list[dict[str, Any]]:
         return sum(t.get("stolen_s", 0.0) for t in turns) / seconds / processors
 
     return _many(
-        [
-            (where, name, 100 * value)
-            for where, name, value in _past(run, share, statistics.BUSY_STOLEN)
-        ],
+        [(where, name, 100 * value) for where, name, value in _past(run, share, busy.STOLEN)],
         "the hypervisor took the processors from its turns for",
         "neighbours on the same host are busy: measure again at another hour, or elsewhere",
         "% of their time",

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from harness import comparable, modes, readings, statistics
+from harness.busy import throughout as busy_throughout
 from harness.records import Run
 from reports import again, breakeven, lanes, profiles, recommend, roof, several, warn, why
 from reports import cells as cells_of
@@ -26,7 +27,6 @@ from reports.analysis import (
     ranked,
     short,
 )
-from reports.interference import why_busy
 from reports.sentences import why_open, within, would_tell
 from reports.words import few, interval, listed, times
 
@@ -43,7 +43,7 @@ def analyse(
     peak = roof.rates(run)
     # A comparison in another precision than the probes' has no roof: another unit computes it.
     measured_in = run.probes[0].get("precision", "float32") if peak else None
-    busy = why_busy(run.groups)
+    busy = busy_throughout(run.groups)
     comparisons = [
         _comparison(run, plan, peak if plan["precision"] == measured_in else None, busy)
         for plan in run.plan["comparisons"]
@@ -117,7 +117,7 @@ def _comparison(
     run: Run, plan: dict[str, Any], peak: dict[str, float] | None, busy: list[str]
 ) -> Comparison:
     name = plan["id"]
-    busy = busy or why_busy(run.groups_of(name))
+    busy = busy or busy_throughout(run.groups_of(name))
     groups = run.groups_of(name)
     bys = readings.rank_of(plan)
     by = bys[0]

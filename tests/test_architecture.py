@@ -131,6 +131,7 @@ def test_a_report_reads_records_and_nothing_else() -> None:
         "harness.readings",
         "harness.statistics",
         "harness.modes",
+        "harness.busy",
         "harness.changes",
         "harness.uses",
         "harness.comparable",

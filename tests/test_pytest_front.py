@@ -60,6 +60,22 @@ def test_with_benchmarks_disabled_it_is_a_conformance_test(tmp_path: Path) -> No
     assert "2 passed" in result.stdout
 
 
+def test_of_what_the_reference_cannot_follow_two_are_verified(tmp_path: Path) -> None:
+    """As in a run; here its reach is cut down to nothing."""
+    (tmp_path / "short_reach.py").write_text(
+        "from harness import oracle\noracle.MOST_FLOPS = 1.0\n"
+    )
+    written = tmp_path / "out.json"
+    suite = tmp_path / "large.toml"
+    suite.write_text('[[compare]]\nworkload = "threelayer"\nbatch = 5\ndirection = "train"\n')
+    options = ["--suite", str(suite), "-k", "numpy", "--benchmark-only"]
+    options += ["-p", "short_reach", "-o", f"pythonpath={ROOT} {tmp_path}"]
+    result = pytest_run("suites/", *options, f"--benchmark-json={written}")
+    assert result.returncode == 0, result.stdout
+    [told] = json.loads(written.read_text())["benchmarks"]
+    assert (told["extra_info"]["batch"], told["extra_info"]["oracle"]["batch"]) == (5, 2)
+
+
 def test_a_plain_pytest_collects_no_benchmark() -> None:
     listed = pytest_run("--collect-only", "-q").stdout
     assert "suites/test_workloads.py" not in listed

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness import records
+from harness import busy, records
 from reports import interference, warn
 from reports.verdicts import analyse
 from tests.synthetic import edit_groups, write_run
@@ -83,7 +83,7 @@ def test_launches_beside_a_load_are_told_where_the_run_is_no_screening_for_it(
     ]
     run: Any = SimpleNamespace(groups=groups)
     found = [warning["what"] for warning in interference._load(run)]
-    assert len(found) + bool(interference.why_busy(groups)) == bool(loads)
+    assert len(found) + bool(busy.throughout(groups)) == bool(loads)
     assert all(told is not None and told in what for what in found)
 
 

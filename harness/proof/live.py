@@ -21,6 +21,7 @@ import numpy as np
 
 from harness import (
     agreement,
+    busy,
     environments,
     inventory,
     machine,
@@ -230,7 +231,7 @@ def guarded(folder: Path, say: Say) -> list[Figure]:
     itself = Itself("numpy", (), copies=2, launches=6, workloads=4)
     with background_load(ours=False):
         run = measure(folder / "guarded", itself, say)
-    loads = [statistics.busy(group["machine"]) is not None for group in run.groups]
+    loads = [busy.why(group["machine"]) is not None for group in run.groups]
     if not loads:
         raise Wrong(f"nothing could be measured; `bakeoff show {run.folder}` says why")
     name = "beside a foreign load on every core: launches of a comparison seen as busy"

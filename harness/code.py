@@ -1,9 +1,9 @@
 """Which of this project's own code stands behind a figure, as hashes.
 
-A run is gone on with by the very same code, whole. From one run to another a page may change, or
-another adapter, and a contender be what it was: behind its figures stand its own adapter, what
-a worker loads beside it, and which environment it is started with. That is followed from import
-to import. What a workload asks for has a hash of its own (adapters/core/cost.py).
+A run is gone on with by the very same code, all but the adapters of others. From one run to
+another a page may change, too, and a contender be what it was: behind its figures stand its own
+adapter, what a worker loads beside it, and which environment it is started with. That is followed
+from import to import. What a workload asks for has a hash of its own (adapters/core/cost.py).
 """
 
 import ast
@@ -25,6 +25,17 @@ def everything() -> str:
     """Of all code that measures."""
     folders = (ROOT / name for name in ("adapters", "harness", "suites"))
     return _hash(path for folder in folders for path in folder.rglob("*"))
+
+
+def measuring(contenders: Iterable[tuple[str, str]]) -> str:
+    """Of all code that a run of these measures with; another adapter is none of it.
+
+    contenders: adapter and variant. Raises what `behind` raises.
+    """
+    folders = (ROOT / name for name in ("adapters/core", "harness", "suites"))
+    own = sorted({behind(adapter, variant) for adapter, variant in contenders})
+    shared = _hash(path for folder in folders for path in folder.rglob("*"))
+    return _digest((shared + "".join(own)).encode())
 
 
 def behind(adapter: str, variant: str = "") -> str:

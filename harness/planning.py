@@ -179,7 +179,7 @@ def make(
         suite={key: getattr(suite, key) for key in ("name", "path", "title", "summary")},
         settings=settings,
         budget_s=budget,
-        fingerprint=resuming.fingerprint(versions, device),
+        fingerprint=resuming.fingerprint(versions, device, planned + floor[1]),
         contenders=planned + floor[1],
         absent=absent,
         noise_floor=floor[0],

@@ -6,20 +6,27 @@ same reason a run stops where its code is edited meanwhile.
 
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from harness import code, gpus, machine
 from harness.errors import Wrong, maybe
+from harness.plan import PlannedContender
 
 
 class Edited(Wrong):
     """The code that measures is no longer what a run was begun with."""
 
 
-def fingerprint(versions: dict[str, str], device: str) -> dict[str, str]:
+WHOLE = "all code"  # that of others too: for telling what changed from run to run
+
+
+def fingerprint(
+    versions: dict[str, str], device: str, contenders: Iterable[PlannedContender]
+) -> dict[str, str]:
     """What must not change within a run: the code that measures, the machine, the versions.
 
-    Of GPUs the very one that `device` names: two of one kind are not equally fast.
+    And, for the next run to tell, the whole code. Of GPUs the very one that `device` names: two of
+    one kind are not equally fast.
     """
     index = gpus.number(device)
     driven = [
@@ -28,7 +35,8 @@ def fingerprint(versions: dict[str, str], device: str) -> dict[str, str]:
         for gpu in (gpus.described()[index : index + 1] if index is not None else ())
     ]
     return {
-        "code": code.everything(),
+        "code": code_of(contenders),
+        WHOLE: code.everything(),
         "machine": f"{platform.node()} {platform.machine()} {machine.processor()}",
         "system": platform.release(),
         **({"gpu": "; ".join(driven)} if driven else {}),
@@ -43,7 +51,7 @@ def refuse_change(
 
     instead: what to do then.
     """
-    for key in sorted(before.keys() | now.keys()):
+    for key in sorted((before.keys() | now.keys()) - {WHOLE}):
         if before.get(key) != now.get(key):
             raise Wrong(
                 f"cannot resume: {key} was {before.get(key)}, is {now.get(key)}; "
@@ -51,14 +59,18 @@ def refuse_change(
             )
 
 
-def refuse_edited(before: str) -> None:
-    """Raises Edited where the code that measures is not `before` any more. Takes milliseconds.
+def code_of(contenders: Iterable[PlannedContender]) -> str:
+    return code.measuring((each.adapter, each.variant) for each in contenders)
+
+
+def refuse_edited(before: str, look: Callable[[], str]) -> None:
+    """Raises Edited where `look` does not find that code any more. Takes milliseconds.
 
     Workers start from the files as they are then, beside a runner that was loaded earlier.
     """
-    if maybe(code.everything) != before:  # None: a file went while it was read
+    if maybe(look) != before:  # None: a file went while it was read
         raise Edited(
-            "the code changed during the run: adapters/, harness/ or suites/ were edited; what was "
+            "the code changed during the run: its adapters, harness/ or suites/ were edited; what was "
             "measured before is kept; start another run, or put the files back and go on"
         )
 

@@ -196,7 +196,9 @@ class Runner:
     def _refuse_edited(self) -> None:
         """Raises resuming.Edited, written down, before workers start from other code."""
         try:
-            resuming.refuse_edited(self.plan.fingerprint["code"])
+            resuming.refuse_edited(
+                self.plan.fingerprint["code"], lambda: resuming.code_of(self.plan.contenders)
+            )
         except resuming.Edited as edited:
             self.writer.write("event", what="edited", reason=str(edited))
             raise

@@ -149,7 +149,9 @@ def _coded(old: Run, new: Run, names: list[str]) -> list[str]:
 
 
 def _whole(run: Run) -> str | None:
-    return run.plan.get("fingerprint", {}).get("code")
+    """An older plan's `code` is that of all."""
+    found = run.plan.get("fingerprint", {})
+    return found.get("all code") or found.get("code")
 
 
 def _code(run: Run, name: str) -> str | None:

@@ -58,6 +58,20 @@ def test_a_change_of_a_file_is_a_change_of_whom_it_runs_for(
     assert code.everything() != whole
 
 
+def test_a_run_goes_on_when_an_adapter_was_edited_that_takes_no_part(copy: Path) -> None:
+    def measuring() -> list[str]:
+        return [code.measuring([("torch", ""), ("jax", "")]), code.measuring([("numpy", "")])]
+
+    before = measuring()
+    (copy / "adapters" / "another.py").write_text("")
+    assert measuring() == before
+    path = copy / "adapters" / "jax.py"
+    path.write_text(path.read_text() + "\n")
+    assert [was == now for was, now in zip(before, measuring(), strict=True)] == [False, True]
+    (copy / "suites" / "convnets.py").write_text("")
+    assert [was == now for was, now in zip(before, measuring(), strict=True)] == [False, False]
+
+
 def test_contenders_of_different_code_have_different_hashes() -> None:
     hashes = [code.behind(name) for name in discovery.names()]
     assert len({*hashes, code.everything()}) == len(hashes) + 1

@@ -20,7 +20,7 @@ from harness.runner import Runner
 from tests.synthetic import write_run
 
 
-@pytest.mark.parametrize("name", ["adapters/c.c", "adapters/torch7.lua", "harness/timing.py"])
+@pytest.mark.parametrize("name", ["suites/c.c", "harness/some.lua", "harness/timing.py"])
 def test_other_code_is_another_run_in_whatever_language(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -28,11 +28,11 @@ def test_other_code_is_another_run_in_whatever_language(
     path = tmp_path / name
     path.parent.mkdir()
     path.write_text("one")
-    before = resuming.fingerprint({"torch": "2.13"}, "cpu")
-    resuming.refuse_change(before, resuming.fingerprint({"torch": "2.13"}, "cpu"))
+    before = resuming.fingerprint({"torch": "2.13"}, "cpu", ())
+    resuming.refuse_change(before, resuming.fingerprint({"torch": "2.13"}, "cpu", ()))
     path.write_text("two")
     with pytest.raises(Wrong, match="cannot resume: code was"):
-        resuming.refuse_change(before, resuming.fingerprint({"torch": "2.13"}, "cpu"))
+        resuming.refuse_change(before, resuming.fingerprint({"torch": "2.13"}, "cpu", ()))
 
 
 @pytest.mark.parametrize(
@@ -49,12 +49,12 @@ def test_another_gpu_or_driver_is_another_run(
     of = {"name": "A", "uuid": "GPU-a", "driver": "1", "power_limit_watts": 700.0}
     seen: list[dict[str, Any]] = [dict(of), dict(of)]
     monkeypatch.setattr(gpus, "described", lambda: seen)
-    before = [resuming.fingerprint({}, device) for device in ("cuda:1", "cuda:0", "cpu")]
+    before = [resuming.fingerprint({}, device, ()) for device in ("cuda:1", "cuda:0", "cpu")]
     seen[1][key] = other
     with pytest.raises(Wrong, match=told):
-        resuming.refuse_change(before[0], resuming.fingerprint({}, "cuda:1"))
-    resuming.refuse_change(before[1], resuming.fingerprint({}, "cuda:0"))
-    resuming.refuse_change(before[2], resuming.fingerprint({}, "cpu"))
+        resuming.refuse_change(before[0], resuming.fingerprint({}, "cuda:1", ()))
+    resuming.refuse_change(before[1], resuming.fingerprint({}, "cuda:0", ()))
+    resuming.refuse_change(before[2], resuming.fingerprint({}, "cpu", ()))
 
 
 def test_a_processor_that_is_gone_is_told() -> None:
@@ -179,7 +179,7 @@ def test_a_run_whose_code_was_edited_meanwhile_stops(
         monkeypatch.setattr(Runner, name, lambda self: None)
     monkeypatch.setattr(runner, "LaunchGroup", Group)
     found = iter([planned.fingerprint["code"], "0123456789abcdef"])
-    monkeypatch.setattr(code, "everything", lambda: next(found))
+    monkeypatch.setattr(code, "measuring", lambda _: next(found))
     plan.begin(planned, tmp_path / "r")
     with pytest.raises(resuming.Edited, match=r"the code changed during the run: .* is kept"):
         Runner(planned, tmp_path / "r", lambda *_, **__: None, 1.0).run()
@@ -194,9 +194,8 @@ def test_a_file_that_is_gone_while_the_code_is_read_is_an_edit(
     def gone() -> str:
         raise FileNotFoundError
 
-    monkeypatch.setattr(code, "everything", gone)
     with pytest.raises(resuming.Edited):
-        resuming.refuse_edited("0123456789abcdef")
+        resuming.refuse_edited("0123456789abcdef", gone)
 
 
 def test_what_was_measured_before_an_edit_is_shown_and_the_command_fails(

@@ -246,7 +246,9 @@ def _resumed(resume: str, given: dict[str, Any]) -> tuple[plan.Plan, Path]:
     names = [c.name for c in planned.contenders]
     resuming.refuse_change(
         planned.fingerprint,
-        resuming.fingerprint(inventory.versions(names, rows), planned.settings["device"]),
+        resuming.fingerprint(
+            inventory.versions(names, rows), planned.settings["device"], planned.contenders
+        ),
     )
     resuming.refuse_lost(planned.settings["cpus"])
     return planned, folder

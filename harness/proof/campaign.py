@@ -154,7 +154,7 @@ def run(folder: Path, parts: list[Part], short: bool, say: Say) -> list[dict[str
             say("part", part=part, again=other)
             begin = time.monotonic()
             figures = part.measure(runs, say, short)
-            resuming.refuse_edited(written)
+            resuming.refuse_edited(written, code.everything)
             kept = {
                 **finding(part, figures),
                 "seconds": time.monotonic() - begin,  # of this call: runs may be older

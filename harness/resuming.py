@@ -70,8 +70,8 @@ def refuse_edited(before: str, look: Callable[[], str]) -> None:
     """
     if maybe(look) != before:  # None: a file went while it was read
         raise Edited(
-            "the code changed during the run: its adapters, harness/ or suites/ were edited; what was "
-            "measured before is kept; start another run, or put the files back and go on"
+            "the code changed during the run: its adapters, harness/ or suites/ were edited; what "
+            "was measured before is kept; start another run, or put the files back and go on"
         )
 
 

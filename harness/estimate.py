@@ -25,8 +25,6 @@ REACHED = 0.5
 MODEST_GPU = 8.1e12, 3.2e11
 # What a training step costs a compiler, beyond the forward pass alone.
 TRAIN_COMPILES = 2.5
-# And on a GPU, where it times its kernels before it takes one: a guess.
-GPU_COMPILES = 5.0
 # Warm-up in the first launch, and verification, per cell.
 SETTLING = 0.7
 TURN = 0.040
@@ -95,9 +93,8 @@ def turn(work: Work) -> float:
 
 
 def compiling(work: Work, per_layer: float) -> float:
-    """per_layer: seconds on a CPU, of a forward pass (`Variant.compile_seconds`)."""
-    seconds = per_layer * work.layers * (TRAIN_COMPILES if work.trains else 1.0)
-    return seconds * (1.0 if work.device == "cpu" else GPU_COMPILES)
+    """per_layer: seconds of a forward pass (`Variant.compile_seconds`)."""
+    return per_layer * work.layers * (TRAIN_COMPILES if work.trains else 1.0)
 
 
 def cold(work: Work, per_layer: float) -> float:

@@ -17,7 +17,7 @@ from typing import Any
 from adapters.core.discovery import adapter_class
 from harness import budget, design, gpus, machine, oracle
 from harness.budget import Launch, Spent
-from harness.cold import blank, outcome
+from harness.cold import outcome
 from harness.energy import Energy
 from harness.frozen import Frozen
 from harness.launch import Launcher, attempt, two_at_a_time
@@ -25,6 +25,7 @@ from harness.machine import Disturbances, Load
 from harness.plan import PlannedComparison, PlannedContender
 from harness.processes import WorkerFailed, WorkerProcess
 from harness.sampling import DRAWS, draw_of
+from harness.setting import Setting
 
 MOST_DISCARDED = 0.2  # of a comparison's turns in a launch; past that nothing is discarded
 
@@ -199,9 +200,9 @@ class LaunchGroup:
         """
         slowest_first = sorted(names, key=self._compiling, reverse=True)
         if comparison.device == "cpu":
-            settings = two_at_a_time(lambda n: Setting(self, comparison, n), slowest_first)
+            settings = two_at_a_time(lambda n: Setting(self, comparison, n).load(), slowest_first)
         else:
-            settings = [Setting(self, comparison, name) for name in slowest_first]
+            settings = [Setting(self, comparison, name).load() for name in slowest_first]
         for setting in settings:
             setting.warm()
         for setting in settings:
@@ -341,72 +342,3 @@ class LaunchGroup:
 def _queued(comparison: PlannedComparison) -> bool:
     """Whether a turn has calls that are queued and waited for once, after those one by one."""
     return comparison.latency and comparison.device != "cpu"
-
-
-class Setting:
-    """One cell being set up in one launch: loaded and called once; then warmed up."""
-
-    def __init__(self, group: LaunchGroup, comparison: PlannedComparison, name: str):
-        self.group, self.comparison, self.name = group, comparison, name
-        self.key = (comparison.id, name)
-        self.worker = group.workers[name]
-        self.first_time = self.key not in group.frozen.warmup
-        self.record = blank("steady", comparison.id, name, self.worker.log.name)
-        self.record["launch"] = group.number
-        _, self.failed = attempt(self._load)
-        if isinstance(self.failed, oracle.Mistaken):
-            self.record["oracle"] = self.failed.evidence
-        if self.failed:
-            self._release()
-        self.worker.stop()
-
-    def _release(self) -> None:
-        """Whoever failed holds no memory that the others may want, on a device above all."""
-        attempt(lambda: self.worker.ask("unload", self.group.timeout))
-
-    def _load(self) -> dict[str, Any]:
-        """Load and call once; verify what has not been verified in this run: an autotuner's
-        next draw is other code."""
-        frozen, timeout = self.group.frozen, self.group.timeout
-        computes = self.group.contenders[self.name].computes
-        answer = self.group.answers.get(self.comparison.id)
-        code = (self.key, self.group.draw(self.name))
-        verify = computes and answer is not None and code not in frozen.verified
-        whole = oracle.question(self.comparison).whole
-        if verify and not whole:
-            self.record["oracle"] = self._verify(answer)
-        loaded = oracle.load(self.worker, self.comparison, timeout)
-        first = self.worker.ask("first", timeout)
-        self.record["seconds"] = {"load": loaded["load"], "first_call": first["first_call"]}
-        self.record["manifest"] = first["manifest"]
-        if verify and whole:
-            self.record["oracle"] = self._verify(answer)
-        elif verify:
-            self.record["oracle"] |= self.worker.ask("loss", timeout)
-        frozen.verified.add(code)
-        return {}
-
-    def _verify(self, answer: Path | None) -> dict[str, Any]:
-        assert answer is not None
-        return oracle.verify(self.worker, self.comparison, answer, self.group.timeout)
-
-    def warm(self) -> None:
-        """Until steady the first time; 1.5 times as many calls in every later launch."""
-        if self.failed:
-            return
-        frozen, limit = self.group.frozen, self.group.warmup_limit
-        known = frozen.warmup.get(self.key)
-        warmed, self.failed = attempt(lambda: self._warm(known, limit))
-        if self.failed:
-            self._release()
-        self.worker.stop()
-        if self.failed is None and known is None:
-            frozen.freeze(self.key, warmed)
-            self.record["warmup"] = warmed
-
-    def _warm(self, known: int | None, limit: float) -> dict[str, Any]:
-        """The first time, its `sync` is held to its word before anything is timed."""
-        warmed = self.worker.ask("warm", self.group.timeout, calls=known, limit=limit)
-        if known is None and self.group.contenders[self.name].computes:
-            self.worker.ask("waits", self.group.timeout)
-        return warmed

@@ -12,7 +12,8 @@ from harness import steady, timing
 from harness.budget import Spent
 from harness.frozen import Frozen
 from harness.processes import WorkerFailed
-from harness.steady import LaunchGroup, Setting
+from harness.setting import Setting
+from harness.steady import LaunchGroup
 
 COMPARISON: Any = SimpleNamespace(id="one", device="cpu", latency=True)
 LENET: dict[str, Any] = {"device": "cpu", "latency": True, "contenders": ["torch", "jax"]}
@@ -235,12 +236,12 @@ class SetUp(Worker):
 
 def _set_up(group: LaunchGroup, fails: str = "") -> Setting:
     asked: Any = SimpleNamespace(
-        id="one", direction="infer", batch=1, workload="w", size=None, device="cuda"
+        id="one", direction="infer", batch=1, workload="w", size=None, device="cuda", cost=None
     )
     group.contenders = {"torch": SimpleNamespace(computes=True)}  # type: ignore[dict-item]
     group.answers = {"one": Path("answer.npz")}
     group.workers["torch"] = SetUp(fails)  # type: ignore[assignment]
-    return Setting(group, asked, "torch")
+    return Setting(group, asked, "torch").load()
 
 
 @pytest.mark.parametrize("fails", ["first", "verify", "warm"])

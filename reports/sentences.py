@@ -164,8 +164,8 @@ def flips(
     unseen = flip.unmeasured(lost, decision)
     if unseen and unseen[0] < LIKELY:
         found.append(
-            f"{unseen[1]} leads if {decision.leader} takes more than {unseen[0]:.2f}x its "
-            f"{' or '.join(dict.fromkeys(lacking))}, of which there is no figure"
+            f"{unseen[1]} leads if {decision.leader} is more than {unseen[0]:.2f}x worse in what has "
+            f"no figure ({listed(list(dict.fromkeys(lacking)))})"
         )
     return found
 

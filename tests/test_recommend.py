@@ -124,7 +124,7 @@ def test_what_has_no_figure_may_flip_a_choice_and_by_how_much_is_told(tmp_path: 
     found = asked(folder, BOTH)
     assert found.choice == "torch" and found.lost == 0.5
     [told] = [each for each in found.flips if "no figure" in each]
-    assert told.startswith("jax leads if torch takes more than 1.1")
+    assert told.startswith("jax leads if torch is more than 1.1")
     one, other = aspect({"a": {1: 0.0, 2: 0.01}, "b": {1: 0.1, 2: 0.11}}), 0.25
     factor, name = flip.unmeasured(other, decide([one], "ab")) or (0.0, "")
     assert name == "b" and factor == pytest.approx(1.1051709**3)

@@ -164,8 +164,8 @@ def flips(
     unseen = flip.unmeasured(lost, decision)
     if unseen and unseen[0] < LIKELY:
         found.append(
-            f"{unseen[1]} leads if {decision.leader} is more than {unseen[0]:.2f}x worse in what has "
-            f"no figure ({listed(list(dict.fromkeys(lacking)))})"
+            f"{unseen[1]} leads if {decision.leader} is more than {unseen[0]:.2f}x worse in what "
+            f"has no figure ({listed(list(dict.fromkeys(lacking)))})"
         )
     return found
 

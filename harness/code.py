@@ -84,7 +84,7 @@ def _hash(files: Iterable[Path]) -> str:
     named = {
         (path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name): path
         for path in files
-        if path.suffix in LANGUAGES
+        if path.suffix in LANGUAGES and not path.name.startswith(".")  # an editor's lock
     }
     return _digest(b"".join(name.encode() + named[name].read_bytes() for name in sorted(named)))
 

@@ -57,6 +57,7 @@ from harness.agreement import ratios  # noqa: E402
 from harness.commands.common import as_interruptions, results  # noqa: E402
 from harness.errors import Wrong  # noqa: E402
 from harness.paths import ROOT  # noqa: E402
+from harness.processes import WorkerFailed  # noqa: E402
 
 WITHIN = 0.02  # of torch.utils.benchmark
 RUN = "gpu-check"
@@ -87,8 +88,16 @@ class Asked:
     budget: float  # seconds of the suite, at most
 
 
-class Late(Exception):
-    """The time there was is over."""
+class Late(BaseException):
+    """The time there was is over. No `except Exception` on the way keeps it to itself."""
+
+
+class Told(KeyboardInterrupt):
+    """By a scheduler, say: this process alone, where a terminal tells all of them."""
+
+
+def _told(*_: object) -> None:
+    raise Told
 
 
 @contextmanager
@@ -172,8 +181,8 @@ def _hold(contender: inventory.Contender, device: str, seconds: float, failures:
                             break
         except conformance.Refused as refused:
             fail(f": unsupported: {refused}")
-        except Wrong as wrong:
-            fail(f": {wrong}")
+        except (Wrong, WorkerFailed) as failed:
+            fail(f": {failed}")
         except Late:
             missed = steps[right + unsupported + len(failures) - before :]
             if missed:
@@ -202,7 +211,7 @@ def agreement(asked: Asked, seconds: float, failures: Failures) -> None:
 def measure(asked: Asked, seconds: float, failures: Failures) -> None:
     """The suite, to a run that can be carried home; what its records tell of failures counts."""
     budget = min(asked.budget, seconds - AFTER)
-    if budget < LEAST:
+    if seconds - AFTER < LEAST:
         why = f"{seconds:.0f} s were left, and {LEAST + AFTER:.0f} are needed"
         failures.append(f"the suite {asked.suite} was not measured: {why}; give a longer --limit")
         return
@@ -242,7 +251,7 @@ def _ended(command: list[str], seconds: float) -> int:
     try:
         return child.wait(seconds)
     except (KeyboardInterrupt, subprocess.TimeoutExpired) as why:
-        if not isinstance(why, KeyboardInterrupt):  # which the terminal has sent it as well
+        if isinstance(why, (Told, subprocess.TimeoutExpired)):  # a terminal has told it as well
             child.terminate()
         with suppress(subprocess.TimeoutExpired):
             child.wait(PATIENCE)
@@ -384,4 +393,5 @@ def _scope(asked: Asked, parts: list[str]) -> str:
 
 if __name__ == "__main__":
     as_interruptions()
+    signal.signal(signal.SIGTERM, _told)
     sys.exit(main())

@@ -40,7 +40,7 @@ def clusters(log_times: np.ndarray) -> list[np.ndarray]:
 def overlap(a: np.ndarray, b: np.ndarray, margin: float = MARGIN) -> bool:
     """Whether modes leave open who is faster: neither's slowest beats the other's fastest."""
     of_a, of_b = clusters(a), clusters(b)
-    if len(of_a) == len(of_b) == 1:
+    if not (len(a) and len(b)) or len(of_a) == len(of_b) == 1:
         return False
     ends = [[average(c) for c in parts] for parts in (of_a, of_b)]
     apart = max(ends[0]) + margin < min(ends[1]) or max(ends[1]) + margin < min(ends[0])

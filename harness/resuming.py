@@ -35,7 +35,7 @@ def fingerprint(
         for gpu in (gpus.described()[index : index + 1] if index is not None else ())
     ]
     return {
-        "code": code_of(contenders),
+        "code": maybe(lambda: code_of(contenders)) or "unreadable",
         WHOLE: code.everything(),
         "machine": f"{platform.node()} {platform.machine()} {machine.processor()}",
         "system": platform.release(),

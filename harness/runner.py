@@ -386,6 +386,7 @@ class Runner:
             rng=random.Random(zlib.crc32(f"{self.plan.run} {self.launches}".encode())),
             write=self._write,
             say=self.say,
+            refuse=self._refuse_edited,
         )
         self.last = group.measure(comparisons, {i: self.rounds[i] for i in taking}, most)
 

@@ -50,6 +50,7 @@ class LaunchGroup:
     rng: random.Random
     write: Callable[..., None]
     say: Callable[..., None]
+    refuse: Callable[[], None] = lambda: None  # raises where no process may start any more
     workers: dict[str, WorkerProcess] = field(default_factory=dict)
     told: list[WorkerFailed] = field(default_factory=list)  # failures that are in a record
 
@@ -97,6 +98,7 @@ class LaunchGroup:
     def _launch(self, names: list[str], precision: str) -> dict[str, WorkerFailed]:
         """Fresh processes; two import at a time. A failed one fails again when asked."""
         self.say("launch", contenders=names)
+        self.refuse()
         for name in names:
             if name in self.workers:
                 self.launcher.close(self.workers.pop(name))

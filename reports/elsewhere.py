@@ -62,15 +62,20 @@ class Elsewhere:
         return changed
 
     def _fewer(self) -> Iterator[Try]:
-        for place, comparisons in self._speaking().items():
-            if MEASURES[self.objectives[place].measure].allowance is not None:
-                continue
+        """Of all that rests on the same workloads at once: of a latency and its p99, say."""
+        together: dict[tuple[str, ...], list[int]] = {}
+        speaking = self._speaking()
+        for place in speaking:
+            if MEASURES[self.objectives[place].measure].allowance is None:
+                together.setdefault(self.aspects[place].comparisons, []).append(place)
+        for places in together.values():
+            comparisons = speaking[places[0]]
             if 1 < len(comparisons) <= MOST_ALONE:
                 for c in comparisons:
                     rest = [other for other in comparisons if other is not c]
-                    yield OUT, f"without {c.id}", {place: rest}
+                    yield OUT, f"without {c.id}", dict.fromkeys(places, rest)
                 for c in comparisons:
-                    yield "one workload alone", f"on {c.id} alone", {place: [c]}
+                    yield "one workload alone", f"on {c.id} alone", {place: [c] for place in places}
 
     def _batches(self) -> Iterator[Try]:
         """The very same workloads at another batch, where all of them were measured at it."""

@@ -260,7 +260,8 @@ def _memory(cell: Cell, comparison: Comparison) -> float | None:
     """
     if comparison.device == "cpu":
         return (cell.memory or {}).get("peak_rss_bytes") or None
-    sound = [each.memory or {} for each in comparison.cells if each.status == "ok"]
+    # Whose start was measured: the noise floor's twin has none.
+    sound = [each.memory or {} for each in comparison.cells if each.status == "ok" and each.cold]
     for kind in ("allocated", "device"):
         if all(each.get(kind) for each in sound):
             return (cell.memory or {}).get(kind)

@@ -126,8 +126,8 @@ class _Case:
         return decide(
             aspects,
             self.names,
-            self._modal(),
-            self._settled(),
+            self._modal(aspects),
+            self._settled(aspects),
             self.busy or bool(self.crowded) or self.lost > ENOUGH,
             first_stage(self.evidence.run),
         )
@@ -220,16 +220,16 @@ class _Case:
                 extras.append(aspect)
         return extras
 
-    def _modal(self) -> list[tuple[str, str]]:
-        used = self._used()
+    def _modal(self, aspects: Sequence[Aspect]) -> list[tuple[str, str]]:
+        used = self._used(aspects)
         return [(r.a, r.b) for c in used for r in c.ratios if r.verdict == "multimodal"]
 
-    def _settled(self) -> list[str]:
-        run = self.evidence.run
-        return [n for n in self.names if any((c.id, n) in run.settled for c in self._used())]
+    def _settled(self, aspects: Sequence[Aspect]) -> list[str]:
+        run, used = self.evidence.run, self._used(aspects)
+        return [n for n in self.names if any((c.id, n) in run.settled for c in used)]
 
-    def _used(self) -> list[Comparison]:
-        ids = {id_ for each in self.aspects for id_ in each.comparisons if not each.once}
+    def _used(self, aspects: Sequence[Aspect]) -> list[Comparison]:
+        ids = {id_ for each in aspects for id_ in each.comparisons if not each.once}
         return [c for c in self.comparisons if c.id in ids]
 
     # --- what would flip it ---------------------------------------------------------------------
@@ -294,7 +294,7 @@ class _Case:
             lacking=list(dict.fromkeys(self.lacking)),
             device=self.comparisons[0].device,
             precision=self.comparisons[0].precision,
-            conditions=_conditions(self._used(), [leader, decision.runner_up or ""]),
+            conditions=_conditions(self._used(self.aspects), [leader, decision.runner_up or ""]),
             split=split,
             balance=sentences.balance(decision, self.weighed),
             engineless=self._engineless(),
@@ -314,7 +314,7 @@ class _Case:
         By any difference that is told; `proven`: by more than the margin. Who is behind
         everywhere, and leads for its start, is no such.
         """
-        found, used, leader = [], self._used(), self.decision.leader or ""
+        found, used, leader = [], self._used(self.aspects), self.decision.leader or ""
         level = {
             ratio.b
             for comparison in used

@@ -121,7 +121,8 @@ def balance(decision: Decision, weighed: list[Aspect]) -> str:
             measure = MEASURES[each.measure]
             where = ""
             if measures.count(each.measure) > 1:
-                where = f" in {'batch inference' if each.of == 'throughput' else each.of}"
+                of = "batch inference" if each.of == "throughput" else each.of
+                where = f" in {of}" if of else " over all"
             word = f"{measure.better if log < 0 else measure.worse}{where}"
             told[log < 0].append(f"{word} ({times(math.exp(log))})")
     parts = [listed(told[True])] if told[True] else []

@@ -113,14 +113,22 @@ def one_machine(runs: list[Run]) -> bool:
     what a framework found that it could use.
     """
     told = {run.environment.get("machine", {}).get("instructions") for run in runs} - {None}
-    used = {capability for run in runs for capability in _capabilities(run)}
-    return len({str(_place(run)) for run in runs}) == 1 and len(told) <= 1 and len(used) <= 1
+    used: dict[str, set[str]] = {}
+    for run in runs:
+        for version, capability in _capabilities(run).items():
+            used.setdefault(version, set()).add(capability)
+    unlike = any(len(capabilities) > 1 for capabilities in used.values())
+    return len({str(_place(run)) for run in runs}) == 1 and len(told) <= 1 and not unlike
 
 
-def _capabilities(run: Run) -> set[str]:
-    """`AVX2`, as PyTorch calls it."""
-    seen = run.environment.get("contenders", {}).values()
-    return {str((one.get("manifest") or {}).get("cpu_capability")) for one in seen} - {"None"}
+def _capabilities(run: Run) -> dict[str, str]:
+    """By PyTorch's version, what it calls the best that it can use: `AVX2`."""
+    seen = [one.get("manifest") or {} for one in run.environment.get("contenders", {}).values()]
+    return {
+        str(one.get("version")): str(one["cpu_capability"])
+        for one in seen
+        if one.get("cpu_capability")
+    }
 
 
 def _place(run: Run) -> tuple[Any, ...]:
@@ -139,6 +147,6 @@ def machine_of(run: Run) -> str:
     machine = run.environment.get("machine", {})
     settings = run.plan.get("settings", {})
     gpus = [gpu["name"] for gpu in machine.get("gpu") or [] if gpu.get("name")]
-    parts = [machine.get("cpu") or "unknown processor", *sorted(_capabilities(run))]
+    parts = [machine.get("cpu") or "unknown processor", *sorted({*_capabilities(run).values()})]
     parts.append(f"{settings.get('threads', '?')} threads")
     return ", ".join([*parts, *gpus, str(settings.get("device", ""))])

@@ -39,14 +39,17 @@ ADVICE = {
 }
 
 
+ENDED = ("budget", "edited")
+
+
 def _events(run: Run) -> list[dict[str, Any]]:
-    """A budget that was spent is told of the run's last invocation: an earlier one was resumed."""
+    """What ended an invocation is told of the run's last one alone: an earlier one was resumed."""
     whats = [event["what"] for event in run.events]
     resumed = len(whats) - whats[::-1].index("resumed") if "resumed" in whats else 0
     return [
         warning(event["what"].replace("_", " "), event["reason"], ADVICE[event["what"]])
         for place, event in enumerate(run.events)
-        if event["what"] in ADVICE and (event["what"] != "budget" or place >= resumed)
+        if event["what"] in ADVICE and (event["what"] not in ENDED or place >= resumed)
     ]
 
 

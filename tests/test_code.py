@@ -72,6 +72,13 @@ def test_a_run_goes_on_when_an_adapter_was_edited_that_takes_no_part(copy: Path)
     assert [was == now for was, now in zip(before, measuring(), strict=True)] == [False, False]
 
 
+def test_an_editor_s_lock_beside_a_file_is_no_code(copy: Path) -> None:
+    """A link to nowhere, there as soon as somebody types."""
+    before = code.everything()
+    (copy / "harness" / ".#runner.py").symlink_to("somebody@here.1234")
+    assert code.everything() == before
+
+
 def test_contenders_of_different_code_have_different_hashes() -> None:
     hashes = [code.behind(name) for name in discovery.names()]
     assert len({*hashes, code.everything()}) == len(hashes) + 1

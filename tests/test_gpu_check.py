@@ -240,10 +240,10 @@ def test_what_is_wrong_is_told_at_once_with_its_evidence_and_what_was_printed(
 
 def test_a_call_that_hangs_ends_with_its_framework_s_share_of_the_time(held: Steps) -> None:
     begin = time.monotonic()
-    found = held(_right, lambda: time.sleep(60), _right, seconds=0.4)
-    assert time.monotonic() - begin < 5
+    found = held(_right, lambda: time.sleep(60), _right, seconds=2.0)
+    assert time.monotonic() - begin < 10
     assert found == [
-        f"{name}: 2 of 3 steps were not reached in 0 s, from 'step 1' on"
+        f"{name}: 2 of 3 steps were not reached in 1 s, from 'step 1' on"
         for name in ("torch", "jax")
     ]
 
@@ -387,7 +387,7 @@ def test_a_run_that_is_out_of_time_is_told_so_and_may_tell_its_verdicts(tmp_path
         "time.sleep(60)\n"
     )
     with pytest.raises(subprocess.TimeoutExpired):
-        gpu_check._ended([sys.executable, "-c", code, str(tmp_path / "verdicts")], 1.0)
+        gpu_check._ended([sys.executable, "-c", code, str(tmp_path / "verdicts")], 5.0)
     assert (tmp_path / "verdicts").exists()
 
 

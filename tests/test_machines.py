@@ -111,6 +111,19 @@ def test_the_published_runs_of_two_processors_of_one_name_are_no_replicates() ->
     assert not several.one_machine(runs) and several.one_machine([runs[0]])
 
 
+def test_two_versions_may_call_one_processor_by_two_names(tmp_path: Path) -> None:
+    """As one that knows of a newer instruction set does."""
+    found = []
+    for name, version, told in (("a", "2.5", "SVE256"), ("b", "2.6", "DEFAULT"), ("c", "2.6", "X")):
+        path = write_run(tmp_path / name) / "environment.json"
+        document = json.loads(path.read_text())
+        manifest = {"version": version, "cpu_capability": told}
+        document.setdefault("contenders", {})["torch"] = {"manifest": manifest}
+        path.write_text(json.dumps(document))
+        found.append(records.read(path.parent))
+    assert several.one_machine(found[:2]) and not several.one_machine(found)
+
+
 def test_two_machines_may_have_called_their_runs_the_same(tmp_path: Path) -> None:
     folders = [write_run(tmp_path / name / "quick", {"torch": 1.0, "jax": 2.0}) for name in "ab"]
     found = machines.gather([records.read(folder) for folder in folders])

@@ -162,7 +162,7 @@ class Failing:
 @pytest.mark.parametrize("status", ["crash", "timeout", "unsupported"])
 def test_a_profiler_that_fails_is_a_reason_and_nothing_more(status: str) -> None:
     worker: Any = Failing(status)
-    small: Any = SimpleNamespace(direction="infer", batch=1)
+    small: Any = SimpleNamespace(direction="infer", batch=1, cost=None)
     assert cold._profile(worker, small, 1.0) == {"failed": f"{status}: as it was told to"}
 
 

@@ -119,6 +119,20 @@ def test_a_choice_that_rests_on_one_workload_says_so(tmp_path: Path) -> None:
     )
 
 
+def test_what_two_wishes_rest_on_is_left_out_of_both(tmp_path: Path) -> None:
+    """A latency and its 99th percentile: without a workload is without it in either."""
+    nets = [(net, "convnet", 1, None, "infer", False) for net in ("resnet20", "alexnet", "vgg")]
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.0}, workloads=nets)
+    edit_groups(folder, many_calls)
+    edit_groups(
+        folder, times({"resnet20": {"jax": 1.3}, "alexnet": {"jax": 1.01}, "vgg": {"jax": 1.01}})
+    )
+    found = asked(folder, BOTH)
+    assert found.choice == "torch" and found.lost == 0
+    [told] = [each for each in found.flips if "no longer decided" in each]
+    assert told.count("without") == 1 and "resnet20" in told
+
+
 def test_what_has_no_figure_may_flip_a_choice_and_by_how_much_is_told(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", {"torch": 0.9, "jax": 1.0})
     found = asked(folder, BOTH)
@@ -212,7 +226,7 @@ def test_memory_on_a_device_is_of_one_kind_for_all(tmp_path: Path) -> None:
         return dict(found.values) if found else None
 
     assert memory() is None
-    for name, bytes_ in (("torch", 6 * 10**8), ("onnxruntime", 9 * 10**8), ("torch#2", 6 * 10**8)):
+    for name, bytes_ in (("torch", 6 * 10**8), ("onnxruntime", 9 * 10**8)):
         edit_cells(folder, name, memory={"device": bytes_})
     assert memory() == {"torch": 6e8, "onnxruntime": 9e8}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -17,6 +18,7 @@ from harness.errors import Wrong
 from harness.launch import Launcher
 from harness.proof import live
 from harness.runner import Runner
+from harness.steady import LaunchGroup
 from tests.synthetic import write_run
 
 
@@ -186,6 +188,33 @@ def test_a_run_whose_code_was_edited_meanwhile_stops(
     assert launched == [1]
     [event] = map(json.loads, (tmp_path / "r" / "records-000.jsonl").read_text().splitlines())
     assert event["what"] == "edited" and "harness/" in event["reason"]
+
+
+def test_a_contender_that_is_no_more_is_told_as_other_code(planned: plan.Plan) -> None:
+    gone = [msgspec.structs.replace(c, variant="renamed") for c in planned.contenders]
+    now = resuming.fingerprint({}, "cpu", gone)
+    with pytest.raises(Wrong, match=r"cannot resume: code was .*, is unreadable"):
+        resuming.refuse_change({**now, "code": planned.fingerprint["code"]}, now)
+
+
+def test_a_process_that_would_start_from_edited_code_does_not(
+    tmp_path: Path, planned: plan.Plan
+) -> None:
+    """Within a launch, too: for another precision, or in place of one that died."""
+    edited = resuming.Edited("edited")
+
+    def refuse() -> None:
+        raise edited
+
+    nothing: Any = SimpleNamespace()
+    group = LaunchGroup(
+        launcher=nothing, number=1, contenders={}, answers={}, frozen=nothing, warmup_limit=1.0,
+        timeout=1.0, autotuned=set(), rng=nothing, write=print, say=lambda *_, **__: None,
+        refuse=refuse,
+    )  # fmt: skip
+    with pytest.raises(resuming.Edited):
+        group._launch(["torch"], "float32")
+    assert not group.workers
 
 
 def test_a_file_that_is_gone_while_the_code_is_read_is_an_edit(

@@ -148,6 +148,10 @@ def test_overlapping_modes_are_neither_a_tie_nor_a_win() -> None:
     assert not modes.overlap(two, np.log([5.0] * 6))  # its slowest still beats the other
 
 
+def test_who_was_in_no_launch_has_no_modes() -> None:
+    assert not modes.overlap(np.array([]), np.log([1.0, 1.01, 2.0, 2.01]))
+
+
 def test_only_launches_that_hold_all_workloads_count() -> None:
     logs = [{1: 0.1, 2: 0.2, 3: 0.3}, {2: 0.4, 3: 0.5, 4: 0.6}]
     assert st.shared_launches(logs) == pytest.approx([0.3, 0.4])

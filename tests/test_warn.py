@@ -108,3 +108,12 @@ def test_losses_that_no_reference_was_computed_for_are_held_against_each_other(
     path.write_text("".join(f"{json.dumps(record)}\n" for record in found))
     warned = [w for w in analyse(records.read(folder)).warnings if "losses" in w["what"]]
     assert [each["contenders"] for each in warned] == ([["jax"]] if told else [])
+
+
+def test_an_edit_that_was_taken_back_is_told_no_more() -> None:
+    """Of a run that was gone on with since, it says nothing."""
+    edited = {"what": "edited", "reason": "the code changed"}
+    run: Any = SimpleNamespace(events=[edited])
+    assert len(warn._events(run)) == 1
+    run.events = [edited, {"what": "resumed", "reason": ""}]
+    assert not warn._events(run)

@@ -113,10 +113,12 @@ def _checked(
                 status.update(f"{step.stage}: {escape(step.name)}")
                 try:
                     finding = step.run()
-                except conformance.Refused as refused:
+                except (conformance.Refused, Wrong) as refused:
                     if not every:
                         why = f"{contender.name} cannot be checked here: {refused}"
                         raise Wrong(why) from None
+                    if isinstance(refused, Wrong):  # the reference's failure, and nobody's success
+                        result["ok"] = False
                     all_of_it = conformance.Finding("all of it", str(refused), unsupported=True)
                     result["unsupported"].append(asdict(all_of_it))
                     finding = None

@@ -92,8 +92,12 @@ class Check:
         cpus = sorted(machine.cpu_set(count))
         self.launcher = Launcher(self.folder, self.device, self.current, count, cpus, False)
         self.reference = self.launcher.start_reference("reference")
-        oracle.open_reference(self.reference, count)
         self._worker: WorkerProcess | None = None
+        try:
+            oracle.open_reference(self.reference, count)
+        except WorkerFailed as failed:  # no `__exit__` follows
+            self.__exit__()
+            raise Wrong(f"the reference does not open: {failed.status}: {failed.reason}") from None
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -22,6 +22,7 @@ worse in something, leads nothing.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -219,6 +220,29 @@ def _mean(aspects: Sequence[Aspect], a: str, b: str) -> float:
     if len(logs):
         return float(np.mean(logs))
     return sum(each.weight * each.mean(a, b) for each in aspects if each.weight > 0)
+
+
+def split(pairs: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Where another is ahead of the one that leads over all, which elsewhere is ahead of it.
+
+    By any difference that is told; `proven`: by more than the margin. Who is behind everywhere, and
+    leads for its start, is no such. pairs: comparison -> another -> the leader over it, anything
+    with a ratio and a verdict.
+    """
+    level = {
+        name
+        for others in pairs.values()
+        for name, pair in others.items()
+        if pair.verdict in ("materially_faster", "faster", "tie")
+    }
+    found = []
+    for comparison, others in pairs.items():
+        name = max(others, key=lambda other: others[other].ratio, default="")
+        if name in level and others[name].verdict in ("materially_slower", "slower"):
+            proven = others[name].verdict == "materially_slower"
+            row = {"comparison": comparison, "leader": name, "ratio": others[name].ratio}
+            found.append({**row, "proven": proven})
+    return found
 
 
 def apart(aspects: Sequence[Aspect], names: Iterable[str]) -> list[str]:

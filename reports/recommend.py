@@ -14,8 +14,8 @@ import msgspec
 
 from harness.records import Run
 from reports import flip, sentences
-from reports.analysis import Comparison, finite, first_stage
-from reports.decide import Aspect, Decision, aligned, apart, decide
+from reports.analysis import Comparison, finite, first_stage, short
+from reports.decide import Aspect, Decision, aligned, apart, decide, split
 from reports.elsewhere import Elsewhere
 from reports.flip import Limit, Weight
 from reports.objectives import MEASURES, Evidence, comparisons_of
@@ -111,7 +111,16 @@ class _Case:
             return None
         self.out = self.evidence.failures(self.wanted)
         self.names = [n for n in self.evidence.names if n not in self.out]
-        self.unknown: list[str] = []
+        gone = {
+            c.id
+            for objective, found in self.wanted
+            for c in comparisons_of(objective.of, self.comparisons)
+            if c not in found
+        }
+        self.unknown = [
+            f"{short(id_)}: it made room for the rest, and its times are in no score"
+            for id_ in sorted(gone)
+        ]
         self.lost = 0.0
         self.lacking: list[str] = []
         self.aspects = self._aspects()
@@ -259,7 +268,7 @@ class _Case:
         extras = self._extras()
         weights = flip.weights([*self.aspects, *extras], decision)
         flips, tried = self._flips(weights)
-        split = self._split()
+        divided = self._split()
         ids = list(dict.fromkeys(c for each in self.aspects for c in each.comparisons))
         leader = decision.leader or ""
         once = sum(each.weight for each in self.aspects if each.once and each.allowance)
@@ -270,7 +279,7 @@ class _Case:
             choice=decision.choice,
             tied=decision.tied,
             untold=decision.untold if decision.tied else [],
-            sentence=self._sentence(ids, extras) + sentences.divided(split),
+            sentence=self._sentence(ids, extras) + sentences.divided(divided),
             verdict=best.verdict if best else "screening",
             runner_up=decision.runner_up,
             ratio=finite(best.ratio) if best else None,
@@ -295,7 +304,7 @@ class _Case:
             device=self.comparisons[0].device,
             precision=self.comparisons[0].precision,
             conditions=_conditions(self._used(self.aspects), [leader, decision.runner_up or ""]),
-            split=split,
+            split=divided,
             balance=sentences.balance(decision, self.weighed),
             engineless=self._engineless(),
         )
@@ -309,26 +318,8 @@ class _Case:
         return told + sentences.ruled_out(self.decision, self.aspects)
 
     def _split(self) -> list[dict[str, Any]]:
-        """Where another is ahead of the one that leads over all, which elsewhere is ahead of it.
-
-        By any difference that is told; `proven`: by more than the margin. Who is behind
-        everywhere, and leads for its start, is no such.
-        """
-        found, used, leader = [], self._used(self.aspects), self.decision.leader or ""
-        level = {
-            ratio.b
-            for comparison in used
-            for ratio in comparison.ratios
-            if ratio.a == leader and ratio.verdict in ("materially_faster", "faster", "tie")
-        }
-        for comparison in used:
-            rival = comparison.leader or ""
-            here = comparison.ratio(leader, rival)
-            if here and here.verdict in ("materially_slower", "slower") and rival in level:
-                proven = here.verdict == "materially_slower"
-                row = {"comparison": comparison.id, "leader": rival, "ratio": here.ratio}
-                found.append({**row, "proven": proven})
-        return found
+        leader, used = self.decision.leader, self._used(self.aspects)
+        return split({c.id: {r.b: r for r in c.ratios if r.a == leader} for c in used})
 
     def _engineless(self) -> bool:
         """Engines that only infer take part when named: who serves should know of them."""

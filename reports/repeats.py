@@ -23,7 +23,6 @@ from reports.words import interval, listed, times
 # Runs that are added because six did not decide are a second stage: the first six's spread stays in
 # force, as that of six launches does.
 FIRST = statistics.LEAST_LAUNCHES
-BETTER, WORSE = ("materially_faster", "faster"), ("materially_slower", "slower")
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,17 @@ def choose(
     each = 1 / over[rival]
     out = [name for name in dict.fromkeys(n for s in scores for n in s) if name not in held]
     left = f" Not in every run, or changed between them: {', '.join(out)}." if out else ""
-    split = _split(decision, {c: (times or {}).get(c, {}) for c in told[0].comparisons})
+    held_by = {c: (times or {}).get(c, {}) for c in told[0].comparisons}
+    divided = decide.split(
+        {
+            comparison: {
+                name: repeat(np.divide(on[leader], on[name]))
+                for name in decision.order[1:]
+                if name in on and leader in on
+            }
+            for comparison, on in held_by.items()
+        }
+    )
     lost = sentences.without(told[0].lost, told[0].lacking)
     left += f" {lost}" if lost else ""
     return Choice(
@@ -136,34 +145,11 @@ def choose(
         lead=repeat(each, bool(unnamed)),
         each=each.tolist(),
         sentence=_sentence(decision, rival, each, _is_time(told[0]), unnamed)
-        + sentences.divided(split)
+        + sentences.divided(divided)
         + left,
         ranking=[{"contender": name, "each": its.tolist()} for name, its in over.items()],
-        split=split,
+        split=divided,
     )
-
-
-def _split(
-    decision: decide.Decision, times: Mapping[str, Mapping[str, Sequence[float]]]
-) -> list[dict[str, Any]]:
-    """Where another is ahead of the one that leads over all, which elsewhere is ahead of it."""
-    leader = decision.leader or ""
-    found, level = [], set()
-    for comparison, on in times.items():
-        if leader not in on:
-            continue
-        pairs = {
-            name: repeat(np.divide(on[leader], on[name]))
-            for name in decision.order[1:]
-            if name in on
-        }
-        level |= {n for n, p in pairs.items() if p.verdict in (*BETTER, "tie")}
-        worst = max(pairs, key=lambda name: pairs[name].ratio, default="")
-        if worst and pairs[worst].verdict in WORSE:
-            proven = pairs[worst].verdict == "materially_slower"
-            row = {"comparison": comparison, "leader": worst, "ratio": pairs[worst].ratio}
-            found.append({**row, "proven": proven})
-    return [row for row in found if row["leader"] in level]
 
 
 def answer(choices: Mapping[str, Choice | None], begun: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,23 @@ class Answers:
         if not self.able:
             raise WorkerFailed("oom", "no memory")
         return {"ok": True, "reason": None}
+
+
+def test_a_reference_that_does_not_open_is_one_line_and_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*_: Any) -> None:
+        raise WorkerFailed("oom", "no memory")
+
+    monkeypatch.setattr(conformance.oracle, "open_reference", fail)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    numpy = Contender("numpy")
+    with (
+        pytest.raises(Wrong, match="the reference does not open: oom: no memory"),
+        conformance.Check(numpy, "cpu", "float32", True),
+    ):
+        raise AssertionError
+    assert not list(tmp_path.iterdir())
 
 
 def test_where_the_reference_fails_nothing_is_said_of_the_adapter(tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ def test_what_made_room_for_the_rest_does_not_undo_what_the_rest_decides(tmp_pat
     found = of(folder, "large-scale-training")
     assert (found.choice, found.launches) == ("torch", 6)
     assert found.comparisons == ["resnet18@112/b4/train/float32/cpu"]
+    assert any(each.startswith("threelayer b50 train: it made room") for each in found.unknown)
 
 
 def test_who_is_far_behind_takes_no_wish_from_the_others(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -171,10 +172,11 @@ def test_a_run_whose_code_was_edited_meanwhile_stops(
     launched = []
 
     class Group:
-        def __init__(self, number: int, **_: Any):
-            self.number = number
+        def __init__(self, number: int, refuse: Callable[[], None], **_: Any):
+            self.number, self.refuse = number, refuse
 
         def measure(self, *_: Any) -> None:
+            self.refuse()
             launched.append(self.number)
 
     for name in ("_greet", "_ask_oracle", "_cold_pass"):

@@ -111,6 +111,8 @@ def test_one_part_can_be_asked_for_alone_of_some_contenders_and_for_longer(
     )
     for wrong, told in (
         (["--only", "sweet"], "expected some of parity, agreement, suite"),
+        (["--only", "suite", "--suite", "quirk"], "unknown suite 'quirk'"),
+        (["--only", "suite", "--workloads", "resnet19"], "unknown workload 'resnet19'"),
         (["--limit", "soon"], "--limit 'soon': expected something like"),
         (["--contenders", "jxa"], "did you mean 'jax'"),
     ):

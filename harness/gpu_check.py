@@ -2,7 +2,7 @@
 
 For a machine that has a GPU and no network, with whatever frameworks its Python has. Every
 check and block is held against the float64 reference on the device, PyTorch's operations
-are timed by ours and by its own timer, and the suite `quick` runs. A failure stops nothing:
+are timed by ours and by its own timer, and three workloads of `quick` run. A failure stops nothing:
 it is told at once, again at the end, and in the exit status. All of it ends within a limit,
 of which each part has its share, so that there is a run to carry home.
 

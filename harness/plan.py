@@ -8,7 +8,6 @@ import re
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -88,13 +87,26 @@ class NoiseFloor(msgspec.Struct):
     of: str
 
 
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run measures, whatever it measures: the same for all its contenders."""
+
+    device: str
+    python: str = "own"  # an environment for each contender; or "current", this interpreter
+    threads: int
+    cpus: list[int]  # the numbers of those that workers are pinned to
+    allocator: str = "tuned"  # or "as-shipped"
+    warmup_limit_s: float
+    launches: int | None = None  # so many of each comparison; None: as many as it takes
+    named: bool = False  # the user chose the workloads: none is left out for want of time
+
+
 class Plan(msgspec.Struct):
     schema: int
     run: str
     created: str
     command: str
     suite: dict[str, str]
-    settings: dict[str, Any]
+    settings: Settings
     budget_s: float
     fingerprint: dict[str, str]
     contenders: list[PlannedContender]

@@ -10,7 +10,6 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatch
-from typing import Any
 
 import msgspec
 
@@ -21,7 +20,7 @@ from harness import code, estimate, gpus, resuming
 from harness.documents import SCHEMA
 from harness.errors import Wrong, in_words
 from harness.inventory import Contender
-from harness.plan import Cost, NoiseFloor, Plan, PlannedComparison, PlannedContender
+from harness.plan import Cost, NoiseFloor, Plan, PlannedComparison, PlannedContender, Settings
 from harness.sampling import DRAWS, FIRST_STAGE
 from harness.suite import HIDDEN, Comparison, Suite, unique
 from suites import catalogue
@@ -126,17 +125,15 @@ def make(
     comparisons: list[Comparison],
     contenders: list[Contender],
     absent: list[dict[str, str]],
-    device: str,
     budget: float | None,
-    explicit: bool,
-    settings: dict[str, Any],
+    settings: Settings,
     versions: dict[str, str],
 ) -> tuple[Plan, dict[str, Estimate]]:
     """Turns the question into a plan, and says what each comparison may take, left out or not.
 
-    `explicit`: the user named the workloads, so nothing is left out for want of time.
     Raises Wrong for a workload whose sizes are impossible.
     """
+    device = settings.device
     planned = [planned_contender(c) for c in contenders]
     measured = [_comparison(c, device, planned) for c in comparisons]
     left_out = [
@@ -162,7 +159,7 @@ def make(
         block = seconds(suite.sustained, f"suite '{suite.name}': sustained")
         _sustain(measured, block, budget)
     everyone, asked = planned, measured
-    if not explicit:
+    if not settings.named:
         measured, crowded = _with_room(measured, device)
         measured, unfit = _fit(measured, planned, budget)
         left_out += [*crowded, *unfit]

@@ -57,10 +57,10 @@ class Runner:
         self.launcher = Launcher(
             folder=folder,
             device=device,
-            current=settings["python"] == "current",
-            threads=settings["threads"],
-            cpus=settings["cpus"],
-            as_shipped=settings["allocator"] == "as-shipped",
+            current=settings.python == "current",
+            threads=settings.threads,
+            cpus=settings.cpus,
+            as_shipped=settings.allocator == "as-shipped",
             timeout=timeout,
         )
         if not documents.is_begun(folder):  # ended while it greeted: it greets again, from nothing
@@ -78,7 +78,7 @@ class Runner:
         self.cells: list[dict[str, Any]] = list(self.done.cells) if self.done else []
         self.counts = Counter(g["comparison"] for g in self.groups)
         self.settled = set(self.done.settled) if self.done else set()
-        self.wanted = plan.settings.get("launches") or sampling.FIRST_STAGE
+        self.wanted = plan.settings.launches or sampling.FIRST_STAGE
         self.launches = max([g["launch"] for g in self.groups], default=0)
 
     def run(self) -> None:
@@ -246,7 +246,7 @@ class Runner:
                         (missing - done) * need,
                     )
             self._launch_group(taking, budget.TURNS * share if self.last is None else math.inf)
-            if not self.plan.settings.get("launches"):
+            if not self.plan.settings.launches:
                 self._settle()
 
     def _make_room(self, taking: list[str], launches: int) -> set[str]:
@@ -257,7 +257,7 @@ class Runner:
         first would fit.
         """
         settings = self.plan.settings
-        if self.last is None or settings.get("named") or settings.get("launches"):
+        if self.last is None or settings.named or settings.launches:
             return set()
         share = self.left / launches * (budget.CHEAPER if launches > 1 else 1.0)
         held = self.last.hold(taking, share)
@@ -295,7 +295,7 @@ class Runner:
             for n in self._able(comparison)
             if self.contenders[n].computes
         }
-        threads = self.plan.settings["threads"]
+        threads = self.plan.settings.threads
         apart = comparable.apart(able, comparison.precision, comparison.cost.layers, threads)
         return [n for n in able if n not in apart]
 
@@ -322,7 +322,7 @@ class Runner:
 
     def _second_stage(self) -> None:
         """As many more as the first six ask for, planned once, while the budget lasts."""
-        if self.plan.settings.get("launches"):
+        if self.plan.settings.launches:
             return
         planned = {
             (c.id, name): count
@@ -379,7 +379,7 @@ class Runner:
             contenders=self.contenders,
             answers=self.answers,
             frozen=self.frozen,
-            warmup_limit=self.plan.settings["warmup_limit_s"],
+            warmup_limit=self.plan.settings.warmup_limit_s,
             timeout=self.timeout,
             autotuned=self.autotuned,
             rng=random.Random(zlib.crc32(f"{self.plan.run} {self.launches}".encode())),

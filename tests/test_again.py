@@ -71,7 +71,7 @@ def test_measured_again_means_the_same_work_in_the_same_settings(
         assert comparison["id"] in [each.id for each in second.comparisons]
         assert [c.name for c in second.contenders] == [c.name for c in first.contenders]
         for key in ("device", "python", "threads", "allocator"):
-            assert second.settings[key] == first.settings[key]
+            assert getattr(second.settings, key) == getattr(first.settings, key)
 
 
 def test_how_long_a_warm_up_may_take_is_the_suites_and_not_its_names(
@@ -81,7 +81,7 @@ def test_how_long_a_warm_up_may_take_is_the_suites_and_not_its_names(
     (tmp_path / "slow.toml").write_text(f'warm_up = "2m"\n{OWN}')
     for suite in ("quick", "smoke", "quick.toml", "slow.toml"):
         _run(f"bakeoff run --contenders numpy --device cpu --suite {suite} --run-id of-{suite}")
-    limits = [each.settings["warmup_limit_s"] for each in planned]
+    limits = [each.settings.warmup_limit_s for each in planned]
     assert limits == [3.0, 3.0, 30.0, 120.0]
 
 

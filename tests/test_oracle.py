@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness import cold, inventory, oracle, planning, suite
+from harness import cold, oracle, suite
 from harness.plan import PlannedComparison
+from tests.plans import planned
 
 
 class Reference:
@@ -41,19 +42,7 @@ def _answer(reference: Reference, comparison: PlannedComparison) -> Path:
 
 def _comparison(workload: str, batch: int, direction: str) -> PlannedComparison:
     asked = suite.Comparison(workload=workload, batch=batch, direction=direction)
-    plan, _ = planning.make(
-        run="r",
-        command="",
-        suite=suite.load("smoke"),
-        comparisons=[asked],
-        contenders=inventory.parse_list("numpy,torch"),
-        absent=[],
-        device="cpu",
-        budget=None,
-        explicit=True,
-        settings={},
-        versions={},
-    )
+    plan, _ = planned(suite.load("smoke"), ["numpy", "torch"], [asked], named=True)
     return plan.comparisons[0]
 
 

@@ -10,40 +10,19 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness import budget, estimate, gpus, inventory, plan, planning, suite
+from harness import budget, estimate, gpus, plan, planning, suite
 from harness.budget import Launch, Spent
 from harness.commands import outlook
 from harness.errors import Wrong
 from harness.runner import Runner
 from harness.suite import Comparison
+from tests.plans import planned, settings
 
 NAMES = ["torch", "torch:compile", "tensorflow", "tensorflow:xla", "jax", "numpy"]
 
 
-def _plan(
-    chosen: suite.Suite,
-    names: list[str] = NAMES,
-    explicit: bool = False,
-    budget: float | None = None,
-    few: list[suite.Comparison] | None = None,
-) -> tuple[plan.Plan, dict[str, planning.Estimate]]:
-    return planning.make(
-        run="r",
-        command="",
-        suite=chosen,
-        comparisons=few or list(chosen.comparisons),
-        contenders=inventory.parse_list(",".join(names)),
-        absent=[],
-        device="cpu",
-        budget=budget,
-        explicit=explicit,
-        settings={},
-        versions={},
-    )
-
-
 def test_the_cheapest_contender_is_entered_twice_in_some_comparisons() -> None:
-    made, _ = _plan(suite.load("quick"))
+    made, _ = planned(suite.load("quick"), NAMES)
     assert made.noise_floor == plan.NoiseFloor("torch#2", "torch")
     entered = [c.id for c in made.comparisons if "torch#2" in c.contenders]
     assert 0 < len(entered) < len(made.comparisons)
@@ -51,19 +30,19 @@ def test_the_cheapest_contender_is_entered_twice_in_some_comparisons() -> None:
 
 
 def test_a_contender_that_the_user_entered_twice_is_floor_enough() -> None:
-    made, _ = _plan(suite.load("smoke"), ["torch", "torch"])
+    made, _ = planned(suite.load("smoke"), ["torch", "torch"])
     assert made.noise_floor is None
     assert [c.name for c in made.contenders] == ["torch", "torch#2"]
 
 
 def test_the_null_adapter_is_planned_as_what_does_no_work() -> None:
-    made, _ = _plan(suite.load("smoke"), ["null"])
+    made, _ = planned(suite.load("smoke"), ["null"])
     assert made.noise_floor is None
     assert not made.contender("null").computes
 
 
 def test_an_inference_engine_is_planned_into_inference_alone() -> None:
-    made, _ = _plan(suite.load("smoke"), ["torch", "onnxruntime"])
+    made, _ = planned(suite.load("smoke"), ["torch", "onnxruntime"])
     taking = {c.direction: "onnxruntime" in c.contenders for c in made.comparisons}
     assert taking == {"infer": True, "train": False}
     assert not made.contender("onnxruntime").trains and not made.absent
@@ -71,15 +50,15 @@ def test_an_inference_engine_is_planned_into_inference_alone() -> None:
 
 def test_an_inference_engine_that_has_nothing_to_do_is_said_to_be_absent() -> None:
     few = [c for c in suite.load("smoke").comparisons if c.direction == "train"]
-    made, _ = _plan(suite.load("smoke"), ["torch", "onnxruntime"], few=few)
+    made, _ = planned(suite.load("smoke"), ["torch", "onnxruntime"], few)
     assert [c.name for c in made.contenders if c.copy == 1] == ["torch"]
     assert [gone["name"] for gone in made.absent] == ["onnxruntime"]
     with pytest.raises(Wrong, match="onnxruntime cannot train"):
-        _plan(suite.load("smoke"), ["onnxruntime"], few=few)
+        planned(suite.load("smoke"), ["onnxruntime"], few)
 
 
 def test_a_training_that_no_contender_does_is_left_out_with_its_reason() -> None:
-    made, estimates = _plan(suite.load("smoke"), ["onnxruntime"], explicit=True)
+    made, estimates = planned(suite.load("smoke"), ["onnxruntime"], named=True)
     assert {c.direction for c in made.comparisons} == {"infer"}
     assert [left["comparison"].split("/")[2] for left in made.left_out] == ["train"]
     floor = made.noise_floor
@@ -88,7 +67,7 @@ def test_a_training_that_no_contender_does_is_left_out_with_its_reason() -> None
 
 
 def test_what_cannot_fit_is_left_out_with_its_reason_and_the_first_never_is() -> None:
-    made, _ = _plan(suite.load("full"), budget=1.0)
+    made, _ = planned(suite.load("full"), NAMES, budget=1.0)
     assert len(made.comparisons) == 1
     assert len(made.left_out) == len(suite.load("full").comparisons) - 1
     assert all("would not fit" in left["reason"] for left in made.left_out)
@@ -98,23 +77,23 @@ def test_what_is_too_large_leaves_room_for_what_fits_though_it_is_asked_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(estimate, "matrix_rate", lambda: 1e11)  # two cores
-    made, _ = _plan(suite.load("full"), budget=7200.0)
+    made, _ = planned(suite.load("full"), NAMES, budget=7200.0)
     assert made.left_out[0]["comparison"].startswith("resnet50/b32/train")
     assert len(made.comparisons) > 1
 
 
 def test_what_the_user_named_is_never_left_out() -> None:
-    made, _ = _plan(suite.load("full"), explicit=True, budget=1.0)
+    made, _ = planned(suite.load("full"), NAMES, budget=1.0, named=True)
     assert not made.left_out
 
 
 def test_a_smaller_question_gets_its_share_of_the_time_but_enough() -> None:
     quick = suite.load("quick")
-    assert _plan(quick)[0].budget_s == 600
-    assert _plan(quick, NAMES[:3])[0].budget_s == 300
+    assert planned(quick, NAMES)[0].budget_s == 600
+    assert planned(quick, NAMES[:3])[0].budget_s == 300
     few = planning.select(quick, "resnet18", None)
     assert {c.direction for c in few} == {"infer", "train"}
-    assert _plan(quick, ["torch", "jax"], few=few)[0].budget_s == planning.LEAST_BUDGET
+    assert planned(quick, ["torch", "jax"], few)[0].budget_s == planning.LEAST_BUDGET
 
 
 def test_a_suite_that_names_its_contenders_has_the_budget_it_asks_for(tmp_path: Path) -> None:
@@ -125,7 +104,7 @@ def test_a_suite_that_names_its_contenders_has_the_budget_it_asks_for(tmp_path: 
             'contenders = ["torch", "jax"]\n[[compare]]\nworkload = "relu_16x32x32"\n',
             "utf-8-sig",  # as some editors write it
         )
-        assert _plan(suite.load(str(path)), ["torch", "jax"])[0].budget_s == wanted
+        assert planned(suite.load(str(path)), ["torch", "jax"])[0].budget_s == wanted
 
 
 def test_a_workload_outside_the_suite_comes_at_its_usual_size() -> None:
@@ -204,7 +183,7 @@ def test_where_the_fewest_rounds_of_all_do_not_fit_what_was_asked_for_last_takes
 
 
 @pytest.mark.parametrize(
-    ("settings", "launches", "left", "gone"),
+    ("given", "launches", "left", "gone"),
     [
         ({}, 5, 78.0, set()),  # later launches are cheaper by a tenth
         ({}, 5, 77.0, {"c"}),
@@ -217,12 +196,12 @@ def test_where_the_fewest_rounds_of_all_do_not_fit_what_was_asked_for_last_takes
     ],
 )
 def test_six_launches_of_some_come_before_four_of_all_unless_all_were_named(
-    settings: dict[str, Any], launches: int, left: float, gone: set[str]
+    given: dict[str, Any], launches: int, left: float, gone: set[str]
 ) -> None:
     spent = {name: Spent(0.0, turns, 1) for name, turns in (("a", 2.0), ("b", 4.0), ("c", 2.5))}
     told: list[dict[str, Any]] = []
     runner: Any = SimpleNamespace(
-        plan=SimpleNamespace(settings=settings),
+        plan=SimpleNamespace(settings=settings(**given)),
         last=Launch(spent, overhead=0.0, warmed=False),
         left=left,
         launches=1,
@@ -273,14 +252,14 @@ def test_a_first_launch_has_whole_designs_of_at_least_ten_rounds() -> None:
 def test_the_noise_floor_is_in_a_comparison_that_is_measured() -> None:
     """However few of them fit."""
     for seconds in (1.0, 100.0, 3600.0):
-        made, estimates = _plan(suite.load("full"), budget=seconds)
+        made, estimates = planned(suite.load("full"), NAMES, budget=seconds)
         assert made.noise_floor is not None
         assert any(made.noise_floor.twin in c.contenders for c in made.comparisons)
         assert estimates.keys() >= {c.id for c in made.comparisons}
 
 
 def test_the_noise_floors_twin_is_nobodys_rival() -> None:
-    made, _ = _plan(suite.load("quick"), ["torch", "jax"])
+    made, _ = planned(suite.load("quick"), ["torch", "jax"])
     assert made.noise_floor is not None
     assert [c.name for c in outlook.rivals(made)] == ["torch", "jax"]
 
@@ -294,7 +273,7 @@ def test_a_budget_that_is_too_small_names_the_one_that_holds_all(
     def shown(budget: float, rate: float) -> str:
         monkeypatch.setattr(estimate, "matrix_rate", lambda: rate)
         console = Console(file=StringIO(), width=200)
-        outlook.show(*_plan(suite.load("quick"), ["numpy", "c"], budget=budget), console)
+        outlook.show(*planned(suite.load("quick"), ["numpy", "c"], budget=budget), console)
         return console.file.getvalue()  # type: ignore[attr-defined]
 
     short = shown(seconds, 5e10)
@@ -310,9 +289,7 @@ def test_who_has_nothing_left_to_do_in_the_budget_is_said_and_is_no_noise_floor(
         Comparison("resnet18", 32, 224, "train", headline=True),
         Comparison("resnet18", 32, 224, "infer"),
     ]
-    contenders = [inventory.parse(name) for name in ("torch:compile", "onnxruntime")]
-    settings, quick = {"threads": 2}, suite.load("quick")
-    made, _ = planning.make("x", "c", quick, asked, contenders, [], "cpu", 1.0, False, settings, {})
+    made, _ = planned(suite.load("quick"), ["torch:compile", "onnxruntime"], asked, budget=1.0)
     assert [c.direction for c in made.comparisons] == ["train"]
     assert [c.name for c in made.contenders] == ["torch:compile", "torch:compile#2"]
     assert made.noise_floor is not None and made.noise_floor.of == "torch:compile"
@@ -330,13 +307,10 @@ def test_what_a_gpus_driver_promises_decides_what_a_budget_holds(
 ) -> None:
     """An hour of `full`: convnets, blocks and operations on a fast GPU, fewer on a slow one."""
     full = suite.load("full")
-    usual = [inventory.parse(name) for name in NAMES if name != "numpy"]
     kept = {}
     for gpu, promised in {"H100": (6.7e13, 3.4e12), "T4": (8.1e12, 3.2e11), "": None}.items():
         monkeypatch.setattr(gpus, "rates", {0: promised}.__getitem__)
-        made, _ = planning.make(
-            "x", "c", full, list(full.comparisons), usual, [], "cuda:0", None, False, {}, {}
-        )
+        made, _ = planned(full, NAMES[:-1], device="cuda:0")
         kept[gpu] = made.comparisons
         kinds = {c.kind for c in made.comparisons}
         assert kinds == {"micro", "block", "convnet"}
@@ -358,16 +332,12 @@ def test_what_a_gpu_has_no_room_for_side_by_side_is_left_out_unless_it_was_named
         Comparison(workload="resnet18", batch=64, direction="train"),
         Comparison(workload="resnet50", batch=32, direction="infer"),
     ]
-    for explicit in (False, True):
-        made, _ = planning.make(
-            "x", "c", suite.load("full"), asked, [inventory.parse(n) for n in NAMES], [],
-            "cuda:0", 1e9, explicit, {}, {},
-        )  # fmt: skip
+    full = suite.load("full")
+    for named in (False, True):
+        made, _ = planned(full, NAMES, asked, budget=1e9, device="cuda:0", named=named)
         left = [each["comparison"] for each in made.left_out]
         assert left == (
-            []
-            if explicit
-            else [f"{c.workload}/b{c.batch}/train/float32/cuda:0" for c in asked[:gone]]
+            [] if named else [f"{c.workload}/b{c.batch}/train/float32/cuda:0" for c in asked[:gone]]
         )
         for each in made.left_out:
             assert re.fullmatch(
@@ -386,10 +356,7 @@ def test_first_calls_that_overlap_on_a_processor_follow_one_another_on_a_device(
 def test_headline_trainings_have_blocks_as_many_as_fit_into_a_quarter_of_the_budget() -> None:
     """With `full`'s own budget and its four contenders on a GPU, one of its two at least."""
     full = suite.load("full")
-    made, _ = planning.make(
-        "x", "c", full, list(full.comparisons), [inventory.parse(n) for n in NAMES], [],
-        "cuda:0", None, False, {"threads": 2}, {},
-    )  # fmt: skip
+    made, _ = planned(full, NAMES, device="cuda:0")
     blocks = [c for c in made.comparisons if c.sustained_s]
     assert blocks and all(c.headline and c.direction == "train" for c in blocks)
     needed = sum(6 * c.sustained_s * len([n for n in c.contenders if "#" not in n]) for c in blocks)
@@ -402,13 +369,10 @@ def test_on_a_device_every_draw_of_an_autotuner_is_expected_to_compile(
     """Two of the five later launches take as long as the first, which the others do not."""
     quick = suite.load("quick")
     asked = list(quick.comparisons)[-1:]
-    contenders = [inventory.parse("torch:compile")]
     found = {}
     for draws in (1, 3):
         monkeypatch.setattr(planning, "DRAWS", draws)
-        _, estimates = planning.make(
-            "x", "c", quick, asked, contenders, [], "cuda:0", 60.0, True, {"threads": 2}, {}
-        )
+        _, estimates = planned(quick, ["torch:compile"], asked, device="cuda:0", named=True)
         [found[draws]] = estimates.values()
     once, thrice = found[1], found[3]
     assert thrice.launch == pytest.approx((2 * once.first + 3 * once.launch) / 5)

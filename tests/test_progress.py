@@ -10,9 +10,10 @@ import pytest
 import typer
 from rich.console import Console
 
-from harness import inventory, planning, progress, readings, runner, suite
+from harness import planning, progress, readings, runner, suite
 from harness.commands import measure
 from harness.progress import Progress
+from tests.plans import planned
 from tests.synthetic import edit_groups, write_run
 
 
@@ -60,9 +61,7 @@ def test_who_is_ahead_in_training_without_a_pause_is_read_as_the_report_reads_it
 
     full = suite.load("full")
     asked = [c for c in full.comparisons if c.workload == "resnet50" and c.headline]
-    made, _ = planning.make(
-        "x", "c", full, asked, [inventory.parse("torch")], [], "cuda:0", 3600.0, True, {}, {}
-    )
+    made, _ = planned(full, ["torch"], asked, budget=3600.0, device="cuda:0", named=True)
     monkeypatch.setattr(progress, "Progress", Told)
     monkeypatch.setattr(runner, "Runner", interrupted)
     with pytest.raises(typer.Exit):

@@ -20,6 +20,7 @@ from harness.launch import Launcher
 from harness.proof import live
 from harness.runner import Runner
 from harness.steady import LaunchGroup
+from tests.plans import settings
 from tests.synthetic import write_run
 
 
@@ -133,7 +134,7 @@ def test_a_resumed_second_stage_keeps_to_what_is_left_of_the_budget(
     launched, told = [], []
     one = SimpleNamespace(id="c", contenders=["torch", "jax"])
     run: Any = SimpleNamespace(
-        plan=SimpleNamespace(settings={}, comparisons=[one]),
+        plan=SimpleNamespace(settings=settings(), comparisons=[one]),
         last=None,
         left=left,
         counts={"c": 6},

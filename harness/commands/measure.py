@@ -150,16 +150,16 @@ def run(
     if count > len(os.sched_getaffinity(0)):
         most = len(os.sched_getaffinity(0))
         raise Wrong(f"--threads {count}: expected at most {most}, which this process may use")
-    settings = {
-        "device": chosen,
-        "python": "current" if current else "own",
-        "threads": count,
-        "cpus": sorted(machine.cpu_set(count)),
-        "allocator": allocator,
-        "warmup_limit_s": planning.seconds(loaded.warm_up, f"suite '{loaded.name}': warm_up"),
-        "launches": launches,
-        "named": workloads is not None,
-    }
+    settings = plan.Settings(
+        device=chosen,
+        python="current" if current else "own",
+        threads=count,
+        cpus=sorted(machine.cpu_set(count)),
+        allocator=allocator,
+        warmup_limit_s=planning.seconds(loaded.warm_up, f"suite '{loaded.name}': warm_up"),
+        launches=launches,
+        named=workloads is not None,
+    )
     planned, estimates = planning.make(
         run=name,
         command=plan.command_line(),
@@ -167,9 +167,7 @@ def run(
         comparisons=comparisons,
         contenders=taking,
         absent=absent,
-        device=chosen,
         budget=limit,
-        explicit=workloads is not None,
         settings=settings,
         versions=inventory.versions([c.name for c in taking], rows),
     )
@@ -239,18 +237,17 @@ def _resumed(resume: str, given: dict[str, Any]) -> tuple[plan.Plan, Path]:
         if again.startswith("bakeoff calibrate"):
             again = f"bakeoff calibrate --run-id {folder.resolve().name}"
         raise Wrong(f"run '{resume}' was made by another command: go on with `{again}`")
-    gpus.refuse(planned.settings["device"])
-    current = planned.settings["python"] == "current"
+    settings = planned.settings
+    gpus.refuse(settings.device)
+    current = settings.python == "current"
     taking = [inventory.Contender(c.adapter, c.version) for c in planned.contenders]
-    rows = inventory.contenders(planned.settings["device"], current, taking, everyone=False)
+    rows = inventory.contenders(settings.device, current, taking, everyone=False)
     names = [c.name for c in planned.contenders]
     resuming.refuse_change(
         planned.fingerprint,
-        resuming.fingerprint(
-            inventory.versions(names, rows), planned.settings["device"], planned.contenders
-        ),
+        resuming.fingerprint(inventory.versions(names, rows), settings.device, planned.contenders),
     )
-    resuming.refuse_lost(planned.settings["cpus"])
+    resuming.refuse_lost(settings.cpus)
     return planned, folder
 
 
@@ -295,7 +292,7 @@ def _measure(
         raise typer.Exit(130)
     if edited:
         raise edited
-    if progress.needs and not planned.settings.get("launches"):
+    if progress.needs and not planned.settings.launches:
         short = planning.too_short(progress.needs, "all" if progress.partly else "")
         most = planning.spell(progress.needs)
         told = f"[bold yellow]{short}[/], or go on: {again} --budget {most}"

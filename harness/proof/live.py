@@ -110,18 +110,15 @@ class Itself:
             comparisons=asked,
             contenders=inventory.parse_list(",".join([self.contender] * self.copies)),
             absent=[],
-            device=self.device,
             budget=6 * 3600.0,
-            explicit=True,
-            settings={
-                "device": self.device,
-                "python": "own",
-                "threads": count,
-                "cpus": sorted(machine.cpu_set(count)),
-                "allocator": "tuned",
-                "warmup_limit_s": 1.0,
-                "launches": self.launches,
-            },
+            settings=plan.Settings(
+                device=self.device,
+                threads=count,
+                cpus=sorted(machine.cpu_set(count)),
+                warmup_limit_s=1.0,
+                launches=self.launches,
+                named=True,
+            ),
             versions=inventory.versions([self.contender], rows),
         )
         first = made.contenders[0]
@@ -160,7 +157,8 @@ def measure(folder: Path, itself: Itself, say: Say) -> records.Run:
 
 def _whole(run: records.Run, planned: plan.Plan) -> bool:
     counts = Counter(g["comparison"] for g in run.groups)
-    return all(counts[c.id] >= planned.settings["launches"] for c in planned.comparisons)
+    wanted = planned.settings.launches or 0
+    return all(counts[c.id] >= wanted for c in planned.comparisons)
 
 
 def pairs(

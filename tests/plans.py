@@ -1,0 +1,33 @@
+"""Plans for tests: a question, and how it would be measured."""
+
+from typing import Any
+
+from harness import inventory, plan, planning
+from harness.suite import Comparison, Suite
+
+
+def settings(**given: Any) -> plan.Settings:
+    """A CPU's, on one core, unless it is said otherwise."""
+    usual: dict[str, Any] = {"device": "cpu", "threads": 1, "cpus": [0], "warmup_limit_s": 3.0}
+    return plan.Settings(**{**usual, **given})
+
+
+def planned(
+    suite: Suite,
+    names: list[str],
+    comparisons: list[Comparison] | None = None,
+    budget: float | None = None,
+    **given: Any,
+) -> tuple[plan.Plan, dict[str, planning.Estimate]]:
+    """What `bakeoff run` would plan of a suite, or of a few comparisons of it."""
+    return planning.make(
+        run="r",
+        command="",
+        suite=suite,
+        comparisons=list(comparisons or suite.comparisons),
+        contenders=inventory.parse_list(",".join(names)),
+        absent=[],
+        budget=budget,
+        settings=settings(**given),
+        versions={},
+    )

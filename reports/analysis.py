@@ -163,8 +163,11 @@ def warning(
 
     comparisons, contenders: that it is about. One without the first is about these contenders
     everywhere, one without the second about everybody there, one without both about the run.
+    In the words they have their short names.
     """
     about = {"comparisons": list(dict.fromkeys(comparisons)), "contenders": list(contenders)}
+    for comparison in about["comparisons"]:
+        where, what = (text.replace(comparison, short(comparison)) for text in (where, what))
     return {"where": where, "what": what, "advice": advice, **about}
 
 
@@ -199,6 +202,10 @@ def nearness(pair: Ratio | statistics.Comparison) -> tuple[bool, float]:
 
 
 def short(comparison: str) -> str:
-    """`resnet18@112/b4/train/float32/cpu` -> `resnet18@112 b4 train`; "" is all of them."""
+    """`resnet18@112/b4/train/float32/cpu` -> `resnet18@112 b4 train`; "" is all of them.
+
+    A run is on one device, which its page names once.
+    """
     parts = [part for part in comparison.split("/") if part not in ("float32", "cpu")]
+    parts = [part for part in parts if part.partition(":")[0] != "cuda"]
     return " ".join(parts) or "all, geometric mean"

@@ -12,6 +12,7 @@ from two, or an hour of one has a price, seconds are set side by side as well, a
 """
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -26,6 +27,7 @@ from reports import again, alike, clock, several
 from reports.analysis import ranked
 from reports.lost import Lost, cells, lost
 from reports.verdicts import analyse
+from reports.words import VERDICTS
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ WORDS = {  # how a verdict on a change is called
     "perhaps_faster": "perhaps faster",
     "tie": "stayed",
     "inconclusive": "open",
-    "multimodal": "open: modes overlap",
+    "multimodal": VERDICTS["multimodal"],
     "screening": "screening",
     "drift": "drift",
 }
@@ -128,8 +130,8 @@ def compare(
     gone = lost(first, second, new, pairs, ranked(old))
     come = lost(second, first, old, [(b, a) for a, b in pairs], ranked(new))
     works = [each for each, _ in both]
-    sentence = _sentence(anchor, before, changes, shared, works, gone, margin)
-    if anchor is not None and changes and not hectic:
+    sentence = _sentence(anchor, before, changes, shared, works, gone, margin, two)
+    if anchor is not None and changes and not hectic and not two:
         sentence += _of_the_same(anchor, judged, same, drift)
     if hectic and changes:
         sentence = f"Nothing is concluded: {'; '.join(hectic)}. {sentence}"
@@ -304,7 +306,9 @@ def _sentence(
     both: list[dict[str, Any]],
     gone: list[Lost],
     margin: float,
+    two: bool,
 ) -> str:
+    """two: the runs are of two machines, so that nothing changed from one to the other."""
     if not both:
         return "The runs share no comparison: there is nothing to compare."
     if not shared:
@@ -314,17 +318,14 @@ def _sentence(
             "Only a fresh measurement of both in turns can tell: no contender has the same "
             "version in both runs, and seconds of two days are not comparable."
         )
-    count = dict.fromkeys((*MATERIAL, "tie"), 0)
-    for change in changes:
-        if change.verdict in count:
-            count[change.verdict] += 1
+    count = Counter(change.verdict for change in changes)
     version = f" {before[anchor]}" if before[anchor] else ""
     if changes:
+        counted = [f"{count[verdict]} {word}" for verdict, word in WORDS.items() if count[verdict]]
+        taken = "" if two else ", taken to be the same in both runs"
         told = (
-            f"{count['materially_slower']} of {len(changes)} became slower, "
-            f"{count['materially_faster']} faster, {count['tie']} stayed within "
-            f"{100 * math.expm1(margin):.3g}%, {len(changes) - sum(count.values())} cannot be "
-            f"told, as ratios to {anchor}{version}, taken to be the same in both runs."
+            f"As ratios to {anchor}{version}{taken}, of {len(changes)}: {', '.join(counted)}; by "
+            f"a margin of {100 * math.expm1(margin):.3g}%."
         )
     else:
         told = (

@@ -43,7 +43,6 @@ def render(found: Changes) -> str:
         title=f"{found.old} and {found.new}, side by side",
         found=found,
         parts=[part for part in parts if part[2]],
-        counts={word: sum(c.verdict == v for c in found.changes) for v, word in WORDS.items()},
         names=[c["name"] for c in found.contenders],
         colours=marks.colours(found),
         shapes=marks.shapes(found),

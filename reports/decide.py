@@ -152,13 +152,14 @@ def among(
     order = [*([choice] if choice else []), *(name for name in order if name != choice)]
     leader = order[0] if order else None
     others = order[1:]
-    tied = [b for b in others if verdicts[leader or "", b] == "tie"]
+    tied = [b for b in others if verdicts[leader or "", b] == "tie"] if not choice else []
+    rivals = tied[:1] or others  # in a tie it is whom the leader ties with
     return Decision(
         order=order,
         leader=leader,
         choice=choice,
-        tied=[leader, *tied] if leader and tied and not choice else [],
-        runner_up=min(others, key=lambda b: nearness(pairs[b, leader or ""]), default=None),
+        tied=[leader, *tied] if leader and tied else [],
+        runner_up=min(rivals, key=lambda b: nearness(pairs[b, leader or ""]), default=None),
         pairs=pairs,
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from reports import flip
-from reports.analysis import Comparison
+from reports.analysis import Comparison, short
 from reports.decide import Aspect, Decision
 from reports.objectives import MEASURES, Evidence, comparisons_of
 from reports.profiles import Objective
@@ -73,9 +73,13 @@ class Elsewhere:
             if 1 < len(comparisons) <= MOST_ALONE:
                 for c in comparisons:
                     rest = [other for other in comparisons if other is not c]
-                    yield OUT, f"without {c.id}", dict.fromkeys(places, rest)
+                    yield OUT, f"without {short(c.id)}", dict.fromkeys(places, rest)
                 for c in comparisons:
-                    yield "one workload alone", f"on {c.id} alone", {place: [c] for place in places}
+                    yield (
+                        "one workload alone",
+                        f"on {short(c.id)} alone",
+                        {place: [c] for place in places},
+                    )
 
     def _batches(self) -> Iterator[Try]:
         """The very same workloads at another batch, where all of them were measured at it."""

@@ -34,11 +34,11 @@ def render(found: Machines, title: str | None = None) -> str:
         "over": ratios.intervals(
             found,
             _leads(found),
-            "leader over nearest rival: time or score (log)",
+            ["leader over nearest rival:", "time or score (log)"],
             statistics.MARGIN,
         ),
         "places": ratios.intervals(
-            found, _rows(found, first), f"time over {found.anchor}'s on the same machine (log)"
+            found, _rows(found, first), [f"time over {found.anchor}'s", "on the same machine (log)"]
         ),
     }
     what = "runs of one machine" if found.one else "machines"

@@ -30,6 +30,15 @@ LIMITS = {  # measure -> heading, question, unit
     "installed_size": ("Its installation must be no larger than", "At most", "B"),
     "cost": ("A million must cost no more than", "At most", ""),
 }
+SETTINGS = {  # of a run -> heading; what is not here is told elsewhere
+    "device": "device",
+    "python": "environments",
+    "threads": "threads",
+    "cpus": "pinned to CPUs",
+    "allocator": "allocator",
+    "warmup_limit_s": "warm-up, seconds at most",
+    "launches": "launches, as asked for",
+}
 GIVEN = ("allocator",)  # by the harness, to every worker alike, though not each one tells
 HEAT = (1.03, 1.1, 1.25, 1.5, 2.0, 4.0)  # ratios at which a cell of the heat map changes colour
 
@@ -85,11 +94,13 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         answer=sentences.answer(analysis.recommendations),
         left_out=sentences.left_out([left["comparison"] for left in analysis.left_out]),
         unasked=sentences.engineless(analysis.recommendations),
+        engines=sentences.ENGINES,
         open_in_short=sentences.open_in_short,
         trusted=sentences.trusted(),
         modes_unexplained=all(r.verdict != "multimodal" for r in analysis.recommendations)
         and any("fall into modes" in c.why for c in analysis.comparisons),
         labels={c.id: marks.label(c) for c in analysis.comparisons},
+        settings=SETTINGS,
         rows_of_manifest=rows_of_manifest(analysis),
         history=history(analysis),
     )

@@ -34,7 +34,7 @@ from harness.errors import Wrong
 
 FOLDER = Path(__file__).resolve().parent / "profiles"
 ORDER = (
-    "just-one",
+    "one-for-everything",
     "large-scale-training",
     "prototyping",
     "low-latency-serving",

@@ -18,7 +18,7 @@ from harness import statistics
 from reports import decide, sentences, several
 from reports.analysis import short
 from reports.recommend import Recommendation
-from reports.words import interval, listed, times
+from reports.words import ends, interval, listed, times
 
 # Runs that are added because six did not decide are a second stage: the first six's spread stays in
 # force, as that of six launches does.
@@ -118,7 +118,7 @@ def choose(
     )
     decision = decide.decide([aspect], held, busy=bool(unnamed), first_stage=FIRST)
     leader = decision.leader or ""
-    rival = decision.tied[1] if decision.tied else decision.runner_up or ""
+    rival = decision.runner_up or ""
     over = {name: np.exp([s[name] - s[leader] for s in scores]) for name in decision.order}
     each = 1 / over[rival]
     out = [name for name in dict.fromkeys(n for s in scores for n in s) if name not in held]
@@ -214,7 +214,7 @@ def _sentence(
         fact = f"its score is {times(best.ratio)} that of {rival} (less is better)"
     runs, ahead = len(each), int(np.sum(each < 1))
     by_run = f"run by run {listed([times(ratio) for ratio in each])}"
-    sure = f"{interval(best.confidence)} {best.low:.2f} to {best.high:.2f}, {runs} runs; {by_run}"
+    sure = f"{interval(best.confidence)} {ends(best.low, best.high)}, {runs} runs; {by_run}"
     if decision.choice:
         return f"Choose {leader}: {fact} ({sure})."
     if decision.tied:

@@ -15,8 +15,9 @@ from reports.analysis import short
 from reports.decide import Aspect, Decision
 from reports.flip import Weight
 from reports.objectives import MEASURES
-from reports.words import few, interval, listed, needed, percent, times
+from reports.words import ends, few, interval, listed, needed, percent, times
 
+ENGINES = "make bench-serving"
 LIKELY = 3.0  # who would have to be off by more is not told of
 
 
@@ -47,7 +48,7 @@ def sentence(
     else:
         fact = f"its score is {times(best.ratio)} that of {runner_up} (less is better)"
         over = f"{len(weighed)} objectives and {over}"
-    sure = f"{interval(best.confidence)} {best.low:.2f} to {best.high:.2f}"
+    sure = f"{interval(best.confidence)} {ends(best.low, best.high)}"
     sure += f", {best.launches} launches"
     sure = sure if math.isfinite(best.high) else f"{best.launches} launch"
     if decision.choice:
@@ -220,13 +221,16 @@ def left_out(ids: list[str]) -> str:
 
 
 def engineless(recommendations: list[Any]) -> str:
-    """For which uses those were not asked who do nothing else; nothing where they were."""
+    """For which uses those were not asked who do nothing else; nothing where they were.
+
+    Ends before the command that asks them, ENGINES.
+    """
     titles = [each.title for each in recommendations if each.engineless]
     if not titles:
         return ""
     return (
         f"Inference engines (ONNX Runtime, OpenVINO, LiteRT) took no part, which {listed(titles)} "
-        "should ask as well: make bench-serving."
+        "should ask as well:"
     )
 
 

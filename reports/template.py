@@ -95,6 +95,7 @@ def _environment() -> Any:
         interval=words.interval,
         needed=words.needed,
         number=words.figure,
+        verdict=words.verdict,
         label=marks.label,
         plain=words.plain,
         count=breakeven.count,
@@ -107,6 +108,7 @@ def _environment() -> Any:
 def render(file: str, specs: dict[str, Any] | None = None, /, **given: Any) -> str:
     """A page as text. specs: its charts by place; None is a page without any script."""
     script = "" if specs is None else _script()
+    theme = (TEMPLATES / "theme.js").read_text("utf-8")
     return (
         _environment()
         .get_template(file)
@@ -117,6 +119,8 @@ def render(file: str, specs: dict[str, Any] | None = None, /, **given: Any) -> s
             style=(TEMPLATES / "style.css").read_text("utf-8"),
             script=script,
             script_hash=_hash(script),
+            theme=theme,
+            theme_hash=_hash(theme),
             **given,
         )
     )

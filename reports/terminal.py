@@ -16,7 +16,7 @@ from reports.flip import Limit
 from reports.lanes import Lane
 from reports.machines import Machines
 from reports.objectives import MEASURES
-from reports.sentences import answer, engineless, left_out, without
+from reports.sentences import ENGINES, answer, engineless, left_out, without
 from reports.words import figure, seconds, times
 
 CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), " ")
@@ -36,7 +36,7 @@ def render(analysis: Analysis, console: Console) -> None:
     if told := left_out([left["comparison"] for left in analysis.left_out]):
         console.print(Text(told.translate(CONTROLS)), soft_wrap=True)
     if told := engineless(analysis.recommendations):
-        _print(console, told, "dim")
+        _print(console, f"{told} {ENGINES}", "dim")
     for choice in analysis.recommendations:
         style = "bold green" if choice.choice else "bold"
         console.print(Text(f"{choice.title}: ".translate(CONTROLS), style=style), end="")
@@ -77,7 +77,7 @@ def render(analysis: Analysis, console: Console) -> None:
         first, *others = kind
         text = f"{first['where']}: {first['what']}. "
         if others:
-            also = "; ".join(_where(each) for each in others[:ALSO])
+            also = "; ".join(each["where"] for each in others[:ALSO])
             left = len(others) - ALSO
             text += f"Also: {also}{f'; and {left} more' if left > 0 else ''}. "
         count = f" ({len(kind)} of a kind)" if others else ""
@@ -95,13 +95,6 @@ def _alike(warnings: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     for warning in warnings:
         kinds.setdefault(warning["advice"], []).append(warning)
     return list(kinds.values())
-
-
-def _where(warning: dict[str, Any]) -> str:
-    where = str(warning["where"])
-    for comparison in warning["comparisons"]:
-        where = where.replace(comparison, short(comparison))
-    return where
 
 
 def _cheapest_first(costs: dict[str, float]) -> str:

@@ -28,7 +28,7 @@ from reports.analysis import (
     short,
 )
 from reports.sentences import why_open, within, would_tell
-from reports.words import few, interval, listed, times
+from reports.words import ends, few, interval, listed, times
 
 
 def analyse(
@@ -301,7 +301,7 @@ def _why(
         return f"Only {leader} was measured: there is nothing to compare it with."
     fact = f"{leader} takes {times(pair.ratio)} the time of {runner_up}"
     if pair.low is not None and pair.high is not None:
-        fact += f" ({interval(pair.confidence)} {pair.low:.2f} to {pair.high:.2f}"
+        fact += f" ({interval(pair.confidence)} {ends(pair.low, pair.high)}"
         fact += f", {pair.launches} launches)"
     if winner:
         return f"{fact}."

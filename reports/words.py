@@ -57,6 +57,19 @@ def interval(confidence: float) -> str:
     return f"{100 * confidence:g}% interval"
 
 
+def ends(low: float, high: float) -> str:
+    """Of an interval of ratios, to three decimals: at two, 0.968 to 0.971 reads as none at all."""
+    return f"{low:.3f} to {high:.3f}"
+
+
+VERDICTS = {"multimodal": "open: modes overlap"}
+
+
+def verdict(name: str) -> str:
+    """materially_slower -> materially slower; a statistician's word in plain ones."""
+    return VERDICTS.get(name, name.replace("_", " "))
+
+
 def few(names: Sequence[str], most: int = 3) -> str:
     """a, b, c and 4 more"""
     left = len(names) - most

@@ -58,7 +58,10 @@ def test_a_page_of_one_profile_does_not_replace_that_of_all(
     for named, written in (
         (["a1"], "a1"),
         (["a1", "--profile", str(mine)], "a1-mine"),
-        (["a1", "a2", "--profile", str(mine), "--profile", "just-one"], "a1-a2-mine-just-one"),
+        (
+            ["a1", "a2", "--profile", str(mine), "--profile", "one-for-everything"],
+            "a1-a2-mine-one-for-everything",
+        ),
     ):
         done = typed("report", *named)
         assert (done.returncode, done.stdout) == (0, f"{tmp_path}/html/{written}.html\n")

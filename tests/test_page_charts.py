@@ -1,7 +1,9 @@
 """Claims about the charts of the page in a real browser, on it and saved."""
 
 import re
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,6 +46,30 @@ def test_a_chart_has_figures_on_its_axes(open_page: Open) -> None:
     browser = open_page("idle")
     for place in ("chart-roofline", "chart-calls", "chart-throughput-0", "chart-latency-0"):
         assert browser.execute_script(labels, place) >= 4, place
+
+
+def test_no_two_ticks_of_an_axis_read_alike(open_page: Open) -> None:
+    """One unit for all of them made 1, 10 and 100 seconds `0k`."""
+    browser = open_page()
+    axes = browser.execute_script(
+        "return [...document.querySelectorAll('.chart svg .role-axis-label')].map(axis =>"
+        "  [...axis.querySelectorAll('text')].map(t => t.textContent))"
+    )
+    assert len(axes) > 10
+    assert [ticks for ticks in axes if len({*ticks}) < len(ticks)] == []
+
+
+@pytest.mark.parametrize("place", ["start", "roof", "failed", "roof?no-contender=numpy"])
+def test_a_link_to_a_place_leads_there_though_charts_are_drawn_above_it(
+    browser: Any, pages: dict[str, Path], place: str
+) -> None:
+    browser.get("about:blank")
+    browser.get(f"{pages['whole'].as_uri()}#{place}")
+    await_(lambda: browser.execute_script("return document.documentElement.dataset.ready"))
+    top = "return document.getElementById(arguments[0]).getBoundingClientRect().top"
+    below = "return document.body.scrollHeight - innerHeight - scrollY"  # the end goes no higher
+    found = partial(browser.execute_script, top, place.partition("?")[0])
+    await_(lambda: 0 <= found() < 40 or browser.execute_script(below) < 1)
 
 
 def test_a_label_of_a_chart_is_not_cut_off(open_page: Open) -> None:
@@ -116,7 +142,10 @@ def test_a_chart_is_saved_with_colours_of_its_own(
 def test_a_saved_chart_says_what_it_shows_of_which_run_and_has_the_key(
     open_page: Open, width: int
 ) -> None:
-    """The key in as many lines as the picture is wide, without those who are left out."""
+    """The key in as many lines as the picture is wide, without those who are left out.
+
+    It is as wide as its place: on a phone that of ratios is wider than the screen.
+    """
     browser = open_page(width=width)
     tick(browser, "numpy")
     saved = (
@@ -135,4 +164,7 @@ def test_a_saved_chart_says_what_it_shows_of_which_run_and_has_the_key(
         assert title.startswith(told) and title.endswith("(whole)")
         assert re.findall(r'dy=".35em"[^>]*>([^<]*)<', picture) == names
         assert len(re.findall("<g transform[^>]*><(?:circle|polygon)", picture)) == len(names)
-        assert float(re.findall(r'<svg [^>]*?width="([\d.]+)"', picture)[0]) <= width
+        room = browser.execute_script(
+            "return document.getElementById(`chart-${arguments[0]}`).offsetWidth", place
+        )
+        assert float(re.findall(r'<svg [^>]*?width="([\d.]+)"', picture)[0]) <= room + 20

@@ -96,7 +96,7 @@ def test_what_was_left_out_is_told_before_the_verdicts_that_lack_it(folder: Path
     console = Console(width=200, file=io.StringIO(), force_terminal=False)
     terminal.render(replace(analysis, left_out=lost), console)
     assert isinstance(console.file, io.StringIO)
-    said, _, after = console.file.getvalue().partition("Just one: ")
+    said, _, after = console.file.getvalue().partition("One for everything: ")
     assert "Left out of this run, and of every verdict: net0 b1 infer, net1 b1 infer" in said
     assert "net2 b1 infer and 2 more." in said and after
     assert sentences.left_out([lost[0]["comparison"]]) in page.render(
@@ -124,7 +124,7 @@ def test_warnings_of_one_kind_are_one_line(folder: Path) -> None:
     lines = [each for each in console.file.getvalue().splitlines() if each.startswith("Warning")]
     also = "; ".join(f"jax, {short(id_)}" for id_ in places[1:])
     assert lines == [
-        f"Warning (4 of a kind): jax, {places[0]}: its launches fall into 2 modes. Also: {also}. "
-        "What to do: wait.",
+        f"Warning (4 of a kind): jax, {short(places[0])}: its launches fall into 2 modes. "
+        f"Also: {also}. What to do: wait.",
         "Warning: load: it was busy. What to do: close.",
     ]

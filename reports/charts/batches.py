@@ -70,7 +70,8 @@ def _lines(analysis: Analysis, found: Series, what: str, value: Any) -> dict[str
     )
     chart = alt.Chart(marks.data(rows)).encode(x=x, y=y)
     lines = chart.mark_line(strokeWidth=2).encode(
-        stroke=marks.by_contender(analysis, rows, alt.Stroke, marks.colours)
+        stroke=marks.by_contender(analysis, rows, alt.Stroke, marks.colours),
+        strokeDash=marks.by_contender(analysis, rows, alt.StrokeDash, marks.dashes),
     )
     dots = chart.mark_point(filled=True, size=60, opacity=1).encode(
         fill=marks.by_contender(analysis, rows, alt.Fill, marks.colours),

@@ -46,7 +46,10 @@ def breakeven(analysis: Analysis, found: BreakEven) -> dict[str, Any]:
         "seconds saved:Q",
         title=[f"seconds saved against {base}", "(log, linear about 0)"],
         scale=alt.Scale(type="symlog", domain=[-reach, reach], constant=SYMLOG, nice=False),
-        axis=alt.Axis(values=[*(-s for s in size), 0, *size], format="~s"),
+        # Each tick by itself: this scale's own format takes one unit for all, 10 s as 0k.
+        axis=alt.Axis(
+            values=[*(-s for s in size), 0, *size], labelExpr="format(datum.value, '~s')"
+        ),
     )
     chart = alt.Chart(marks.data(rows)).encode(x=x, y=y)
     stroke = marks.by_contender(analysis, rows, alt.Stroke, marks.colours)

@@ -38,7 +38,10 @@ def calls(analysis: Analysis) -> dict[str, Any] | None:
     last = base.mark_point(size=42, opacity=1, strokeWidth=1.5, clip=True).encode(
         x=alt.X("p99:Q", title=title, **axis), stroke=stroke, shape=shape
     )
-    median = base.mark_point(filled=True, size=36, opacity=1, clip=True).encode(
+    # A rim sets it off from the bar, which has its colour: variants differ by shape alone.
+    median = base.mark_point(
+        filled=True, size=60, opacity=1, stroke="var(--page)", strokeWidth=1.2, clip=True
+    ).encode(
         x=alt.X("p50:Q", title=title, **axis), fill=fill, shape=shape, tooltip=marks.tips(rows)
     )
     far = [last] if any(row["p99"] for row in rows) else []

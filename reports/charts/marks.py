@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from reports.analysis import Analysis, Cell, Comparison
+from reports.analysis import Analysis, Cell, Comparison, short
 
 FIXED = {
     "torch": "#D55E00",
@@ -26,6 +26,7 @@ SPARE = ("#AA5533", "#4098C8", "#F84868", "#E048F8")  # for those without one of
 NATIVE = {"torch_nn": "torch", "flax": "jax"}  # a framework's own model -> the framework
 REST = "#858B93"  # grey is nobody's: what is left of a bar, once its parts are named
 PITCH, GAP = 11, 14  # pixels: of a dot's row, and between groups
+TALL = 500  # pixels: of a chart whose axis is out of sight where it begins
 LABEL = 40  # pixels: of a tick's label, with room
 SHAPES = (
     "circle", "diamond", "square", "triangle-up", "cross",
@@ -97,9 +98,7 @@ def dashes(analysis: Contested) -> dict[str, list[int]]:
 
 def label(comparison: Comparison) -> str:
     """resnet18@112 b4 train"""
-    size = f"@{comparison.size}" if comparison.size else ""
-    text = f"{comparison.workload}{size} b{comparison.batch} {comparison.direction}"
-    return text if comparison.precision == "float32" else f"{text} {comparison.precision}"
+    return short(comparison.id)
 
 
 def shown(analysis: Analysis, comparison: Comparison) -> list[Cell]:
@@ -241,16 +240,31 @@ def spec(
     page; a test does that for all charts.
     """
     stepped = height if isinstance(height, dict) else None
-    if stepped:
-        height = stepped["step"] * len({row[stepped["of"]] for row in rows or []})
-    made = chart.properties(width="container", height=height).to_dict(validate=False)
+    if isinstance(height, dict):
+        pixels = height["step"] * len({row[height["of"]] for row in rows or []})
+    else:
+        pixels = height
+    made = chart.properties(width="container", height=pixels).to_dict(validate=False)
     # Once for all layers that show them: a large page has thousands of rows.
     for layer in made.get("layer", []) if rows else []:
         if layer.get("data") == {"values": rows}:
             made["data"] = layer.pop("data")
     if stepped:
         made["usermeta"] = stepped  # the page draws it shorter where it shows fewer
+        if pixels > TALL:
+            _axis_on_top(made)
     made["autosize"] = {"type": "fit-x", "contains": "padding"}
     made["background"] = "transparent"
     made.pop("config", None)
     return made
+
+
+def _axis_on_top(made: dict[str, Any]) -> None:
+    """The same axis at both ends of a layered chart: the lower with its title and grid."""
+    first, second, *rest = (
+        part["encoding"]["x"] for part in made["layer"] if "x" in part["encoding"]
+    )
+    second["axis"] = {**first["axis"], "orient": "top", "grid": False, "title": None}
+    for each in rest:
+        each["axis"] = None
+    made["resolve"] = {"axis": {"x": "independent"}}

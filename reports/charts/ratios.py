@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness import statistics
+from reports import words
 from reports.analysis import Analysis
 from reports.charts import marks
 
@@ -33,7 +34,7 @@ def ratios(analysis: Analysis) -> dict[str, Any] | None:
                     "ratio": pair.ratio,
                     "low": pair.low or pair.ratio,
                     "high": pair.high or pair.ratio,
-                    "verdict": pair.verdict.replace("_", " "),
+                    "verdict": words.verdict(pair.verdict),
                 }
             else:
                 continue
@@ -57,7 +58,7 @@ def ratios(analysis: Analysis) -> dict[str, Any] | None:
 def intervals(
     contested: marks.Contested,
     rows: list[dict[str, Any]],
-    title: str,
+    title: str | list[str],
     margin: float | None = None,
     floors: Mapping[str, float] | None = None,
 ) -> dict[str, Any] | None:

@@ -96,7 +96,7 @@ def stacked(
         axis=alt.Axis(tickCount=5, labelOverlap="greedy"),
         scale=alt.Scale(domain=[0, far], nice=False) if cut else alt.Undefined,
     )
-    y = alt.Y("contender:N", title=None, sort=None, axis=alt.Axis(labelLimit=130))
+    y = alt.Y("contender:N", title=None, sort=None, axis=alt.Axis(labelLimit=180))
     scale = alt.Scale(domain=list(parts), range=list(parts.values()))
     chart = (
         alt.Chart(marks.data(rows))

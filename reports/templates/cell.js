@@ -24,31 +24,53 @@ function pairs(row, parent) {
   });
 }
 
-// The calls of each launch: p5 to p95, the middle half, the median, and p99 hollow.
+// Three figures, in the unit that fits, as `words.py` has it. What is no such unit stays.
+const UNITS = {
+  s: [["s", 1], ["ms", 1e-3], ["µs", 1e-6], ["ns", 1e-9]],
+  B: [["GB", 1e9], ["MB", 1e6], ["kB", 1e3], ["B", 1]],
+};
+
+function scaled(value, of) {
+  const rounded = Number(value.toPrecision(3));
+  const units = UNITS[of] || [[of, 1]];
+  const [unit, size] = units.find(([, least]) => rounded >= least) || units.at(-1);
+  return `${Number((rounded / size).toPrecision(3))} ${unit}`;
+}
+
+// The calls of each launch: p5 to p95, the middle half, the median, and p99 hollow. In
+// microseconds, as the table has them.
 function strip(launches, parent) {
   const flat = launches.flat().filter((value) => value !== null);
   const [low, high] = [Math.min(...flat), Math.max(...flat)];
-  const x = (value) => 10 + (580 * Math.log(value / low)) / (Math.log(high / low) || 1);
+  const x = (value) => 30 + (550 * Math.log(value / low)) / (Math.log(high / low) || 1);
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   const mark = (tag, given) => {
     const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
     for (const [key, set] of Object.entries(given)) made.setAttribute(key, set);
     svg.append(made);
+    return made;
   };
+  const middle = Math.sqrt(low * high);
+  const end = 14 * launches.length;
+  for (const at of high > low ? [low, middle, high] : [low]) {
+    mark("line", { x1: x(at), x2: x(at), y1: 2, y2: end, stroke: "var(--line)" });
+    const anchor = { [low]: "start", [high]: "end" }[at] || "middle";
+    mark("text", { x: x(at), y: end + 14, "text-anchor": anchor, fill: "var(--quiet)", "font-size": 11 }).textContent = scaled(1e-6 * at, "s");
+  }
   mark("title", {});
   svg.lastChild.textContent = "Calls, launch by launch, on a logarithmic axis";
   launches.forEach(([p5, p25, p50, p75, p95, p99], row) => {
     const y = 9 + 14 * row;
+    mark("text", { x: 4, y: y + 4, fill: "var(--quiet)", "font-size": 11 }).textContent = row + 1;
     mark("line", { x1: x(p5), x2: x(p95), y1: y, y2: y, stroke: "var(--quiet)" });
     mark("line", { x1: x(p25), x2: x(p75), y1: y, y2: y, stroke: "var(--accent)", "stroke-width": 5 });
     mark("circle", { cx: x(p50), cy: y, r: 4, fill: "var(--text)" });
     if (p99 !== null) mark("circle", { cx: x(p99), cy: y, r: 4, fill: "none", stroke: "var(--quiet)" });
   });
-  svg.setAttribute("viewBox", `0 0 600 ${14 * launches.length + 6}`);
+  svg.setAttribute("viewBox", `0 0 600 ${end + 20}`);
   svg.setAttribute("role", "img");
   parent.append(svg);
-  const told = (value) => value < 1000 ? `${Number(value.toPrecision(3))} us` : `${Number((value / 1000).toPrecision(3))} ms`;
-  element("p", `${told(low)} to ${told(high)}: a line for each launch, thick where half of its calls are, a dot at the median${launches.some((launch) => launch[5] !== null) ? ", a ring at p99" : ""}.`, parent).className = "quiet";
+  element("p", `${scaled(1e-6 * low, "s")} to ${scaled(1e-6 * high, "s")}: a line for each launch, thick where half of its calls are, a dot at the median${launches.some((launch) => launch[5] !== null) ? ", a ring at p99" : ""}.`, parent).className = "quiet";
 }
 
 // Failures and warnings name the comparisons and the contenders that they are about, a line each;

@@ -41,6 +41,13 @@ function kept(spec) {
   return left;
 }
 
+// A place has its chart's height before there is one: what a link leads to stays where it is.
+const AXES = 60;  // pixels: beneath a chart and above it
+for (const data of all("script.chart")) {
+  const place = document.getElementById(data.dataset.place);
+  place.style.minHeight = `${JSON.parse(data.textContent).height + AXES}px`;
+}
+
 async function drawOne(data) {
   const place = document.getElementById(data.dataset.place);
   // What the reader left out has no width to draw in; what stands above the filter stays as it is.
@@ -74,6 +81,8 @@ async function drawOne(data) {
     delete place.dataset.drawn;
     place.textContent = "This chart could not be drawn; its figures are in the tables.";
     console.error(error);
+  } finally {
+    place.style.minHeight = "";
   }
 }
 

@@ -80,4 +80,16 @@ function arrive() {
   const target = place && document.getElementById(place);
   if (target?.tagName === "DETAILS") target.open = true;
   if (query.size && target) target.scrollIntoView();
+  return target;
+}
+
+// The charts that are drawn meanwhile move what an address led to: unless the reader has moved on,
+// it is gone to once more.
+async function settle(target, drawing) {
+  const moves = ["wheel", "touchmove", "keydown", "pointerdown"];
+  const gone = new AbortController();
+  for (const kind of moves) addEventListener(kind, () => gone.abort(), { once: true, passive: true, signal: gone.signal });
+  await drawing;
+  if (target && !gone.signal.aborted) target.scrollIntoView({ behavior: "instant" });
+  gone.abort();
 }

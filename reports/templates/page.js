@@ -52,7 +52,7 @@ function slides(input) {
   const [low, high] = [Math.min(...ends) - 0.1, Math.max(...ends) + 0.1];
   const show = () => {
     const at = Math.exp(low + (high - low) * input.value / input.max);
-    const text = told(at, input.dataset.unit);
+    const text = scaled(at, input.dataset.unit);
     input.closest(".slide").querySelector("output").textContent = text;
     input.setAttribute("aria-valuetext", text);
     for (const list of table.querySelectorAll("ol")) {
@@ -68,28 +68,18 @@ function slides(input) {
   show();
 }
 
-function told(value, unit) {
-  if (unit !== "B") return `${Number(value.toPrecision(2))} ${unit}`;
-  return value >= 1e9 ? `${(value / 1e9).toPrecision(2)} GB` : `${Number((value / 1e6).toPrecision(2))} MB`;
-}
-
 root.dataset.scripted = "yes";  // what speaks of charts and presses is shown
 document.querySelectorAll(".slide input").forEach(slides);
 document.querySelectorAll("table.sortable").forEach(sortable);
 restore();
 addEventListener("hashchange", arrive);
-arrive();
-
-try {
-  const kept = localStorage.getItem("bakeoff-theme");
-  if (kept) root.dataset.theme = kept;
-} catch { /* a page from a file may keep nothing */ }
+const target = arrive();
 
 const toggle = document.getElementById("theme");
 toggle.hidden = false;
 toggle.addEventListener("click", () => {
   root.dataset.theme = theme() === "dark" ? "light" : "dark";
-  try { localStorage.setItem("bakeoff-theme", root.dataset.theme); } catch { /* as above */ }
+  try { localStorage.setItem("bakeoff-theme", root.dataset.theme); } catch { /* a page from a file may keep nothing */ }
 });
 
-draw();
+settle(target, draw());

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import typer
 
 from harness.commands import adapt, export, measure, read, trust
-from harness.commands.common import app
+from harness.commands.common import app, as_interruptions
 from harness.errors import Wrong
 from suites.catalogue import Broken
 
@@ -27,6 +27,7 @@ UsageError: Any = typer.BadParameter.__mro__[1]
 
 def main() -> None:
     """Entry point; turns what is the user's to mend into one line and exit status 2."""
+    as_interruptions()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # what an encoding lacks is told as `?`

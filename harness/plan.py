@@ -121,7 +121,9 @@ class Plan(msgspec.Struct):
 
 def check_run_name(name: str) -> str:
     """Raises Wrong for a name that is not one plain folder."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name) or name == "published":
+    if name == "published":
+        raise Wrong("run name 'published': the published runs lie there; choose another --run-id")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise Wrong(
             f"run name '{name}': expected letters, digits, '.', '_' and '-' "
             "(at most 100, beginning with a letter or digit); choose another --run-id"

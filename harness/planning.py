@@ -41,11 +41,12 @@ class Estimate:
 
     cold: float
     first: float
-    launch: float
+    launch: float  # each one after the first
+    launches: int = FIRST_STAGE
 
     @property
     def total(self) -> float:
-        return self.cold + self.first + self.launch * (FIRST_STAGE - 1)
+        return self.cold + self.first + self.launch * (self.launches - 1)
 
 
 def seconds(text: str, of: str = "time") -> float:
@@ -78,11 +79,11 @@ def spell(time: float) -> str:
     return f"{hours}h{tens}0m" if tens else f"{hours}h"
 
 
-def too_short(needed: float, what: str = "") -> str:
-    """What is said of a budget that does not hold six launches (of all, where of some it did)."""
+def too_short(needed: float, what: str = "", launches: int = FIRST_STAGE) -> str:
+    """What is said of a budget that does not hold the launches (of all, where of some it did)."""
     told = spell(needed)
-    short = f"Too short to decide {what}".rstrip()
-    return f"{short}: {FIRST_STAGE} launches need about {told}; give --budget {told}"
+    short = f"Too short {'to decide' if launches == FIRST_STAGE else ''} {what}".split()
+    return f"{' '.join(short)}: {launches} launches need about {told}; give --budget {told}"
 
 
 def select(suite: Suite, globs: str | None, precision: str | None) -> list[Comparison]:
@@ -133,7 +134,7 @@ def make(
 
     Raises Wrong for a workload whose sizes are impossible.
     """
-    device = settings.device
+    device, launches = settings.device, settings.launches or FIRST_STAGE
     planned = [planned_contender(c) for c in contenders]
     measured = [_comparison(c, device, planned) for c in comparisons]
     left_out = [
@@ -161,13 +162,13 @@ def make(
     everyone, asked = planned, measured
     if not settings.named:
         measured, crowded = _with_room(measured, device)
-        measured, unfit = _fit(measured, planned, budget)
+        measured, unfit = _fit(measured, planned, budget, launches)
         left_out += [*crowded, *unfit]
         planned, idle = _taking(planned, measured)
         why = "every comparison that it could run is left out: they do not fit"
         absent = absent + [{"name": n, "reason": why} for n in idle]
     floor = _noise_floor(planned, measured)
-    estimates = {c.id: _estimate(c, everyone + floor[1]) for c in asked}
+    estimates = {c.id: _estimate(c, everyone + floor[1], launches) for c in asked}
     plan = Plan(
         schema=SCHEMA,
         run=run,
@@ -286,7 +287,9 @@ def _noise_floor(
     return NoiseFloor(twin.name, of.name), [twin]
 
 
-def _estimate(comparison: PlannedComparison, contenders: list[PlannedContender]) -> Estimate:
+def _estimate(
+    comparison: PlannedComparison, contenders: list[PlannedContender], launches: int
+) -> Estimate:
     work = comparison.work
     taking = [c for c in contenders if c.name in comparison.contenders]
     per_layer = [adapter_class(c.adapter).variants[c.variant].compile_seconds for c in taking]
@@ -300,12 +303,13 @@ def _estimate(comparison: PlannedComparison, contenders: list[PlannedContender])
         cold=sum(estimate.cold(work, p) for p in per_layer) if comparison.headline else 0.0,
         first=first + turns,
         launch=later + turns,
+        launches=launches,
     )
 
 
-def launching(contenders: int) -> float:
+def launching(contenders: int, launches: int) -> float:
     """Seconds to start the workers of all launch groups, and to greet each contender once."""
-    return estimate.IMPORT * contenders * (FIRST_STAGE + 1) / 2
+    return estimate.IMPORT * contenders * (launches + 1) / 2
 
 
 def _with_room(
@@ -333,14 +337,17 @@ def _with_room(
 
 
 def _fit(
-    comparisons: list[PlannedComparison], contenders: list[PlannedContender], budget: float
+    comparisons: list[PlannedComparison],
+    contenders: list[PlannedContender],
+    budget: float,
+    launches: int,
 ) -> tuple[list[PlannedComparison], list[dict[str, str]]]:
     """In the suite's order, whatever fits; the first, where nothing does."""
     kept: list[PlannedComparison] = []
     left_out: list[dict[str, str]] = []
-    spent = launching(len(contenders))
+    spent = launching(len(contenders), launches)
     for comparison in comparisons:
-        need = _estimate(comparison, contenders).total
+        need = _estimate(comparison, contenders, launches).total
         if spent + need > SLACK * budget:
             more, most = spell(need), spell(budget)
             reason = f"about {more} more would not fit into the budget of {most}"

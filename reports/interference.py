@@ -101,7 +101,10 @@ def _threads(run: Run) -> list[dict[str, Any]]:
             probe["contender"],
             f"a large product kept {probe['effective_threads']:.1f} processors busy, "
             f"{asked} were asked for",
-            "its thread setting may not take effect; compare with --threads 1",
+            "its thread setting may not take effect; compare with --threads 1"
+            if probe["effective_threads"] > asked
+            else "the machine was busy, or its thread setting takes no effect: close other "
+            "programs, and measure again",
             contenders=[probe["contender"]],
         )
         for probe in run.probes

@@ -23,6 +23,7 @@ shown is `ORDER`.
 
 import math
 import re
+from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -118,6 +119,21 @@ def names() -> list[str]:
 def load(chosen: list[str] | None = None) -> list[Profile]:
     """Profiles by name, or by the path of a TOML file; default: all that come along."""
     return [_load(name) for name in (chosen or names())]
+
+
+def refuse_silent(chosen: Iterable[Profile], analysis: Any) -> None:
+    """Raises Wrong for one that was asked for and of which the run tells nothing."""
+    told = {each.profile for each in analysis.recommendations}
+    for profile in chosen:
+        if profile.name not in told:
+            where = f" on {profile.device}" if profile.device else ""
+            asked = ", ".join(profile.workloads)
+            there = ", ".join(dict.fromkeys(c.workload for c in analysis.comparisons))
+            raise Wrong(
+                f"profile '{profile.name}': this run holds too little of what it weighs, in "
+                f"workloads {asked}{where}; it has {there or 'none'}; see `measure` and `of` of "
+                "its objectives"
+            )
 
 
 def _load(name: str) -> Profile:

@@ -123,6 +123,7 @@ class _Case:
         ]
         self.lost = 0.0
         self.lacking: list[str] = []
+        self.beyond: dict[str, float] = {}  # who breaks a limit, and how many times it that is
         self.aspects = self._aspects()
         for name in apart(self.aspects, self.names):
             self.out[name] = "shares no launch with the others"
@@ -158,6 +159,8 @@ class _Case:
         for objective, comparisons in self.wanted:
             if objective.at_most is not None:
                 self._limit(objective, *self.evidence.aspect(objective, comparisons, self.names))
+        if self.beyond and not self.names:
+            return []
         found = []
         for objective, comparisons in self.wanted:
             measure = MEASURES[objective.measure]
@@ -199,6 +202,7 @@ class _Case:
             if value > most:
                 told = measure.tell(value)
                 self.out[name] = f"{measure.title} of {told}, {asked}"
+                self.beyond[name] = max(value / most, self.beyond.get(name, 0.0))
                 if aspect and value < most * math.exp(aspect.allowance or 0.0):
                     self.out[name] += "; it was measured once, and may be within it"
             elif aspect and value * math.exp(aspect.allowance or 0.0) > most:
@@ -310,6 +314,9 @@ class _Case:
         )
 
     def _sentence(self, ids: list[str], extras: list[Aspect]) -> str:
+        if self.beyond and not self.decision.order:
+            nearest = min(self.beyond, key=lambda name: self.beyond[name])
+            return f"Nobody keeps the limits. The nearest is {nearest}: {self.out[nearest]}."
         lacking = self.lost if self.lost > ENOUGH else None
         why = "the machine was busy" if self.busy else ""
         if self.crowded and not why:

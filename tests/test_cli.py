@@ -167,6 +167,7 @@ def test_a_campaign_that_is_told_to_end_says_how_to_go_on(number: int, signals: 
         handler(number, None)
 
     console = Console(file=StringIO())
+    common.as_interruptions()  # as every command begins
     with pytest.raises(typer.Exit) as left:
         trust._watched(console, told_to_end, None, "bakeoff prove")
     assert left.value.exit_code == 130
@@ -244,7 +245,7 @@ def test_a_dry_run_says_what_would_be_measured_and_measures_nothing(
 
 def test_a_dry_run_in_eighty_columns_breaks_no_word(typed: Typed) -> None:
     told = typed("run", "--dry-run", "--suite", "quick", "-c", "numpy", COLUMNS="80").stdout
-    assert re.search(r"comparison +contenders +cold +first +later +all six", told)
+    assert re.search(r"comparison +contenders +cold +first +later +in all", told)
     assert "conv3x3_64_128_56_stride2 b8 infer" in told
 
 
@@ -264,9 +265,54 @@ def test_the_noise_floors_twin_is_no_contender_in_a_dry_run(typed: Typed) -> Non
     assert re.findall(r"lenet5 b\d+ \w+ +(\d)", told) == ["2", "2"]
     assert "And c again, for the noise floor, in 1 of 2 comparisons." in told
     assert "nothing to compare" not in told
-    alone = typed(*arguments, "-c", "numpy,mlx", COLUMNS="200").stdout
-    assert "Absent: mlx" in alone
-    assert "Only numpy is left: there is nothing to compare it with." in alone
+    alone = typed(*arguments, "-c", "numpy", COLUMNS="200").stdout
+    assert "Only numpy takes part: there is nothing to compare it with." in alone
+
+
+def test_who_named_several_does_not_get_a_run_of_one(typed: Typed) -> None:
+    """Minutes of measuring would compare nobody; of two that are left the third is told."""
+    arguments = ("run", "--dry-run", "-w", "lenet5", "--python", "current")
+    _refused(typed(*arguments, "-c", "numpy,mlx"), "only numpy of those named", "mlx: ")
+    told = typed(*arguments, "-c", "numpy,c,mlx", COLUMNS="200")
+    assert told.returncode == 0 and "Absent: mlx" in told.stdout
+
+
+def test_names_may_be_given_one_by_one_or_between_commas(typed: Typed) -> None:
+    arguments = ("run", "--dry-run", "--python", "current")
+    told = typed(*arguments, "-c", "numpy", "-c", "c", "-w", "lenet5", "-w", "threelayer").stdout
+    rows = re.findall(r"(lenet5|threelayer) b\d+ \w+ +(\d)", told)
+    assert {name for name, _ in rows} == {"lenet5", "threelayer"}
+    assert {count for _, count in rows} == {"2"}
+
+
+def test_a_dry_run_reckons_with_the_launches_that_were_asked_for(typed: Typed) -> None:
+    arguments = ("run", "--dry-run", "-w", "lenet5", "--python", "current", "-c", "numpy,c")
+    found = {}
+    for launches in ("2", "60"):
+        told = typed(*arguments, "--launches", launches, COLUMNS="200").stdout
+        [(each, unit)] = re.findall(rf"About (\d+)(s|m) for {launches} launches", told)
+        found[launches] = int(each) * (60 if unit == "m" else 1)
+    assert found["60"] > 5 * found["2"]
+    assert "give --budget" in told
+
+
+def test_who_asks_for_a_run_that_is_not_there_hears_of_the_latest(
+    typed: Typed, tmp_path: Path
+) -> None:
+    for age, name in enumerate("hgfedcbazyx"):
+        write_run(tmp_path / name, launches=0)
+        os.utime(tmp_path / name / "plan.json", (1e9 - age, 1e9 - age))
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "records-1.jsonl").write_text("")
+    _refused(typed("show", "nosuch"), "the latest first: h, g, f, e, d, c, b, a and 3 more")
+    _refused(typed("show", "torn"), "holds records and no plan.json")
+
+
+def test_a_published_runs_name_is_taken(typed: Typed, tmp_path: Path) -> None:
+    write_run(tmp_path / "published" / "mine", launches=0)
+    given = ("run", "--dry-run", "-c", "numpy", "-w", "lenet5", "--python", "current")
+    _refused(typed(*given, "--run-id", "mine"), "exists already")
+    _refused(typed(*given, "--run-id", "published"), "the published runs lie there")
 
 
 @pytest.mark.parametrize("command", ["list", "run", "show", "report", "setup"])

@@ -1,6 +1,7 @@
 """Claims about what a recommendation rests on, and what it says that it does not know."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from reports.objectives import Evidence
 from reports.profiles import Objective
 from reports.recommend import Recommendation
 from reports.verdicts import analyse
+from tests.conftest import Typed
 from tests.synthetic import WORKLOADS, edit_groups, on_a_gpu, write_run
 from tests.test_decide import aspect
-from tests.test_profiles import asked, edit_cells
+from tests.test_profiles import asked, edit_cells, written
 
 TRAINED = [WORKLOADS[3], ("threelayer", "convnet", 50, None, "train", False)]
 NETS = [(net, "convnet", 32, None, "infer", False) for net in ("resnet20", "alexnet", "vgg")]
@@ -244,3 +246,29 @@ def test_who_serves_is_told_whom_nobody_asked(tmp_path: Path) -> None:
 def test_another_hour_is_among_what_is_not_known(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.3})
     assert "another hour of this machine" in of(folder, "batch-inference").unknown[0]
+
+
+def test_limits_that_nobody_keeps_are_told_with_who_is_nearest(tmp_path: Path) -> None:
+    """And not as a figure that is missing: all were measured."""
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.3})
+    limit = '[[objective]]\nmeasure = "latency"\nof = "single-image latency"\nweight = 0\n'
+    found = asked(folder, f'{TRAINING}{limit}at_most = "1 us"\n')
+    assert found.choice is None and not found.ranking and not found.lost
+    assert re.match(
+        r"Nobody keeps the limits\. The nearest is torch: .* of .* ms, at most 1 µs is asked for\.",
+        found.sentence,
+    )
+    assert {row["contender"] for row in found.incomplete} == {"torch", "jax"}
+
+
+def test_a_profile_of_which_the_run_tells_nothing_is_refused_where_it_was_asked_for(
+    typed: Typed, tmp_path: Path
+) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.3})
+    mine = written(tmp_path, f'title = "Mine"\nworkloads = ["nosuch*"]\n{TRAINING}')
+    for command in ("show", "report"):
+        result = typed(command, str(folder), "--profile", mine)
+        assert result.returncode == 2
+        assert "profile 'mine': this run holds too little" in result.stderr
+        assert "workloads nosuch*; it has " in result.stderr
+    assert not list(tmp_path.glob("*.html"))

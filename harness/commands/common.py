@@ -25,6 +25,8 @@ from harness import documents, environments, gpus, machine
 from harness.errors import Wrong
 from harness.paths import ROOT
 
+MOST_NAMED = 8  # runs, to who asked for one that is not there
+
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -79,13 +81,21 @@ def folder_of(run: str) -> Path:
         with suppress(OSError):  # a name longer than a name may be
             if (folder / "plan.json").is_file():
                 return folder
-    known = dict.fromkeys(
-        [
-            *sorted(path.parent.name for path in results().glob("*/plan.json"))[-5:],
-            *sorted(path.parent.name for path in results().glob("published/*/plan.json")),
-        ]
-    )
-    there = f"there are: {', '.join(known)}" if known else "`bakeoff run` makes one"
+    for folder in (results() / run, Path(run).absolute()):
+        with suppress(OSError):
+            if any(folder.glob("records-*.jsonl")):
+                raise Wrong(
+                    f"{folder} holds records and no plan.json: a part of it is gone; bring that "
+                    "back from a copy, or start another run"
+                )
+    plans = sorted(results().glob("*/plan.json"), key=lambda each: -each.stat().st_mtime)
+    own = [each.parent.name for each in plans]
+    names = own[:MOST_NAMED]
+    more = f" and {len(own) - len(names)} more" if len(own) > len(names) else ""
+    public = sorted(each.parent.name for each in results().glob("published/*/plan.json"))
+    told = [f"the latest first: {', '.join(names)}{more}"] if names else []
+    told += [f"published: {', '.join(public)}"] if public else []
+    there = f"there are, {'; '.join(told)}" if told else "`bakeoff run` makes one"
     raise Wrong(f"run '{run}' is not there; {there}, or give a run's folder")
 
 

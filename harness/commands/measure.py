@@ -20,7 +20,6 @@ from harness.commands.common import (
     Json,
     Python,
     app,
-    as_interruptions,
     device_of,
     escape,
     folder_of,
@@ -41,17 +40,21 @@ def run(
         typer.Option("--suite", "-s", help="A suite's name, or the path of your own TOML file."),
     ] = None,
     contenders: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--contenders",
             "-c",
-            help="Such as torch,torch:compile,jax. Default: all that can run here, but for those "
-            "in 'only when named' of `bakeoff list`.",
+            help="Such as torch,torch:compile,jax; may be repeated. Default: all that can run "
+            "here, but for those in 'only when named' of `bakeoff list`.",
         ),
     ] = None,
     workloads: Annotated[
-        str | None,
-        typer.Option("--workloads", "-w", help="Only these, by name or glob: 'resnet*'."),
+        list[str] | None,
+        typer.Option(
+            "--workloads",
+            "-w",
+            help="Only these, by name or glob: resnet18,'vgg*'; may be repeated.",
+        ),
     ] = None,
     device: Device = None,
     precision: Annotated[str | None, typer.Option(help=", ".join(PRECISIONS) + ".")] = None,
@@ -125,14 +128,16 @@ def run(
     gpus.refuse(chosen)
     current = is_current(python)
     loaded = suites.load(suite or ("quick" if chosen == "cpu" else "full"))
-    comparisons = planning.select(loaded, workloads, precision)
-    named = inventory.parse_list(contenders or ",".join(loaded.contenders) or "numpy")
+    globs = ",".join(workloads) if workloads else None
+    comparisons = planning.select(loaded, globs, precision)
+    asked_for = ",".join(contenders or loaded.contenders)
+    named = inventory.parse_list(asked_for or "numpy")
     name = plan.check_run_name(_run_name(loaded.name) if run_id is None else run_id)
     folder = results() / name
-    if folder.exists():
+    if folder.exists() or (results() / "published" / name).exists():
         raise Wrong(f"run '{name}' exists already; choose another --run-id, or --resume {name}")
     limit = planning.seconds(budget, "--budget") if budget else None
-    everyone = not (contenders or loaded.contenders)
+    everyone = not asked_for
     rows = inventory.contenders(chosen, current, named, everyone)
     asked = _everyone(rows) if everyone else named
     able = {row["name"] for row in rows if row["available"]}
@@ -146,6 +151,9 @@ def run(
     if not taking:
         reasons = "; ".join(f"{a['name']}: {a['reason']}" for a in absent)
         raise Wrong(f"no contender can run here: {reasons}")
+    if contenders and len(named) > 1 and len(taking) == 1:
+        reasons = "; ".join(f"{a['name']}: {a['reason']}" for a in absent)
+        raise Wrong(f"only {taking[0].name} of those named can run here: {reasons}")
     count = machine.threads(threads)
     if count > len(os.sched_getaffinity(0)):
         most = len(os.sched_getaffinity(0))
@@ -264,7 +272,6 @@ def _measure(
     ranked = [c.name for c in outlook.rivals(planned)]
     stopped = measured = False
     edited: resuming.Edited | None = None
-    as_interruptions()
     by = {c.id: c.ranked_by[0] for c in planned.comparisons}
     with Progress(console, planned.budget_s, ranked, by) as progress:
         try:

@@ -5,13 +5,16 @@ from rich.console import Console
 
 from harness import plan, planning
 from harness.commands.common import escape, table
+from harness.sampling import FIRST_STAGE
 
 
 def show(planned: plan.Plan, estimates: dict[str, planning.Estimate], console: Console) -> None:
     """--dry-run: a row a comparison, and the sum against the budget."""
     from reports.analysis import short
 
-    total = planning.launching(len(planned.contenders))
+    launches = planned.settings.launches or FIRST_STAGE
+    words = {FIRST_STAGE: "six launches", 1: "one launch"}.get(launches, f"{launches} launches")
+    total = planning.launching(len(planned.contenders), launches)
     floor = planned.noise_floor
     again = [c for c in planned.comparisons if floor and floor.twin in c.contenders]
     rows = []
@@ -21,7 +24,7 @@ def show(planned: plan.Plan, estimates: dict[str, planning.Estimate], console: C
         parts = (estimate.cold, estimate.first, estimate.launch, estimate.total)
         count = len(comparison.contenders) - (comparison in again)
         rows.append((short(comparison.id), str(count), *map(planning.spell, parts)))
-    heads = ("comparison", "contenders", "cold", "first", "later", "all six")
+    heads = ("comparison", "contenders", "cold", "first", "later", "in all")
     table(console, f"Would measure ({escape(planned.suite['title'])})", heads, rows)
     for left in planned.left_out:
         console.print(f"[yellow]Left out:[/] {short(left['comparison'])}: {escape(left['reason'])}")
@@ -29,10 +32,10 @@ def show(planned: plan.Plan, estimates: dict[str, planning.Estimate], console: C
     if floor:
         where = f"in {len(again)} of {len(planned.comparisons)} comparisons"
         console.print(f"And {escape(floor.of)} again, for the noise floor, {where}.")
-    console.print("First, later, all six: launches, each a fresh process of every contender.")
+    console.print("First, later: launches, each a fresh process of every contender.")
     most = planning.spell(planned.budget_s)
     console.print(
-        f"About {planning.spell(total)} for six launches, by estimate; the budget is {most}. "
+        f"About {planning.spell(total)} for {words}, by estimate; the budget is {most}. "
         "What takes longer loses rounds, then launches."
     )
     unfit = [left["comparison"] for left in planned.left_out if left["comparison"] in estimates]
@@ -41,12 +44,14 @@ def show(planned: plan.Plan, estimates: dict[str, planning.Estimate], console: C
     if unfit:
         console.print(
             f"{len(unfit)} of {len(unfit) + len(planned.comparisons)} comparisons are left out "
-            f"for want of time; all of them, in six launches: --budget {whole}"
+            f"for want of time; all of them, in {words}: --budget {whole}"
         )
     if total > planning.SLACK * planned.budget_s:
-        console.print(f"[bold yellow]{planning.too_short(total)}[/]", soft_wrap=True)
+        console.print(
+            f"[bold yellow]{planning.too_short(total, launches=launches)}[/]", soft_wrap=True
+        )
     elif total > planned.budget_s and not unfit:
-        console.print(f"All of it, in six launches: --budget {whole}")
+        console.print(f"All of it, in {words}: --budget {whole}")
 
 
 def rivals(planned: plan.Plan) -> list[plan.PlannedContender]:

@@ -153,6 +153,8 @@ def show(
             terminal.render_runs(found, Console())
         return
     analysis = verdicts.analyse(records.read(folders[0]), chosen, costs)
+    if profile:
+        profiles.refuse_silent(chosen, analysis)
     if json_:
         print_json(asdict(analysis))
     else:
@@ -224,6 +226,8 @@ def report(
     if title and format_ != "html":
         raise Wrong(f"--title is a page's; --format {format_} has none")
     chosen, costs = profiles.load(profile), price_of(price)
+    if profile and len(folders) == 1:
+        profiles.refuse_silent(chosen, analyse(records.read(folders[0]), chosen, costs))
     if charts:
         for path in pictures.write(analyse(records.read(folders[0]), chosen, costs), charts):
             print(path, file=sys.stdout if format_ == "html" else sys.stderr)

@@ -1,5 +1,6 @@
 """Whether to trust it: doctor, calibrate, prove."""
 
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -15,7 +16,6 @@ from harness.commands.common import (
     Device,
     Json,
     app,
-    as_interruptions,
     device_of,
     print_json,
     results,
@@ -70,7 +70,9 @@ def calibrate(
         console,
         lambda say: calibration.measure(results() / name, say, device_of(device)),
         calibration.LAUNCHES,
-        f"bakeoff calibrate --run-id {name}",
+        shlex.join(
+            ["bakeoff", "calibrate", *(["--device", device] if device else []), "--run-id", name]
+        ),
     )
     if json_:
         print_json({"run": name, **found})
@@ -111,7 +113,7 @@ def prove(
         console,
         lambda say: campaign.run(folder, parts, short, say),
         None,
-        f"bakeoff prove --run-id {name}",
+        shlex.join(["bakeoff", "prove", *(claims or []), *["--short"][:short], "--run-id", name]),
     )
     if page:
         from reports import proof
@@ -130,7 +132,6 @@ def _watched(
 
     launches: of its only run; None where it makes several.
     """
-    as_interruptions()
     try:
         return do(_Teller(console, launches))
     except KeyboardInterrupt:

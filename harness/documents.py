@@ -126,6 +126,15 @@ def hold(folder: Path) -> int:
     return held
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a process measures into this run now."""
+    try:
+        os.close(hold(folder))
+    except Wrong:
+        return True
+    return False
+
+
 def _document(folder: Path, name: str) -> dict[str, Any]:
     path = folder / name
     try:

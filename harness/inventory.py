@@ -59,12 +59,13 @@ class Contender:
 def parse(text: str) -> Contender:
     """`torch@2.12:compile#2` -> Contender. Raises Wrong, with the names there are."""
     match = re.fullmatch(
-        r"(?P<adapter>[\w-]+)(@(?P<version>[\w.+-]+))?(:(?P<variant>[\w-]+))?(#(?P<copy>[1-9]\d?))?",
+        r"(?P<adapter>[\w-]+)(@(?P<version>\d[\w.+!-]*))?(:(?P<variant>[\w-]+))?(#(?P<copy>[1-9]\d?))?",
         text.strip(),
     )
     if match is None:
         raise Wrong(
-            f"contender '{text}': expected ADAPTER[@VERSION][:VARIANT][#N], as in torch:compile"
+            f"contender '{text}': expected ADAPTER[@VERSION][:VARIANT][#N], as in "
+            "torch:compile or torch@2.12"
         )
     adapter, version, variant = match["adapter"], match["version"], match["variant"] or ""
     names = discovery.names()

@@ -23,8 +23,6 @@ def clusters(log_times: np.ndarray) -> list[np.ndarray]:
     spread within (the difference between neighbours there). Applied again to each part.
     """
     ordered = np.sort(log_times[np.isfinite(log_times)])
-    if len(ordered) < 4:
-        return [ordered]
     gaps = ordered[1:] - ordered[:-1]
     wide = (gaps > math.log1p(GAP)).nonzero()[0]
     for place in wide[gaps[wide].argsort()[::-1]]:
@@ -47,14 +45,14 @@ def overlap(a: np.ndarray, b: np.ndarray, margin: float = MARGIN) -> bool:
     return not apart
 
 
-def leave_open(a: np.ndarray, b: np.ndarray, logs: np.ndarray, allowance: float = 0.0) -> bool:
+def leave_open(a: np.ndarray, b: np.ndarray, logs: np.ndarray) -> bool:
     """Whether modes leave the verdict on a pair open.
 
     a, b: each one's log times, launch by launch; logs: of a over b, in the launches that both
     were in. What a launch does to both alike (a machine that became slower half-way) puts both
     into modes, and is in no ratio: where every launch says the same, nothing is open.
     """
-    return overlap(a, b) and not agree(logs, allowance)
+    return overlap(a, b) and not agree(logs)
 
 
 def agree(logs: np.ndarray, allowance: float = 0.0, margin: float = MARGIN) -> bool:

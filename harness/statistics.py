@@ -307,7 +307,7 @@ def change(
         found,
         p,
         count,
-        math.expm1(min((quantile(0.975, freedom) + quantile(0.8, freedom)) * error, 20.0)),
+        math.expm1(min(half + quantile(0.8, freedom) * error, 20.0)),
         None,
         confidence,
     )

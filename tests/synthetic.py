@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import msgspec
 import numpy as np
 
 from harness import records
+from tests import plans
 
 EVERYONE = {"torch": 1.0, "torch:compile": 0.82, "jax": 1.01, "tensorflow": 1.6, "numpy": 9.0}
 WORKLOADS = (  # workload, kind, batch, size, direction, headline
@@ -50,7 +52,7 @@ def write_run(
         "created": "2026-01-02T03:04:05+00:00",
         "command": "bakeoff run --suite quick",
         "suite": {"name": "quick", "title": "Quick", "summary": "a few"},
-        "settings": {"device": "cpu", "python": "own", "threads": 2},
+        "settings": msgspec.to_builtins(plans.settings(threads=2, cpus=[0, 1])),
         "budget_s": 600.0,
         "fingerprint": {},
         "contenders": [_contender(name) for name in speeds],

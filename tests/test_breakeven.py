@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from harness import records
+from harness import records, statistics
 from reports import breakeven
-from reports.breakeven import BreakEven
+from reports.breakeven import GOOD_TO, MOST, BreakEven
 from reports.verdicts import analyse
-from tests.synthetic import edit_groups, write_run
+from tests.synthetic import edit_groups, of_spread, on_a_gpu, write_run
 from tests.test_profiles import edit_cells
 
 NET = ("resnet18", "convnet", 4, 112, "train", True)
@@ -200,3 +200,54 @@ def test_whoever_is_said_to_be_ahead_has_spent_least() -> None:
             assert starts[told] + (n - 1) * calls[told] == pytest.approx(
                 starts[least] + (n - 1) * calls[least], rel=1e-9
             )
+
+
+def _line(name: str, start: float, call: float, launches: int = 6) -> breakeven._Line:
+    seconds = call * (1 + of_spread(0.01, launches))
+    return breakeven._Line(name, start, start / 2, float(seconds.mean()), seconds)
+
+
+@pytest.mark.parametrize(
+    ("launches", "settled", "screening", "confidence"),
+    [
+        (2, True, True, 0.999), (3, True, False, 0.999), (3, False, True, 0.95),
+        (5, True, False, 0.999), (6, True, False, 0.95), (6, False, False, 0.95),
+    ],
+)  # fmt: skip
+def test_who_left_early_is_overtaken_by_the_interval_by_which_it_left(
+    launches: int, settled: bool, screening: bool, confidence: float
+) -> None:
+    early, late = _line("a", 1.0, 0.01, launches), _line("b", 21.0, 0.005, launches)
+    pair = breakeven._crossing(early, late, settled, False)
+    assert (pair.screening, pair.confidence) == (screening, confidence)
+    assert breakeven._crossing(early, late, settled, True).screening  # a busy machine
+
+
+def test_the_interval_holds_the_starts_at_their_worst_and_the_calls_at_theirs() -> None:
+    early, late = _line("a", 1.0, 0.01), _line("b", 21.0, 0.005)
+    pair = breakeven._crossing(early, late, False, False)
+    low, high = statistics.t_interval(early.launches - late.launches)
+    assert pair.calls == pytest.approx(1 + 20.0 / 0.005)
+    assert pair.low == pytest.approx(1 + (21.0 / GOOD_TO - 1.0 * GOOD_TO) / high)
+    assert pair.high == pytest.approx(1 + (21.0 * GOOD_TO - 1.0 / GOOD_TO) / low)
+    assert pair.cached == pytest.approx(1 + 10.0 / 0.005)  # from starts with a full cache
+    for n in (1.0, 7.0, 500.0):
+        both = breakeven.BreakEven(
+            "", 1, "infer", {"a": 1.0, "b": 21.0}, {"a": 0.01, "b": 0.005}, [], "a", [], ""
+        )
+        assert both.spent("a", n) == pytest.approx(1.0 + (n - 1) * 0.01)
+    near = breakeven._crossing(early, _line("b", 1.1, 0.005), False, False)
+    assert near.low == 1.0  # one start of each: it may be ahead at once
+    calls = {"a": 1e-3, "b": 1e-3 - 1e-13}
+    assert breakeven._ahead({"a": 1.0, "b": 2.0}, calls) == [(1.0, "a")]
+    assert breakeven._from(MOST * 0.002, 0.001) is None  # so many calls are never
+
+
+def test_where_training_was_measured_without_a_pause_its_calls_are_those(tmp_path: Path) -> None:
+    write_run(tmp_path, {"a": 1.0, "b": 0.5}, workloads=[NET])
+    for name, total in (("a", 1.0), ("b", 21.0)):
+        edit_cells(tmp_path, name, seconds={"total": total})
+    on_a_gpu(tmp_path, {"a": 1.0, "b": 0.25})
+    [found] = analyse(records.read(tmp_path)).breakeven
+    assert found.calls["a"] == pytest.approx(0.010, rel=0.01)  # 100 of them in a second
+    assert found.calls["b"] / found.calls["a"] == pytest.approx(0.25, rel=0.01)

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from harness import records, statistics
+import pytest
+
+from harness import busy, records, statistics
 from reports.compare import compare
 from reports.verdicts import analyse
 from tests.synthetic import edit_groups, write_run
@@ -66,3 +68,26 @@ def test_of_two_runs_one_of_which_was_disturbed_in_one_comparison_the_others_are
             loud = not change.comparison or change.comparison.startswith("resnet20")
             assert change.verdict == ("screening" if loud else "materially_slower"), change
     assert "Nothing is concluded" not in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("load", "told"),
+    [
+        ({"foreign_cpu_share": 0.11}, "other processes"),
+        ({"foreign_cpu_share": 0.09}, None),
+        ({"steal_share": 0.06}, "hypervisor"),  # half as much as of other processes
+        ({"steal_share": 0.04}, None),
+        ({"foreign_gpu_processes": 1}, "on the GPU"),
+        ({"foreign_gpu_processes": 0, "steal_share": None}, None),
+    ],
+)
+def test_a_load_makes_a_screening_where_more_than_half_of_the_launches_had_it(
+    load: dict[str, Any], told: str | None
+) -> None:
+    quiet: dict[str, Any] = {"foreign_cpu_share": 0.0, "steal_share": 0.0}
+    for loaded in range(7):
+        groups = [{"machine": quiet | (load if n < loaded else {})} for n in range(6)]
+        reasons = busy.throughout(groups)
+        assert bool(reasons) == (told is not None and loaded > 3), (loaded, reasons)
+        assert all(told is not None and told in reason for reason in reasons)
+    assert (busy.why(quiet | load) is not None) == (told is not None)

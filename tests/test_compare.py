@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness import records, statistics
@@ -15,7 +16,7 @@ from reports import compare as comparing
 from reports import compare_page, machines, machines_page, template, terminal
 from reports.compare import Changes, compare
 from tests.conftest import Typed
-from tests.synthetic import edit_groups, on_a_gpu, write_run
+from tests.synthetic import edit_groups, of_spread, on_a_gpu, write_run
 
 BOTH = ("compare", "old", "new")
 SPEEDS = {"torch": 1.0, "jax": 1.5, "tensorflow": 1.2}
@@ -423,3 +424,30 @@ def test_runs_of_one_launch_each_are_told_to_measure_longer(tmp_path: Path) -> N
     told = _compare(old, new, anchor="torch").sentence
     assert told.startswith("Cannot compare: apart from torch")
     assert told.endswith("has two launches in both runs; measure with a larger --budget.")
+
+
+def test_over_all_comparisons_the_wider_interval_holds_where_one_of_them_was_left_early() -> None:
+    old, new = (dict(enumerate(at + of_spread(0.01, 3))) for at in (0.0, 1.0))
+    found = [("relu", [old, new], True), ("resnet20", [old, new], False)]
+    versions: dict[str, str | None] = {"jax": "1"}
+    each, [over] = comparing._changes("jax", versions, versions, found, statistics.MARGIN)
+    assert [(c.verdict, c.confidence) for c in each] == [
+        ("materially_slower", 0.999),
+        ("screening", 0.95),
+    ]
+    assert over.confidence == 0.999 and over.ratio == pytest.approx(math.e)
+
+
+def _clocked(**logs: float) -> dict[str, dict[int, np.ndarray]]:
+    return {name: {k: np.full(2, log) for k in range(1, 7)} for name, log in logs.items()}
+
+
+def test_of_three_the_one_that_the_clock_moved_alone_is_no_anchor_and_of_two_either_may_be() -> (
+    None
+):
+    three = [[_clocked(a=0.0, b=1.0, c=2.0), _clocked(a=0.5, b=1.1, c=2.11)]]
+    assert comparing._typical(three, ["a", "b", "c"], statistics.MARGIN) == ["b", "c"]
+    two = [[_clocked(a=0.0, b=1.0), _clocked(a=0.5, b=1.1)]]
+    assert comparing._typical(two, ["a", "b"], statistics.MARGIN) == ["a", "b"]
+    missed = [[_clocked(a=0.0, b=1.0, c=2.0) | {"d": {}}, _clocked(a=0.5, b=1.1, c=2.11, d=9.0)]]
+    assert comparing._typical(missed, ["a", "b", "c", "d"], statistics.MARGIN) == ["b", "c"]

@@ -5,11 +5,13 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from harness import statistics
 from reports import flip
 from reports.decide import ONCE, Aspect, Decision, decide, dominates
+from tests.synthetic import of_spread
 
 ROUNDS = 60
 Times = dict[str, dict[int, float]]  # contender -> launch -> log
@@ -283,3 +285,44 @@ def test_what_was_counted_cannot_be_off() -> None:
     for allowance, told in ((0.0, False), (0.3, True)):
         aspects = [aspect(times, 0.9), aspect(once, 0.1, allowance=allowance)]
         assert (flip.factor(aspects[1], decide(aspects, ["a", "b"])) is not None) is told
+
+
+def test_before_six_launches_only_who_left_early_is_judged() -> None:
+    """That one contender left says nothing of the two that did not."""
+    times = {"a": 0.0, "b": 1.0, "c": 1.0}
+    drawn = {n: {k: at + 0.001 * ((k * i) % 3) for k in range(1, 5)}
+             for i, (n, at) in enumerate(times.items())}  # fmt: skip
+    found = decide([aspect(drawn)], drawn, settled=["c"])
+    assert found.pairs["a", "c"].verdict == "materially_faster"
+    assert found.pairs["a", "b"].verdict == "screening" and found.choice is None
+
+
+def test_launches_that_only_one_wish_has_put_nobody_in_front() -> None:
+    """By each wish's own launches a takes less of both; by those that hold both, more."""
+    zero = dict.fromkeys(range(1, 19), 0.0)
+    both = {k: 0.1 + 0.001 * k for k in range(1, 7)}
+    alone = [dict.fromkeys(range(first, first + 6), -1.0) for first in (7, 13)]
+    aspects = [aspect({"a": both | more, "b": zero}, 0.5) for more in alone]
+    found = decide(aspects, "ab")
+    assert (found.leader, found.choice) == ("b", "b")
+    assert all(weight.leads == ((0.0, "b"),) for weight in flip.weights(aspects, found))
+
+
+def test_launches_that_were_added_keep_the_spread_of_those_they_were_planned_from() -> None:
+    first, more = of_spread(0.1, 6), of_spread(0.001, 24)
+    logs = dict(enumerate(np.append(first, more) - 0.06, start=1))
+    times = {"a": logs, "b": dict.fromkeys(logs, 0.0)}
+    assert decide([aspect(times)], "ab").choice == "a"
+    assert decide([aspect(times)], "ab", first_stage=6).choice is None
+
+
+def test_modes_leave_a_choice_open_only_where_launches_disagree() -> None:
+    """Whichever way round the pair is named."""
+    zero = dict.fromkeys(range(1, 9), 0.0)
+    for near, open_ in ((-0.01, True), (-0.2, False)):
+        times = {"a": {k: near if k % 2 else -0.6 for k in zero}, "b": zero}
+        for pair in (("a", "b"), ("b", "a")):
+            found = decide([aspect(times)], "ab", modal=[pair])
+            assert (found.pairs["a", "b"].verdict == "multimodal") is open_
+            assert (found.pairs["b", "a"].verdict == "multimodal") is open_
+        assert decide([aspect(times)], "ab").pairs["a", "b"].verdict != "multimodal"

@@ -129,3 +129,21 @@ def test_who_is_far_behind_in_one_use_and_ahead_in_another_stays(tmp_path: Path)
     assert {n for _, n in leaving(plan, groups, set(), set())} == {"jax"}
     edit_groups(folder, quick)
     assert leaving(*_read(folder), set(), set()) == []
+
+
+def test_the_noise_floors_contender_leaves_where_its_twin_is_not(tmp_path: Path) -> None:
+    plan, groups = _made(tmp_path)
+    assert plan.noise_floor is not None
+    plan.noise_floor.of = "numpy"
+    plan.comparisons[0].contenders.remove(plan.noise_floor.twin)
+    assert plan.comparisons[0].id == RELU
+    assert leaving(plan, groups, set(), set()) == [(RELU, "numpy")]
+
+
+def test_after_the_sixth_launch_nobody_leaves_though_it_was_in_three_alone(tmp_path: Path) -> None:
+    """It missed the others: how many launches it gets is the plan's business by then."""
+    plan, _ = _made(tmp_path, launches=6)
+    edit_groups(
+        tmp_path / "run", lambda group: group["launch"] < 4 or bool(group["turns"].pop("numpy"))
+    )
+    assert leaving(plan, records.read(tmp_path / "run").groups, set(), set()) == []

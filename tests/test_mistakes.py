@@ -328,3 +328,13 @@ def test_who_stopped_before_anything_was_measured_is_told_how_to_go_on_and_no_mo
     assert status == 130
     assert told.endswith("Interrupted. Go on with: bakeoff run --resume r\n")
     assert "No contender" not in told and "page" not in told
+
+
+def test_a_run_beside_another_says_so(typed: Typed, tmp_path: Path) -> None:
+    """Two that measure at once disturb each other, whatever each of them does."""
+    held = documents.hold(write_run(tmp_path / "other"))
+    arguments = ("-w", "relu_16x32x32", "--launches", "1", "--run-id")
+    told = typed(*SMOKE, *arguments, "beside").stdout
+    assert "other is being measured on this machine as well" in told
+    os.close(held)
+    assert "as well" not in typed(*SMOKE, *arguments, "alone").stdout

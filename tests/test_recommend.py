@@ -1,6 +1,7 @@
 """Claims about what a recommendation rests on, and what it says that it does not know."""
 
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -272,3 +273,81 @@ def test_a_profile_of_which_the_run_tells_nothing_is_refused_where_it_was_asked_
         assert "profile 'mine': this run holds too little" in result.stderr
         assert "workloads nosuch*; it has " in result.stderr
     assert not list(tmp_path.glob("*.html"))
+
+
+P99 = BOTH.split("[[objective]]")[2]
+
+
+def test_who_is_just_within_a_limit_keeps_it(tmp_path: Path) -> None:
+    """`at most` is at most, as in what would flip it."""
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.3})
+    memory = '[[objective]]\nmeasure = "peak_memory"\nweight = 0\nat_most = '
+    for most, out in (("400 MB", set()), ("399 MB", {"torch", "jax"})):
+        found = asked(folder, f'{TRAINING}{memory}"{most}"\n')
+        assert {each["contender"] for each in found.incomplete} == out
+
+
+def test_half_of_the_weight_is_enough_to_answer_and_less_is_not(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.3}, workloads=WORKLOADS[3:])
+    serving = '[[objective]]\nmeasure = "latency"\nof = "single-image latency"\nweight = 1\n'
+    found = asked(folder, TRAINING + serving)
+    assert (found.choice, found.lost) == ("torch", 0.5)
+    with pytest.raises(ValueError, match="unpack"):
+        asked(folder, TRAINING + serving.replace("weight = 1", "weight = 1.01"))
+
+
+def test_where_nothing_that_is_wanted_has_a_figure_nobody_is_in_front(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.3})
+    found = asked(folder, f"[[objective]]{P99}")
+    assert (found.choice, found.tied, found.ranking, found.lost) == (None, [], [], 1.0)
+    edit_groups(folder, many_calls)
+    assert asked(folder, f"[[objective]]{P99}").choice == "torch"
+
+
+def test_three_launches_choose_nobody_among_those_that_did_not_leave(tmp_path: Path) -> None:
+    """numpy left: that it is behind is known, and of the other two nothing is."""
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 2.0, "numpy": 9.0}, launches=3)
+    place = "resnet18@112/b4/train/float32/cpu"
+    left = {"kind": "event", "what": "settled", "reason": "", "comparison": place}
+    add(folder, {**left, "contender": "numpy"})
+    found = of(folder, "large-scale-training")
+    verdicts = {row["contender"]: row["verdict"] for row in found.ranking}
+    assert found.choice is None
+    assert (verdicts["jax"], verdicts["numpy"]) == ("screening", "materially_slower")
+    add(folder, {**left, "contender": "jax"})
+    assert of(folder, "large-scale-training").choice == "torch"
+
+
+def test_who_in_some_launches_is_as_fast_leaves_a_choice_open_as_it_does_a_comparison(
+    tmp_path: Path,
+) -> None:
+    """In two launches of twelve jax is in a mode that is torch's; its mean is behind."""
+    speeds = {"torch": 1.0, "jax": 3.0}
+    folder = write_run(tmp_path / "run", speeds, launches=12, workloads=WORKLOADS[3:])
+    assert of(folder, "large-scale-training").choice == "torch"
+    quick = times({"resnet18@112": {"jax": 0.33}})
+    edit_groups(folder, lambda group: group["launch"] not in (3, 8) or quick(group))
+    [comparison] = analyse(records.read(folder)).comparisons
+    found = of(folder, "large-scale-training")
+    assert (comparison.winner, found.choice, found.verdict) == (None, None, "multimodal")
+    assert found.high is not None and found.high < 1 / 1.03
+
+
+def test_a_run_s_added_launches_keep_the_spread_of_the_first_six(tmp_path: Path) -> None:
+    """In a verdict and in a choice: six spread by a quarter, and those after them agree."""
+    folder = write_run(
+        tmp_path / "run", {"torch": 1.0, "jax": 1.15}, launches=20, workloads=WORKLOADS[3:]
+    )
+
+    def noisy(group: dict[str, Any]) -> bool:
+        by = math.exp(0.25 * (-1) ** group["launch"]) if group["launch"] < 7 else 1.0
+        return times({"resnet18@112": {"jax": by}})(group)
+
+    edit_groups(folder, noisy)
+    assert of(folder, "large-scale-training").choice == "torch"
+    add(folder, {"kind": "event", "what": "second stage", "reason": ""})
+    [comparison] = analyse(records.read(folder)).comparisons
+    found = of(folder, "large-scale-training")
+    assert (comparison.winner, found.choice, found.launches) == (None, None, 20)
+    pair = comparison.ratio("torch", "jax")
+    assert pair is not None and (found.low, found.high) == pytest.approx((pair.low, pair.high))

@@ -1,6 +1,7 @@
 """Claims about runs of one machine as replicates: what an hour does decides nothing by itself."""
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -314,3 +315,27 @@ def test_how_far_apart_the_runs_were_is_told(begun: list[str], told: str) -> Non
     one = _said({"torch": 1.0, "jax": 1.2}, [("latency", 1.0)])
     made = repeats.choose("Serving", [one, one], {"a"}, {"torch", "jax"})
     assert repeats.answer({"Serving": made}, begun).startswith(f"Over 2 runs{told}.")
+
+
+def test_runs_that_were_added_until_they_agree_choose_nobody_either() -> None:
+    first = [1.16, 0.98, 1.18, 0.97, 1.17, 0.99]
+    more = [*first, *[1.075] * 20]
+    said = [_said({"torch": 1.0, "jax": ratio}, [("latency", 1.0)]) for ratio in more]
+    made = repeats.choose("Serving", said, {"a"}, {"torch", "jax"})
+    assert made and made.choice is None and made.ranking[0]["contender"] == "torch"
+    found = repeats.repeat(more)
+    wide = statistics.t_interval(np.log(more), first_stage=6)
+    assert (math.log(found.low), math.log(found.high)) == pytest.approx(wide)
+    assert wide != pytest.approx(statistics.t_interval(np.log(more)))
+
+
+def test_where_a_comparison_lacks_one_of_them_the_others_are_divided_all_the_same() -> None:
+    said = _said({"torch": 1.0, "jax": 1.3}, [("throughput", 1.0)])
+    said.comparisons = ["a", "b", "c"]
+    times = {
+        "a": {"torch": [1.0, 1.0], "jax": [1.8, 1.8]},
+        "b": {"torch": [1.0, 1.0]},
+        "c": {"jax": [1.0, 1.0]},
+    }
+    made = repeats.choose("Training", [said] * 2, {"a", "b", "c"}, {"torch", "jax"}, times=times)
+    assert made and made.split == []

@@ -176,3 +176,55 @@ def test_quantiles_and_rates_are_those_of_scipy_stats(freedom: int) -> None:
         found = claims.rate("rate", count, trials)
         wanted = stats.binomtest(count, trials).proportion_ci(0.95)
         assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), rel=1e-9)
+
+
+def test_turned_round_a_pair_says_the_opposite_also_with_what_was_seen_once() -> None:
+    for mean, verdict in ((-0.2, "materially_faster"), (-0.07, "faster"), (0.0, "tie")):
+        logs = mean + of_spread(0.01, 8)
+        one, other = st.compare(logs, allowance=0.02), st.compare(-logs, allowance=0.02)
+        if verdict == "faster":
+            one, other = (st.compare(x, allowance=0.05) for x in (logs, -logs))
+        assert one.verdict == verdict and other.verdict == st.OPPOSITE.get(verdict, verdict)
+        assert (other.low, other.high) == pytest.approx((1 / one.high, 1 / one.low))
+        assert one.low < one.ratio < one.high and one.p == other.p
+
+
+def test_p_is_the_larger_one_where_launches_were_planned() -> None:
+    """As the interval is the wider one: of the first six's spread, or of all."""
+    for first, later in ((0.2, 0.01), (0.01, 0.2)):
+        logs = 0.1 + np.concatenate([of_spread(first, 6), of_spread(later, 8)])
+        found = st.p_value(logs, first_stage=6)
+        t = logs.mean() * math.sqrt(len(logs)) / logs[:6].std(ddof=1)
+        stages = [stats.ttest_1samp(logs, 0.0).pvalue, 2 * stats.t.sf(t, 5)]
+        assert found == pytest.approx(max(stages))
+        assert max(stages) > 2 * min(stages)
+
+
+def test_launches_that_would_tell_are_as_many_as_the_first_six_s_spread_asks_for() -> None:
+    first, quiet = of_spread(0.05, 6), of_spread(0.01, 4)
+    needed = st.compare(np.append(first, quiet), first_stage=6).launches_needed
+    assert needed is not None
+    for count, told in ((needed - 1, False), (needed, True)):
+        logs = np.append(first, of_spread(0.01, count - 6))
+        assert (st.compare(logs, first_stage=6).verdict == "tie") is told
+
+
+@pytest.mark.parametrize("launches", [5, 6])
+def test_who_left_early_has_the_wider_interval_below_six_launches_alone(launches: int) -> None:
+    logs = 1.0 + of_spread(0.01, launches)
+    confidence = 0.999 if launches < 6 else 0.95
+    assert st.compare(logs, settled=True).confidence == confidence
+    found = st.change(np.zeros(launches), logs, settled=True)
+    assert (found.confidence, found.verdict) == (confidence, "materially_slower")
+
+
+def test_a_change_between_runs_has_the_rules_of_a_pair() -> None:
+    """p below 1% for what is material; 90% for a tie; modes leave it open."""
+    wave = np.array([(-1.0) ** i for i in range(6)])
+    noisy = st.change(0.18 * wave, -0.30 + 0.18 * wave)
+    assert noisy.high < 1 / 1.03 and noisy.p > 0.01 and noisy.verdict == "faster"
+    assert st.change(0.05 * wave, -0.30 + 0.05 * wave).verdict == "materially_faster"
+    near = st.change(0.023 * wave, 0.023 * wave)
+    assert near.high > 1.03 and near.verdict == "tie"  # by its 90% interval alone
+    assert st.change(0.05 * wave, -0.30 + 0.05 * wave, modes=True).verdict == "multimodal"
+    assert st.change(0.05 * wave[:5], 0.05 * wave, modes=True).verdict == "screening"

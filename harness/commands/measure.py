@@ -269,6 +269,11 @@ def _measure(
     console.print(
         f"Run [bold]{escape(folder.resolve().name)}[/]: {len(planned.comparisons)} comparisons"
     )
+    others = [path.parent for path in results().glob("*/plan.json") if path.parent != folder]
+    if beside := [each.name for each in others if documents.is_held(each)]:
+        told = f"{', '.join(beside)} is being measured on this machine as well"
+        told = f"[bold yellow]{escape(told)}:[/] none of them has it alone; end one, or wait"
+        console.print(told, soft_wrap=True)
     ranked = [c.name for c in outlook.rivals(planned)]
     stopped = measured = False
     edited: resuming.Edited | None = None

@@ -1,0 +1,63 @@
+"""Claims about time, shared out: what a launch takes, what gives way, how many it takes."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from harness import budget, records
+from harness.budget import Launch, Spent
+from tests.synthetic import edit_groups, write_run
+from tests.test_leaving import _read
+
+
+def test_the_next_launch_is_expected_to_take_its_set_ups_and_its_rounds() -> None:
+    spent = {"a": Spent(10.0, 8.0, 4, blocks=3.0), "b": Spent(20.0, 30.0, 10)}
+    cold = Launch(spent, overhead=5.0, warmed=False)
+    assert cold.expected({"a": 6, "b": 2}) == 5.0 + (10.0 + 3.0 + 6 * 2.0) + (20.0 + 2 * 3.0)
+    assert cold.expected({"b": 2}) == 5.0 + 20.0 + 2 * 3.0
+    warm = Launch(spent, overhead=5.0, warmed=True)  # its compilers' caches are full by then
+    assert warm.expected({"a": 6, "b": 2}) == 5.0 + (4.0 + 3.0 + 6 * 2.0) + (8.0 + 2 * 3.0)
+    assert cold.fit({"a": 6, "b": 4}, 5.0 + 13.0 + 20.0 + 24.0) == {"a": 6, "b": 4}
+    assert cold.fit({"a": 6, "b": 4}, 5.0 + 13.0 + 20.0 + 23.9) == {"a": 5, "b": 3}
+    assert spent["a"].seconds == 10.0 + 8.0 + 3.0
+
+
+def test_a_cheap_comparison_leaves_the_costly_ones_what_it_does_not_need() -> None:
+    rounds = {"costly": 10, "cheap": 2, "middle": 10}
+    turns = {"costly": 10.0, "cheap": 1.0, "middle": 2.0}
+    launch = Launch({n: Spent(0.0, turns[n], 1) for n in turns}, overhead=0.0, warmed=False)
+    for share, costly in ((60.0, 3), (75.0, 5), (122.0, 10), (43.0, 2)):
+        assert launch.fit(rounds, share) == rounds | {"costly": costly}
+    assert launch.fit(rounds, 40.0) == {"costly": 2, "cheap": 2, "middle": 9}
+
+
+def test_who_is_near_the_best_gets_more_launches_and_the_best_as_many_as_any(
+    tmp_path: Path,
+) -> None:
+    net = [("resnet20", "convnet", 32, None, "infer", False)]
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.005, "numpy": 9.0}, workloads=net)
+
+    def scattered(group: dict[str, Any]) -> bool:
+        for turn in group["turns"]["jax"]:
+            by = math.exp(0.028 * (-1) ** group["launch"])
+            turn["calls"] = [int(by * call) for call in turn["calls"]]
+            turn["total_ns"] = sum(turn["calls"][turn["dropped"] :])
+        return True
+
+    edit_groups(folder, scattered)
+    plan, groups = _read(folder)
+    [comparison] = plan.comparisons
+    names = ["torch", "jax", "numpy"]
+    planned = budget.launches_planned(groups, comparison, names, {})
+    assert planned["numpy"] == 6 < planned["jax"] < 20 and planned["torch"] == planned["jax"]
+    # Who missed a launch makes up for it, and what is measured later changes no plan.
+    edit_groups(folder, lambda g: g["launch"] != 3 or bool(g["turns"].pop("numpy")))
+    groups = records.read(folder).groups
+    again = budget.launches_planned(groups, comparison, names, {})
+    assert again == planned | {"numpy": 7}
+    more = [{**group, "launch": group["launch"] + 6} for group in groups]
+    assert budget.launches_planned([*groups, *more], comparison, names, {}) == again
+    # One that is not ranked goes on together with the one whose ratio to it is wanted.
+    paired = budget.launches_planned(groups, comparison, names, {"jax": "numpy"})
+    assert paired == dict.fromkeys(names, 7)
+    assert budget.launches_planned(groups, comparison, ["torch"], {}) == {}

@@ -314,7 +314,8 @@ def test_what_a_gpus_driver_promises_decides_what_a_budget_holds(
         kept[gpu] = made.comparisons
         kinds = {c.kind for c in made.comparisons}
         assert kinds == {"micro", "block", "convnet"}
-        assert {c.precision for c in made.comparisons} == {"float32", "bfloat16", "tf32"}
+        precisions = {c.precision for c in made.comparisons}
+        assert precisions == {"float32", "bfloat16"} | ({"tf32"} if gpu == "H100" else set())
         assert {c.direction for c in made.comparisons} == {"infer", "fwd_bwd", "train"}
     assert len(kept["H100"]) > 1.5 * len(kept["T4"])
     assert kept[""] == kept["T4"]

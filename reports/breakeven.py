@@ -203,15 +203,20 @@ def _from(later: float, saved: float) -> float | None:
 
 def _sentence(found: BreakEven) -> str:
     """What the picture shows, for a person who reads nothing else."""
-    what = "steps" if found.direction == "train" else "calls"
+    call = "step" if found.direction == "train" else "call"
     first = found.ahead[0][1]
+
+    def from_(calls: float) -> str:
+        told = count(calls)
+        return f"the first {call}" if told == "1" else f"{told} {call}s"
+
     if len(found.ahead) == 1:
         others = [each for each in found.crossings if each.early == first]
         screening = ", a screening" if any(each.screening for each in others) else ""
         possible = sorted((each.low, each.late) for each in others if each.low)
         if possible:
             calls, late = possible[0]
-            may = f"{late} may overtake it from {count(calls)} {what} on{screening}"
+            may = f"{late} may overtake it from {from_(calls)} on{screening}"
             told = f"{first} starts first and, by what was measured, stays ahead; {may}."
         else:
             told = (
@@ -223,7 +228,7 @@ def _sentence(found: BreakEven) -> str:
     for early, late, place in _told(found):
         pair = found.of(early, late)
         at = pair.calls if pair and pair.calls else place  # the pair's own, as the table has it
-        text = f"{late} from {count(at)} {what} on"
+        text = f"{late} from {from_(at)} on"
         if pair is not None:
             high = count(pair.high) if pair.high else "never"
             text += f" ({count(pair.low or 1.0)} to {high})"

@@ -96,6 +96,7 @@ def _environment() -> Any:
         needed=words.needed,
         number=words.figure,
         verdict=words.verdict,
+        end=words.end,
         label=marks.label,
         plain=words.plain,
         count=breakeven.count,

@@ -17,7 +17,7 @@ from reports.lanes import Lane
 from reports.machines import Machines
 from reports.objectives import MEASURES
 from reports.sentences import ENGINES, answer, engineless, left_out, without
-from reports.words import figure, seconds, times
+from reports.words import end, figure, seconds, times
 
 CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), " ")
 
@@ -167,11 +167,6 @@ STYLES = {  # of a verdict on a change, in the order in which they are told
 }
 
 
-def _ratio(value: float) -> str:
-    """Short, however little is known: two launches give bounds of twenty figures."""
-    return "<0.001" if value < 0.001 else ">1000" if value > 1000 else f"{value:.3f}"
-
-
 def render_changes(found: Changes, console: Console) -> None:
     """Two runs: what is not alike beside what was measured, then every change."""
     console.print()
@@ -193,8 +188,8 @@ def render_changes(found: Changes, console: Console) -> None:
             table.add_row(
                 Text(short(change.comparison).translate(CONTROLS)),
                 Text(change.contender.translate(CONTROLS)),
-                _ratio(change.ratio),
-                f"{_ratio(change.low)} to {_ratio(change.high)}{'*' * (change.confidence > 0.95)}",
+                end(change.ratio),
+                f"{end(change.low)} to {end(change.high)}{'*' * (change.confidence > 0.95)}",
                 Text(WORDS[change.verdict], style=STYLES[change.verdict]),
                 f"{change.launches[0]}, {change.launches[1]}",
             )

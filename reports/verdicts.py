@@ -56,9 +56,10 @@ def analyse(
     if short_of:
         most = max(c.launches for c in short_of)
         have = "has" if len(short_of) == 1 else "have"
+        which = f"{len(short_of)} of {len(comparisons)} comparisons {have} "
         screening.append(
-            f"{len(short_of)} of {len(comparisons)} comparisons {have} "
-            f"fewer than {statistics.LEAST_LAUNCHES} launches (at most {most})"
+            f"{which if len(comparisons) > 1 else ''}fewer than {statistics.LEAST_LAUNCHES} "
+            f"launches (at most {most})"
         )
     return Analysis(
         run=run.name,

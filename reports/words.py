@@ -57,9 +57,15 @@ def interval(confidence: float) -> str:
     return f"{100 * confidence:g}% interval"
 
 
+def end(ratio: float) -> str:
+    """Of an interval, to three decimals; however little is known, since two launches give figures
+    of twenty digits."""
+    return "<0.001" if ratio < 0.001 else ">1000" if ratio > 1000 else f"{ratio:.3f}"
+
+
 def ends(low: float, high: float) -> str:
-    """Of an interval of ratios, to three decimals: at two, 0.968 to 0.971 reads as none at all."""
-    return f"{low:.3f} to {high:.3f}"
+    """Of an interval of ratios: at two decimals, 0.968 to 0.971 reads as none at all."""
+    return f"{end(low)} to {end(high)}"
 
 
 VERDICTS = {"multimodal": "open: modes overlap"}

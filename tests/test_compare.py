@@ -13,7 +13,7 @@ import pytest
 from harness import records, statistics
 from harness.errors import Wrong
 from reports import compare as comparing
-from reports import compare_page, machines, machines_page, template, terminal
+from reports import compare_page, machines, machines_page, template, words
 from reports.compare import Changes, compare
 from tests.conftest import Typed
 from tests.synthetic import edit_groups, of_spread, on_a_gpu, write_run
@@ -414,7 +414,7 @@ def test_where_both_trained_without_a_pause_that_is_compared(tmp_path: Path) -> 
 
 
 def test_bounds_of_which_little_is_known_stay_short() -> None:
-    told = [terminal._ratio(value) for value in (1e-9, 0.95, 1.0, 4e22)]
+    told = [words.end(value) for value in (1e-9, 0.95, 1.0, 4e22)]
     assert told == ["<0.001", "0.950", "1.000", ">1000"]
 
 

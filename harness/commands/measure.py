@@ -267,7 +267,8 @@ def _measure(
     from reports import terminal, verdicts
 
     console.print(
-        f"Run [bold]{escape(folder.resolve().name)}[/]: {len(planned.comparisons)} comparisons"
+        f"Run [bold]{escape(folder.resolve().name)}[/]: {len(planned.comparisons)} comparison"
+        f"{'s' if len(planned.comparisons) != 1 else ''}"
     )
     others = [path.parent for path in results().glob("*/plan.json") if path.parent != folder]
     if beside := [each.name for each in others if documents.is_held(each)]:

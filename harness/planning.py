@@ -146,6 +146,7 @@ def make(
         if not c.contenders
     ]
     measured = [c for c in measured if c.contenders]
+    _refuse_hopeless(measured, planned)
     if not measured:
         names = ", ".join(c.name for c in planned)
         raise Wrong(f"{names} cannot train, and nothing else is asked for; name one that trains")
@@ -185,6 +186,32 @@ def make(
         left_out=left_out,
     )
     return plan, estimates
+
+
+def refused(comparison: PlannedComparison, contenders: list[PlannedContender]) -> dict[str, str]:
+    """Who takes part in it and can only be shown as unsupported there, and why."""
+    found = {}
+    for each in contenders:
+        kind = comparison.device.partition(":")[0]
+        reason = adapter_class(each.adapter).refuses(kind, comparison.precision)
+        if reason and each.name in comparison.contenders:
+            found[each.name] = reason
+    return found
+
+
+def _refuse_hopeless(
+    comparisons: list[PlannedComparison], contenders: list[PlannedContender]
+) -> None:
+    """Raises Wrong where nobody can do anything of what is asked for."""
+    reasons: dict[str, str] = {}
+    for comparison in comparisons:
+        no = refused(comparison, contenders)
+        if len(no) < len(comparison.contenders):
+            return
+        reasons |= no
+    if reasons:
+        told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        raise Wrong(f"nobody can do what is asked for: {told}")
 
 
 def _taking(

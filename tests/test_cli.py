@@ -269,6 +269,15 @@ def test_the_noise_floors_twin_is_no_contender_in_a_dry_run(typed: Typed) -> Non
     assert "Only numpy takes part: there is nothing to compare it with." in alone
 
 
+def test_a_precision_that_nobody_has_is_refused_and_who_lacks_one_is_told(typed: Typed) -> None:
+    arguments = ("run", "--dry-run", "-w", "lenet5", "--python", "current", "-c", "numpy,c")
+    _refused(typed(*arguments, "--precision", "tf32"), "nobody can do", "numpy: it computes in")
+    _refused(typed(*arguments, "--precision", "bfloat16"), "not bfloat16")
+    told = typed(*arguments[:-1], "numpy,null", "--precision", "bfloat16", COLUMNS="200")
+    assert told.returncode == 0
+    assert "Unsupported: numpy: it computes in float32 and float64, not bfloat16" in told.stdout
+
+
 def test_who_named_several_does_not_get_a_run_of_one(typed: Typed) -> None:
     """Minutes of measuring would compare nobody; of two that are left the third is told."""
     arguments = ("run", "--dry-run", "-w", "lenet5", "--python", "current")

@@ -82,6 +82,17 @@ class Adapter:
     # The only workloads it has, where it interprets none but brings models of its own.
     workloads: ClassVar[tuple[str, ...]] = ()
 
+    @classmethod
+    def refuses(cls, device: str, precision: str) -> str | None:
+        """Why it cannot be asked for that, as far as is known without its framework."""
+        if device != "cpu" and cls.no_cuda:
+            return cls.no_cuda
+        if precision not in cls.precisions:
+            return f"it computes in {' and '.join(cls.precisions)}, not {precision}"
+        if precision == "tf32" and device == "cpu":
+            return f"{NO_TF32}: a CPU has none"
+        return None
+
     def __init__(self, variant: str, device: str, precision: str, threads: int):
         """Import the framework and settle what is settled once per process.
 
@@ -89,12 +100,8 @@ class Adapter:
         precision is one of `precisions`; "float32" is strict: no TF32, no bfloat16 passes.
         Raises Unsupported.
         """
-        if device != "cpu" and self.no_cuda:
-            raise Unsupported(self.no_cuda)
-        if precision not in self.precisions:
-            raise Unsupported(f"it computes in {' and '.join(self.precisions)}, not {precision}")
-        if precision == "tf32" and device == "cpu":
-            raise Unsupported(f"{NO_TF32}: a CPU has none")
+        if reason := self.refuses(device, precision):
+            raise Unsupported(reason)
         self.options = self.variants[variant].options
         self.trains = self.trains and self.variants[variant].trains
         self.device, self.precision, self.threads = device, precision, threads

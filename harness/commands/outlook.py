@@ -80,6 +80,11 @@ def _tell_absent(planned: plan.Plan, console: Console) -> None:
     """Who cannot take part, and whether anybody is left to be compared."""
     for gone in planned.absent:
         console.print(f"[yellow]Absent:[/] {escape(gone['name'])}: {escape(gone['reason'])}")
+    told: dict[str, str] = {}
+    for comparison in planned.comparisons:
+        told |= planning.refused(comparison, planned.contenders)
+    for name, reason in told.items():
+        console.print(f"[yellow]Unsupported:[/] {escape(name)}: {escape(reason)}")
     left = rivals(planned)
     if len(left) == 1:
         name = escape(left[0].name)

@@ -2,13 +2,14 @@
 
 import re
 
-# The first pattern that is found in a finding's words.
+# The first pattern that is found in a finding's words: of what was computed, and is wrong.
 CAUSES = (
-    (r"NotImplementedError", "that operation or verb is still to be written"),
     (r"other inputs", "the call must compute anew from the x that it is given: it keeps an earlier "
      "result, or an earlier input"),
     (r"second call", "a call must leave its weights and inputs as they were: it wrote into them, "
      "in place, or keeps something from one call to the next"),
+    (r"cores busy", "settle the threads in __init__ from `threads`, before the framework starts "
+     "its own"),
     (r"until its result is asked for", "evaluate in the call itself: `sync` is given the last of "
      "several results, and the work of the others counts too"),
     (r"sync, fwd_bwd", "`sync` must wait for the gradients as well, not for the loss alone"),
@@ -57,6 +58,12 @@ CAUSES = (
 )  # fmt: skip
 
 
-def usual(finding: str) -> str | None:
-    """What most often makes a check fail so, for a person; None where nobody can tell."""
+def usual(finding: str, wrong: bool = True) -> str | None:
+    """What most often makes a check fail so, for a person; None where nobody can tell.
+
+    wrong: it computed, and its figures are off. Of a crash no figure tells anything.
+    """
+    if not wrong:
+        unwritten = "NotImplementedError" in finding
+        return "that operation or verb is still to be written" if unwritten else None
     return next((words for pattern, words in CAUSES if re.search(pattern, finding)), None)

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from adapters.core import discovery
-from adapters.core.cost import declare, output_shape
+from adapters.core.cost import CostModel, Declaration, Shape, declare, output_shape
+from adapters.core.network import Network
 from harness import causes, environments, machine, oracle, timing
 from harness.errors import Wrong
 from harness.inventory import Contender
@@ -286,13 +287,9 @@ class Check:
                 raise WorkerFailed("wrong", f"with threads=1 it keeps {cores:.1f} cores busy")
 
         try:
-            found = self._tried("the number of threads", run)
+            return self._tried("the number of threads", run)
         finally:
             alone.kill_all()
-        if found is None or found.unsupported or found.cause:
-            return found
-        why = "settle the threads in __init__ from `threads`, before the framework starts its own"
-        return Finding(found.case, found.what, None, why)
 
     # --- asking and holding ---------------------------------------------------------------------
 
@@ -358,17 +355,19 @@ class Check:
             run()
         except WorkerFailed as failed:
             evidence = None
-            if failed.status == "wrong" and workload is not None:
+            if workload is not None and failed.status == "wrong":
                 evidence = self._worst(workload, direction)
+            elif workload is not None and not self.kind.workloads:
+                evidence = _ran(workload, direction)
             return self._finding(case, failed, evidence)
         return None
 
     def _finding(self, case: str, failed: WorkerFailed, evidence: str | None = None) -> Finding:
         if failed.status == "unsupported":
             return Finding(case, failed.reason, unsupported=True)
-        reason = failed.reason if failed.status == "wrong" else f"{failed.status}: {failed.reason}"
-        text = f"{case.partition(':')[0]}: {reason}"
-        cause = causes.usual(text)
+        wrong = failed.status == "wrong"
+        reason = failed.reason if wrong else f"{failed.status}: {failed.reason}"
+        cause = causes.usual(f"{case.partition(':')[0]}: {reason}", wrong)
         return Finding(case, reason, evidence, cause)
 
     def _worst(self, workload: Workload, direction: str) -> str | None:
@@ -396,6 +395,28 @@ class Check:
 
 def _trains(workload: Workload) -> bool:
     return any(p.trained for p in declare(workload).values())
+
+
+class _Named:
+    """An interpreter over shapes alone that keeps the names of the operations asked for."""
+
+    def __init__(self) -> None:
+        self.model, self.names = CostModel(), dict[str, None]()
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "shape":
+            self.names[name] = None
+        return getattr(self.model, name)
+
+
+def _ran(workload: Workload, direction: str) -> str:
+    """Which operations a case asks for: where a process just ends, nothing else names them."""
+    named, training = _Named(), direction != "infer"
+    net = Network(named, Declaration(), training)
+    y = net.run(workload, Shape((workload.batch, *workload.input), constant=True))
+    if training:
+        net.loss(y, Shape((workload.batch,)))
+    return f"it ran {', '.join(named.names)}{', and their gradients' if training else ''}"
 
 
 def _described(workload: Workload, direction: str) -> str:

@@ -31,8 +31,9 @@ def _conv(name: str, input: tuple[int, ...], *arguments: Any, **options: Any) ->
 
 
 _check("flatten", (3, 4, 5), lambda net, x: net.flatten(x))
-_check("relu_of_the_input", (3, 5, 4), lambda net, x: net.add(net.relu(x), x))
+# Each comes after what else it uses: the first that is wrong names the operation that is.
 _check("add", (3, 5, 4), lambda net, x: net.add(x, x))
+_check("relu_of_the_input", (3, 5, 4), lambda net, x: net.add(net.relu(x), x))
 _check("linear", (7,), lambda net, x: net.linear("fc", x, 5), batch=3)
 _check("linear_no_bias", (7,), lambda net, x: net.linear("fc", x, 5, bias=False), batch=3)
 _check("flatten_linear", (3, 4, 5), lambda net, x: net.linear("fc", net.flatten(x), 6))

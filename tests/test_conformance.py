@@ -90,6 +90,34 @@ def test_a_mistake_is_caught_where_it_first_shows_and_named(
     assert cause is None or cause in finding["cause"], finding
 
 
+@pytest.mark.parametrize(
+    ("mutant", "what"),
+    [
+        ("lost", "not finite"),
+        ("empty", "crash: AttributeError"),
+        ("quits", "crash: ended with exit status 3"),
+        ("leaves", "crash: ended with exit status 0"),
+    ],
+)
+def test_one_operation_that_is_broken_is_the_one_that_is_named(mutant: str, what: str) -> None:
+    """No case before its own asks for it; and of a crash nobody guesses at figures."""
+    finding = _check(mutant, status=1)["finding"]
+    assert finding["case"].startswith("add, infer"), finding
+    assert what in finding["what"], finding
+    assert finding["cause"] is None, finding
+    assert what == "not finite" or finding["evidence"] == "it ran add, flatten", finding
+
+
+def test_an_operation_is_first_asked_for_where_all_else_was_found_right() -> None:
+    """So that what a check calls wrong is what is wrong; convolutions come many to an image."""
+    known: set[str] = set()
+    for workload in catalogue.load().values():
+        if workload.kind == "check":
+            asked = set(conformance._ran(workload, "infer").removeprefix("it ran ").split(", "))
+            assert len(asked - known) <= 1 or workload.name == "check_flatten", workload.name
+            known |= asked
+
+
 @pytest.mark.alone
 def test_an_adapter_that_takes_more_threads_than_it_was_told_is_caught() -> None:
     if len(os.sched_getaffinity(0)) < 2:
@@ -100,7 +128,7 @@ def test_an_adapter_that_takes_more_threads_than_it_was_told_is_caught() -> None
             break
     finding = json.loads(done.stdout)[0]["finding"]
     assert done.returncode == 1 and finding["stage"] == "clock"
-    assert "cores busy" in finding["what"]
+    assert "cores busy" in finding["what"] and "in __init__" in finding["cause"]
 
 
 def test_the_worst_element_is_shown_with_what_was_expected() -> None:

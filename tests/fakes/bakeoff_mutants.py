@@ -1,6 +1,8 @@
 """The numpy adapter with one mistake each, of the kind that newcomers make: `bakeoff check`
 must catch and name them all. Found by entry points, as bakeoff_fakes is."""
 
+import os
+import sys
 import threading
 import wave  # stands for a framework that is imported too early
 from collections.abc import Callable
@@ -236,3 +238,33 @@ class Folding(NumPy):
         scale.value *= 1 / np.sqrt(var.value + self.dtype.type(eps))
         y = (x.value - mean.value) * scale.value + shift.value
         return self.tape.record(y, [x], lambda dy: [dy])
+
+
+class Lost(NumPy):
+    """Its sum is not a number."""
+
+    def add(self, a: Node, b: Node) -> Node:
+        y = super().add(a, b)
+        y.value *= np.nan
+        return y
+
+
+class Empty(NumPy):
+    """Its sum is forgotten."""
+
+    def add(self, a: Node, b: Node) -> Any:
+        return None
+
+
+class Quits(NumPy):
+    """Its sum ends the process."""
+
+    def add(self, a: Node, b: Node) -> Any:
+        os._exit(3)
+
+
+class Leaves(NumPy):
+    """Its sum ends the process in peace."""
+
+    def add(self, a: Node, b: Node) -> Any:
+        sys.exit(0)

@@ -36,6 +36,8 @@ def mistake(adapter: Any) -> str | None:
             return f"dump(place({what})) has shape {got.shape}, expected {shape}"
         if not np.array_equal(got.astype(np.float32), kept):
             return f"dump(place({what})) holds other values or another order than were placed"
+        if _shares(adapter, handle, role, groups):
+            return f"dump(place({what})) shares memory: a later call may write there, it must copy"
         # One with models of its own is asked for the shapes of results alone.
         said = shape if adapter.workloads else tuple(adapter.shape(handle))
         if role == "image" and said != shape:
@@ -44,7 +46,16 @@ def mistake(adapter: Any) -> str | None:
         if not np.array_equal(adapter.dump(copied, role, groups), got):
             return f"clone(place({what})) holds other values than were placed"
     labels = np.array([3, 0, 2, 1])
-    back = adapter.dump(adapter.place(labels, "labels"), "labels")
-    if not np.array_equal(np.asarray(back).reshape(-1), labels):
-        return f"dump(place(labels {labels.tolist()})) gives {np.asarray(back).tolist()}"
+    handle = adapter.place(labels, "labels")
+    back = np.asarray(adapter.dump(handle, "labels"))
+    if not np.array_equal(back.reshape(-1), labels):
+        return f"dump(place(labels {labels.tolist()})) gives {back.tolist()}"
+    if _shares(adapter, handle, "labels"):
+        return "dump(place(labels)) shares memory: a later call may write there, it must copy"
     return None
+
+
+def _shares(adapter: Any, handle: Any, role: str, groups: int = 1) -> bool:
+    """Whether dumps of one array are the same memory: then that is the array's own, or kept."""
+    first, second = (np.asarray(adapter.dump(handle, role, groups)) for _ in range(2))
+    return np.shares_memory(first, second)

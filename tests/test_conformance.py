@@ -59,6 +59,7 @@ def _check(name: str, status: int, **more: Any) -> dict[str, Any]:
         ("transposed", "arrays", "place, dump", "has shape", None),
         ("inner", "arrays", "place, dump", "is (2, 5, 4, 3): it must be logical", None),
         ("halved", "arrays", "place, dump", "is float16", None),
+        ("lent", "arrays", "place, dump", "dump(place(image (2, 3, 5, 4))) shares memory", None),
         ("tongued", "the file", "__init__ and manifest", "expected a dict", None),
         ("swapped", "operations", "flatten,", "the output is off", "channel slowest"),
         ("leaky", "operations", "relu_of_the_input", "the output is off", "consume"),

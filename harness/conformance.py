@@ -42,6 +42,9 @@ SHOWN = 4  # parameters of a case whose shapes are told; a whole network has hun
 MOST_CORES = 1.3  # that one thread may keep busy: frameworks have threads that wait and tidy
 BUSY = "conv3x3_64_56"  # milliseconds of work that every framework spreads over its threads
 BUSY_BATCH = 16
+# Of what a manifest may say (harness/comparable.py), what nobody can be ranked fairly without.
+TOLD = ("conv_precision", "matmul_precision", "threads")
+TOLD_ON_A_GPU = ("tf32_conv", "tf32_matmul")
 
 # Runs in the adapter's environment: which modules its file brings in by being imported.
 EARLY = """
@@ -85,6 +88,7 @@ class Check:
         self.kind = discovery.adapter_class(contender.adapter)
         self.trains = self.kind.trains and self.kind.variants[contender.variant].trains
         self.answers: dict[tuple[str, str, int, int], Path] = {}
+        self.manifest: dict[str, Any] | None = None  # as the latest case had it
 
     def __enter__(self) -> "Check":
         self._folder = tempfile.TemporaryDirectory(prefix="bakeoff-check-")
@@ -132,9 +136,11 @@ class Check:
         yield Step("the file", "imports no framework", self._not_early)
         yield Step("the file", "opens", self._opens)
         yield Step("arrays", "place, dump, copy", self._round_trips)
-        if self.kind.workloads:
-            yield from self._whole_models()
-            return
+        yield from self._whole_models() if self.kind.workloads else self._algebra()
+        yield Step("manifest", "says what it ran with", self._says)
+
+    def _algebra(self) -> Iterator[Step]:
+        """Every operation alone, in every direction, and what is made of them."""
         operations = [w for w in catalogue.load().values() if w.kind == "check"]
         for workload in operations:
             yield self._operation("operations", workload, "infer")
@@ -213,7 +219,7 @@ class Check:
 
         def first() -> None:
             self._load(self.worker, workload, direction)
-            self.worker.ask("first", PATIENCE)
+            self.manifest = self.worker.ask("first", PATIENCE)["manifest"]
             self._verify(workload, direction, 1)
 
         def second() -> None:
@@ -290,6 +296,16 @@ class Check:
             return self._tried("the number of threads", run)
         finally:
             alone.kill_all()
+
+    def _says(self) -> Finding | None:
+        """Who says nothing of these is ranked with everyone, whatever it ran with."""
+        needed = TOLD if self.device == "cpu" else TOLD + TOLD_ON_A_GPU
+        said = self.manifest
+        missing = [] if said is None else [key for key in needed if said.get(key) is None]
+        if not missing:
+            return None
+        why = 'say what really ran, as in "threads": self.threads; adapters/README.md has the keys'
+        return Finding("manifest", f"it says nothing of {', '.join(missing)}", None, why)
 
     # --- asking and holding ---------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from adapters.core import skeleton
 from adapters.core.base import Adapter
 from adapters.core.reference import Reference
-from harness import conformance
+from harness import comparable, conformance
 from harness.cell import Cell
 from harness.commands import adapt
 from harness.errors import Wrong
@@ -76,6 +76,13 @@ def _check(name: str, status: int, **more: Any) -> dict[str, Any]:
         ("hasty", "clock", "sync", "does not wait", "must wait"),
         ("lossalone", "clock", "sync, fwd_bwd", "does not wait", "the gradients as well"),
         ("lazy", "clock", "sync, infer", "until its result is asked for", "evaluate"),
+        (
+            "silent",
+            "manifest",
+            "manifest",
+            "nothing of conv_precision, matmul_precision, threads",
+            "say",
+        ),
         ("folding", "operations", "second call of batch_norm", "the output is off", "in place"),
     ],
 )
@@ -119,6 +126,12 @@ def test_an_operation_is_first_asked_for_where_all_else_was_found_right() -> Non
             known |= asked
 
 
+def test_what_is_asked_of_a_manifest_is_what_decides_who_is_ranked_and_a_skeleton_says_it() -> None:
+    asked = {*conformance.TOLD, *conformance.TOLD_ON_A_GPU}
+    assert asked == {*comparable.MATTERS} - {"deterministic"}  # which most have no mode for
+    assert all(f'"{key}": ' in skeleton.source("toy") for key in asked)
+
+
 @pytest.mark.alone
 def test_an_adapter_that_takes_more_threads_than_it_was_told_is_caught() -> None:
     if len(os.sched_getaffinity(0)) < 2:
@@ -141,7 +154,8 @@ def test_what_is_right_passes_every_stage() -> None:
     result = _check("numpy", status=0)
     assert result["ok"]
     assert list(result["done"]) == [
-        "the file", "arrays", "operations", "gradients", "training", "blocks", "clock"
+        "the file", "arrays", "operations", "gradients", "training", "blocks", "clock",
+        "manifest",
     ]  # fmt: skip
     assert min(result["done"][stage] for stage in ("operations", "gradients", "training")) > 20
 
@@ -180,7 +194,7 @@ class Answers:
     def ask(self, do: str, *_: Any, **__: Any) -> dict[str, Any]:
         if not self.able:
             raise WorkerFailed("oom", "no memory")
-        return {"ok": True, "reason": None}
+        return {"ok": True, "reason": None, "manifest": {}}
 
 
 def test_a_reference_that_does_not_open_is_one_line_and_leaves_nothing_behind(

@@ -10,6 +10,16 @@ from typing import Any
 from adapters.core.algebra import Operations
 from adapters.core.base import Adapter
 
+MANIFEST = """return {{
+        "framework": "{name}",
+        # Who may be ranked with whom is read from what follows: say what really ran.
+        "conv_precision": self.precision,
+        "matmul_precision": self.precision,
+        "tf32_conv": False,
+        "tf32_matmul": False,
+        "threads": self.threads,
+    }}"""
+
 VERBS = ("place", "dump", "clone", "zeros_like", "infer", "gradients", "train")
 
 HEAD = '''"""{title}: say here what a reader must know of it, such as its layout in memory.
@@ -57,7 +67,7 @@ def source(name: str) -> str:
     parts += [_method(getattr(Adapter, each)) for each in VERBS]
     parts.append(_banner("the rest"))
     parts.append(_method(Adapter.sync, "pass  # right where a call returns when it is done"))
-    parts.append(_method(Adapter.manifest, f'return {{"framework": "{name}"}}'))
+    parts.append(_method(Adapter.manifest, MANIFEST.format(name=name)))
     return "\n".join(parts)
 
 

@@ -220,7 +220,10 @@ def why_absent(adapter: str, device: str, version: str | None = None, variant: s
     elsewhere = variant and environment != environment_of(adapter, device, version)
     name = adapter + (f"@{version}" if version else "") + (f":{variant}" if elsewhere else "")
     if environment is None:
-        return f"there is no environment of {name} for {device.partition(':')[0]}"
+        kind = device.partition(":")[0]
+        return (
+            _unknown_home(adapter, variant, kind) or f"there is no environment of {name} for {kind}"
+        )
     try:
         return f"could not be installed: {environment.failed.read_text().splitlines()[0]}"
     except (OSError, IndexError):
@@ -228,6 +231,18 @@ def why_absent(adapter: str, device: str, version: str | None = None, variant: s
     stale = environment.python.exists()
     what = "installed, but not as it should be" if stale else "not installed"
     return f"{what}: run `bakeoff setup {name}`"
+
+
+def _unknown_home(adapter: str, variant: str, kind: str) -> str | None:
+    """Of an adapter that names an environment which nothing makes, on whatever device."""
+    home = _home(adapter, variant)
+    if home == adapter or any(REQUIREMENTS.glob(f"{home}-*.txt")):
+        return None
+    there = sorted(p.name.removesuffix(f"-{kind}.txt") for p in REQUIREMENTS.glob(f"*-{kind}.txt"))
+    return (
+        f"its `environment` is '{home}', which adapters/requirements/{home}-{kind}.txt would make: "
+        f"write that file, or name one that there is: {', '.join(there)}"
+    )
 
 
 def run_python(

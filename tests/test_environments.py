@@ -288,7 +288,10 @@ def test_what_is_advised_names_the_version_and_the_variant_that_were_asked_for(
 ) -> None:
     put_adapter("fake", ELSEWHERE, requirements="tiny==1")
     [outcome] = setup.make(["fake:fast"], "cpu", Heard())
-    assert outcome.reason == "there is no environment of fake:fast for cpu"
+    assert outcome.reason == (
+        "its `environment` is 'elsewhere', which adapters/requirements/elsewhere-cpu.txt would "
+        "make: write that file, or name one that there is: fake"
+    )
     (project / "adapters" / "requirements" / "elsewhere-cpu.txt").write_text("tiny==1")
     for version, variant, name in (
         (None, "", "fake"), (None, "fast", "fake:fast"), ("2.3", "", "fake@2.3"),
@@ -296,6 +299,8 @@ def test_what_is_advised_names_the_version_and_the_variant_that_were_asked_for(
     ):  # fmt: skip
         told = environments.why_absent("fake", "cpu", version, variant)
         assert told == f"not installed: run `bakeoff setup {name}`"
+    told = environments.why_absent("fake", "cuda", variant="fast")
+    assert told == "there is no environment of fake for cuda"
 
 
 def test_the_current_interpreter_needs_no_environment(put_adapter: Put) -> None:

@@ -262,6 +262,7 @@ def test_a_training_is_followed_only_where_float32_can_follow_it(name: str) -> N
     [
         (("check",), "or give --all"),
         (("check", "nowhere"), "unknown contender"),
+        (("check", "null"), "null computes nothing, by design"),
         (("check", "numpy", "--precision", "float8"), "expected one of"),
         (("check", "numpy", "--device", "cuda:7"), "expected one of"),
         (("new-adapter", "Not-A-Name"), "expected small letters"),

@@ -59,6 +59,7 @@ def check(
 
     Example: `bakeoff check torch`
     """
+    from adapters.core import discovery
     from harness.verify import GATES
 
     chosen, current = device_of(device), is_current(python)
@@ -73,6 +74,10 @@ def check(
     else:
         named = contenders or []
     asked = [inventory.parse(name) for name in named]
+    for each in asked:
+        if not discovery.adapter_class(each.adapter).computes:
+            idle = f"{each.name} computes nothing, by design: there is nothing to check"
+            raise Wrong(f"{idle}; name one that computes")
     results = [_checked(each, chosen, precision, current, console, every) for each in asked]
     if json_:
         print_json(results)

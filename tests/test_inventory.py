@@ -120,6 +120,7 @@ def test_each_contender_is_listed_and_a_broken_file_hides_no_other(
             "expected a dict of Variant, that",
         ),
         (ADAPTER.replace('("tiny",)', '"tiny"'), "distributions is 'tiny': expected a tuple"),
+        ("A = 1", "odd.py is broken: TypeError: it holds no subclass of Adapter: `bakeoff new-"),
     ],
 )
 def test_a_table_that_others_would_stumble_over_is_told_once_and_hides_no_other(

@@ -25,7 +25,8 @@ def adapter_class(name: str) -> type[Adapter]:
     """The Adapter subclass of that name.
 
     Raises KeyError, with a message, for an unknown one; for one that is broken whatever its
-    file raises, or TypeError for a table that others would stumble over.
+    file raises, or TypeError for one without such a class, or with a table that others would
+    stumble over.
     """
     try:
         kind = _imported(name)
@@ -49,7 +50,9 @@ def _imported(name: str) -> type[Adapter]:
         for _, value in inspect.getmembers(module, inspect.isclass):
             if issubclass(value, Adapter) and value.__module__ == module.__name__:
                 return value
-        raise KeyError(f"adapters/{name}.py holds no subclass of Adapter")
+        raise TypeError(
+            "it holds no subclass of Adapter: `bakeoff new-adapter` writes one to fill in"
+        )
     for entry in _entry_points():
         if entry.name == name:
             return entry.load()

@@ -8,6 +8,7 @@ environment of an adapter that has, and gives its answer.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,11 @@ def write(workload: str, path: Path, batch: int | None, size: int | None, seed: 
         raise Wrong(error.args[0]) from None
     asked = Comparison(workload, known.batch if batch is None else batch, size)
     check(asked, "export")
-    if not path.parent.is_dir() or path.is_dir():
+    target = _target(path)
+    if not os.path.isdir(target.parent):
         raise Wrong(f"--onnx {path}: expected a file in a folder that is there")
+    if os.path.lexists(target) and not os.path.isfile(target):
+        raise Wrong(f"--onnx {path} is there, and no regular file: name a file to write")
     pythons = {name: environments.python_of(name, "cpu") for name in WRITERS}
     name, python = next(((n, p) for n, p in pythons.items() if p is not None), ("", None))
     if python is None:
@@ -59,15 +63,21 @@ def main(adapter: str, workload: str, batch: int, size: int, seed: int, path: Pa
     model = writer.model(resized, params, (batch, *resized.input))
     model.doc_string = f"Bakeoff: {resized.summary} Weights are random, of seed {seed}."
     writer.onnx.checker.check_model(model, full_check=True)
-    partial = path.with_name(f"{path.name}.partial")
+    target = _target(path)
+    partial = target.with_name(f"{target.name}.partial")
     partial.write_bytes(model.SerializeToString())
-    partial.replace(path)
+    partial.replace(target)
     ends = [
         [d.dim_value for d in end.type.tensor_type.shape.dim]
         for end in (model.graph.input[0], model.graph.output[0])
     ]
     told = {"path": str(path), "bytes": path.stat().st_size, "input": ends[0], "output": ends[1]}
     print(json.dumps(told))
+
+
+def _target(path: Path) -> Path:
+    """Where a link leads: that file is written, and the link stays."""
+    return Path(os.path.realpath(path))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Claims about `bakeoff export`: any workload, as a model that others compute as we do."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -82,6 +83,29 @@ def test_another_seed_gives_other_weights_and_the_same_one_the_same_file(tmp_pat
         export.write("lenet5", path, 1, None, seed)
     first, again, other = (path.read_bytes() for path in files)
     assert first == again != other
+
+
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
+    inside.python_of("onnxruntime")
+    (tmp_path / "there").mkdir()
+    link, target = tmp_path / "link.onnx", tmp_path / "there" / "model.onnx"
+    link.symlink_to(target)
+    told = export.write("lenet5", link, 1, None, 0)
+    assert link.is_symlink() and target.stat().st_size == told["bytes"]
+    assert told["path"] == str(link)
+    assert [path.name for path in target.parent.iterdir()] == ["model.onnx"]
+
+
+def test_what_is_there_and_no_regular_file_is_left_alone(tmp_path: Path) -> None:
+    """Such as a device, which would be replaced by a file."""
+    pipe, link, loop = (tmp_path / name for name in ("pipe", "link", "loop"))
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    loop.symlink_to(loop)
+    for path in (pipe, link, loop, tmp_path):
+        with pytest.raises(Wrong, match=f"--onnx {path} is there, and no regular file"):
+            export.write("lenet5", path, 1, None, 0)
+    assert pipe.is_fifo() and link.is_symlink() and loop.is_symlink()
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ Lists multiply. A wrong key or value is refused in one line that names it.
 from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -72,6 +72,7 @@ class Suite(msgspec.Struct, frozen=True):
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True):
+    examples: ClassVar = {"workload": 'workload = "resnet18"'}
     workload: str
     batch: int | list[int] | None = None
     size: int | None = None
@@ -81,6 +82,12 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
+    examples: ClassVar = {
+        "compare": '[[compare]] and below it workload = "resnet18"',
+        "budget": 'budget = "10m"',
+        "sustained": 'sustained = "20s"',
+        "warm_up": 'warm_up = "3s"',
+    }
     compare: list[_Entry]
     title: str = ""
     summary: str = ""

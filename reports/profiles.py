@@ -26,7 +26,7 @@ import re
 from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
@@ -95,6 +95,7 @@ class Profile(msgspec.Struct, frozen=True):
 
 
 class _Objective(msgspec.Struct, forbid_unknown_fields=True):
+    examples: ClassVar = {"measure": 'measure = "latency"', "weight": "weight = 1"}
     measure: Measure
     weight: Annotated[float, msgspec.Meta(ge=0)]
     of: str | None = None
@@ -103,6 +104,10 @@ class _Objective(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
+    examples: ClassVar = {
+        "title": 'title = "Serving on a small box"',
+        "objective": '[[objective]] and below it measure = "latency" and weight = 1',
+    }
     title: str
     objective: list[_Objective]
     summary: str = ""

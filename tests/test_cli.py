@@ -93,14 +93,21 @@ def test_a_wrong_run_is_refused(typed: Typed, arguments: list[str], words: list[
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", ["compare"]),
-        ("compare = 3", ["compare"]),
+        ("", ["'compare' is missing", '[[compare]] and below it workload = "resnet18"']),
+        ("compare = 3", ["compare is 3: expected a list, as in [[compare]]"]),
+        (
+            '[compare]\nworkload = "lenet5"',
+            ["compare is a table: expected a list, as in [[compare]]"],
+        ),
         ("[[compare]", ["is not TOML"]),
-        ("[[compare]]\nbatch = 1", ["workload"]),
+        (
+            "[[compare]]\nbatch = 1",
+            ["'workload' is missing in compare[0]", 'workload = "resnet18"'],
+        ),
         (GOOD + "batch = 0", ["batch 0", "1 or more"]),
         (GOOD + "batch = -3", ["batch -3"]),
-        (GOOD + "batch = 1.5", ["batch"]),
-        (GOOD + 'batch = "four"', ["batch"]),
+        (GOOD + "batch = 1.5", ["compare[0].batch is 1.5: expected a whole number or a list"]),
+        (GOOD + 'batch = [1, "four"]', ['compare[0].batch[1] is "four": expected a whole number']),
         (GOOD + "batch = []", ["empty list", "lenet5"]),
         (GOOD + "bach = 4", ["bach", "batch"]),
         (GOOD + 'direction = "sideways"', ["sideways", "expected infer, fwd_bwd, train\n"]),
@@ -113,7 +120,8 @@ def test_a_wrong_run_is_refused(typed: Typed, arguments: list[str], words: list[
         ('budget = "never"\n' + GOOD, ["suite 'mine': budget 'never'"]),
         ('sustained = "ever"\n' + GOOD, ["suite 'mine': sustained 'ever'"]),
         ('warm_up = "ever"\n' + GOOD, ["suite 'mine': warm_up 'ever'"]),
-        ("warm_up = 3\n" + GOOD, ["suite '", "Expected `str`", "warm_up"]),
+        ("warm_up = 3\n" + GOOD, ['warm_up is 3: expected text in quotes, as in warm_up = "3s"']),
+        ('contenders = "torch"\n' + GOOD, ['expected a list, as in contenders = ["torch"]']),
         ('contenders = ["toch"]\n' + GOOD, ["toch"]),
     ],
 )

@@ -153,12 +153,12 @@ def make(
     planned, idle = _taking(planned, measured)
     absent = absent + [{"name": n, "reason": "it does not train: nothing to do here"} for n in idle]
     if budget is None:
-        whole = seconds(suite.budget, f"suite '{suite.name}': budget")
+        whole = seconds(suite.budget, f"suite '{suite.named}': budget")
         usual = len(suite.contenders) or USUAL
         share = len(measured) * len(planned) / (len(suite.comparisons) * usual)
         budget = max(min(LEAST_BUDGET, whole), min(1.0, share) * whole)
     if suite.sustained:
-        block = seconds(suite.sustained, f"suite '{suite.name}': sustained")
+        block = seconds(suite.sustained, f"suite '{suite.named}': sustained")
         _sustain(measured, block, budget)
     everyone, asked = planned, measured
     if not settings.named:

@@ -26,7 +26,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from adapters.core import cost
-from harness import toml
+from harness import inventory, toml
 from harness.errors import Wrong, in_words
 from suites import catalogue
 
@@ -70,6 +70,11 @@ class Suite(msgspec.Struct, frozen=True):
     warm_up: str = "30s"
     path: str = ""
 
+    @property
+    def named(self) -> str:
+        """As a person named it, for what is said of it."""
+        return self.path or self.name
+
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True):
     examples: ClassVar = {"workload": 'workload = "resnet18"'}
@@ -94,7 +99,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     budget: str = "10m"
     sustained: str = ""
     warm_up: str = "30s"
-    contenders: list[str] = []
+    contenders: list[str] | None = None
 
 
 def names() -> list[str]:
@@ -107,12 +112,17 @@ def load(name: str) -> Suite:
     file = toml.load("suite", name, FOLDER, names(), _File)
     if not file.compare:
         raise Wrong(f"suite '{name}' compares nothing: give it a [[compare]] table")
+    if file.contenders is not None and name not in names():  # ours are held by tests
+        try:
+            inventory.parse_list(",".join(file.contenders))
+        except Wrong as wrong:
+            raise Wrong(f"suite '{name}': contenders: {wrong}") from None
     return Suite(
         name=Path(name).stem,
         title=file.title or Path(name).stem,
         summary=file.summary,
         budget=file.budget,
-        contenders=tuple(file.contenders),
+        contenders=tuple(file.contenders or ()),
         comparisons=unique(c for entry in file.compare for c in _expand(name, entry)),
         sustained=file.sustained,
         warm_up=file.warm_up,

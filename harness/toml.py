@@ -20,6 +20,10 @@ KINDS = {  # of JSON -> of a TOML file; null is not among them
     "float": "a number",
     "bool": "true or false",
 }
+# What would do something to a terminal, and what turns the order of what is read.
+UNSEEN = (*range(0x20), *range(0x7F, 0xA0), 0x061C, 0x200E, 0x200F)
+UNSEEN += (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+SHOWN = {mark: f"\\u{mark:04x}" for mark in UNSEEN} | dict.fromkeys(map(ord, "\t\n\r"), " ")
 
 
 def load(what: str, name: str, folder: Path, known: Sequence[str], shape: type[Shape]) -> Shape:
@@ -33,7 +37,7 @@ def load(what: str, name: str, folder: Path, known: Sequence[str], shape: type[S
     path = folder / f"{name}.toml" if name in known else Path(name)
     given: dict[str, Any] = {}
     try:
-        given = tomllib.loads(path.read_text("utf-8-sig"))
+        given = _plain(tomllib.loads(path.read_text("utf-8-sig")))
         return msgspec.convert(given, shape)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not text"
@@ -42,6 +46,15 @@ def load(what: str, name: str, folder: Path, known: Sequence[str], shape: type[S
         raise Wrong(f"{what} '{name}' is not TOML: {error}") from None
     except msgspec.ValidationError as error:
         raise Wrong(f"{what} '{name}': {_in_words(error, shape, given)}") from None
+
+
+def _plain(given: Any) -> Any:
+    """The same with every text as it may be shown anywhere: what is unseen is made visible."""
+    if isinstance(given, dict):
+        return {key.translate(SHOWN): _plain(value) for key, value in given.items()}
+    if isinstance(given, list):
+        return [_plain(each) for each in given]
+    return given.translate(SHOWN) if isinstance(given, str) else given
 
 
 def _in_words(error: msgspec.ValidationError, shape: type, given: Any) -> str:

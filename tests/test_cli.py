@@ -15,7 +15,8 @@ import pytest
 import typer
 from rich.console import Console
 
-from harness import records
+from harness import inventory, records
+from harness import suite as suites
 from harness.commands import common, measure, trust
 from harness.paths import ROOT
 from tests.conftest import Typed
@@ -117,12 +118,15 @@ def test_a_wrong_run_is_refused(typed: Typed, arguments: list[str], words: list[
         ('[[compare]]\nworkload = "relu_16x32x32"\ndirection = "train"', ["no parameters"]),
         ('[[compare]]\nworkload = "check_add"', ["check_add"]),
         ('budgit = "1m"\n' + GOOD, ["budgit", "budget"]),
-        ('budget = "never"\n' + GOOD, ["suite 'mine': budget 'never'"]),
-        ('sustained = "ever"\n' + GOOD, ["suite 'mine': sustained 'ever'"]),
-        ('warm_up = "ever"\n' + GOOD, ["suite 'mine': warm_up 'ever'"]),
+        ('budget = "never"\n' + GOOD, ["/mine.toml': budget 'never'"]),
+        ('sustained = "ever"\n' + GOOD, ["/mine.toml': sustained 'ever'"]),
+        ('warm_up = "ever"\n' + GOOD, ["/mine.toml': warm_up 'ever'"]),
         ("warm_up = 3\n" + GOOD, ['warm_up is 3: expected text in quotes, as in warm_up = "3s"']),
         ('contenders = "torch"\n' + GOOD, ['expected a list, as in contenders = ["torch"]']),
-        ('contenders = ["toch"]\n' + GOOD, ["toch"]),
+        ('contenders = ["toch"]\n' + GOOD, ["mine.toml': contenders: unknown", "'toch'"]),
+        ("contenders = []\n" + GOOD, ["mine.toml': contenders: no contender is named"]),
+        ('contenders = [""]\n' + GOOD, ["mine.toml': contenders: no contender is named"]),
+        ('"b\\u001bd" = 1\n' + GOOD, ["unknown key 'b\\u001bd'"]),
     ],
 )
 def test_a_wrong_suite_is_refused(
@@ -131,6 +135,30 @@ def test_a_wrong_suite_is_refused(
     path = tmp_path / "mine.toml"
     path.write_text(text)
     _refused(typed("run", "--dry-run", "--suite", str(path)), *words)
+
+
+@pytest.mark.parametrize("text", ["contenders = []\n" + GOOD, 'contenders = ["toch"]\n' + GOOD])
+def test_a_suites_contenders_are_held_though_others_are_named(
+    typed: Typed, tmp_path: Path, text: str
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    done = typed("run", "--dry-run", "-c", "numpy", "--suite", str(path))
+    _refused(done, f"suite '{path}': contenders: ")
+
+
+def test_what_is_unseen_in_a_suites_words_is_made_visible(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    unseen = 'title = "a\\u001b[31mb\\u202ec\\u009b"\nsummary = "one\\ntwo"\n'
+    path.write_text(unseen + GOOD)
+    read = suites.load(str(path))
+    assert (read.title, read.summary) == ("a\\u001b[31mb\\u202ec\\u009b", "one two")
+
+
+def test_the_contenders_of_our_own_suites_are_there() -> None:
+    for name in suites.names():
+        found = suites.load(name).contenders
+        assert not found or inventory.parse_list(",".join(found))
 
 
 def test_a_suite_that_is_no_text_is_refused(typed: Typed, tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def run(
         threads=count,
         cpus=sorted(machine.cpu_set(count)),
         allocator=allocator,
-        warmup_limit_s=planning.seconds(loaded.warm_up, f"suite '{loaded.name}': warm_up"),
+        warmup_limit_s=planning.seconds(loaded.warm_up, f"suite '{loaded.named}': warm_up"),
         launches=launches,
         named=workloads is not None,
     )

@@ -4,8 +4,9 @@ NHWC is what TensorFlow's CPU kernels have. Its pitfalls, each with a measured p
 explicit padding in a convolution (1.3 times as long: SAME or VALID where they mean the
 same, else a pad before it), grouped convolutions (on a CPU, XLA has their gradients, and
 oneDNN in float32 and bfloat16; else split per group, which took over three times as long in
-32 groups; depthwise has an operation of its own), padded pooling (refused or failing
-under XLA: pad before it), fused batch norm (no float64, slower under XLA: moments there).
+32 groups; depthwise has an operation of its own), padded pooling (refused for means, failing
+under XLA, and by oneDNN slower in max pooling's gradient: a pad before it), fused batch norm
+(no float64, slower under XLA: moments there).
 Mixed precision is what Keras's policies do: a layer casts its inputs and weights, batch norm
 and means compute in float32.
 """
@@ -74,6 +75,7 @@ class TensorFlow(Adapter):
         self._grouped = (
             self.xla or device == "cuda" or (self.onednn and self.low in (tf.float32, tf.bfloat16))
         )
+        self._inferring = False  # or is there a backward pass: set by what calls the operations
         self._place = tf.device("/GPU:0" if device == "cuda" else "/CPU:0")
         self._functions: list[Any] = []
         self._traced_before = 0
@@ -104,8 +106,7 @@ class TensorFlow(Adapter):
         return y if bias is None else tf.nn.bias_add(y, bias)
 
     def _pad(self, x: Tensor, padding: Pair, value: float) -> Tensor:
-        edges = [(0, 0), *((p, p) for p in padding), (0, 0)]
-        return self.tf.pad(x, edges, constant_values=self.tf.constant(value, x.dtype))
+        return self.tf.pad(x, _edges(padding), constant_values=self.tf.constant(value, x.dtype))
 
     def _lowered(self, *operands: Tensor | None) -> list[Tensor | None]:
         """The operands of a convolution or product, in what those compute in."""
@@ -169,6 +170,10 @@ class TensorFlow(Adapter):
     def max_pool(self, x: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> Tensor:
         if padding != (0, 0) and _is_same(kernel, stride, padding):
             return self.tf.nn.max_pool2d(x, kernel, stride, "SAME")  # which pads with -inf
+        # On two cores of an AMD EPYC with AVX2, ResNet's (8x64x112x112) takes 5 to 9 ms so, and 8
+        # to 26 with a pad before it. A gradient has the pad: 26 ms against 62, by oneDNN.
+        if padding != (0, 0) and self._inferring and not self.xla:
+            return self.tf.nn.max_pool2d(x, kernel, stride, _edges(padding))
         if padding != (0, 0):
             x = self._pad(x, padding, x.dtype.min)
         return self.tf.nn.max_pool2d(x, kernel, stride, "VALID")
@@ -254,6 +259,7 @@ class TensorFlow(Adapter):
 
     def infer(self, workload: Any) -> Callable[[dict[str, Tensor], Tensor], Tensor]:
         def forward(params: dict[str, Tensor], x: Tensor) -> Tensor:
+            self._inferring = True
             return Network(self, _values(params)).run(workload, x)
 
         call = self._capturing(forward)
@@ -264,6 +270,7 @@ class TensorFlow(Adapter):
     ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
         """Loss, gradients by name, new batch-norm state: inside a tf.function."""
         tf, wanted = self.tf, dict(params)
+        self._inferring = False
         if workload.input_gradient:
             wanted["input"] = x
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -394,6 +401,11 @@ class TensorFlow(Adapter):
 
 def _values(variables: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: variable.value() for name, variable in variables.items()}
+
+
+def _edges(padding: Pair) -> list[tuple[int, int]]:
+    """What is added before and after each axis of an image."""
+    return [(0, 0), *((p, p) for p in padding), (0, 0)]
 
 
 def _is_same(kernel: Pair, stride: Pair, padding: Pair) -> bool:

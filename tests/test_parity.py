@@ -350,6 +350,28 @@ def test_tensorflow_splits_a_grouped_convolution_only_where_it_must(
     assert int(told) == convolutions
 
 
+@pytest.mark.parametrize(
+    ("variant", "direction", "pads"), [("", "infer", 0), ("", "fwd_bwd", 1), ("xla", "infer", 1)]
+)
+def test_tensorflow_pads_before_max_pooling_only_where_it_must(
+    variant: str, direction: str, pads: int
+) -> None:
+    """XLA has no pooling that pads so, and its gradient is slower by oneDNN."""
+    code = (
+        "from adapters.tensorflow import TensorFlow; from harness.cell import Cell\n"
+        "from suites import catalogue\n"
+        f"adapter = TensorFlow('{variant}', 'cpu', 'float32', 1)\n"
+        "net = catalogue.get('check_max_pool3_stride2_padded')\n"
+        f"cell = Cell(adapter, net, 2, '{direction}')\n"
+        "cell.build(), cell.step()\n"
+        f"fed = (cell._x,) if '{direction}' == 'infer' else (cell._x, cell._y)\n"
+        "graph = adapter._functions[0].get_concrete_function(*fed).graph\n"
+        "print([op.type for op in graph.get_operations()].count('PadV2'))\n"
+    )
+    told = inside.run("tensorflow", code, CUDA_VISIBLE_DEVICES="")
+    assert int(told) == pads
+
+
 def test_what_is_checked_is_large_enough_to_mean_something() -> None:
     """Every operation of the algebra is among the checks.
 

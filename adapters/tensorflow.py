@@ -1,12 +1,12 @@
 """TensorFlow: tf.function graphs, the same through XLA, and eager; channels last.
 
-NHWC is what TensorFlow's CPU kernels have. Its pitfalls, each with a measured price:
-explicit padding in a convolution (1.3 times as long: SAME or VALID where they mean the
-same, else a pad before it), grouped convolutions (on a CPU, XLA has their gradients, and
-oneDNN in float32 and bfloat16; else split per group, which took over three times as long in
-32 groups; depthwise has an operation of its own), padded pooling (refused for means, failing
-under XLA, and by oneDNN slower in max pooling's gradient: a pad before it), fused batch norm
-(no float64, slower under XLA: moments there).
+NHWC is what TensorFlow's CPU kernels have. Its pitfalls: explicit padding in a convolution
+(slower with AVX-512; single layers of ResNet took 0.8 to 1.1 times as long on two cores of an
+AMD EPYC with AVX2: SAME or VALID where they mean it, else a pad before it), grouped
+convolutions (on a CPU, XLA has their gradients, and oneDNN in float32 and bfloat16; else split
+per group, which took over three times as long in 32 groups; depthwise has an operation of its
+own), padded pooling (refused for means, failing under XLA, and by oneDNN slower in max pooling's
+gradient: a pad before it), fused batch norm (no float64, slower under XLA: moments there).
 Mixed precision is what Keras's policies do: a layer casts its inputs and weights, batch norm
 and means compute in float32.
 """
@@ -23,6 +23,7 @@ from adapters.core.algebra import Pair, Tensor
 from adapters.core.base import Adapter, State, Unsupported, Variant
 from adapters.core.network import Network
 from adapters.core.precision import LOSS_SCALE, MIXED, NO_TF32, PRECISIONS, lowered, stored
+from adapters.core.same import is_same
 
 # In a profile: an operation of a graph, and where one of XLA's is over.
 _OPERATION = re.compile(r"^[\w/.-]+:_?[A-Z]\w*$|^end: ")
@@ -91,10 +92,10 @@ class TensorFlow(Adapter):
     ) -> Tensor:
         tf, (height, width, _, out) = self.tf, weight.shape
         x, weight, bias = self._lowered(x, weight, bias)
-        same = _is_same((height, width), stride, padding)
+        same = is_same(x.shape[1:3], (height, width), stride, padding)
         if padding != (0, 0) and not same:
             x = self._pad(x, padding, 0)
-        mode = "SAME" if same and padding != (0, 0) else "VALID"
+        mode = "SAME" if same else "VALID"
         if groups == x.shape[3] and groups > 1 and stride[0] == stride[1]:
             depthwise = tf.reshape(weight, (height, width, groups, out // groups))
             y = tf.nn.depthwise_conv2d(x, depthwise, (1, *stride, 1), mode)
@@ -168,7 +169,7 @@ class TensorFlow(Adapter):
         return a + b
 
     def max_pool(self, x: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> Tensor:
-        if padding != (0, 0) and _is_same(kernel, stride, padding):
+        if is_same(x.shape[1:3], kernel, stride, padding):
             return self.tf.nn.max_pool2d(x, kernel, stride, "SAME")  # which pads with -inf
         # On two cores of an AMD EPYC with AVX2, ResNet's (8x64x112x112) takes 5 to 9 ms so, and 8
         # to 26 with a pad before it. A gradient has the pad: 26 ms against 62, by oneDNN.
@@ -406,11 +407,3 @@ def _values(variables: dict[str, Tensor]) -> dict[str, Tensor]:
 def _edges(padding: Pair) -> list[tuple[int, int]]:
     """What is added before and after each axis of an image."""
     return [(0, 0), *((p, p) for p in padding), (0, 0)]
-
-
-def _is_same(kernel: Pair, stride: Pair, padding: Pair) -> bool:
-    """Whether TensorFlow's SAME pads just so: where nothing is strided it is the same on all sides.
-
-    With a stride it pads after what it would have to pad before.
-    """
-    return stride == (1, 1) and (2 * padding[0], 2 * padding[1]) == (kernel[0] - 1, kernel[1] - 1)

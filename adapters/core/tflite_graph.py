@@ -17,6 +17,7 @@ import numpy as np
 from adapters.core.algebra import Pair
 from adapters.core.base import Unsupported
 from adapters.core.cost import CostModel, Shape
+from adapters.core.same import is_same
 
 ROOM = 1 << 20  # bytes beside the weights: a model that outgrows its builder doubles it
 TO_LAST, TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)  # channels, of images and of kernels
@@ -98,22 +99,17 @@ class TfliteGraph(CostModel):
         y = super().conv2d(x, weight, bias, stride, padding, groups)
         kernel, kind = self._value(weight), "CONV_2D"  # whose groups the kernel's extents tell
         offset = self._value(bias) if bias else np.zeros(len(kernel))
-        source, window = self._window(x, y, weight.dims[2:], stride, padding)
+        source, window = self._window(x, weight.dims[2:], stride, padding)
         if 1 < groups == x.dims[1]:
             kind, window["depthMultiplier"] = "DEPTHWISE_CONV_2D", len(kernel) // groups
             kernel = kernel.transpose(3, 1, 2, 0)
         return self._node(kind, [source, constant(kernel), constant(offset)], y, **window)
 
     def _window(
-        self, x: Shape, y: Shape, kernel: Any, stride: Pair, padding: Pair, fill: float = 0.0
+        self, x: Shape, kernel: Any, stride: Pair, padding: Pair, fill: float = 0.0
     ) -> tuple[Tensor, dict[str, Any]]:
         """What a window slides over, padded unless SAME puts the very same windows; and how."""
-        same = padding != (0, 0) and all(
-            out == -(-size // s) and p == max((out - 1) * s + k - size, 0) // 2
-            for size, out, k, s, p in zip(
-                x.dims[2:], y.dims[2:], kernel, stride, padding, strict=True
-            )
-        )
+        same = is_same(x.dims[2:], kernel, stride, padding)
         source = self._tensors[x] if same else self._padded(x, padding, fill)
         ways = self.schema.Padding
         steps = {"strideH": stride[0], "strideW": stride[1]}
@@ -164,14 +160,14 @@ class TfliteGraph(CostModel):
 
     def max_pool(self, x: Shape, kernel: Pair, stride: Pair, padding: Pair) -> Shape:
         y = super().max_pool(x, kernel, stride, padding)
-        source, window = self._window(x, y, kernel, stride, padding, fill=-np.inf)
+        source, window = self._window(x, kernel, stride, padding, fill=-np.inf)
         extents = {"filterHeight": kernel[0], "filterWidth": kernel[1]}
         return self._node("MAX_POOL_2D", [source], y, **extents, **window)
 
     def avg_pool(self, x: Shape, kernel: Pair, stride: Pair, padding: Pair) -> Shape:
         y = super().avg_pool(x, kernel, stride, padding)
         padded = self.given(self._padded(x, padding))  # what SAME pads does not count in a mean
-        source, window = self._window(padded, y, kernel, stride, (0, 0))
+        source, window = self._window(padded, kernel, stride, (0, 0))
         extents = {"filterHeight": kernel[0], "filterWidth": kernel[1]}
         return self._node("AVERAGE_POOL_2D", [source], y, **extents, **window)
 

@@ -30,6 +30,9 @@ from adapters.core.precision import LOSS_SCALE, MIXED, NO_TF32, PRECISIONS, lowe
 # Which switches hold for a convolution and for a matrix product.
 _USED = {"cpu": ("mkldnn.conv", "mkldnn.matmul"), "cuda": ("cudnn.conv", "cuda.matmul")}
 _TRIES = ("max-autotune", "max-autotune-no-cudagraphs")  # the modes that choose by trying
+# What trains in another mode than it infers: a CUDA graph would copy all weights at each replay,
+# as they belong to no module here.
+_TRAINS = {"max-autotune": "max-autotune-no-cudagraphs"}
 # The modes that capture CUDA graphs, and what each is without them.
 _GRAPHS = {
     "max-autotune": "torch:compile-max-autotune-no-cudagraphs",
@@ -57,7 +60,7 @@ class Torch(Adapter):
             named_only=True,
         ),
         "compile-max-autotune": Variant(
-            "torch.compile, inductor trying kernels, with CUDA graphs, channels last",
+            "torch.compile, inductor trying kernels, inference by CUDA graphs, channels last",
             {"compile": "max-autotune"},
             compile_seconds=1.5,
             named_only=True,
@@ -70,8 +73,8 @@ class Torch(Adapter):
             named_only=True,
             trains=False,
         ),
-        # XLA gives a device a whole graph at once; so whoever wants short calls takes this. Not in
-        # training: a replay would copy all weights, which belong to no module here.
+        # XLA gives a device a whole graph at once; so whoever wants short calls takes this. Its
+        # training, without graphs (_TRAINS), is that of `compile`.
         "compile-reduce-overhead": Variant(
             "inference alone: torch.compile with CUDA graphs, channels last",
             {"compile": "reduce-overhead"},
@@ -81,9 +84,17 @@ class Torch(Adapter):
             trains=False,
         ),
         # On a GPU without TF32 nobody knows beforehand which layout is the better one: cuDNN's
-        # float32 kernels were written for NCHW. So both take part there.
+        # float32 kernels were written for NCHW. So both take part there, eager and compiled.
         "contiguous": Variant(
             "eager, contiguous (NCHW)", {"contiguous": True}, named_only=True, except_on="cuda"
+        ),
+        # Given channels last, inductor keeps to it; given this, it decides for each graph.
+        "compile-contiguous": Variant(
+            "torch.compile, given contiguous (NCHW), inductor choosing its layout",
+            {"compile": "default", "contiguous": True},
+            compile_seconds=0.7,
+            named_only=True,
+            except_on="cuda",
         ),
     }
 
@@ -96,8 +107,7 @@ class Torch(Adapter):
         import torch
 
         self.torch, self.F = torch, torch.nn.functional
-        self.mode = self.options.get("compile")
-        self.graphs = self.mode in _GRAPHS
+        self.mode = self.options.get("compile")  # of what was built last: see _compiled
         self.freezing = "freezing" in self.options
         if self.freezing:
             import torch._inductor.config as inductor  # eager need not import it
@@ -221,7 +231,13 @@ class Torch(Adapter):
 
     # --- what is timed ------------------------------------------------------------------
 
-    def _compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    @property
+    def graphs(self) -> bool:
+        return self.mode in _GRAPHS
+
+    def _compiled(self, function: Callable[..., Any], training: bool = False) -> Callable[..., Any]:
+        asked = self.options.get("compile")
+        self.mode = _TRAINS.get(asked, asked) if training else asked
         if self.mode is None:
             return function
         return self.torch.compile(function, fullgraph=True, dynamic=False, mode=self.mode)
@@ -265,7 +281,7 @@ class Torch(Adapter):
             with self._autocast():
                 return net.loss(net.run(workload, x), y), net.updates
 
-        return self._compiled(loss)
+        return self._compiled(loss, training=True)
 
     def _differentiated(self, loss: T, by: list[T]) -> list[T]:
         """Gradients, through a scaled loss where the precision wants one."""
@@ -299,9 +315,6 @@ class Torch(Adapter):
             found = self._differentiated(loss, params)
             with self.torch.no_grad():
                 sgd(params, found, velocity, lr=lr, momentum=momentum, **options)
-                if self.graphs and stats:  # the graph's next replay writes where they lie
-                    self.torch._foreach_copy_([state.stats[n] for n in stats], [*stats.values()])
-                    stats = {}
             return state._replace(stats={**state.stats, **stats}), loss.detach()
 
         return step
@@ -341,11 +354,14 @@ class Torch(Adapter):
         torch, environment = self.torch, sorted(os.environ.items())
         found = {name: leaf.fp32_precision for name, leaf in self._leaves().items()}
         conv, matmul = (found[name] for name in _USED[self.device])
+        layout = "NHWC" if self.memory_format is torch.channels_last else "NCHW"
+        if self.mode and layout == "NCHW":
+            layout = "NCHW, or what inductor chose"
         onednn = re.search(r"MKL-DNN v([\d.]+)", torch.__config__.show())
         return {
             "framework": "torch",
             "version": torch.__version__,
-            "layout": "NHWC" if self.memory_format is torch.channels_last else "NCHW",
+            "layout": layout,
             "mode": f"torch.compile, inductor, mode {self.mode}" if self.mode else "eager",
             "weights": "constants of the code" if self.freezing else "arguments",
             "graphs": "CUDA graphs" if self.graphs else "none",

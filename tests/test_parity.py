@@ -293,6 +293,32 @@ def test_max_autotune_is_right_and_its_manifest_says_what_was_tried(
     assert manifest["compilations"] == len(cells)
 
 
+def test_what_is_compiled_from_contiguous_inputs_is_right(oracle: Oracle, tmp_path: Path) -> None:
+    python = inside.python_of("torch")
+    _skip_if_missing(("torch", "compile", python))
+    cells = [(name, "train", 3, None) for name in ("check_conv7x7_stride2", "check_flatten_linear")]
+    contender = ("torch", "compile-contiguous", python)
+    wrong, manifest = _wrong(oracle, contender, "float32", cells, tmp_path)
+    assert not wrong, "\n".join(wrong)
+    assert manifest["layout"] == "NCHW, or what inductor chose"
+
+
+def test_max_autotune_infers_by_graphs_and_trains_without() -> None:
+    """A graph would copy all weights at every replay. What inductor is asked, without a GPU."""
+    code = (
+        "from adapters.torch import Torch; from suites import catalogue\n"
+        "adapter, net = Torch('compile', 'cpu', 'float32', 1), catalogue.get('threelayer')\n"
+        "adapter.options = {'compile': 'max-autotune'}\n"
+        "adapter.torch.compile = lambda function, mode, **_: print(mode, end=' ') or function\n"
+        "adapter.infer(net), print(adapter.graphs, end=' ')\n"
+        "adapter.train(net, 0.1, 0.9), print(adapter.graphs, end=' ')\n"
+        "adapter.gradients(net, set()), adapter.infer(net), print(adapter.graphs)\n"
+    )
+    trained = "max-autotune-no-cudagraphs"
+    told = inside.run("torch", code)
+    assert told.split() == f"max-autotune True {trained} False {trained} max-autotune True".split()
+
+
 def test_frozen_weights_are_packed_beforehand_and_not_trained() -> None:
     """Inductor leaves them as they are, and says nothing, where they are not a module's own."""
     _skip_if_missing(("torch", "compile", inside.python_of("torch")))

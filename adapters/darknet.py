@@ -63,7 +63,7 @@ class Darknet(Adapter):
     """Images are NCHW, as Darknet has them. What is placed is an array; a trace has Handles."""
 
     no_cuda = "Darknet runs on the CPU here: Debian builds it without CUDA"
-    variants = {"": Variant("its C library, one core", {}, named_only=True)}
+    variants = {"": Variant("its C library, one core", {}, joins=())}
     environment = "numpy"
     trains = False
 

@@ -31,9 +31,7 @@ class Flax(Native):
     requires = ("flax", "optax", "jax")
     distributions = ("flax",)
     variants = {
-        "": Variant(
-            "Flax NNX and optax, nnx.jit", {}, compile_seconds=0.15, named_only=True, of="jax"
-        )
+        "": Variant("Flax NNX and optax, nnx.jit", {}, compile_seconds=0.15, joins=(), of="jax")
     }
 
     def __init__(self, variant: str, device: str, precision: str, threads: int):

@@ -38,16 +38,14 @@ class Jax(Adapter):
             "jit, NCHW",
             {"layout": "NCHW"},
             compile_seconds=0.1,
-            named_only=True,
-            except_on="cuda",
+            joins=("cuda",),
         ),
         "no-ynn": Variant(
             "jit, channels last, without XLA's fusions that call YNN: "
             "compiler_options={'xla_cpu_experimental_ynn_fusion_type': ''}",
             {"layout": "NHWC", "compiler": {"xla_cpu_experimental_ynn_fusion_type": ""}},
             compile_seconds=0.1,
-            named_only=True,
-            except_on="cpu",
+            joins=("cpu",),
         ),
         # XLA's own depthwise convolution is slow on a CPU, in TensorFlow too: some 190 times the
         # time of torch in depthwise3x3_144_56 (results/published/quick-2core, AVX-512), and less on
@@ -61,7 +59,7 @@ class Jax(Adapter):
                 "compiler": {"xla_cpu_experimental_ynn_fusion_type": ""},
             },
             compile_seconds=0.1,
-            named_only=True,
+            joins=(),
         ),
     }
 

@@ -29,7 +29,7 @@ class LiteRt(Engine):
             "inference alone: an interpreter with XNNPACK, NHWC",
             {},
             compile_seconds=0.02,
-            named_only=True,
+            joins=(),
         )
     }
 

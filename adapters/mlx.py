@@ -43,12 +43,12 @@ class Mlx(Adapter):
     requires = ("mlx",)
     distributions = ("mlx",)
     variants = {
-        "": Variant("eager, channels last, one thread on a CPU", {}, named_only=True),
+        "": Variant("eager, channels last, one thread on a CPU", {}, joins=()),
         "compile": Variant(
             "mx.compile, channels last, one thread on a CPU",
             {"compile": True},
             compile_seconds=0.4,
-            named_only=True,
+            joins=(),
         ),
     }
 

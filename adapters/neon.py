@@ -44,7 +44,7 @@ class Neon(TapeAdapter):
     """
 
     no_cuda = "neon runs on the CPU here: its GPU backend is PyCUDA's, of 2018"
-    variants = {"": Variant("its CPU backend: NumPy, a product a pixel", {}, named_only=True)}
+    variants = {"": Variant("its CPU backend: NumPy, a product a pixel", {}, joins=())}
     precisions = ("float32",)
     environment = "numpy"
 

@@ -25,7 +25,7 @@ class OnnxRuntime(OnnxEngine):
             "inference alone: a session with all optimisations",
             {},
             compile_seconds=0.03,
-            named_only=True,
+            joins=(),
         )
     }
 

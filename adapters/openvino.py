@@ -27,7 +27,7 @@ class OpenVino(OnnxEngine):
     no_cuda = "OpenVINO has no CUDA: it computes on a CPU here"
     variants = {
         "": Variant(
-            "inference alone: hint LATENCY, one request", {}, compile_seconds=0.04, named_only=True
+            "inference alone: hint LATENCY, one request", {}, compile_seconds=0.04, joins=()
         )
     }
 

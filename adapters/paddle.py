@@ -31,9 +31,9 @@ class Paddle(Adapter):
     requires = ("paddle",)
     distributions = ("paddlepaddle",)
     variants = {
-        "": Variant("eager, NCHW", {}, named_only=True),
+        "": Variant("eager, NCHW", {}, joins=()),
         "static": Variant(
-            "paddle.jit.to_static, whole graphs, NCHW", {"static": True}, 0.1, named_only=True
+            "paddle.jit.to_static, whole graphs, NCHW", {"static": True}, 0.1, joins=()
         ),
     }
 

@@ -43,7 +43,7 @@ class TensorFlow(Adapter):
             {"xla": True},
             compile_seconds=0.1,
         ),
-        "eager": Variant("eager, channels last", {"xla": False, "eager": True}, named_only=True),
+        "eager": Variant("eager, channels last", {"xla": False, "eager": True}, joins=()),
     }
 
     precisions = PRECISIONS

@@ -37,14 +37,12 @@ class Tinygrad(Adapter):
     distributions = ("tinygrad",)
     no_cuda = "tinygrad was tried on a CPU alone"
     variants = {
-        "": Variant(
-            "TinyJit, NCHW, one thread", {"jit": True}, compile_seconds=1.0, named_only=True
-        ),
+        "": Variant("TinyJit, NCHW, one thread", {"jit": True}, compile_seconds=1.0, joins=()),
         "eager": Variant(
             "without TinyJit: every call is scheduled anew, one thread",
             {},
             compile_seconds=1.0,
-            named_only=True,
+            joins=(),
         ),
     }
 

@@ -57,20 +57,20 @@ class Torch(Adapter):
             "torch.compile, inductor trying kernels, without CUDA graphs, channels last",
             {"compile": "max-autotune-no-cudagraphs"},
             compile_seconds=1.5,
-            named_only=True,
+            joins=(),
         ),
         "compile-max-autotune": Variant(
             "torch.compile, inductor trying kernels, inference by CUDA graphs, channels last",
             {"compile": "max-autotune"},
             compile_seconds=1.5,
-            named_only=True,
+            joins=(),
         ),
         # What serves is compared with engines that have their weights as constants, too.
         "compile-freezing": Variant(
             "inference alone: torch.compile, weights frozen into the code, channels last",
             {"compile": "default", "freezing": True},
             compile_seconds=0.7,
-            named_only=True,
+            joins=(),
             trains=False,
         ),
         # XLA gives a device a whole graph at once; so whoever wants short calls takes this. Its
@@ -79,22 +79,18 @@ class Torch(Adapter):
             "inference alone: torch.compile with CUDA graphs, channels last",
             {"compile": "reduce-overhead"},
             compile_seconds=0.7,
-            named_only=True,
-            except_on="cuda",
+            joins=("cuda",),
             trains=False,
         ),
         # On a GPU without TF32 nobody knows beforehand which layout is the better one: cuDNN's
         # float32 kernels were written for NCHW. So both take part there, eager and compiled.
-        "contiguous": Variant(
-            "eager, contiguous (NCHW)", {"contiguous": True}, named_only=True, except_on="cuda"
-        ),
+        "contiguous": Variant("eager, contiguous (NCHW)", {"contiguous": True}, joins=("cuda",)),
         # Given channels last, inductor keeps to it; given this, it decides for each graph.
         "compile-contiguous": Variant(
             "torch.compile, given contiguous (NCHW), inductor choosing its layout",
             {"compile": "default", "contiguous": True},
             compile_seconds=0.7,
-            named_only=True,
-            except_on="cuda",
+            joins=("cuda",),
         ),
     }
 

@@ -64,7 +64,7 @@ class Torch7(Adapter):
     """Images are NCHW, as nn has them. What is placed is Held; a trace has Handles."""
 
     no_cuda = "Lua Torch runs on the CPU here: its CUDA packages are not driven"
-    variants = {"": Variant("nn's modules, under LuaJIT", {}, named_only=True)}
+    variants = {"": Variant("nn's modules, under LuaJIT", {}, joins=())}
     environment = "numpy"
 
     def __init__(self, variant: str, device: str, precision: str, threads: int):

@@ -33,12 +33,12 @@ class TorchNN(Native):
     distributions = ("torch",)
     environment = "torch"
     variants = {
-        "": Variant("nn.Module, eager, channels last", {}, named_only=True, of="torch"),
+        "": Variant("nn.Module, eager, channels last", {}, joins=(), of="torch"),
         "compile": Variant(
             "nn.Module through torch.compile, channels last",
             {"compile": True},
             compile_seconds=0.7,
-            named_only=True,
+            joins=(),
             of="torch:compile",
         ),
     }

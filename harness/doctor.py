@@ -278,7 +278,7 @@ def _environments() -> Iterator[Finding]:
     names = [
         n
         for n in discovery.names()
-        if environments.unnamed(n) and environments.environment_of(n, device)
+        if environments.unnamed(n, device) and environments.environment_of(n, device)
     ]
     absent = [n for n in names if not environments.python_of(n, device)]
     made = len(names) - len(absent)

@@ -288,22 +288,25 @@ def usual(device: str) -> list[Environment]:
 
     found: dict[str, Environment] = {}
     for name in discovery.names():
-        for variant in unnamed(name):
+        for variant in unnamed(name, device):
             environment = environment_of(name, device, variant=variant)
             if environment is not None:
                 found[environment.name] = environment
     return list(found.values())
 
 
-def unnamed(adapter: str) -> list[str]:
-    """Those that take part unnamed. A broken adapter may have any: its error is shown elsewhere."""
+def unnamed(adapter: str, device: str) -> list[str]:
+    """Its variants that take part there unnamed.
+
+    A broken adapter may have any: its error is shown elsewhere.
+    """
     from adapters.core import discovery
 
     try:
         variants = discovery.adapter_class(adapter).variants
     except Exception:
         return [""]
-    return [name for name, variant in variants.items() if not variant.named_only]
+    return [name for name, variant in variants.items() if variant.joins_on(device)]
 
 
 def _home(adapter: str, variant: str) -> str:

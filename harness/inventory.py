@@ -173,7 +173,7 @@ def _found(contender: Contender, device: str, seen: dict[str, Any] | None) -> di
         kind = discovery.adapter_class(name)
     except Exception as error:
         reason = f"adapters/{name}.py is broken: {_line(error)}"
-        return _row(contender, Variant("", {}), True, None, reason)
+        return _row(contender, device, Variant("", {}), True, None, reason)
     if seen is None:
         version, reason = None, environments.why_absent(name, device, asked, variant)
     else:
@@ -181,14 +181,16 @@ def _found(contender: Contender, device: str, seen: dict[str, Any] | None) -> di
         reason = seen.get("broken") or seen.get("missing", {}).get(variant)
     if device != "cpu" and kind.no_cuda:
         reason = kind.no_cuda
-    entry = kind.variants[variant]
-    if entry.except_on == device.partition(":")[0]:
-        entry = replace(entry, named_only=False)
-    return _row(contender, entry, kind.computes, version, reason)
+    return _row(contender, device, kind.variants[variant], kind.computes, version, reason)
 
 
 def _row(
-    contender: Contender, variant: Variant, computes: bool, version: str | None, reason: str | None
+    contender: Contender,
+    device: str,
+    variant: Variant,
+    computes: bool,
+    version: str | None,
+    reason: str | None,
 ) -> dict[str, Any]:
     return {
         "name": contender.name,
@@ -200,7 +202,7 @@ def _row(
         "version": version,
         "summary": variant.summary,
         "computes": computes,
-        "named_only": variant.named_only,
+        "named_only": not variant.joins_on(device),
         "of": variant.of,
     }
 

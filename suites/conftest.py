@@ -63,7 +63,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     comparisons = suite.load(metafunc.config.getoption("--suite")).comparisons
     device = metafunc.config.getoption("--device")
-    pairs = [(contender, each) for each in comparisons for contender in _contenders()]
+    pairs = [(contender, each) for each in comparisons for contender in _contenders(device)]
     names = [f"{contender.name}-{_short(each)}" for contender, each in pairs]
     cells = [FrontCell(contender, each, device) for contender, each in pairs]
     metafunc.parametrize("cell", cells, ids=names, indirect=True)
@@ -178,7 +178,7 @@ def _question(comparison: Comparison) -> oracle.Question:
 
 
 @cache
-def _contenders() -> list[Contender]:
+def _contenders(device: str) -> list[Contender]:
     """Every variant of every adapter that this interpreter can import; it must compute."""
     found = []
     for name in discovery.names():
@@ -187,7 +187,7 @@ def _contenders() -> list[Contender]:
         except Exception:  # `bakeoff list` shows why; the others are measured
             continue
         if kind.computes:
-            usual = [v for v, entry in kind.variants.items() if not entry.named_only]
+            usual = [v for v, entry in kind.variants.items() if entry.joins_on(device)]
             found += [Contender(name, variant=v) for v in usual if not kind.missing(v)]
     return found
 

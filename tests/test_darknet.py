@@ -102,4 +102,4 @@ def test_where_it_is_absent_it_says_what_to_install(
     monkeypatch.setenv(LIBRARY, str(tmp_path / "libdarknet.so"))
     reason = Darknet.missing("")
     assert reason is not None and "apt-get install darknet" in reason
-    assert Darknet.variants[""].named_only  # a run of everyone leaves it out
+    assert Darknet.variants[""].joins == ()  # a run of everyone leaves it out

@@ -53,7 +53,7 @@ def test_a_release_of_what_has_none_is_refused() -> None:
 
 def test_a_variant_may_take_part_unasked_on_one_kind_of_device(put_adapter: Put) -> None:
     """Such as a layout that is slow on a CPU, and a contender on a GPU."""
-    said = 'Variant("faster", {}, named_only=True, except_on="cuda")'
+    said = 'Variant("faster", {}, joins=("cuda",))'
     put_adapter("choosy", ADAPTER.replace('Variant("faster", {})', said))
     for device, expected in (("cpu", True), ("cuda", False), ("cuda:1", False)):
         [row] = [r for r in contenders(device) if r["name"] == "choosy:fast"]

@@ -82,15 +82,16 @@ def _compiles(contender: tuple[str, str, Path]) -> bool:
     return kind.trains and kind.variants[variant].compile_seconds > 0
 
 
-def _named_only(contender: tuple[str, str, Path]) -> bool:
+def _aside(contender: tuple[str, str, Path]) -> bool:
     """Another layout or mode of what is held in full under its plain name."""
     adapter, variant, _ = contender
-    return bool(variant) and discovery.adapter_class(adapter).variants[variant].named_only
+    joins = discovery.adapter_class(adapter).variants[variant].joins
+    return bool(variant) and not {"cpu", "cuda"} <= {*joins}
 
 
 def _few(contender: tuple[str, str, Path]) -> bool:
     """Whether its operations are mostly those of its plain contender, which has them all."""
-    return contender[1] in ("compile", "xla") or _named_only(contender)
+    return contender[1] in ("compile", "xla") or _aside(contender)
 
 
 def _every(contender: tuple[str, str, Path], precision: str) -> int:
@@ -230,7 +231,7 @@ def test_every_operation_is_right(
 ) -> None:
     """Output, loss, gradients, batch-norm state, update; float64 gradients to 1e-11."""
     _skip_if_missing(contender)
-    if precision == "float64" and contender[1] and _named_only(contender):
+    if precision == "float64" and contender[1] and _aside(contender):
         pytest.skip("float32 tells whether another layout or mode is right")
     plain = not _compiles(contender) and not _few(contender)
     cells = _cells("check", forward=precision == "float32" and plain)

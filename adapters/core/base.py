@@ -36,8 +36,8 @@ class Variant:
 
     `compile_seconds` is a rough cost, per convolution or linear layer of a workload, of
     the first call beyond running it; it serves time estimates and nothing else.
-    `named_only`: it takes part where somebody names it; a run of everyone leaves it out, but on
-    the kind of device that `except_on` names.
+    `joins`: the kinds of device on which it takes part where nobody is named: () for one that
+    wants to be named.
     `of`: the contender beside which it is the framework's own idiomatic model (native.py). Such
     a one is shown beside it, and never ranked. `environment`: where it does not live with the
     adapter's other variants. `trains`: False for one that infers alone, where the adapter trains.
@@ -46,11 +46,14 @@ class Variant:
     summary: str
     options: dict[str, Any]
     compile_seconds: float = 0.0
-    named_only: bool = False
-    except_on: str = ""
+    joins: tuple[str, ...] = ("cpu", "cuda")
     of: str = ""
     environment: str = ""
     trains: bool = True
+
+    def joins_on(self, device: str) -> bool:
+        """Whether it takes part unasked on "cpu", "cuda" or "cuda:1"."""
+        return device.partition(":")[0] in self.joins
 
 
 class State(NamedTuple):

@@ -6,6 +6,7 @@ where it computes, so that no copy lies within a call. The result is the bound o
 next call writes over it.
 """
 
+import ctypes
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from adapters.core.base import Unsupported, Variant
 from adapters.core.engine import Run
 from adapters.core.onnx_graph import OPSET, OnnxEngine
+from adapters.core.precision import NO_TF32
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -29,6 +31,8 @@ class OnnxRuntime(OnnxEngine):
         )
     }
 
+    precisions = ("float32", "float64", "tf32")
+
     def __init__(self, variant: str, device: str, precision: str, threads: int):
         super().__init__(variant, device, precision, threads)
         if device == "cpu" and precision != "float32":
@@ -42,6 +46,8 @@ class OnnxRuntime(OnnxEngine):
         self.provider = PROVIDERS[device]
         if self.provider not in onnxruntime.get_available_providers():
             raise Unsupported(f"onnxruntime {onnxruntime.__version__} has no {self.provider}")
+        if precision == "tf32" and (found := _capability()) < 8:  # it would compute in float32
+            raise Unsupported(f"{NO_TF32}: this GPU's begins with {found}")
         self.session: Any = None
 
     def dump(self, handle: Any, role: str, groups: int = 1) -> np.ndarray:
@@ -57,7 +63,8 @@ class OnnxRuntime(OnnxEngine):
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         # Unset, TF32 is on; and cuDNN's algorithms are chosen by trying, as elsewhere.
-        chosen = {"use_tf32": "0", "cudnn_conv_algo_search": "EXHAUSTIVE"}
+        allowed = str(int(self.precision == "tf32"))
+        chosen = {"use_tf32": allowed, "cudnn_conv_algo_search": "EXHAUSTIVE"}
         provider = (self.provider, chosen if self.device == "cuda" else {})
         session = self.ort.InferenceSession(model, options, providers=[provider])
         if session.get_providers()[0] != self.provider:  # it would fall back in silence
@@ -89,8 +96,8 @@ class OnnxRuntime(OnnxEngine):
             "mode": f"ONNX opset {OPSET}, session with all graph optimisations, outputs bound",
             "conv_precision": self.precision,
             "matmul_precision": self.precision,
-            "tf32_conv": False,
-            "tf32_matmul": False,
+            "tf32_conv": self.precision == "tf32",
+            "tf32_matmul": self.precision == "tf32",
             "autotune": cuda,
             "threads": self.threads,
             "provider": self.session.get_providers()[0] if self.session else self.provider,
@@ -100,3 +107,11 @@ class OnnxRuntime(OnnxEngine):
 
     def reset(self) -> None:
         self.session = None
+
+
+def _capability() -> int:
+    """The first digit of the GPU's compute capability, by its driver: the package does not tell."""
+    driver, major = ctypes.CDLL("libcuda.so.1"), ctypes.c_int()
+    driver.cuInit(0)
+    driver.cuDeviceGetAttribute(ctypes.byref(major), 75, 0)  # COMPUTE_CAPABILITY_MAJOR, device 0
+    return major.value

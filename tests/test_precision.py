@@ -290,6 +290,26 @@ def test_layout_mode_and_autotuning_exclude_nobody(tmp_path: Path) -> None:
     assert found.winner == "jax"
 
 
+@pytest.mark.parametrize(("precision", "allowed"), [("float32", "0"), ("tf32", "1")])
+def test_onnx_runtime_is_told_on_a_gpu_whether_it_may_use_tf32(
+    precision: str, allowed: str
+) -> None:
+    """Unset it may. What its provider is given, without a GPU."""
+    code = (
+        "from adapters.onnxruntime import OnnxRuntime\n"
+        "adapter = OnnxRuntime('', 'cpu', 'float32', 1)\n"
+        f"adapter.device, adapter.precision = 'cuda', '{precision}'\n"
+        "def session(model, options, providers):\n"
+        "    told = adapter.manifest()\n"
+        "    print(providers[0][1]['use_tf32'], told['tf32_conv'], told['conv_precision'])\n"
+        "    raise SystemExit\n"
+        "adapter.ort.InferenceSession = session\n"
+        "adapter.compiles(b'', None)\n"
+    )
+    told = inside.run("onnxruntime", code).split()
+    assert told == [allowed, str(allowed == "1"), precision]
+
+
 # --- what there is not --------------------------------------------------------------------------
 
 
@@ -298,6 +318,7 @@ def test_layout_mode_and_autotuning_exclude_nobody(tmp_path: Path) -> None:
     [
         ("numpy", "", "bfloat16", "float32 and float64, not bfloat16"),
         ("torch", "", "tf32", "a CPU has none"),
+        ("onnxruntime", "", "tf32", "a CPU has none"),
         ("torch", "compile-max-autotune", "float32", "no-cudagraphs is the same there"),
         ("torch", "compile-reduce-overhead", "float32", "torch:compile is the same there"),
     ],

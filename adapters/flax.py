@@ -5,14 +5,13 @@ optimizer by `nnx.cached_partial`, as its guide to performance has it: without i
 walks through the module in Python. Flax keeps the biased variance in batch norm.
 """
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from adapters.core.base import Variant
-from adapters.core.native import Native, canonical, channels_last
+from adapters.core.native import Native, canonical, channels_last, renamed
 
 # The network layer's names, and the paths of the variables below.
 NAMES = (
@@ -47,12 +46,12 @@ class Flax(Native):
 
     def variables(self) -> dict[str, Any]:
         found = self._inside(self.model)
-        return {name: found[_theirs(name)] for name in self.parameters}
+        return {name: found[renamed(name, NAMES)] for name in self.parameters}
 
     def momenta(self) -> dict[str, Any]:
         state = self._inside(self.optimizer)
         traces = {p.partition(".trace.")[2]: v for p, v in state.items() if ".trace." in p}
-        return {n: traces[_theirs(n)] for n, p in self.parameters.items() if p.trained}
+        return {n: traces[renamed(n, NAMES)] for n, p in self.parameters.items() if p.trained}
 
     def _inside(self, node: Any) -> dict[str, Any]:
         variables = self.nnx.iter_graph(node)
@@ -112,12 +111,6 @@ class Flax(Native):
             "model": "nnx.Module",
             "optimizer": "nnx.Optimizer, optax.sgd, donated",
         }
-
-
-def _theirs(name: str) -> str:
-    for pattern, replacement in NAMES:
-        name = re.sub(pattern, replacement, name)
-    return name
 
 
 def networks(nnx: Any, dtype: Any) -> dict[str, Callable[[tuple[int, ...]], Any]]:

@@ -3,8 +3,8 @@
 The native lane of its three back ends (core/native.py), each beside that framework's
 portable contender. The networks are written by hand: `keras.applications` has ResNet-50 v1,
 another network. Where stride and padding meet, a ZeroPadding2D stands before the layer, as
-there ("same" is not symmetric at stride 2). Keras keeps the biased variance in batch norm,
-and its momentum is -lr times the algebra's: both are undone where the state is read.
+there ("same" is not symmetric at stride 2 on even sizes). Keras keeps the biased variance in
+batch norm, and its momentum is -lr times the algebra's: both are undone where the state is read.
 """
 
 import os
@@ -184,25 +184,33 @@ class _Layers:
         norm = self.layers.BatchNormalization(axis=self.axis, momentum=0.9, epsilon=1e-5, name=bn)
         return norm(layer(x))
 
-    def _block(self, name: str, x: Any, width: int, stride: int, deep: bool) -> Any:
-        layers, out = self.layers, 4 * width if deep else width
-        y = layers.ReLU()(self._conv(f"{name}.1", x, width, *((1,) if deep else (3, stride))))
-        if deep:  # v1.5: the stride is in the 3x3
-            y = layers.ReLU()(self._conv(f"{name}.2", y, width, 3, stride))
-        y = self._conv(f"{name}.{3 if deep else 2}", y, out, 1 if deep else 3)
-        if stride != 1 or x.shape[self.axis] != out:
-            x = self._conv(f"{name}.skip", x, out, 1, stride)
-        return layers.ReLU()(layers.Add()([x, y]))
+    def _basic(self, name: str, x: Any, width: int, stride: int) -> Any:
+        y = self.layers.ReLU()(self._conv(f"{name}.1", x, width, 3, stride))
+        y = self._conv(f"{name}.2", y, width, 3)
+        return self._sum(name, x, y, stride)
+
+    def _bottleneck(self, name: str, x: Any, width: int, stride: int) -> Any:
+        """ResNet v1.5: the stride is in the 3x3."""
+        y = self.layers.ReLU()(self._conv(f"{name}.1", x, width, 1))
+        y = self.layers.ReLU()(self._conv(f"{name}.2", y, width, 3, stride))
+        y = self._conv(f"{name}.3", y, 4 * width, 1)
+        return self._sum(name, x, y, stride)
+
+    def _sum(self, name: str, x: Any, y: Any, stride: int) -> Any:
+        """Of a block's input and its branch; the input by a 1x1 where their extents differ."""
+        width = y.shape[self.axis]
+        if stride != 1 or x.shape[self.axis] != width:
+            x = self._conv(f"{name}.skip", x, width, 1, stride)
+        return self.layers.ReLU()(self.layers.Add()([x, y]))
 
     def resnet(self, x: Any, name: str) -> Any:
-        layers = self.layers
+        layers, block = self.layers, self._bottleneck if name == "resnet50" else self._basic
         x = layers.ReLU()(self._conv("stem", x, 64, 7, 2))
         x = layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D(1)(x))  # of what is 0 or more
         for stage, depth in enumerate(DEPTHS[name], start=1):
             for number in range(depth):
                 stride = 2 if stage > 1 and number == 0 else 1
-                width = 32 * 2**stage
-                x = self._block(f"stage{stage}.{number}", x, width, stride, name == "resnet50")
+                x = block(f"stage{stage}.{number}", x, 32 * 2**stage, stride)
         return layers.Dense(1000, name="fc1")(layers.GlobalAveragePooling2D()(x))
 
     def alexnet(self, x: Any) -> Any:

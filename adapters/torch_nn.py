@@ -4,14 +4,13 @@ The native lane of `torch` (core/native.py). Modules are torchvision's in struct
 names, channels last; ReLUs are in place, and a block's sum goes into its branch, as there.
 """
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from adapters.core.base import Variant
-from adapters.core.native import Native
+from adapters.core.native import Native, renamed
 
 # The network layer's names, and those of the modules below.
 NAMES = (
@@ -51,7 +50,7 @@ class TorchNN(Native):
 
     def variables(self) -> dict[str, Any]:
         tensors = {**dict(self.model.named_parameters()), **dict(self.model.named_buffers())}
-        return {name: tensors[_theirs(name)] for name in self.parameters}
+        return {name: tensors[renamed(name, NAMES)] for name in self.parameters}
 
     def momenta(self) -> dict[str, Any]:
         state, found = self.optimizer.state, {}
@@ -105,12 +104,6 @@ class TorchNN(Native):
 
     def manifest(self) -> dict[str, Any]:
         return self.home.manifest() | {"model": "nn.Module", "optimizer": "torch.optim.SGD"}
-
-
-def _theirs(name: str) -> str:
-    for pattern, replacement in NAMES:
-        name = re.sub(pattern, replacement, name)
-    return name
 
 
 def networks(torch: Any) -> dict[str, Callable[[tuple[int, ...]], Any]]:

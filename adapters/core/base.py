@@ -1,4 +1,4 @@
-"""What every framework adapter is: the algebra, and eight verbs to run it with.
+"""What every framework adapter is: the algebra, and the verbs to run it with.
 
 An adapter is one file in `adapters/`, found by its name, holding one subclass of
 `Adapter`. Importing the file must not import the framework: that happens in

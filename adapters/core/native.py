@@ -11,7 +11,8 @@ are placed, what precision is set and what is waited for is the portable adapter
 which is asked, so that the two lanes cannot differ in it.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import isqrt
 from typing import Any
@@ -160,6 +161,13 @@ class Native(Adapter):
         count = self.averaged[name.removesuffix(".var")]
         factor, kept = count / (count - 1), (1 - BATCH_NORM_MOMENTUM) ** steps
         return factor * var + kept * (1 - factor) * self._begin.stats[name]
+
+
+def renamed(name: str, rules: Iterable[tuple[str, str]]) -> str:
+    """A name of the network layer as a model has it: each rule (pattern, replacement) in turn."""
+    for pattern, replacement in rules:
+        name = re.sub(pattern, replacement, name)
+    return name
 
 
 def channels_last(parameters: dict[str, Parameter], name: str, value: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ from adapters.core import profiling, xla
 from adapters.core.algebra import Pair
 from adapters.core.algebra import Tensor as T
 from adapters.core.base import Adapter, State, Unsupported, Variant
+from adapters.core.layout import TO_FIRST, TO_HWIO, TO_LAST, TURNED, Order, from_memory, to_memory
 from adapters.core.network import Network
 from adapters.core.precision import LOSS_SCALE, MIXED, NO_TF32, PRECISIONS, lowered, stored
 
@@ -96,12 +97,11 @@ class Jax(Adapter):
         last = self.layout == "NHWC"
         self.channel, self.space = (3, (1, 2)) if last else (1, (2, 3))
         self.dimensions = (self.layout, "HWIO" if last else "OIHW", self.layout)
-        # From the algebra's order of axes to that in memory; `dump` goes back.
         # XLA's product of a few rows with (out, in) takes up to 1.6 times as long on a CPU, and
         # of one row 20 times.
-        self.orders: dict[str, tuple[int, ...]] = {"matrix": (1, 0)}
+        self.orders: dict[str, Order] = {"matrix": TURNED}
         if last:
-            self.orders |= {"image": (0, 2, 3, 1), "kernel": (2, 3, 1, 0)}
+            self.orders |= {"image": TO_LAST, "kernel": TO_HWIO}
         self._jitted: list[Any] = []
         self._compiled_before = 0  # by those that `reset` forgot
 
@@ -221,7 +221,7 @@ class Jax(Adapter):
         return self.jnp.concatenate(xs, self.channel)
 
     def flatten(self, x: T) -> T:
-        x = x.transpose(0, 3, 1, 2) if self.channel == 3 else x
+        x = x.transpose(TO_FIRST) if self.channel == 3 else x
         return x.reshape(x.shape[0], -1)
 
     def cross_entropy(self, logits: T, labels: T) -> T:
@@ -231,14 +231,12 @@ class Jax(Adapter):
     # --- arrays ---------------------------------------------------------------------------
 
     def place(self, value: np.ndarray, role: str, groups: int = 1) -> T:
-        value = value.transpose(self.orders[role]) if role in self.orders else value
+        value = to_memory(value, role, self.orders)
         dtype = {"labels": np.dtype(np.int32), "image": self.low}.get(role, self.dtype)
         return self.jax.device_put(np.array(value, dtype, order="C"), self._device)
 
     def dump(self, handle: T, role: str, groups: int = 1) -> np.ndarray:
-        value = np.asarray(handle)
-        if role in self.orders:
-            value = value.transpose(np.argsort(self.orders[role]))
+        value = from_memory(np.asarray(handle), role, self.orders)
         return np.array(value, None if value.dtype == np.int32 else self.dtype)
 
     def clone(self, array: T) -> T:

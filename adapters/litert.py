@@ -13,8 +13,11 @@ import numpy as np
 
 from adapters.core.base import Variant
 from adapters.core.engine import Engine, Run
+from adapters.core.layout import TO_FIRST, TO_LAST, from_memory, permuted, to_memory
 from adapters.core.network import Network
-from adapters.core.tflite_graph import TO_FIRST, TO_LAST, Tensor, TfliteGraph, permuted
+from adapters.core.tflite_graph import Tensor, TfliteGraph
+
+ORDERS = {"image": TO_LAST, "kernel": TO_LAST}
 
 
 class LiteRt(Engine):
@@ -46,12 +49,10 @@ class LiteRt(Engine):
         return permuted(_array(x).shape, TO_FIRST)
 
     def place(self, value: np.ndarray, role: str, groups: int = 1) -> np.ndarray:
-        value = value.transpose(TO_LAST) if value.ndim == 4 else value
-        return super().place(value, role, groups)
+        return super().place(to_memory(value, role, ORDERS), role, groups)
 
     def dump(self, handle: Any, role: str, groups: int = 1) -> np.ndarray:
-        value = _array(handle)
-        return np.array(value.transpose(TO_FIRST) if value.ndim == 4 else value, order="C")
+        return np.array(from_memory(_array(handle), role, ORDERS), order="C")
 
     def model(self, workload: Any, params: dict[str, np.ndarray], dims: tuple[int, ...]) -> bytes:
         """The workload as a .tflite, its input of these extents as they lie, weights within."""

@@ -30,9 +30,11 @@ import numpy as np
 from adapters.core.algebra import Pair
 from adapters.core.algebra import Tensor as T
 from adapters.core.base import Adapter, State, Unsupported, Variant
+from adapters.core.layout import TO_FIRST, TO_LAST, TURNED, from_memory, permuted, to_memory
 from adapters.core.network import Network
 from adapters.core.precision import NO_TF32
 
+ORDERS = {"image": TO_LAST, "kernel": TO_LAST, "matrix": TURNED}
 _MAPS = Path("/proc/self/maps")
 
 
@@ -91,8 +93,7 @@ class Mlx(Adapter):
     # --- the algebra --------------------------------------------------------------------
 
     def shape(self, x: T) -> tuple[int, ...]:
-        dims = tuple(x.shape)
-        return (dims[0], dims[3], dims[1], dims[2]) if len(dims) == 4 else dims
+        return permuted(tuple(x.shape), TO_FIRST)
 
     def conv2d(self, x: T, weight: T, bias: T, stride: Pair, padding: Pair, groups: int) -> T:
         y = self.mx.conv2d(x, weight, stride, padding, 1, groups)
@@ -136,7 +137,7 @@ class Mlx(Adapter):
         return self.mx.concatenate(xs, 3)
 
     def flatten(self, x: T) -> T:
-        return x.transpose(0, 3, 1, 2).reshape(x.shape[0], -1)
+        return x.transpose(*TO_FIRST).reshape(x.shape[0], -1)
 
     def cross_entropy(self, logits: T, labels: T) -> T:
         return self.nn.losses.cross_entropy(logits, labels, reduction="mean")
@@ -144,14 +145,11 @@ class Mlx(Adapter):
     # --- arrays -------------------------------------------------------------------------
 
     def place(self, value: np.ndarray, role: str, groups: int = 1) -> T:
-        order = {"image": (0, 2, 3, 1), "kernel": (0, 2, 3, 1), "matrix": (1, 0)}.get(role)
-        value = np.ascontiguousarray(value.transpose(order)) if order else value
+        value = np.array(to_memory(value, role, ORDERS), order="C")
         return self._made(self.mx.array(value, self.mx.int32 if role == "labels" else self.dtype))
 
     def dump(self, handle: T, role: str, groups: int = 1) -> np.ndarray:
-        order = {"image": (0, 3, 1, 2), "kernel": (0, 3, 1, 2), "matrix": (1, 0)}.get(role)
-        value = np.array(handle)
-        return np.array(value.transpose(order) if order else value, order="C")
+        return np.array(from_memory(np.array(handle), role, ORDERS), order="C")
 
     def _made(self, tree: Any) -> Any:
         """The same, computed: nothing of it is left for the call that reads it."""

@@ -21,9 +21,20 @@ import numpy as np
 from adapters.core import profiling, xla
 from adapters.core.algebra import Pair, Tensor
 from adapters.core.base import Adapter, State, Unsupported, Variant
+from adapters.core.layout import (
+    TO_FIRST,
+    TO_HWIO,
+    TO_LAST,
+    TURNED,
+    from_memory,
+    permuted,
+    to_memory,
+)
 from adapters.core.network import Network
 from adapters.core.precision import LOSS_SCALE, MIXED, NO_TF32, PRECISIONS, lowered, stored
 from adapters.core.same import is_same
+
+ORDERS = {"image": TO_LAST, "kernel": TO_HWIO, "matrix": TURNED}
 
 # In a profile: an operation of a graph, and where one of XLA's is over.
 _OPERATION = re.compile(r"^[\w/.-]+:_?[A-Z]\w*$|^end: ")
@@ -84,8 +95,7 @@ class TensorFlow(Adapter):
     # --- the algebra --------------------------------------------------------------------
 
     def shape(self, x: Tensor) -> tuple[int, ...]:
-        dims = tuple(x.shape)
-        return (dims[0], dims[3], dims[1], dims[2]) if len(dims) == 4 else dims
+        return permuted(tuple(x.shape), TO_FIRST)
 
     def conv2d(
         self, x: Tensor, weight: Tensor, bias: Tensor, stride: Pair, padding: Pair, groups: int
@@ -192,7 +202,7 @@ class TensorFlow(Adapter):
         return self.tf.concat(xs, 3)
 
     def flatten(self, x: Tensor) -> Tensor:
-        return self.tf.reshape(self.tf.transpose(x, (0, 3, 1, 2)), (x.shape[0], -1))
+        return self.tf.reshape(self.tf.transpose(x, TO_FIRST), (x.shape[0], -1))
 
     def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
         logits = self.tf.cast(logits, self.dtype)
@@ -202,18 +212,16 @@ class TensorFlow(Adapter):
     # --- arrays ---------------------------------------------------------------------------
 
     def place(self, value: np.ndarray, role: str, groups: int = 1) -> Tensor:
-        order = {"image": (0, 2, 3, 1), "kernel": (2, 3, 1, 0), "matrix": (1, 0)}.get(role)
-        value = np.ascontiguousarray(value.transpose(order)) if order else value
+        value = np.array(to_memory(value, role, ORDERS), order="C")
         with self._place:
             dtype = {"labels": self.tf.int64, "image": self.low}.get(role, self.dtype)
             return self.tf.identity(self.tf.cast(self.tf.constant(value), dtype))
 
     def dump(self, handle: Tensor, role: str, groups: int = 1) -> np.ndarray:
-        order = {"image": (0, 3, 1, 2), "kernel": (3, 2, 0, 1), "matrix": (1, 0)}.get(role)
         value = handle.numpy()
         if value.dtype != np.int64:  # NumPy has no bfloat16
             value = value.astype(self.dtype.as_numpy_dtype)
-        return np.array(value.transpose(order) if order else value)
+        return np.array(from_memory(value, role, ORDERS))
 
     def clone(self, array: Tensor) -> Tensor:
         with self._place:

@@ -40,6 +40,11 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("adapters/core/engine.py", {"litert", "onnxruntime", "openvino"}),
         ("adapters/core/onnx_graph.py", {"onnxruntime", "openvino"}),
         ("adapters/core/tflite_graph.py", {"litert"}),
+        (
+            "adapters/core/layout.py",
+            {"c", "jax", "litert", "mlx", "numpy", "tensorflow"}
+            | {"flax", "keras", "keras:jax", "keras:torch", "torch_nn"},
+        ),
         ("adapters/core/same.py", {"tensorflow", "keras", "litert"}),
         ("adapters/core/network.py", NAMES),
         ("harness/timing.py", NAMES),

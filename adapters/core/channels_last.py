@@ -6,15 +6,17 @@ memory. The adapters on top (`numpy`, `c`) bring the arithmetic.
 
 import numpy as np
 
+from adapters.core.layout import TO_FIRST, TO_HWIO, TO_LAST, from_memory, permuted, to_memory
 from adapters.core.tape import Node, TapeAdapter
+
+ORDERS = {"image": TO_LAST, "kernel": TO_HWIO}
 
 
 class ChannelsLast(TapeAdapter):
     """Subclass this and give it the operations that compute."""
 
     def shape(self, x: Node) -> tuple[int, ...]:
-        dims = x.value.shape
-        return (dims[0], dims[3], dims[1], dims[2]) if len(dims) == 4 else dims
+        return permuted(x.value.shape, TO_FIRST)
 
     def concat(self, xs: list[Node]) -> Node:
         borders = np.cumsum([x.value.shape[3] for x in xs])[:-1]
@@ -29,19 +31,16 @@ class ChannelsLast(TapeAdapter):
 
         def gradients(dy: np.ndarray) -> list[np.ndarray | None]:
             dy = dy.reshape(batch, channels, height, width)
-            return [np.ascontiguousarray(dy.transpose(0, 2, 3, 1))]
+            return [np.ascontiguousarray(dy.transpose(TO_LAST))]
 
         return self.tape.record(
-            np.ascontiguousarray(x.value.transpose(0, 3, 1, 2)).reshape(batch, -1), [x], gradients
+            np.ascontiguousarray(x.value.transpose(TO_FIRST)).reshape(batch, -1), [x], gradients
         )
 
     def place(self, value: np.ndarray, role: str, groups: int = 1) -> Node:
         if role == "labels":
             return Node(value.astype(np.int64))
-        order = {"image": (0, 2, 3, 1), "kernel": (2, 3, 1, 0)}.get(role)
-        value = value.astype(self.dtype)
-        return Node(np.ascontiguousarray(value.transpose(order)) if order else value)
+        return Node(np.array(to_memory(value, role, ORDERS), self.dtype, order="C"))
 
     def dump(self, handle: Node, role: str, groups: int = 1) -> np.ndarray:
-        order = {"image": (0, 3, 1, 2), "kernel": (3, 2, 0, 1)}.get(role)
-        return np.array(handle.value.transpose(order) if order else handle.value)
+        return np.array(from_memory(handle.value, role, ORDERS))

@@ -22,6 +22,7 @@ import numpy as np
 from adapters.core.base import Adapter, State, Unsupported
 from adapters.core.cost import CostModel, Declaration, Shape, declare
 from adapters.core.discovery import adapter_class
+from adapters.core.layout import TO_HWIO, TO_OIHW
 from adapters.core.network import BATCH_NORM_EPS, BATCH_NORM_MOMENTUM, Network, Parameter
 
 
@@ -176,22 +177,22 @@ def channels_last(parameters: dict[str, Parameter], name: str, value: np.ndarray
     A matrix behind a flattened image takes its rows in that image's own order.
     """
     if parameters[name].role == "kernel":
-        return value.transpose(2, 3, 1, 0)
+        return value.transpose(TO_HWIO)
     if parameters[name].role == "matrix":
         channels, side = _flattened(parameters, name)
         image = value.reshape(len(value), channels, side, side)
-        return image.transpose(2, 3, 1, 0).reshape(-1, len(value))
+        return image.transpose(TO_HWIO).reshape(-1, len(value))
     return value
 
 
 def canonical(parameters: dict[str, Parameter], name: str, value: np.ndarray) -> np.ndarray:
     """The inverse of `channels_last`."""
     if parameters[name].role == "kernel":
-        return value.transpose(3, 2, 0, 1)
+        return value.transpose(TO_OIHW)
     if parameters[name].role == "matrix":
         channels, side = _flattened(parameters, name)
         image = value.reshape(side, side, channels, -1)
-        return image.transpose(3, 2, 0, 1).reshape(value.shape[1], -1)
+        return image.transpose(TO_OIHW).reshape(value.shape[1], -1)
     return value
 
 

@@ -17,10 +17,10 @@ import numpy as np
 from adapters.core.algebra import Pair
 from adapters.core.base import Unsupported
 from adapters.core.cost import CostModel, Shape
+from adapters.core.layout import TO_FIRST, TO_LAST, permuted
 from adapters.core.same import is_same
 
 ROOM = 1 << 20  # bytes beside the weights: a model that outgrows its builder doubles it
-TO_LAST, TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)  # channels, of images and of kernels
 # The kinds of nodes, and the class of each one's options.
 OPTIONS = {
     "ADD": "AddOptions",
@@ -57,11 +57,6 @@ class Node(NamedTuple):
 def constant(value: Any, dtype: str = "float32") -> Tensor:
     value = np.ascontiguousarray(value, dtype)
     return Tensor(value.shape, value)
-
-
-def permuted(dims: tuple[int, ...], order: tuple[int, ...]) -> tuple[int, ...]:
-    """Four extents in another order; others as they are."""
-    return tuple(dims[axis] for axis in order) if len(dims) == 4 else dims
 
 
 class TfliteGraph(CostModel):

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import msgspec
 
 from harness.errors import Wrong
+from harness.unseen import IN_A_LINE
 
 Shape = TypeVar("Shape")
 KINDS = {  # of JSON -> of a TOML file; null is not among them
@@ -20,10 +21,6 @@ KINDS = {  # of JSON -> of a TOML file; null is not among them
     "float": "a number",
     "bool": "true or false",
 }
-# What would do something to a terminal, and what turns the order of what is read.
-UNSEEN = (*range(0x20), *range(0x7F, 0xA0), 0x061C, 0x200E, 0x200F)
-UNSEEN += (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
-SHOWN = {mark: f"\\u{mark:04x}" for mark in UNSEEN} | dict.fromkeys(map(ord, "\t\n\r"), " ")
 
 
 def load(what: str, name: str, folder: Path, known: Sequence[str], shape: type[Shape]) -> Shape:
@@ -51,10 +48,10 @@ def load(what: str, name: str, folder: Path, known: Sequence[str], shape: type[S
 def _plain(given: Any) -> Any:
     """The same with every text as it may be shown anywhere: what is unseen is made visible."""
     if isinstance(given, dict):
-        return {key.translate(SHOWN): _plain(value) for key, value in given.items()}
+        return {key.translate(IN_A_LINE): _plain(value) for key, value in given.items()}
     if isinstance(given, list):
         return [_plain(each) for each in given]
-    return given.translate(SHOWN) if isinstance(given, str) else given
+    return given.translate(IN_A_LINE) if isinstance(given, str) else given
 
 
 def _in_words(error: msgspec.ValidationError, shape: type, given: Any) -> str:

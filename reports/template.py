@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import Wrong
+from harness.unseen import UNSEEN
 from reports import analysis, breakeven, words
 from reports.charts import marks
 
@@ -35,9 +36,6 @@ OUTLINES = {  # of a contender's mark in the text, as Vega draws it in the chart
     "triangle-right": "polygon(92% 50%, 12% 8%, 12% 92%)",
     "arrow": "polygon(43% 96%, 57% 96%, 57% 44%, 69% 44%, 50% 4%, 31% 44%, 43% 44%)",
 }
-TURNING = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-CONTROLS = (*(c for c in range(0x20) if chr(c) not in "\t\n\r"), *range(0x7F, 0xA0))
-UNSEEN = {mark: f"\\u{mark:04x}" for mark in (*TURNING, *CONTROLS)}
 
 
 def lacking(folder: Path) -> None:

@@ -137,6 +137,7 @@ def test_a_report_reads_records_and_nothing_else() -> None:
         "harness.comparable",
         "harness.errors",
         "harness.toml",
+        "harness.unseen",
     )
     none_of([e for e in of("reports") if e.root in OURS and not e.within(*readable)])
 

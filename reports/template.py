@@ -35,6 +35,7 @@ OUTLINES = {  # of a contender's mark in the text, as Vega draws it in the chart
     "triangle-left": "polygon(8% 50%, 88% 8%, 88% 92%)",
     "triangle-right": "polygon(92% 50%, 12% 8%, 12% 92%)",
     "arrow": "polygon(43% 96%, 57% 96%, 57% 44%, 69% 44%, 50% 4%, 31% 44%, 43% 44%)",
+    "wedge": "polygon(50% 4%, 64% 96%, 36% 96%)",
 }
 
 

@@ -52,7 +52,7 @@ def slowed(folder: Path, who: set[str], by: float) -> list[dict[str, Any]]:
 def test_a_launch_that_was_slow_for_several_at_once_is_told_as_the_machines(tmp_path: Path) -> None:
     [warning] = slowed(tmp_path, {"jax", "numpy"}, 1.4)
     assert warning["where"] == "launch 3"
-    assert "2 of 5 in resnet20/b32/infer/float32/cpu" in warning["what"]
+    assert "2 of 5 in resnet20 b32 infer" in warning["what"]
     assert "up to 1.4" in warning["what"]
     assert {*warning["contenders"]} == {"jax", "numpy"}
     assert len(warning["comparisons"]) == 4

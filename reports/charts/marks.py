@@ -30,10 +30,10 @@ TALL = 500  # pixels: of a chart whose axis is out of sight where it begins
 LABEL = 40  # pixels: of a tick's label, with room
 SHAPES = (
     "circle", "diamond", "square", "triangle-up", "cross",
-    "triangle-down", "triangle-left", "triangle-right", "arrow",
+    "triangle-down", "triangle-left", "triangle-right", "arrow", "wedge",
 )  # fmt: skip
 DASHES = ([1, 0], [7, 3], [2, 3], [9, 3, 2, 3], [4, 4], [12, 3], [1, 2], [9, 2, 2, 2, 2, 2],
-          [14, 2])  # fmt: skip
+          [14, 2], [5, 2, 1, 2])  # fmt: skip
 # Ticks of an axis about 1, from a narrow one to one of decades.
 LOW_TICKS, FAR_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2), (5, 10, 20, 50, 100, 200, 500, 1000)
 RUNGS = (

@@ -12,6 +12,7 @@ import numpy as np
 
 from harness import busy, modes, readings
 from harness.records import Run
+from reports import words
 from reports.analysis import Comparison, warning
 
 THREADS_OFF = 0.20
@@ -223,7 +224,8 @@ def _cause(launches: dict[int, list[dict[str, Any]]], by: str) -> str:
     for place, what in ((1, "page faults"), (2, "involuntary switches")):
         ours, theirs = (float(np.median([row[place] for row in part])) for part in (slow, fast))
         if ours > 1 and ours > 5 * theirs:
-            return f" (the slow ones take {ours:.3g} {what} a call, the fast ones {theirs:.3g})"
+            often, seldom = words.number(ours), words.number(theirs)
+            return f" (the slow ones take {often} {what} a call, the fast ones {seldom})"
     return " (no cause was seen: neither page faults nor switches tell them apart)"
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from harness import comparable, readings, statistics, uses
 from harness.records import Run
 from reports import interference, roof, rounds
-from reports.analysis import Comparison, ranked, warning
+from reports.analysis import Comparison, ranked, short, warning
 
 IMPOSSIBLE = 100  # times the roof: no cache and no algorithm is as fast
 
@@ -46,8 +46,14 @@ def _events(run: Run) -> list[dict[str, Any]]:
     """What ended an invocation is told of the run's last one alone: an earlier one was resumed."""
     whats = [event["what"] for event in run.events]
     resumed = len(whats) - whats[::-1].index("resumed") if "resumed" in whats else 0
+
+    def named(reason: str) -> str:
+        for comparison in run.plan["comparisons"]:
+            reason = reason.replace(comparison["id"], short(comparison["id"]))
+        return reason
+
     return [
-        warning(event["what"].replace("_", " "), event["reason"], ADVICE[event["what"]])
+        warning(event["what"].replace("_", " "), named(event["reason"]), ADVICE[event["what"]])
         for place, event in enumerate(run.events)
         if event["what"] in ADVICE and (event["what"] not in ENDED or place >= resumed)
     ]
@@ -116,15 +122,15 @@ def _disagreements(comparisons: list[Comparison]) -> list[dict[str, Any]]:
 def _boosted(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
     """Training on a GPU in turns of 40 ms runs at clocks at which nobody trains."""
     trained = [c for c in comparisons if c.direction == "train" and c.device != "cpu" and c.leader]
-    short = [c.id for c in trained if c.by != "sustained"]
+    bursts = [c.id for c in trained if c.by != "sustained"]
     found = []
-    if short:
+    if bursts:
         found.append(
             warning(
-                ", ".join(short),
+                ", ".join(bursts),
                 "timed in short turns, at clocks that a GPU does not keep when it trains for long",
                 "a suite with `sustained`, as `full` has, also trains in blocks without a pause",
-                short,
+                bursts,
             )
         )
     for comparison in trained:

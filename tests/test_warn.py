@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from harness import busy, records
-from reports import interference, warn
+from reports import interference, warn, words
+from reports.analysis import short
 from reports.verdicts import analyse
 from tests.synthetic import edit_groups, write_run
 
@@ -29,7 +30,7 @@ RESUMED = {"what": "resumed", "reason": "after 4 launches"}
 def test_a_budget_that_was_spent_is_told_until_the_run_is_resumed(
     events: list[dict[str, Any]], told: list[dict[str, Any]]
 ) -> None:
-    shown = warn._events(SimpleNamespace(events=events))  # type: ignore[arg-type]
+    shown = warn._events(SimpleNamespace(events=events, plan={"comparisons": []}))  # type: ignore[arg-type]
     assert [warning["what"] for warning in shown] == [event["reason"] for event in told]
 
 
@@ -113,7 +114,23 @@ def test_losses_that_no_reference_was_computed_for_are_held_against_each_other(
 def test_an_edit_that_was_taken_back_is_told_no_more() -> None:
     """Of a run that was gone on with since, it says nothing."""
     edited = {"what": "edited", "reason": "the code changed"}
-    run: Any = SimpleNamespace(events=[edited])
+    run: Any = SimpleNamespace(events=[edited], plan={"comparisons": []})
     assert len(warn._events(run)) == 1
     run.events = [edited, {"what": "resumed", "reason": ""}]
     assert not warn._events(run)
+
+
+def test_what_happened_in_a_run_is_told_with_the_short_names(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run")
+    id_ = records.read(folder).plan["comparisons"][0]["id"]
+    reason = f"{id_} had to leave after launch 1"
+    [path] = folder.glob("records-*.jsonl")
+    event = {"schema": 1, "kind": "event", "what": "budget", "reason": reason, "left": [id_]}
+    path.write_text(path.read_text() + json.dumps(event) + "\n")
+    told = [each["what"] for each in analyse(records.read(folder)).warnings]
+    assert f"{short(id_)} had to leave after launch 1" in told and "/" not in short(id_)
+
+
+@pytest.mark.parametrize(("count", "told"), [(2157.4, "2,160"), (212.0, "212"), (0.5411, "0.541")])
+def test_a_count_is_told_as_a_person_writes_it(count: float, told: str) -> None:
+    assert words.number(count) == told

@@ -148,7 +148,8 @@ def test_a_run_tells_who_else_computes_on_its_gpu(
         lambda *_, **__: None,
     )
     assert events == [{"kind": "event", "what": "busy", "reason": reason} for reason in told]
-    shown = warn._events(SimpleNamespace(events=events))  # type: ignore[arg-type]
+    run: Any = SimpleNamespace(events=events, plan={"comparisons": []})
+    shown = warn._events(run)
     assert [warning["what"] for warning in shown] == told
 
 

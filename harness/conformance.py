@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 
 from adapters.core import discovery
-from adapters.core.cost import CostModel, Declaration, Shape, declare, output_shape
-from adapters.core.network import Network
-from harness import causes, environments, machine, oracle, timing
+from adapters.core.cost import declare
+from harness import cases, causes, environments, machine, oracle, timing
 from harness.errors import Wrong
 from harness.inventory import Contender
 from harness.launch import Launcher
@@ -38,7 +37,6 @@ STEPS = 3  # of a training that is followed; one cannot tell the momentum's coef
 CHAOTIC = {"resnet50"}
 FED = "check_conv3x3"  # a call that must follow its inputs
 OTHER = 1  # the seed of other inputs; a run's are of 0
-SHOWN = 4  # parameters of a case whose shapes are told; a whole network has hundreds
 MOST_CORES = 1.3  # that one thread may keep busy: frameworks have threads that wait and tidy
 BUSY = "conv3x3_64_56"  # milliseconds of work that every framework spreads over its threads
 BUSY_BATCH = 16
@@ -228,7 +226,7 @@ class Check:
                 self._verify(workload, direction, 1)
             self.worker.ask("unload")
 
-        described = _described(workload, direction)
+        described = cases.described(workload, direction)
         return self._tried(described, first, workload, direction) or self._tried(
             f"the second call of {described}", second
         )
@@ -244,7 +242,7 @@ class Check:
             self._verify(workload, direction, 1, OTHER)
             self.worker.ask("unload")
 
-        return self._tried(f"other inputs into {_described(workload, direction)}", run)
+        return self._tried(f"other inputs into {cases.described(workload, direction)}", run)
 
     def _three_steps(self, workload: Workload) -> Finding | None:
         """Three steps, then the first again from the restored state."""
@@ -262,7 +260,7 @@ class Check:
             self._verify(workload, "train", 1)
             self.worker.ask("unload")
 
-        described = _described(workload, "train")
+        described = cases.described(workload, "train")
         return self._tried(f"the third step of {described}", follow) or self._tried(
             f"the first step after a restore of {described}", restored
         )
@@ -374,7 +372,7 @@ class Check:
             if workload is not None and failed.status == "wrong":
                 evidence = self._worst(workload, direction)
             elif workload is not None and not self.kind.workloads:
-                evidence = _ran(workload, direction)
+                evidence = cases.ran(workload, direction)
             return self._finding(case, failed, evidence)
         return None
 
@@ -411,35 +409,3 @@ class Check:
 
 def _trains(workload: Workload) -> bool:
     return any(p.trained for p in declare(workload).values())
-
-
-class _Named:
-    """An interpreter over shapes alone that keeps the names of the operations asked for."""
-
-    def __init__(self) -> None:
-        self.model, self.names = CostModel(), dict[str, None]()
-
-    def __getattr__(self, name: str) -> Any:
-        if name != "shape":
-            self.names[name] = None
-        return getattr(self.model, name)
-
-
-def _ran(workload: Workload, direction: str) -> str:
-    """Which operations a case asks for: where a process just ends, nothing else names them."""
-    named, training = _Named(), direction != "infer"
-    net = Network(named, Declaration(), training)
-    y = net.run(workload, Shape((workload.batch, *workload.input), constant=True))
-    if training:
-        net.loss(y, Shape((workload.batch,)))
-    return f"it ran {', '.join(named.names)}{', and their gradients' if training else ''}"
-
-
-def _described(workload: Workload, direction: str) -> str:
-    """A case for a person: the shapes it has, and whether it is forward or backward."""
-    batch = min(workload.batch, 3)
-    parts = [f"input {(batch, *workload.input)}"]
-    trained = [f"{name} {each.shape}" for name, each in declare(workload).items() if each.trained]
-    parts += trained if len(trained) <= SHOWN else [f"{len(trained)} parameters"]
-    parts.append(f"output {output_shape(workload, batch)}")
-    return f"{workload.name.removeprefix('check_')}, {direction}: {'; '.join(parts)}"

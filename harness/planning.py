@@ -132,7 +132,7 @@ def make(
 ) -> tuple[Plan, dict[str, Estimate]]:
     """Turns the question into a plan, and says what each comparison may take, left out or not.
 
-    Raises Wrong for a workload whose sizes are impossible.
+    Raises Wrong for a workload whose sizes are impossible, and where nobody can do what is asked.
     """
     device, launches = settings.device, settings.launches or FIRST_STAGE
     planned = [planned_contender(c) for c in contenders]
@@ -153,12 +153,12 @@ def make(
     planned, idle = _taking(planned, measured)
     absent = absent + [{"name": n, "reason": "it does not train: nothing to do here"} for n in idle]
     if budget is None:
-        whole = seconds(suite.budget, f"suite '{suite.named}': budget")
+        whole = seconds(suite.budget, f"suite '{suite.called}': budget")
         usual = len(suite.contenders) or USUAL
         share = len(measured) * len(planned) / (len(suite.comparisons) * usual)
         budget = max(min(LEAST_BUDGET, whole), min(1.0, share) * whole)
     if suite.sustained:
-        block = seconds(suite.sustained, f"suite '{suite.named}': sustained")
+        block = seconds(suite.sustained, f"suite '{suite.called}': sustained")
         _sustain(measured, block, budget)
     everyone, asked = planned, measured
     if not settings.named:

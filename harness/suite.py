@@ -71,7 +71,7 @@ class Suite(msgspec.Struct, frozen=True):
     path: str = ""
 
     @property
-    def named(self) -> str:
+    def called(self) -> str:
         """As a person named it, for what is said of it."""
         return self.path or self.name
 

@@ -78,7 +78,7 @@ class Decision:
     leader: str | None
     choice: str | None
     tied: list[str]  # the leader first; empty where there is a choice, or no tie
-    runner_up: str | None
+    runner_up: str | None  # the nearest rival; of a tie, the nearest that the leader ties with
     pairs: dict[Pair, statistics.Comparison]
 
     @property

@@ -102,15 +102,18 @@ def _threads(run: Run) -> list[dict[str, Any]]:
             probe["contender"],
             f"a large product kept {probe['effective_threads']:.1f} processors busy, "
             f"{asked} were asked for",
-            "its thread setting may not take effect; compare with --threads 1"
-            if probe["effective_threads"] > asked
-            else "the machine was busy, or its thread setting takes no effect: close other "
-            "programs, and measure again",
+            _advice(probe["effective_threads"] > asked, asked),
             contenders=[probe["contender"]],
         )
         for probe in run.probes
         if abs(probe["effective_threads"] / asked - 1) > THREADS_OFF
     ]
+
+
+def _advice(many: bool, asked: int) -> str:
+    setting = "its thread setting may not take effect"
+    setting += "; compare with --threads 1" if asked > 1 else ""
+    return setting if many else f"the machine was busy: measure again; or {setting}"
 
 
 def _too_many_threads(run: Run) -> list[dict[str, Any]]:
@@ -224,7 +227,7 @@ def _cause(launches: dict[int, list[dict[str, Any]]], by: str) -> str:
     for place, what in ((1, "page faults"), (2, "involuntary switches")):
         ours, theirs = (float(np.median([row[place] for row in part])) for part in (slow, fast))
         if ours > 1 and ours > 5 * theirs:
-            often, seldom = words.number(ours), words.number(theirs)
+            often, seldom = words.tally(ours), words.tally(theirs)
             return f" (the slow ones take {often} {what} a call, the fast ones {seldom})"
     return " (no cause was seen: neither page faults nor switches tell them apart)"
 

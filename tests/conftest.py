@@ -69,6 +69,15 @@ def make_wheel(folder: Path, name: str, version: str, files: dict[str, str]) -> 
     return path
 
 
+def refused(told: subprocess.CompletedProcess[str], *words: str) -> None:
+    """Exit status 2, and one line that holds these words."""
+    errors = told.stderr
+    assert told.returncode == 2, (told.stdout, errors)
+    assert errors.count("\n") == 1 and "Traceback" not in errors, errors
+    for word in words:
+        assert word in errors, errors
+
+
 @pytest.fixture
 def typed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -18,7 +18,7 @@ from rich.console import Console
 from adapters.core import skeleton
 from adapters.core.base import Adapter
 from adapters.core.reference import Reference
-from harness import comparable, conformance
+from harness import cases, comparable, conformance
 from harness.cell import Cell
 from harness.commands import adapt
 from harness.errors import Wrong
@@ -121,7 +121,7 @@ def test_an_operation_is_first_asked_for_where_all_else_was_found_right() -> Non
     known: set[str] = set()
     for workload in catalogue.load().values():
         if workload.kind == "check":
-            asked = set(conformance._ran(workload, "infer").removeprefix("it ran ").split(", "))
+            asked = set(cases.operations(workload, training=False))
             assert len(asked - known) <= 1 or workload.name == "check_flatten", workload.name
             known |= asked
 

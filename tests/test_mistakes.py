@@ -20,17 +20,10 @@ from harness.commands import common, measure, read, trust
 from harness.paths import ROOT
 from harness.proof import live
 from reports import machines_page, page, profiles, template
-from tests.conftest import Typed
+from tests.conftest import Typed, refused
 from tests.synthetic import WORKLOADS, write_run
 
 SMOKE = ("run", "--suite", "smoke", "-c", "numpy", "--python", "current", "--no-page")
-
-
-def _refused(told: subprocess.CompletedProcess[str], *words: str) -> None:
-    errors = told.stderr
-    assert told.returncode == 2 and errors.count("\n") == 1, errors
-    for word in words:
-        assert word in errors, errors
 
 
 # --- names of runs and suites -------------------------------------------------------------
@@ -80,7 +73,7 @@ def test_where_no_browser_is_the_file_is_named(
 
 def test_who_has_no_run_yet_may_look_at_a_published_one(typed: Typed, tmp_path: Path) -> None:
     write_run(tmp_path / "published" / "quick")
-    _refused(typed("show"), "no run yet", "a published one: `bakeoff report quick`")
+    refused(typed("show"), "no run yet", "a published one: `bakeoff report quick`")
 
 
 def test_a_run_is_named_by_its_path_where_it_lies_elsewhere(
@@ -123,14 +116,14 @@ def test_a_run_that_cannot_be_begun_leaves_its_name_free(
     with monkeypatch.context() as patched:
         patched.setattr(records.os, "fsync", full)
         told = typed(*SMOKE, "--run-id", "r")
-    _refused(told, "r cannot be begun: No space left on device", "start again")
+    refused(told, "r cannot be begun: No space left on device", "start again")
     assert not (tmp_path / "r").exists()
 
 
-def test_an_anchor_of_runs_that_share_nothing_is_refused(typed: Typed, tmp_path: Path) -> None:
+def test_an_anchor_of_runs_that_share_nothing_isrefused(typed: Typed, tmp_path: Path) -> None:
     write_run(tmp_path / "a", workloads=WORKLOADS[:1])
     write_run(tmp_path / "b", workloads=WORKLOADS[2:3])
-    _refused(typed("report", "a", "b", "--anchor", "torch"), "--anchor 'torch'", "no comparison")
+    refused(typed("report", "a", "b", "--anchor", "torch"), "--anchor 'torch'", "no comparison")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +143,7 @@ def test_a_document_without_a_key_is_told(
     del document[key]
     path.write_text(json.dumps(document))
     for command in (["show", "r"], ["report", "r"]):
-        _refused(typed(*command), name, f"`{key}`", "is not whole")
+        refused(typed(*command), name, f"`{key}`", "is not whole")
 
 
 def test_work_whose_operations_were_not_counted_is_told(typed: Typed, tmp_path: Path) -> None:
@@ -161,23 +154,23 @@ def test_work_whose_operations_were_not_counted_is_told(typed: Typed, tmp_path: 
         del document["comparisons"][0]["cost"]["flops"]
         path.write_text(json.dumps(document))
     for command in (["show", "a"], ["compare", "a", "b"]):
-        _refused(typed(*command), "plan.json", "`flops`", "is not whole")
+        refused(typed(*command), "plan.json", "`flops`", "is not whole")
 
 
 def test_a_run_that_still_greets_has_not_ended(typed: Typed, tmp_path: Path) -> None:
     folder = write_run(tmp_path / "r", launches=0)
     (folder / "environment.json").unlink()
     held = documents.hold(folder)
-    _refused(typed("show", "r"), "run 'r' is being measured by another process")
+    refused(typed("show", "r"), "run 'r' is being measured by another process")
     os.close(held)
-    _refused(typed("show", "r"), "was ended before anything was measured")
+    refused(typed("show", "r"), "was ended before anything was measured")
 
 
 def test_a_calibration_is_gone_on_with_by_its_own_command(typed: Typed, tmp_path: Path) -> None:
     made = live.Itself("numpy", (0.05,), 2, 8, 1).plan("cal1")
     made.command = "bakeoff calibrate"
     plan.begin(made, tmp_path / "cal1")
-    _refused(typed("run", "--resume", "cal1"), "`bakeoff calibrate --run-id cal1`")
+    refused(typed("run", "--resume", "cal1"), "`bakeoff calibrate --run-id cal1`")
 
 
 def test_a_calibration_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,11 +190,11 @@ def test_an_output_that_cannot_be_written_is_called_what_it_is(
 ) -> None:
     write_run(tmp_path / "r")
     told = typed("report", "r", "--format", "csv", "--output", str(tmp_path))
-    _refused(told, f"the csv cannot be written to {tmp_path}")
+    refused(told, f"the csv cannot be written to {tmp_path}")
 
 
 def test_an_hour_for_nothing_is_no_price(typed: Typed) -> None:
-    _refused(typed("compare", "a", "b", "--price", "a=0"), "--price a=0", "above 0")
+    refused(typed("compare", "a", "b", "--price", "a=0"), "--price a=0", "above 0")
 
 
 def test_a_profile_that_cannot_be_read_is_told_before_measuring(
@@ -209,7 +202,7 @@ def test_a_profile_that_cannot_be_read_is_told_before_measuring(
 ) -> None:
     (tmp_path / "broken.toml").write_text("title = ")
     monkeypatch.setattr(profiles, "FOLDER", tmp_path)
-    _refused(typed(*SMOKE, "--run-id", "r"), "profile 'broken' is not TOML")
+    refused(typed(*SMOKE, "--run-id", "r"), "profile 'broken' is not TOML")
     assert not (tmp_path / "r").exists()
 
 
@@ -228,7 +221,7 @@ def test_a_profile_that_cannot_be_read_is_told_before_measuring(
     ],
 )
 def test_an_empty_value_is_not_taken_for_none(typed: Typed, arguments: list[str]) -> None:
-    _refused(typed(*arguments), arguments[-1] or f"{arguments[-2]} ''", "got an empty one")
+    refused(typed(*arguments), arguments[-1] or f"{arguments[-2]} ''", "got an empty one")
 
 
 def test_what_an_encoding_lacks_is_no_traceback(tmp_path: Path) -> None:
@@ -335,6 +328,6 @@ def test_a_run_beside_another_says_so(typed: Typed, tmp_path: Path) -> None:
     held = documents.hold(write_run(tmp_path / "other"))
     arguments = ("-w", "relu_16x32x32", "--launches", "1", "--run-id")
     told = typed(*SMOKE, *arguments, "beside").stdout
-    assert "other is being measured on this machine as well" in told
+    assert "other is being measured now as well" in told
     os.close(held)
     assert "as well" not in typed(*SMOKE, *arguments, "alone").stdout

@@ -133,4 +133,4 @@ def test_what_happened_in_a_run_is_told_with_the_short_names(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(("count", "told"), [(2157.4, "2,160"), (212.0, "212"), (0.5411, "0.541")])
 def test_a_count_is_told_as_a_person_writes_it(count: float, told: str) -> None:
-    assert words.number(count) == told
+    assert words.tally(count) == told

@@ -134,7 +134,9 @@ def run(
     named = inventory.parse_list(asked_for or "numpy")
     name = plan.check_run_name(_run_name(loaded.name) if run_id is None else run_id)
     folder = results() / name
-    if folder.exists() or (results() / "published" / name).exists():
+    if (results() / "published" / name).exists():
+        raise Wrong(f"run name '{name}': a published run has it; choose another --run-id")
+    if folder.exists():
         raise Wrong(f"run '{name}' exists already; choose another --run-id, or --resume {name}")
     limit = planning.seconds(budget, "--budget") if budget else None
     everyone = not asked_for
@@ -164,7 +166,7 @@ def run(
         threads=count,
         cpus=sorted(machine.cpu_set(count)),
         allocator=allocator,
-        warmup_limit_s=planning.seconds(loaded.warm_up, f"suite '{loaded.named}': warm_up"),
+        warmup_limit_s=planning.seconds(loaded.warm_up, f"suite '{loaded.called}': warm_up"),
         launches=launches,
         named=workloads is not None,
     )
@@ -272,8 +274,8 @@ def _measure(
     )
     others = [path.parent for path in results().glob("*/plan.json") if path.parent != folder]
     if beside := [each.name for each in others if documents.is_held(each)]:
-        told = f"{', '.join(beside)} is being measured on this machine as well"
-        told = f"[bold yellow]{escape(told)}:[/] none of them has it alone; end one, or wait"
+        told = f"{', '.join(beside)} is being measured now as well"
+        told = f"[bold yellow]{escape(told)}:[/] on one machine none has it alone; end one, or wait"
         console.print(told, soft_wrap=True)
     ranked = [c.name for c in outlook.rivals(planned)]
     stopped = measured = False

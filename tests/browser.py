@@ -61,5 +61,5 @@ def await_(condition: Callable[[], Any], limit: float = 30) -> None:
     """Until it is true. Raises AssertionError after `limit` seconds."""
     end = time.monotonic() + limit
     while not condition():
-        assert time.monotonic() < end, "the page did not get ready"
+        assert time.monotonic() < end, f"not so after {limit:g} seconds"
         time.sleep(0.05)

@@ -10,7 +10,7 @@ import pytest
 from harness import records
 from reports import page
 from reports.charts.start import PHASES
-from tests.browser import await_, show
+from tests.browser import await_, emulate, show
 from tests.pages import DESK, PHONE, Open, tick
 from tests.synthetic import EVERYONE, write_run
 from tests.test_profiles import edit_cells
@@ -64,10 +64,12 @@ def test_no_two_ticks_of_an_axis_read_alike(browser: Any, tmp_path: Path) -> Non
     assert [ticks for ticks in axes if len({*ticks}) < len(ticks)] == []
 
 
+@pytest.mark.parametrize("width", [PHONE, DESK])
 @pytest.mark.parametrize("place", ["start", "roof", "failed", "roof?no-contender=numpy"])
 def test_a_link_to_a_place_leads_there_though_charts_are_drawn_above_it(
-    browser: Any, pages: dict[str, Path], place: str
+    browser: Any, pages: dict[str, Path], place: str, width: int
 ) -> None:
+    emulate(browser, width, "light")
     browser.get("about:blank")
     browser.get(f"{pages['whole'].as_uri()}#{place}")
     await_(lambda: browser.execute_script("return document.documentElement.dataset.ready"))

@@ -84,12 +84,13 @@ function arrive() {
 }
 
 // The charts that are drawn meanwhile move what an address led to: unless the reader has moved on,
-// it is gone to once more.
+// it is gone to once more. (No scrolling is smooth here: in Chromium the rest of a glide that is
+// under way is added to a jump, which then lands beyond.)
 async function settle(target, drawing) {
   const moves = ["wheel", "touchmove", "keydown", "pointerdown"];
   const gone = new AbortController();
   for (const kind of moves) addEventListener(kind, () => gone.abort(), { once: true, passive: true, signal: gone.signal });
   await drawing;
-  if (target && !gone.signal.aborted) target.scrollIntoView({ behavior: "instant" });
+  if (target && !gone.signal.aborted) target.scrollIntoView();
   gone.abort();
 }

@@ -7,7 +7,7 @@ contender, from the spread that the first six showed.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +52,7 @@ class Launch:
 
     comparisons: dict[str, Spent]
     overhead: float
-    warmed: bool  # it compiled, verified and looked for a steady state, and the next need not
+    warmed: bool  # it compiled, into caches that the next one finds full
 
     def expected(self, rounds: dict[str, int]) -> float:
         """Seconds the next launch should take, over the comparisons in `rounds`."""
@@ -60,9 +60,9 @@ class Launch:
             self.comparisons[i].round * count for i, count in rounds.items()
         )
 
-    def covers(self, rounds: dict[str, int]) -> bool:
+    def covers(self, comparisons: Iterable[str]) -> bool:
         """Whether it has seen all of these comparisons."""
-        return rounds.keys() <= self.comparisons.keys()
+        return {*comparisons} <= self.comparisons.keys()
 
     def setup(self, comparison: str) -> float:
         """Seconds that a comparison should take in the next launch beside its rounds."""
@@ -133,15 +133,19 @@ def launches_planned(
     comparison: PlannedComparison,
     names: list[str],
     native: Mapping[str, str],
+    twin: tuple[str, str] | None = None,
 ) -> dict[str, int]:
     """Launches in all of each contender, from the first stage alone; see sampling.py.
 
     The best one takes part as long as any other does. Who missed a launch of the first stage
     makes up for it: one failure costs nobody its verdict. `native` maps a contender that is
-    not ranked to the portable one whose ratio to it is wanted: the two go on together.
+    not ranked to the portable one whose ratio to it is wanted: the two go on together. `twin`,
+    the noise floor's and whose it is, is not ranked either, and goes along: it asks for nothing.
     """
-    first = sorted({g["launch"] for g in groups if g["comparison"] == comparison.id})
-    stage = [g for g in groups if g["launch"] in first[: sampling.FIRST_STAGE]]
+    mine = [g for g in groups if g["comparison"] == comparison.id]
+    first = sorted({g["launch"] for g in mine})[: sampling.FIRST_STAGE]
+    stage = [g for g in mine if g["launch"] in first]
+    names = [n for n in names if twin is None or n != twin[0]]
     planned: dict[str, int] = {}
     for by in comparison.ranked_by:
         found, logs = readings.launch_log_times(stage, comparison.id, by)
@@ -163,6 +167,8 @@ def launches_planned(
             planned[of] = max(planned.get(of, 0), planned[name])
         if leader:
             planned[leader] = max([planned.get(leader, 0), *planned.values()])
+    if twin and twin[0] in comparison.contenders and twin[1] in planned:
+        planned[twin[0]] = planned[twin[1]]
     return planned
 
 

@@ -7,6 +7,7 @@ is that first result verified. In the last of a cell's processes, when all is re
 runs under the framework's own profiler: where its time goes.
 """
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ def measure(
     cache = f"cold-{comparison.id}-{contender.name}"
     if state == "cold":
         launcher.forget_cache(cache)
-    worker = launcher.start(contender, cache, f"{state}-{comparison.id}-{contender.name}")
+    # A start that is made once more, after a resume, leaves the first one's log alone.
+    log = f"{state}-{comparison.id}-{contender.name}-{time.monotonic_ns() % 10**6}"
+    worker = launcher.start(contender, cache, log)
     record = blank(state, comparison.id, contender.name, worker.log.name)
     try:
         _, failed = attempt(

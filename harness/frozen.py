@@ -122,7 +122,8 @@ def thaw(done: records.Run | None, autotuned: set[str]) -> Frozen:
                 frozen.failed(key, cell["status"])  # else its group says it, once
             continue
         # What an autotuner chose went with its caches: it chooses anew, and is verified anew.
-        if cell["pass"] == "steady" and cell["contender"].partition("#")[0] not in autotuned:
+        drawn = cell["contender"].partition("#")[0] in autotuned
+        if cell["pass"] == "steady" and cell["oracle"] and not drawn:
             frozen.verified.add((key, 0))
         if cell.get("warmup"):
             frozen.freeze(key, cell["warmup"])
@@ -130,8 +131,9 @@ def thaw(done: records.Run | None, autotuned: set[str]) -> Frozen:
         for name, outcome in group["statuses"].items():
             frozen.failed((group["comparison"], name), outcome["status"])
         for name, turns in group["turns"].items():
-            if name.partition("#")[0] not in autotuned:
-                frozen.held.add(((group["comparison"], name), 0))
+            code = ((group["comparison"], name), 0)
+            if name.partition("#")[0] not in autotuned and code in frozen.verified:
+                frozen.held.add(code)
             if (group["comparison"], name) in frozen.warmup:
                 queued = group["direction"] != "infer" and group["device"] != "cpu"
                 frozen.seen((group["comparison"], name), turns, queued)

@@ -1,6 +1,7 @@
 """Starts workers: each contender's Python, its environment variables, its caches, its log."""
 
 import shutil
+import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -82,7 +83,10 @@ class Launcher:
         )
 
     def close(self, worker: WorkerProcess) -> None:
-        worker.close()
+        """In peace; by force on the way out of an interruption, since whoever compiles would not
+        answer for seconds."""
+        passing = sys.exception()
+        worker.close(by_force=passing is not None and not isinstance(passing, WorkerFailed))
         self.live.remove(worker)
 
     def kill_all(self) -> None:

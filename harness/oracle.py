@@ -9,6 +9,7 @@ its place, and the full batch's loss is recorded: reports compare it between con
 import hashlib
 import shutil
 import time
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def _meaning() -> str:
 def answer(launcher: Launcher, comparison: PlannedComparison) -> Path:
     """Computes the answer unless it is kept. Raises WorkerFailed."""
     kept = path(comparison)
-    if kept.exists():
+    if zipfile.is_zipfile(kept):
         return kept
     kept.parent.mkdir(parents=True, exist_ok=True)
     _forget_all_but(kept.parent)

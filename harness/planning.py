@@ -325,7 +325,8 @@ def _estimate(
     later = sum(estimate.later_launch(work, p) for p in per_layer)
     first = sum(estimate.first_launch(work, p) for p in per_layer)
     if comparison.device != "cpu":  # where frameworks autotune, so many begin with an empty cache
-        later = ((DRAWS - 1) * first + (FIRST_STAGE - DRAWS) * later) / (FIRST_STAGE - 1)
+        draws = min(DRAWS, launches)
+        later = ((draws - 1) * first + (launches - draws) * later) / max(1, launches - 1)
     return Estimate(
         cold=sum(estimate.cold(work, p) for p in per_layer) if comparison.headline else 0.0,
         first=first + turns,

@@ -153,9 +153,9 @@ class WorkerProcess:
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
 
-    def close(self) -> None:
+    def close(self, by_force: bool = False) -> None:
         """End it in peace, or else by force; keep the tail of its log."""
-        if self.dead is None:
+        if self.dead is None and not by_force:
             try:
                 self.ask("close", timeout=10)
                 self._ended(5)

@@ -141,6 +141,9 @@ class Progress:
             self.partly = False
         self.line(f"The budget is spent: {reason}. The results are a screening.", "yellow")
 
+    def _further(self, reason: str) -> None:
+        self.line(f"  Little time is left: {reason}", "dim")
+
     def _room(self, reason: str, needs: float) -> None:
         self.needs, self.partly = time.monotonic() - self.begin + needs, True
         self.line(f"Too little time for all: {reason}", "yellow")

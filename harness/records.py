@@ -39,8 +39,10 @@ class Turn(msgspec.Struct):
     wall_ns: Count = 0
     minor_faults: Count = 0
     involuntary_switches: Count = 0
-    stolen_s: float = 0.0  # what the hypervisor took of all our processors meanwhile
-    # What the meters counted from asking for the turn to its answer: all calls that it made.
+    # From asking for the turn to its answer, all calls that it made: the seconds that took, what
+    # the hypervisor took of all our processors meanwhile, and what the meters counted.
+    asked_s: float | None = None
+    stolen_s: float = 0.0
     energy_j: float | None = None
 
     def __post_init__(self) -> None:

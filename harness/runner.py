@@ -69,6 +69,10 @@ class Runner:
         self.done = records.read(folder) if documents.is_begun(folder) else None
         self.contenders = {c.name: c for c in plan.contenders}
         self.native = {c.name: c.of for c in plan.contenders if c.of}
+        floor = plan.noise_floor
+        self.twin = (floor.twin, floor.of) if floor else None
+        self.launcher.forget_caches()  # of an invocation that was killed
+        self.begun = 0  # launches of this invocation
         self.answers: dict[str, Path] = {}
         self.autotuned = _autotuned(self.done.environment["contenders"]) if self.done else set()
         self.frozen = thaw(self.done, self.autotuned)
@@ -170,7 +174,8 @@ class Runner:
                     if record["status"] != "ok":
                         self.frozen.failed((comparison.id, name), record["status"])
                         break
-                    if not oracle.question(comparison).whole:  # else what is timed is verified
+                    whole = oracle.question(comparison).whole  # then what is timed is verified
+                    if record["oracle"] and not whole:
                         self.frozen.verified.add(((comparison.id, name), 0))
                 self.launcher.keep_cache(cache, cache_of(name))
 
@@ -284,7 +289,8 @@ class Runner:
         return [n for n in comparison.contenders if not self.frozen.given_up((comparison.id, n))]
 
     def _taking(self, comparison: PlannedComparison) -> list[str]:
-        return [n for n in comparison.contenders if (comparison.id, n) not in self.settled]
+        """Those of them that did not leave it either, being far behind."""
+        return [n for n in self._able(comparison) if (comparison.id, n) not in self.settled]
 
     def _comparable(self, comparison: PlannedComparison) -> list[str]:
         """Those between whom there is a verdict: at work, not failed, and run alike."""
@@ -329,44 +335,53 @@ class Runner:
             for c in self._unsettled()
             if self.counts[c.id] >= sampling.FIRST_STAGE
             for name, count in budget.launches_planned(
-                self.groups, c, self._open(c), self.native
+                self.groups, c, self._open(c), self.native, self.twin
             ).items()
         }
         most = {i: max(n for (j, _), n in planned.items() if j == i) for i, _ in planned}
         more = ", ".join(f"{i}: {n}" for i, n in most.items() if n > sampling.FIRST_STAGE)
         if more and not (self.done and any(e["what"] == "second stage" for e in self.done.events)):
             self.writer.write("event", what="second stage", reason=f"launches planned: {more}")
+        gone: set[str] = set()
         while True:
             taking = {
                 c.id: [n for n in self._able(c) if planned.get((c.id, n), 0) > self.counts[c.id]]
                 for c in self.plan.comparisons
+                if c.id not in gone
             }
             taking = {i: names for i, names in taking.items() if len(names) > 1}
-            rounds = {c.id: self._worthwhile(c) for c in self.plan.comparisons if c.id in taking}
-            known = self.last is not None and self.last.covers(rounds)
-            if not taking:
-                return
-            if self.left <= 0 or (known and self.last.expected(rounds) > self.left):  # type: ignore[union-attr]
-                reason = "it ends before the further launches that were planned for "
-                reason += f"{len(taking)} of {len(self.plan.comparisons)} comparisons"
-                self.writer.write("event", what="budget", reason=reason)
-                return
-            self.rounds |= rounds
             # Of a resumed run nobody knows yet what a launch takes.
-            self._launch_group(taking, math.inf if known else budget.TURNS * self.left)
+            last = self.last if self.last and self.last.covers(taking) else None
+            held = [*taking] if self.left > 0 else []
+            if last is not None:
+                held = last.hold(sorted(taking, key=last.setup), self.left)
+            if short := taking.keys() - held:
+                reason = "it ends before the further launches that were planned for "
+                reason += f"{len(short)} of {len(self.plan.comparisons)} comparisons"
+                self.writer.write("event", what="budget", reason=reason)
+                self.say("further", reason=reason)
+                gone |= short
+            if not held:
+                return
+            rounds = {c.id: self._worthwhile(c) for c in self.plan.comparisons if c.id in held}
+            self.rounds |= last.fit(rounds, self.left) if last else rounds
+            turns = math.inf if last else budget.TURNS * self.left
+            self._launch_group({i: taking[i] for i in taking if i in held}, turns)
 
     def _worthwhile(self, comparison: PlannedComparison) -> int:
         """Rounds of a later launch: R* from what the last one cost, and how much all varied."""
         before = self.rounds[comparison.id]
-        if self.last is None or not self.last.covers({comparison.id: 1}):
+        if self.last is None or not self.last.covers([comparison.id]):
             return before
-        able = [n for n in self._comparable(comparison) if n not in self.native]
+        unranked = {*self.native, *(self.twin or ())[:1]}
+        able = [n for n in self._comparable(comparison) if n not in unranked]
         return budget.best_rounds(self.last, self.groups, comparison, able, before)
 
     def _launch_group(self, taking: dict[str, list[str]], most: float = math.inf) -> None:
         """One launch of the comparisons in `taking`, by the contenders it names; `most`: seconds
         of their turns."""
         self.launches += 1
+        self.begun += 1
         comparisons = [
             msgspec.structs.replace(c, contenders=taking[c.id])
             for c in self.plan.comparisons
@@ -376,6 +391,7 @@ class Runner:
         group = LaunchGroup(
             launcher=self.launcher,
             number=self.launches,
+            begun=self.begun,
             contenders=self.contenders,
             answers=self.answers,
             frozen=self.frozen,

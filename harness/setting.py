@@ -58,7 +58,8 @@ class Setting:
             self.record["oracle"] = self._verify(answer)
         elif verify:
             self.record["oracle"] |= self.worker.ask("loss", timeout)
-        frozen.verified.add(code)
+        if verify or not computes:
+            frozen.verified.add(code)
         return {}
 
     def _verify(self, answer: Path | None) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class LaunchGroup:
 
     launcher: Launcher
     number: int
+    begun: int  # the same of this invocation, whose caches are its own
     contenders: dict[str, PlannedContender]
     answers: dict[str, Path]
     frozen: Frozen
@@ -63,7 +64,6 @@ class LaunchGroup:
         """Visits all `comparisons`; `rounds` by id, fewer where all would take more than `most`
         seconds. Returns what each took."""
         begin = time.monotonic()
-        new = any(not self._known(c) for c in comparisons)
         spent: dict[str, Spent] = {}
         precisions = sorted({c.precision for c in comparisons})
         for precision in precisions:
@@ -84,13 +84,8 @@ class LaunchGroup:
         visits = sum(s.seconds for s in spent.values())
         # Autotuners begin with an empty cache in each of the first launches.
         taking = {name.partition("#")[0] for c in comparisons for name in c.contenders}
-        drawing = bool(taking & self.autotuned) and self.number <= DRAWS
-        warmed = self.number == DRAWS if drawing else new
+        warmed = self.begun == (DRAWS if taking & self.autotuned else 1)
         return Launch(spent, time.monotonic() - begin - visits, warmed)
-
-    def _known(self, comparison: PlannedComparison) -> bool:
-        """Whether an earlier launch has warmed it up already."""
-        return all((comparison.id, n) in self.frozen.warmup for n in self._open(comparison))
 
     def _open(self, comparison: PlannedComparison) -> list[str]:
         return [n for n in comparison.contenders if not self.frozen.given_up((comparison.id, n))]
@@ -248,16 +243,18 @@ class LaunchGroup:
         disturbances = Disturbances(comparison.device)
         for repeated in range(again + 1):
             stolen, energy = machine.stolen(), Energy(comparison.device)
+            begin = time.monotonic()
             answer, failed = attempt(
                 lambda: worker.ask(
                     "turn", self.timeout, calls=calls, latency=comparison.latency, queue=queue
                 )
             )
-            joules = energy.since()
+            joules, asked = energy.since(), time.monotonic() - begin
             worker.stop()
             reason = disturbances.since()
             turn = answer.get("turn", {})
             if turn:
+                turn["asked_s"] = round(asked, 4)
                 turn["stolen_s"] = round(machine.stolen() - stolen, 3)
                 turn |= {} if joules is None else {"energy_j": round(joules, 6)}
             if failed is not None or reason is None:

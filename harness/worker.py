@@ -94,7 +94,7 @@ class Worker:
         size: int | None = None,
         rows: int | None = None,
     ) -> dict[str, Any]:
-        """Place weights and inputs; make the call. `rows`: for an oracle, only the first."""
+        """Place weights and inputs. `rows`: for an oracle, of the batch only so many."""
         begin = time.perf_counter()
         resized = catalogue.get(workload).resized(size)
         self.cell = Cell(self.adapter, resized, batch, direction, rows)
@@ -138,8 +138,14 @@ class Worker:
         answer = self.cell.answer(self.result, rows)
         arrays: dict[str, Any] = {name: value.astype(kept) for name, value in answer.items()}
         temporary = Path(path).with_suffix(f".{os.getpid()}.npz")
-        np.savez(temporary, **arrays)
-        temporary.replace(path)
+        try:
+            with temporary.open("wb") as file:
+                np.savez(file, **arrays)
+                file.flush()
+                os.fsync(file.fileno())  # else a power cut leaves its name, and nothing in it
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
         return {}
 
     def loss(self) -> dict[str, Any]:

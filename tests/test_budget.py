@@ -34,7 +34,10 @@ def test_a_cheap_comparison_leaves_the_costly_ones_what_it_does_not_need() -> No
 def test_who_is_near_the_best_gets_more_launches_and_the_best_as_many_as_any(
     tmp_path: Path,
 ) -> None:
-    net = [("resnet20", "convnet", 32, None, "infer", False)]
+    net = [
+        ("resnet20", "convnet", 32, None, "infer", False),
+        ("threelayer", "convnet", 50, None, "infer", False),  # whose launches are not the other's
+    ]
     folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.005, "numpy": 9.0}, workloads=net)
 
     def scattered(group: dict[str, Any]) -> bool:
@@ -46,7 +49,7 @@ def test_who_is_near_the_best_gets_more_launches_and_the_best_as_many_as_any(
 
     edit_groups(folder, scattered)
     plan, groups = _read(folder)
-    [comparison] = plan.comparisons
+    comparison = plan.comparisons[0]
     names = ["torch", "jax", "numpy"]
     planned = budget.launches_planned(groups, comparison, names, {})
     assert planned["numpy"] == 6 < planned["jax"] < 20 and planned["torch"] == planned["jax"]
@@ -61,3 +64,7 @@ def test_who_is_near_the_best_gets_more_launches_and_the_best_as_many_as_any(
     paired = budget.launches_planned(groups, comparison, names, {"jax": "numpy"})
     assert paired == dict.fromkeys(names, 7)
     assert budget.launches_planned(groups, comparison, ["torch"], {}) == {}
+    # The noise floor's twin is as fast as whose it is, and leads nothing: it goes along.
+    for names in (["torch", "torch#2", "jax", "numpy"], ["torch#2", "numpy", "jax", "torch"]):
+        found = budget.launches_planned(groups, comparison, names, {}, ("torch#2", "torch"))
+        assert found == again | {"torch#2": again["torch"]}

@@ -43,6 +43,23 @@ def test_who_is_far_behind_everywhere_leaves_everywhere(tmp_path: Path) -> None:
     assert leaving(plan, groups, set(), set()) == _all("numpy", plan)
 
 
+def test_blocks_of_one_training_keep_nobody_in_the_comparisons_that_have_none(
+    tmp_path: Path,
+) -> None:
+    """Each comparison is asked by what it is ranked by, and a use holds several."""
+    plan, groups = _made(tmp_path)
+    trained = plan.comparisons[-1]
+    assert trained.direction == "train"
+    trained.sustained_s = 20.0
+    for group in groups:
+        if group["comparison"] == trained.id:
+            group["sustained"] = {
+                name: {"calls": 10, "total_ns": turns[0]["total_ns"]}
+                for name, turns in group["turns"].items()
+            }
+    assert leaving(plan, groups, set(), set()) == _all("numpy", plan)
+
+
 @pytest.mark.parametrize("launches", [1, 2, 6])
 def test_nobody_leaves_before_the_third_launch_or_after_the_fifth(
     tmp_path: Path, launches: int

@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from harness import budget, code, frozen, gpus, plan, resuming, runner
+from harness.budget import Launch, Spent
 from harness.commands import measure
 from harness.errors import Wrong
 from harness.launch import Launcher
@@ -104,6 +105,7 @@ def test_what_failed_in_turns_has_failed_after_a_resume_too(
 ) -> None:
     """Turns that failed are told in their group alone; set-ups in a cell and in their group."""
     ok = {"pass": "steady", "comparison": "c", "contender": "slow", "launch": 1, "status": "ok"}
+    ok |= {"oracle": None}
     cells: list[dict[str, Any]] = [{**ok, "warmup": {"needed": 5, "call": 0.01}}]
     cells += [{**ok, "launch": 2, "status": statuses[0], "warmup": None}]
     groups = [
@@ -115,10 +117,14 @@ def test_what_failed_in_turns_has_failed_after_a_resume_too(
 
 
 def test_what_is_verified_anew_after_a_resume_is_an_autotuners_choice_and_a_first_result() -> None:
-    """Its caches went with the run; and what the cold pass verified was another process."""
-    ok = {"comparison": "c", "launch": 1, "status": "ok"}
+    """Its caches went with the run; and what the cold pass verified was another process.
+
+    Nor was anything verified where the reference had no answer, which it may have by now.
+    """
+    ok = {"comparison": "c", "launch": 1, "status": "ok", "oracle": {"worst": 1e-7}}
     cells = [
         {**ok, "pass": "steady", "contender": "torch"},
+        {**ok, "pass": "steady", "contender": "tensorflow", "oracle": None},
         {**ok, "pass": "steady", "contender": "jax#2"},
         {**ok, "pass": "cold", "contender": "numpy", "launch": None},
     ]
@@ -142,6 +148,8 @@ def test_a_resumed_second_stage_keeps_to_what_is_left_of_the_budget(
         groups=[],
         rounds={},
         native={},
+        twin=None,
+        say=lambda *_, **__: None,
         writer=SimpleNamespace(write=lambda kind, **fields: told.append(fields["what"])),
         _unsettled=lambda: [one],
         _open=lambda comparison: comparison.contenders,
@@ -159,6 +167,41 @@ def test_a_resumed_second_stage_keeps_to_what_is_left_of_the_budget(
         Runner._second_stage(run)
     assert launched == ([] if most is None else [most])
     assert told == ["second stage", *(["budget"] if most is None else [])]
+
+
+def test_further_launches_lose_rounds_and_then_the_comparisons_that_cost_most() -> None:
+    spent = {"costly": Spent(100.0, 10.0, 10), "cheap": Spent(1.0, 10.0, 10)}
+    launched, told = [], []
+    both = [SimpleNamespace(id=name, contenders=["torch", "jax"]) for name in spent]
+    run: Any = SimpleNamespace(
+        plan=SimpleNamespace(settings=settings(), comparisons=both),
+        last=Launch(spent, overhead=5.0, warmed=False),
+        left=20.0,
+        counts={"costly": 6, "cheap": 6},
+        done=None,
+        groups=[],
+        rounds={"costly": 10, "cheap": 10},
+        native={},
+        twin=None,
+        say=lambda *_, **__: None,
+        writer=SimpleNamespace(write=lambda kind, **fields: told.append(fields["reason"])),
+        _unsettled=lambda: both,
+        _open=lambda comparison: comparison.contenders,
+        _able=lambda comparison: comparison.contenders,
+        _worthwhile=lambda comparison: 24,
+    )
+
+    def launch(taking: dict[str, list[str]], seconds: float) -> None:
+        launched.append(([*taking], run.rounds["cheap"]))
+        run.counts |= {name: run.counts[name] + 1 for name in taking}
+        run.last, run.left = Launch({"cheap": spent["cheap"]}, 5.0, False), 7.0
+
+    run._launch_group = launch
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(budget, "launches_planned", lambda *_: {"torch": 9, "jax": 9})
+        Runner._second_stage(run)
+    assert launched == [(["cheap"], 14)]  # then even the fewest rounds do not fit
+    assert [text.split(" for ")[1] for text in told[1:]] == ["1 of 2 comparisons"] * 2
 
 
 @pytest.fixture
@@ -211,9 +254,9 @@ def test_a_process_that_would_start_from_edited_code_does_not(
 
     nothing: Any = SimpleNamespace()
     group = LaunchGroup(
-        launcher=nothing, number=1, contenders={}, answers={}, frozen=nothing, warmup_limit=1.0,
-        timeout=1.0, autotuned=set(), rng=nothing, write=print, say=lambda *_, **__: None,
-        refuse=refuse,
+        launcher=nothing, number=1, begun=1, contenders={}, answers={}, frozen=nothing,
+        warmup_limit=1.0, timeout=1.0, autotuned=set(), rng=nothing, write=print,
+        say=lambda *_, **__: None, refuse=refuse,
     )  # fmt: skip
     with pytest.raises(resuming.Edited):
         group._launch(["torch"], "float32")
@@ -249,9 +292,11 @@ def test_what_was_measured_before_an_edit_is_shown_and_the_command_fails(
 
 def test_a_call_is_held_again_after_a_resume_unless_its_turns_were_recorded() -> None:
     """An interrupted launch has verified a first call, and held nothing after its turns."""
-    ok = {"comparison": "c", "launch": 1, "status": "ok", "pass": "steady"}
-    cells = [{**ok, "contender": name} for name in ("torch", "jax")]
-    group = {"comparison": "c", "launch": 1, "statuses": {}, "turns": {"jax": [], "numpy": []}}
+    ok = {"comparison": "c", "launch": 1, "status": "ok", "pass": "steady", "oracle": {}}
+    cells = [{**ok, "contender": n, "oracle": {"worst": 1e-7}} for n in ("torch", "jax")]
+    cells.append({**ok, "contender": "tensorflow", "oracle": None})  # nobody could tell
+    turns = {name: [] for name in ("jax", "numpy", "tensorflow")}
+    group = {"comparison": "c", "launch": 1, "statuses": {}, "turns": turns}
     done: Any = SimpleNamespace(cells=cells, groups=[group])
     thawed = frozen.thaw(done, {"numpy"})
     assert thawed.verified == {(("c", "torch"), 0), (("c", "jax"), 0)}

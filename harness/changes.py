@@ -69,11 +69,16 @@ def beyond_drift(
     """What of a `family` is told from drift; `same` names those of whom nothing changed.
 
     Their own material changes are called drift. Of the others only what moved by more than
-    `reach` stays material. margin: a log ratio.
+    `reach` stays material. A screening, as where a machine was busy, tells of no drift.
+    margin: a log ratio.
     """
     yardsticks = {row.contender for row in rows} & same
     others = {row.contender for row in rows} - same
-    moved = [r for r in rows if r.contender in same and not r.low <= 1 <= r.high]
+    moved = [
+        row
+        for row in rows
+        if row.contender in same and row.verdict != "screening" and not row.low <= 1 <= row.high
+    ]
     most, by = _most(moved)
     proved, surely = _most([row for row in moved if row.p < FAMILY])
     # What moved for sure tells of days, by the factor. What may have moved by luck, one of many, is

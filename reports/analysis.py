@@ -101,6 +101,7 @@ class Comparison:
     floor_seconds: float | None
     command: str
     busy: list[str]  # why nobody is named: the machine was, in the run or in this alone
+    disagree: bool  # the two statistics that it is ranked by each have another ahead
 
     @property
     def crowded(self) -> list[str]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from harness import readings, statistics
 from harness.records import Run
-from reports.analysis import Comparison, finite, ranked
+from reports.analysis import Comparison, finite, first_stage, ranked
 from reports.objectives import MEASURES
 from reports.words import listed
 
@@ -109,7 +109,13 @@ def _of(run: Run, comparison: Comparison) -> BreakEven | None:
     ]
     left = {name for name in cells if (comparison.id, name) in run.settled}
     crossings = [
-        _crossing(early, late, bool({early.name, late.name} & left), bool(comparison.busy))
+        _crossing(
+            early,
+            late,
+            bool({early.name, late.name} & left),
+            bool(comparison.busy),
+            first_stage(run),
+        )
         for early, late in itertools.combinations(lines, 2)
     ]
     handovers = [(a, b) for (_, a), (_, b) in itertools.pairwise(ahead)]
@@ -162,7 +168,9 @@ def _ahead(starts: dict[str, float], calls: dict[str, float]) -> list[tuple[floa
         found = [*(each for each in found if each[0] < place), (place, now)]
 
 
-def _crossing(early: _Line, late: _Line, settled: bool, busy: bool) -> Crossing:
+def _crossing(
+    early: _Line, late: _Line, settled: bool, busy: bool, stage: int | None = None
+) -> Crossing:
     """The pair's break-even, with an interval: the calls' over launches, the starts' at worst.
 
     settled: one of the two left early, being far behind.
@@ -174,7 +182,7 @@ def _crossing(early: _Line, late: _Line, settled: bool, busy: bool) -> Crossing:
     confidence = statistics.LOOK_CONFIDENCE if settled and few else 0.95
     saved = early.call - late.call
     off = saved - float(np.mean(differences)) if count else 0.0  # where one of them missed launches
-    low, high = (end + off for end in statistics.t_interval(differences, confidence))
+    low, high = (end + off for end in statistics.t_interval(differences, confidence, stage))
     later = late.start - early.start
     least = max(0.0, late.start / GOOD_TO - early.start * GOOD_TO)
     most = late.start * GOOD_TO - early.start / GOOD_TO

@@ -52,9 +52,10 @@ def costs(
     clocked: list[Change],
     prices: Prices,
 ) -> list[Cost]:
-    """Of every contender in every comparison of which one of the prices, an hour, is known."""
-    if not any(prices):
-        return []
+    """Of every contender in every comparison of which one of the prices, an hour, is known.
+
+    timed, clocked: by what is paid for; see `several.turns`.
+    """
     changes = {(c.comparison, c.contender): c for c in clocked}
     rows = []
     for pair, (place, each) in zip(both, timed, strict=True):

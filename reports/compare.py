@@ -93,6 +93,9 @@ def compare(
     anchor = anchor or several.steadiest(turns, _typical(turns, known, margin))
 
     early = partial(_early, (old, new), both)
+    whole = {
+        place for (place, _), its in zip(timed, several.whole([old, new], both), strict=True) if its
+    }
     changes: list[Change] = []
     overall: list[Change] = []
     for name in shared if anchor is not None else []:
@@ -101,31 +104,36 @@ def compare(
                 (place, [readings.log_ratios(run, name, anchor or "") for run in each], left)
                 for (place, each), left in zip(timed, early(name, anchor or ""), strict=True)
             ]
-            one, all_ = _changes(name, before, after, found, margin)
+            one, all_ = _changes(name, before, after, found, margin, whole)
             changes, overall = changes + one, overall + all_
     hectic = [
         f"in the {which} run {reason}"
         for which, run in (("first", old), ("second", new))
         for reason in busy.throughout(run.groups)
     ]
-    judged, drift = beyond_drift(family([*changes, *overall]), same, margin)
     loud = {
         each[0]["id"]
         for each in both
         if any(told.comparison(one["id"]).busy for told, one in zip(analyses, each, strict=True))
     }
-    judged = _unjudged(judged, loud)
+    judged = _unjudged(family([*changes, *overall]), loud)
+    judged, drift = beyond_drift(judged, same, margin)
     changes, overall = judged[: len(changes)], judged[len(changes) :]
     two = not several.one_machine([old, new])
-    clocked = []
-    for name in shared if two or any(prices) else []:
-        found = [
-            (place, [clock.by_launch(run.get(name, {})) for run in each], left)
-            for (place, each), left in zip(timed, early(name), strict=True)
-        ]
-        one, all_ = _changes(name, before, after, found, margin)
-        clocked += [*one, *all_]
-    clocked = _unjudged(family(clocked), loud)
+
+    def by_the_clock(timed: list[clock.Timed]) -> list[Change]:
+        rows = []
+        for name in shared:
+            found = [
+                (place, [clock.by_launch(run.get(name, {})) for run in each], left)
+                for (place, each), left in zip(timed, early(name), strict=True)
+            ]
+            one, all_ = _changes(name, before, after, found, margin, whole)
+            rows += [*one, *all_]
+        return _unjudged(family(rows), loud)
+
+    clocked = by_the_clock(timed) if two or any(prices) else []
+    paid = [(each[0]["id"], several.turns([old, new], each, seen, paid=True)) for each in both]
     pairs = [(a["id"], b["id"]) for a, b in both]
     gone = lost(first, second, new, pairs, ranked(old))
     come = lost(second, first, old, [(b, a) for a, b in pairs], ranked(new))
@@ -161,7 +169,7 @@ def compare(
         ),
         two_machines=two,
         clocked=clocked,
-        costs=clock.costs(shared, both, timed, clocked, prices),
+        costs=clock.costs(shared, both, paid, by_the_clock(paid), prices) if any(prices) else [],
         contenders=[c for c in new.plan["contenders"] if c["name"] in shared],
     )
 
@@ -175,12 +183,14 @@ def _changes(
     after: dict[str, str | None],
     found: list[tuple[str, list[dict[int, float]], bool]],
     margin: float,
+    whole: set[str],
 ) -> tuple[list[Change], list[Change]]:
-    """A contender's changes, one a comparison; and over all of them together."""
+    """A contender's changes, one a comparison; and over all of the `whole` ones together."""
     found = [row for row in found if all(row[1])]
     one = []
     for place, (a, b), left in found:
         one += _change(place, name, before, after, a, b, margin, left)
+    found = [row for row in found if row[0] in whole]
     if len(found) < 2:
         return one, []
     first, second = (_mean([each[k] for _, each, _ in found]) for k in (0, 1))
@@ -292,8 +302,9 @@ def _of_the_same(anchor: str, changes: list[Change], same: set[str], drift: Drif
         )
     if drift.yardsticks or not any(change.verdict in MATERIAL for change in changes):
         return ""
+    known = "Only of the anchor" if anchor in same else "Of nobody"
     return (
-        " Only of the anchor is it known that nothing changed, so drift between the runs cannot be "
+        f" {known} is it known that nothing changed, so drift between the runs cannot be "
         "estimated: measuring both versions in turns is surer."
     )
 

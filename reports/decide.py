@@ -165,10 +165,11 @@ def among(
 
 
 def ranking(aspects: Sequence[Aspect], names: Iterable[str]) -> list[str]:
-    """By the mean score against all others; the first is dominated by nobody."""
+    """By the mean score against all others that it met; the first is dominated by nobody."""
     names = sorted(names)
-    means = {(a, b): _mean(aspects, a, b) for a in names for b in names if a != b}
-    order = sorted(names, key=lambda a: sum(means[a, b] for b in names if b != a))
+    means = {a: [_mean(aspects, a, b) for b in names if b != a] for a in names}
+    met = {a: [mean for mean in its if not math.isnan(mean)] for a, its in means.items()}
+    order = sorted(names, key=lambda a: float(np.mean(met[a])) if met[a] else math.inf)
     beaten = {b for b in names if any(dominates(aspects, a, b) for a in names if a != b)}
     first = next((name for name in order if name not in beaten), None)
     return sorted(order, key=lambda name: name != first)

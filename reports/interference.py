@@ -158,7 +158,7 @@ def _switches(run: Run) -> list[dict[str, Any]]:
 
 def _stolen(run: Run) -> list[dict[str, Any]]:
     def share(turns: list[dict[str, Any]]) -> float:
-        seconds = sum(t["wall_ns"] for t in turns) * 1e-9
+        seconds = sum(t.get("asked_s") or t["wall_ns"] * 1e-9 for t in turns)
         # It was counted on all that the run may use, which may be more than the workers were given.
         processors = len(run.environment.get("machine", {}).get("affinity") or []) or 1
         return sum(t.get("stolen_s", 0.0) for t in turns) / seconds / processors

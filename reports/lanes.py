@@ -28,7 +28,7 @@ class Lane:
     high: float | None
     verdict: str
     launches: int
-    ok: bool  # the ratio is at most MOST
+    ok: bool | None  # the interval lies below MOST, or beyond it; None: it holds MOST
 
 
 def lanes(run: Run, comparisons: list[Comparison]) -> list[Lane]:
@@ -60,7 +60,13 @@ def lanes(run: Run, comparisons: list[Comparison]) -> list[Lane]:
                     finite(pair.high),
                     "screening" if comparison.busy else pair.verdict,
                     pair.launches,
-                    pair.ratio <= MOST,
+                    None if comparison.busy else _ok(pair),
                 )
             )
     return found
+
+
+def _ok(pair: statistics.Comparison) -> bool | None:
+    if pair.verdict in ("screening", "multimodal"):
+        return None
+    return True if pair.high <= MOST else False if pair.low > MOST else None

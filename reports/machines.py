@@ -9,6 +9,7 @@ Runs of one machine in the same settings are replicates: see `repeats.py`.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,9 @@ from reports import alike, lost, repeats, several
 from reports.analysis import Analysis, finite, first_stage, ranked
 from reports.charts import marks
 from reports.profiles import Profile
+from reports.recommend import ENOUGH
 from reports.verdicts import analyse
-from reports.words import listed
+from reports.words import listed, percent
 
 OVER = "over the runs"  # how the page calls what all runs of one machine say together
 
@@ -74,6 +76,9 @@ def gather(
     Raises Wrong for an anchor that relates nothing, and for one run given twice.
     """
     several.refuse_twice(runs)
+    one = several.one_machine(runs)
+    if one:  # they follow each other, however they were named: the first of them are a first stage
+        runs = sorted(runs, key=lambda run: str(run.plan["created"]))
     names = _names(runs)
     machines = [
         Machine(name, several.machine_of(run), analyse(run, chosen), several.versions(run))
@@ -91,7 +96,6 @@ def gather(
     timed = [several.turns(runs, each, seen) for each in shared]
     level = [n for n in common if len({m.versions.get(n) for m in machines}) == 1]
     anchor = anchor or several.steadiest(timed, level) or several.steadiest(timed, common)
-    one = several.one_machine(runs)
     uses: dict[str, list[Any]] = {}
     for place, machine in enumerate(machines):
         for choice in machine.analysis.recommendations:
@@ -178,11 +182,12 @@ def _places(
 ) -> dict[str, dict[str, dict[str, Place]]]:
     found: dict[str, dict[str, dict[str, Place]]] = {}
     ids = [each[0]["id"] for each in shared]
+    whole = several.whole(runs, shared)
     for column, (run, name) in enumerate(zip(runs, names, strict=True)):
         asked = [each[column] for each in shared]
         turns = [each[column] for each in timed]
         for contender in ranked(run):
-            made = _of_one(run, asked, turns, contender, anchor, loud[column])
+            made = _of_one(run, asked, turns, contender, anchor, loud[column], whole)
             for place, its in zip((several.ALL, *ids), made, strict=True):
                 if its is not None:
                     found.setdefault(place, {}).setdefault(contender, {})[name] = its
@@ -196,22 +201,26 @@ def _of_one(
     contender: str,
     anchor: str,
     loud: set[str],
+    whole: list[bool],
 ) -> Iterator[Place | None]:
     """A contender over the anchor in one run: over all comparisons, then in each.
 
     By the rules of the run's own page; over all they are stricter: what leaves one comparison
-    open leaves the mean open. loud: the comparisons in which the run's machine was busy.
+    open leaves the mean open. loud: the comparisons in which the run's machine was busy. whole:
+    which of them the mean is over.
     """
     logs = [readings.log_ratios(times, contender, anchor) for times in timed]
     rows = [np.array([its[launch] for launch in sorted(its)]) for its in logs]
-    together = statistics.shared_launches(logs) if len(logs) > 1 and all(logs) else np.array([])
+    joint = list(compress(logs, whole))
+    together = statistics.shared_launches(joint) if len(joint) > 1 and all(joint) else np.array([])
     modal, left = [], []
     for comparison, times, row in zip(asked, timed, rows, strict=True):
         own, other = (readings.by_launch(times, who) for who in (contender, anchor))
         modal.append(len(row) > 0 and modes.leave_open(own, other, row))
         left.append(any((comparison["id"], who) in run.settled for who in (contender, anchor)))
     busy = [comparison["id"] in loud for comparison in asked]
-    yield _place(run, together, any(modal), any(left), any(busy), contender == anchor)
+    open_, early, disturbed = (any(compress(each, whole)) for each in (modal, left, busy))
+    yield _place(run, together, open_, early, disturbed, contender == anchor)
     for row, open_, early, disturbed in zip(rows, modal, left, busy, strict=True):
         yield _place(run, row, open_, early, disturbed, contender == anchor)
 
@@ -265,7 +274,8 @@ def _busy(shared: list[list[dict[str, Any]]], loud: list[set[str]]) -> set[str]:
 def _unnamed(
     found: list[Any], names: list[str], loud: list[set[str]], crowded: list[set[str]]
 ) -> str:
-    """Why nobody is named for a use: in which runs the machine was not fit for what it rests on."""
+    """Why nobody is named for a use: in which runs the machine was not fit for what it rests on,
+    or what was measured was too little for it."""
     for what, places in (
         ("the machine was busy", loud),
         ("somebody had no room beside the others", crowded),
@@ -277,7 +287,8 @@ def _unnamed(
         ]
         if where:
             return f"{what} in {listed(where)}"
-    return ""
+    most = max((choice.lost for choice in found if choice is not None), default=0.0)
+    return f"{percent(most)} of what is weighed was not measured" if most > ENOUGH else ""
 
 
 def _repeated(

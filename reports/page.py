@@ -93,8 +93,7 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         decisive={id_ for choice in analysis.recommendations for id_ in choice.comparisons},
         answer=sentences.answer(analysis.recommendations),
         left_out=sentences.left_out([left["comparison"] for left in analysis.left_out]),
-        unasked=sentences.engineless(analysis.recommendations),
-        engines=sentences.ENGINES,
+        unasked=sentences.unasked(analysis),
         open_in_short=sentences.open_in_short,
         trusted=sentences.trusted(),
         modes_unexplained=all(r.verdict != "multimodal" for r in analysis.recommendations)

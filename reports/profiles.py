@@ -53,7 +53,8 @@ Measure = Literal[
     "installed_size",
     "cost",
 ]
-UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "J": 1.0}
+UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9}
+UNITS |= {"J": 1.0, "mJ": 1e-3}
 SEEN_ONCE = ("first_result", "peak_memory", "installed_size")
 FITTING = {  # which units a limit may be given in; cost is a bare number
     "throughput": ("s", "ms", "us"),
@@ -62,7 +63,7 @@ FITTING = {  # which units a limit may be given in; cost is a bare number
     "first_result": ("s", "ms", "us"),
     "peak_memory": ("B", "kB", "MB", "GB"),
     "installed_size": ("B", "kB", "MB", "GB"),
-    "energy": ("J",),
+    "energy": ("J", "mJ"),
     "cost": (),
 }
 
@@ -183,7 +184,8 @@ def _amount(name: str, given: _Objective, key: str) -> float | None:
     if text is None:
         return None
     units = FITTING[given.measure]
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(text))
+    told = text if isinstance(text, str) else f"{text:.12f}"  # 5e-05 is a number too
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", told)
     if match is None or float(match[1]) <= 0 or (match[2] and match[2] not in units):
         wanted = f"a number above 0, or with a unit of {', '.join(units)}" if units else "a number"
         raise Wrong(f"profile '{name}': {key} = {text!r} for {given.measure}; expected {wanted}")

@@ -242,7 +242,8 @@ class _Case:
         return [n for n in self.names if any((c.id, n) in run.settled for c in used)]
 
     def _used(self, aspects: Sequence[Aspect]) -> list[Comparison]:
-        ids = {id_ for each in aspects for id_ in each.comparisons if not each.once}
+        """What a score was measured on launch by launch; a mere limit is in no score."""
+        ids = {id_ for a in aspects if a.weight > 0 and not a.once for id_ in a.comparisons}
         return [c for c in self.comparisons if c.id in ids]
 
     # --- what would flip it ---------------------------------------------------------------------
@@ -283,7 +284,7 @@ class _Case:
             choice=decision.choice,
             tied=decision.tied,
             untold=decision.untold if decision.tied else [],
-            sentence=self._sentence(ids, extras) + sentences.divided(divided),
+            sentence=self._sentence(extras) + sentences.divided(divided),
             verdict=best.verdict if best else "screening",
             runner_up=decision.runner_up,
             ratio=finite(best.ratio) if best else None,
@@ -313,7 +314,7 @@ class _Case:
             engineless=self._engineless(),
         )
 
-    def _sentence(self, ids: list[str], extras: list[Aspect]) -> str:
+    def _sentence(self, extras: list[Aspect]) -> str:
         if self.beyond and not self.decision.order:
             nearest = min(self.beyond, key=lambda name: self.beyond[name])
             return f"Nobody keeps the limits. The nearest is {nearest}: {self.out[nearest]}."
@@ -321,6 +322,7 @@ class _Case:
         why = "the machine was busy" if self.busy else ""
         if self.crowded and not why:
             why = f"{sentences.listed(self.crowded)} had no room beside the others"
+        ids = list(dict.fromkeys(id_ for each in self.weighed for id_ in each.comparisons))
         told = sentences.sentence(self.decision, self.aspects, ids, extras, why, lacking)
         return told + sentences.ruled_out(self.decision, self.aspects)
 

@@ -93,7 +93,7 @@ def choose(
     """What to choose for a use, given what each run says of it. None where they do not add up.
 
     shared: comparisons that were the same work in every run. names: of whom nothing changed from
-    run to run. unnamed: why nobody is named, where that lies in the machine. times: of each
+    run to run. unnamed: why nobody is named, where a run alone would not either. times: of each
     comparison, each contender's time over one that is the same for all, run by run.
     """
     told = [each for each in found if each is not None]
@@ -127,7 +127,7 @@ def choose(
     divided = decide.split(
         {
             comparison: {
-                name: repeat(np.divide(on[leader], on[name]))
+                name: repeat(np.divide(on[leader], on[name]), bool(unnamed))
                 for name in decision.order[1:]
                 if name in on and leader in on
             }

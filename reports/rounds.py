@@ -22,6 +22,8 @@ LEAST_ROUNDS = 4  # of a launch, to have a first third and a last, and one betwe
 def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
     found = []
     for comparison in comparisons:
+        if comparison.by == "sustained":
+            continue  # its figure is of blocks without a pause, not of rounds
         by = "latency" if comparison.by == "latency" else "throughput"
         times = run.times(comparison.id, by)
         for name in times:

@@ -11,13 +11,14 @@ import numpy as np
 
 from harness import statistics
 from reports import flip
-from reports.analysis import short
+from reports.analysis import Analysis, short
 from reports.decide import Aspect, Decision
 from reports.flip import Weight
 from reports.objectives import MEASURES
 from reports.words import ends, few, interval, listed, needed, percent, times
 
-ENGINES = "make bench-serving"
+# Instructions of a processor that multiply in bfloat16 itself: elsewhere it is no faster.
+BFLOAT16 = ("amx_bf16", "avx512_bf16", "bf16")
 LIKELY = 3.0  # who would have to be off by more is not told of
 
 
@@ -47,10 +48,11 @@ def sentence(
         fact = f"it takes {times(best.ratio)} the time of {runner_up}"
     else:
         fact = f"its score is {times(best.ratio)} that of {runner_up} (less is better)"
-        over = f"{len(weighed)} objectives and {over}"
+        over = f"{len(weighed)} objectives and {over}" if len(weighed) > 1 else over
     sure = f"{interval(best.confidence)} {ends(best.low, best.high)}"
     sure += f", {best.launches} launches"
-    sure = sure if math.isfinite(best.high) else f"{best.launches} launch"
+    if not math.isfinite(best.high):
+        sure = f"{best.launches} launch" if best.launches else "no launches"
     if decision.choice:
         return f"Choose {leader}: {fact} ({sure}), over {over}."
     apart = decision.untold
@@ -61,6 +63,8 @@ def sentence(
         return f"A tie of {names}: {within(tied)} over {over}.{left}{decides}"
     if best.verdict == "screening":
         why = unnamed or f"only {best.launches} of 6 launches"
+        if not unnamed and all(each.once for each in weighed):
+            why = "it was measured once; several runs, read together, tell"
         if lacking is not None:
             why = f"{percent(lacking)} of what is weighed was not measured"
         return f"{leader} is ahead, not proven ({why}): {fact} ({sure}), over {over}."
@@ -220,18 +224,26 @@ def left_out(ids: list[str]) -> str:
     )
 
 
-def engineless(recommendations: list[Any]) -> str:
-    """For which uses those were not asked who do nothing else; nothing where they were.
+def unasked(analysis: Analysis) -> list[tuple[str, str]]:
+    """What nobody asked, though it may choose otherwise; and the command that asks it."""
+    found = []
+    if titles := [each.title for each in analysis.recommendations if each.engineless]:
+        told = "Inference engines (ONNX Runtime, OpenVINO, LiteRT) took no part, which "
+        found.append((f"{told}{listed(titles)} should ask as well:", "make bench-serving"))
+    able = _lower(analysis)
+    if able and {comparison.precision for comparison in analysis.comparisons} == {"float32"}:
+        told = f"{able}, and nothing here was measured in it:"
+        found.append((told, "bakeoff run --precision bfloat16"))
+    return found
 
-    Ends before the command that asks them, ENGINES.
-    """
-    titles = [each.title for each in recommendations if each.engineless]
-    if not titles:
-        return ""
-    return (
-        f"Inference engines (ONNX Runtime, OpenVINO, LiteRT) took no part, which {listed(titles)} "
-        "should ask as well:"
-    )
+
+def _lower(analysis: Analysis) -> str:
+    """Why bfloat16 may be faster there: nothing where a machine has no units for it."""
+    if analysis.settings.get("device", "cpu") != "cpu":
+        return "On a GPU most people train in bfloat16"
+    told = str(analysis.machine.get("instructions") or "").split()
+    names = [name for name in BFLOAT16 if name in told]
+    return f"This processor multiplies in bfloat16 as well ({names[0]})" if names else ""
 
 
 def ruled_out(decision: Decision, aspects: list[Aspect]) -> str:

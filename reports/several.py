@@ -64,14 +64,18 @@ def _work(comparison: dict[str, Any]) -> str:
     return comparison["id"].removesuffix(f"/{comparison['device']}")
 
 
-def turns(runs: list[Run], asked: list[dict[str, Any]], seen: list[Cells]) -> list[readings.Times]:
+def turns(
+    runs: list[Run], asked: list[dict[str, Any]], seen: list[Cells], paid: bool = False
+) -> list[readings.Times]:
     """The turns of one comparison in each run, by the statistic it is ranked by.
 
-    Of sound cells alone: a wrong answer's time is no time.
+    Of sound cells alone: a wrong answer's time is no time. paid: by what is paid for instead,
+    which is all calls and not the quicker ones.
     """
     bys = {readings.rank_of(comparison)[0] for comparison in asked}
     first = asked[0]
     by = bys.pop() if len(bys) == 1 else readings.ranked_by(first["direction"], first["batch"])[0]
+    by = "throughput" if paid and by == "latency" else by
     found = []
     for run, comparison, its in zip(runs, asked, seen, strict=True):
         place = comparison["id"]
@@ -79,6 +83,16 @@ def turns(runs: list[Run], asked: list[dict[str, Any]], seen: list[Cells]) -> li
         sound = {n for n in times if (place, n) in its and its[place, n].status == "ok"}
         found.append({name: times[name] for name in times if name in sound})
     return found
+
+
+def whole(runs: list[Run], asked: list[list[dict[str, Any]]]) -> list[bool]:
+    """Of each comparison, whether a mean over all is over it: not if in some run it made room for
+    the rest, and has few launches there, unless all did."""
+    found = [
+        all(comparison["id"] not in run.left for run, comparison in zip(runs, each, strict=True))
+        for each in asked
+    ]
+    return found if any(found) else [True] * len(found)
 
 
 def versions(run: Run) -> dict[str, str | None]:
@@ -92,15 +106,15 @@ def versions(run: Run) -> dict[str, str | None]:
 
 
 def steadiest(timed: list[list[readings.Times]], names: list[str]) -> str | None:
-    """Who is measured everywhere, in the most launches, with the least spread between them."""
+    """Who is measured in most places, in the most launches, with the least spread between them."""
 
-    def order(name: str) -> tuple[int, float]:
+    def order(name: str) -> tuple[int, int, float]:
         logs = [run[name] for each in timed for run in each if name in run]
         spreads = [
             float(np.std([float(np.mean(rounds)) for rounds in launches.values()]))
             for launches in logs
         ]
-        return -sum(map(len, logs)), float(np.mean(spreads)) if spreads else np.inf
+        return -len(logs), -sum(map(len, logs)), float(np.mean(spreads)) if spreads else np.inf
 
     measured = [name for name in names if order(name)[0] < 0]
     return min(measured, key=order, default=None)

@@ -16,7 +16,8 @@ from reports.flip import Limit
 from reports.lanes import Lane
 from reports.machines import Machines
 from reports.objectives import MEASURES
-from reports.sentences import ENGINES, answer, engineless, left_out, without
+from reports.recommend import Recommendation
+from reports.sentences import answer, left_out, unasked, without
 from reports.words import end, figure, seconds, times
 
 CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), " ")
@@ -24,43 +25,18 @@ CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), " ")
 
 def render(analysis: Analysis, console: Console) -> None:
     """What to choose, first; then every comparison; then what failed and what to beware of."""
-    console.print()
-    heading = f"[bold]{escape(analysis.title)}[/], {escape(analysis.run)}"
-    console.rule(heading.translate(CONTROLS), align="left")
-    named = any(choice.choice for choice in analysis.recommendations)
-    for reason in analysis.screening:
-        ending = "" if named else " No winner is named."
-        console.print(f"[yellow]Screening:[/] {escape(reason)}.{ending}", soft_wrap=True)
-    if len(analysis.recommendations) > 1:
-        console.print(Text(answer(analysis.recommendations).translate(CONTROLS)), soft_wrap=True)
-    if told := left_out([left["comparison"] for left in analysis.left_out]):
-        console.print(Text(told.translate(CONTROLS)), soft_wrap=True)
-    if told := engineless(analysis.recommendations):
-        _print(console, f"{told} {ENGINES}", "dim")
+    _answer(analysis, console)
     for choice in analysis.recommendations:
-        style = "bold green" if choice.choice else "bold"
-        console.print(Text(f"{choice.title}: ".translate(CONTROLS), style=style), end="")
-        console.print(Text(choice.sentence.translate(CONTROLS)), soft_wrap=True)
-        if told := without(choice.lost, choice.lacking):
-            _print(console, f"  {told}", "yellow")
-        for cost in (o for o in choice.objectives if o["measure"] == "cost"):
-            _print(console, f"  A million costs: {_cheapest_first(cost['values'])}.", "dim")
-        for limit in choice.limits:
-            if limit.measure == "first_result" and len(limit.steps) > 2:
-                _print(console, f"  To start within {_steps(limit)}.", "dim")
-        if choice.flips:
-            _print(console, f"  It flips: {'; '.join(choice.flips[:FLIPS])}.", "dim")
+        _choice(choice, console)
     for found in analysis.breakeven:
-        where = short(found.comparison)
-        _print(console, f"Break-even, {where}: {found.sentence}", "")
+        _print(console, f"Break-even, {short(found.comparison)}: {found.sentence}")
     console.print()
     for place, table in enumerate(_tables(analysis, console)):
         console.print(*[""] * (place > 0), table, sep="\n")
     marks = (
         "Times are of one call, and as multiples of the best; * is a winner, = ties with the best."
     )
-    if analysis.noise_floor:
-        floor = analysis.noise_floor
+    if floor := analysis.noise_floor:
         marks += (
             f" Noise floor: {floor['of']} entered twice differs from itself by {floor['told']}."
         )
@@ -70,6 +46,44 @@ def render(analysis: Analysis, console: Console) -> None:
     if analysis.lanes:
         console.print(_lanes(analysis))
         _print(console, LANES, "dim")
+    _troubles(analysis, console)
+
+
+def _answer(analysis: Analysis, console: Console) -> None:
+    """The run, and in a line or two what it says of all kinds of use."""
+    console.print()
+    heading = f"[bold]{escape(analysis.title)}[/], {escape(analysis.run)}"
+    console.rule(heading.translate(CONTROLS), align="left")
+    named = any(choice.choice for choice in analysis.recommendations)
+    for reason in analysis.screening:
+        ending = "" if named else " No winner is named."
+        console.print(f"[yellow]Screening:[/] {escape(reason)}.{ending}", soft_wrap=True)
+    if len(analysis.recommendations) > 1:
+        _print(console, answer(analysis.recommendations))
+    if told := left_out([left["comparison"] for left in analysis.left_out]):
+        _print(console, told)
+    for told, command in unasked(analysis):
+        _print(console, f"{told} {command}", "dim")
+
+
+def _choice(choice: Recommendation, console: Console) -> None:
+    """One kind of use: what to choose, and what that hangs on."""
+    style = "bold green" if choice.choice else "bold"
+    console.print(Text(f"{choice.title}: ".translate(CONTROLS), style=style), end="")
+    _print(console, choice.sentence)
+    if told := without(choice.lost, choice.lacking):
+        _print(console, f"  {told}", "yellow")
+    for cost in (o for o in choice.objectives if o["measure"] == "cost"):
+        _print(console, f"  A million costs: {_cheapest_first(cost['values'])}.", "dim")
+    for limit in choice.limits:
+        if limit.measure == "first_result" and len(limit.steps) > 2:
+            _print(console, f"  To start within {_steps(limit)}.", "dim")
+    if choice.flips:
+        _print(console, f"  It flips: {'; '.join(choice.flips[:FLIPS])}.", "dim")
+
+
+def _troubles(analysis: Analysis, console: Console) -> None:
+    """What failed, what to beware of, and what could not be read."""
     for failure in analysis.failures:
         text = f"{failure['contender']} in {failure['comparison']}: {failure['reason']}"
         _print(console, f"{failure['status']}: {text}", "red")
@@ -148,8 +162,8 @@ def _lanes(analysis: Analysis) -> Table:
 
 def _held(lane: Lane) -> Text:
     """Whether it is at most 1.02; of too few launches, or a busy machine, nothing is said."""
-    if lane.verdict == "screening":
-        return Text("screening", style="yellow")
+    if lane.ok is None:
+        return Text("screening" if lane.verdict == "screening" else "open", style="yellow")
     return Text("ok" if lane.ok else "over 1.02", style="green" if lane.ok else "red")
 
 
@@ -196,6 +210,16 @@ def render_changes(found: Changes, console: Console) -> None:
         console.print(table)
         if any(change.confidence > 0.95 for change in [*found.changes, *found.overall]):
             _print(console, "* the 99.9% interval: far behind, it left after few launches", "dim")
+    _print_lost(found, console)
+    if found.costs:
+        _print_costs(found, console)
+    _print_alone(found, console)
+    if found.command:
+        _print(console, f"In turns, which is surer: {found.command}")
+
+
+def _print_lost(found: Changes, console: Console) -> None:
+    """What was measured in one of the runs alone though both were to."""
     for where, other, cells in (
         ("first", "second", found.lost),
         ("second", "first", found.gained),
@@ -204,8 +228,10 @@ def render_changes(found: Changes, console: Console) -> None:
             text = f"Measured in the {where} only: {who} in {', '.join(places)}"
             text += f"; in the {other} it is {why}"
             _print(console, text, "red" if cells is found.lost else "dim")
-    if found.costs:
-        _print_costs(found, console)
+
+
+def _print_alone(found: Changes, console: Console) -> None:
+    """What only one of the runs was to measure."""
     for where, whom, names in (
         ("first", found.alone_old, found.only_old),
         ("second", found.alone_new, found.only_new),
@@ -213,8 +239,6 @@ def render_changes(found: Changes, console: Console) -> None:
         for each in (whom, [short(name) for name in names]):
             if each:
                 _print(console, f"Only in the {where}: {', '.join(each)}", "dim")
-    if found.command:
-        _print(console, f"In turns, which is surer: {found.command}", "")
 
 
 def render_runs(found: Machines, console: Console) -> None:
@@ -233,7 +257,7 @@ def render_runs(found: Machines, console: Console) -> None:
         console.print(
             Text(f"{use}: ".translate(CONTROLS), "bold green" if sure else "bold"), end=""
         )
-        _print(console, choice.sentence if choice else "the runs did not measure the same.", "")
+        _print(console, choice.sentence if choice else "the runs did not measure the same.")
     if found.places:
         place, contenders = next(iter(found.places.items()))
         table = Table(box=None, pad_edge=False, header_style="dim")
@@ -298,7 +322,7 @@ def _in_words(each: dict[str, Any]) -> str:
     return text
 
 
-def _print(console: Console, text: str, style: str) -> None:
+def _print(console: Console, text: str, style: str = "") -> None:
     """A paragraph whose words may be anybody's: nothing in them commands the terminal."""
     console.print(Text(text.translate(CONTROLS), style=style), soft_wrap=True)
 

@@ -136,6 +136,10 @@ def _comparison(
     ]
     behind = readings.standing(np.array([columns[c] for c in able]).T) if able else np.array([])
     able = [able[place] for place in np.argsort(behind)]  # NaN, for who met nobody, is last
+    ratios = _ratios(run, name, able, columns, times, busy)
+    winner, runner_up = _winner(ratios, able)
+    # Who beats all leads, whatever launches the others did not share.
+    able = [*([winner] if winner else []), *(each for each in able if each != winner)]
     best = able[0] if able else None
     idle = {c["name"] for c in run.plan["contenders"] if not c.get("computes", True)}
     native = {c["name"] for c in run.plan["contenders"] if c.get("of")}
@@ -145,9 +149,8 @@ def _comparison(
         else cells_of.placed(c, readings.log_ratios(times, c.contender, best or ""), idle)
         for c in cells
     ]
-    ratios = _ratios(run, name, able, columns, times, busy)
-    winner, runner_up = _winner(ratios, able)
     why = _why(ratios, able, winner, runner_up, busy, cells)
+    other = None
     if winner and len(bys) > 1:
         other = _beats(run, groups, name, able, bys[1], busy, winner)
         if other:
@@ -177,6 +180,7 @@ def _comparison(
         floor_seconds=floor_seconds,
         command=_command(run, plan),
         busy=busy,
+        disagree=other is not None,
     )
 
 

@@ -115,7 +115,7 @@ def _disagreements(comparisons: list[Comparison]) -> list[dict[str, Any]]:
     return [
         warning(c.id, c.why, "decide which of the two your use needs", [c.id])
         for c in comparisons
-        if c.winner is None and "the better" in c.why
+        if c.disagree
     ]
 
 
@@ -205,11 +205,13 @@ def _past_the_roof(comparisons: list[Comparison]) -> list[dict[str, Any]]:
 
 
 def _alone(run: Run) -> list[dict[str, Any]]:
+    left = "it is left out of this machine's roof"
+    if not roof.rates(run):
+        left = "nobody tells which is right, so this machine has no roof"
     return [
         warning(
             one.contender,
-            f"{one.what} went {one.apart:.3g} times as fast as {one.next}'s, the next: it is left "
-            "out of the machine's roof",
+            f"{one.what} went {one.apart:.3g} times as fast as {one.next}'s, the next: {left}",
             "either it does not really compute (`bakeoff check NAME` tells), or the next one uses "
             "a single core",
             contenders=[one.contender],

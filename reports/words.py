@@ -20,13 +20,15 @@ def seconds(value: float | None) -> str:
 
 
 def times(ratio: float) -> str:
-    """0.71x"""
+    """0.71x; two figures of what is less than a tenth, or more than ten."""
+    if ratio < 0.095:
+        return f"{ratio:.2g}x"
     return f"{ratio:.2f}x" if ratio < 10 else f"{ratio:.0f}x"
 
 
 def less(ratio: float, fewer: str = "less", more: str = "more") -> str:
-    """0.97 -> 3.0% less; 1.15 -> 15% more; past twice as much 2.40x."""
-    if ratio >= 2:
+    """0.97 -> 3.0% less; 1.15 -> 15% more; past twice as much, or below a hundredth, 2.40x."""
+    if ratio >= 2 or ratio < 0.01:
         return times(ratio)
     share = 100 * abs(ratio - 1)
     told = f"{share:.0f}%" if share >= 9.5 else f"{share:.1f}%"

@@ -430,7 +430,9 @@ def test_over_all_comparisons_the_wider_interval_holds_where_one_of_them_was_lef
     old, new = (dict(enumerate(at + of_spread(0.01, 3))) for at in (0.0, 1.0))
     found = [("relu", [old, new], True), ("resnet20", [old, new], False)]
     versions: dict[str, str | None] = {"jax": "1"}
-    each, [over] = comparing._changes("jax", versions, versions, found, statistics.MARGIN)
+    each, [over] = comparing._changes(
+        "jax", versions, versions, found, statistics.MARGIN, {"relu", "resnet20"}
+    )
     assert [(c.verdict, c.confidence) for c in each] == [
         ("materially_slower", 0.999),
         ("screening", 0.95),

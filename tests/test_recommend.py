@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -235,13 +236,36 @@ def test_memory_on_a_device_is_of_one_kind_for_all(tmp_path: Path) -> None:
 def test_who_serves_is_told_whom_nobody_asked(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.3})
     analysis = analyse(records.read(folder))
-    told = sentences.engineless(analysis.recommendations)
+    [(told, command)] = sentences.unasked(analysis)
     assert "Low-latency serving" in told and "Large-scale training" not in told
-    assert told in page.render(analysis)
+    assert told in (text := page.render(analysis)) and command in text
     plan = json.loads((folder / "plan.json").read_text())
     plan["contenders"][1]["trains"] = False
     (folder / "plan.json").write_text(json.dumps(plan))
-    assert not sentences.engineless(analyse(records.read(folder)).recommendations)
+    assert not sentences.unasked(analyse(records.read(folder)))
+
+
+@pytest.mark.parametrize(
+    ("instructions", "device", "precision", "why"),
+    [
+        ("avx2 avx512f avx512_bf16 amx_bf16", "cpu", "float32", "in bfloat16 as well (amx_bf16)"),
+        ("avx avx2 avx512f", "cpu", "float32", ""),  # where it is no faster
+        ("avx2 avx512_bf16", "cpu", "bfloat16", ""),
+        ("avx2", "cuda", "float32", "On a GPU most people train in bfloat16"),
+    ],
+)
+def test_a_precision_that_a_machine_has_units_for_is_told_where_none_was_measured_in_it(
+    tmp_path: Path, instructions: str, device: str, precision: str, why: str
+) -> None:
+    analysis = analyse(records.read(write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.3})))
+    asked = replace(
+        analysis,
+        machine=analysis.machine | {"instructions": instructions},
+        settings=analysis.settings | {"device": device},
+        comparisons=[replace(c, precision=precision) for c in analysis.comparisons],
+    )
+    told = [t for t, command in sentences.unasked(asked) if "--precision bfloat16" in command]
+    assert [why in each for each in told] == ([True] if why else [])
 
 
 def test_another_hour_is_among_what_is_not_known(tmp_path: Path) -> None:

@@ -102,6 +102,7 @@ class Jax(Adapter):
         self.orders: dict[str, Order] = {"matrix": TURNED}
         if last:
             self.orders |= {"image": TO_LAST, "kernel": TO_HWIO}
+        self._copied = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
         self._jitted: list[Any] = []
         self._compiled_before = 0  # by those that `reset` forgot
 
@@ -240,10 +241,14 @@ class Jax(Adapter):
         return np.array(value, None if value.dtype == np.int32 else self.dtype)
 
     def clone(self, array: T) -> T:
-        return self.jnp.copy(array)
+        return self._copied(array)
+
+    def copy(self, tree: Any) -> Any:
+        """All in one program: one by one, each shape would be compiled, for seconds of a start."""
+        return self._copied(tree)
 
     def zeros_like(self, array: T) -> T:
-        return self.jnp.zeros_like(array)
+        return self.jax.device_put(np.zeros(array.shape, array.dtype), self._device)
 
     # --- what is timed ----------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ env: controller ## make the environments: .venv for the bakeoff command, .envs/ 
 		$(if $(DEVICE),--device $(firstword $(subst :, ,$(DEVICE)))) $(subst $(COMMA), ,$(CONTENDERS))
 
 bench: env ## measure, and write the page (suite quick on a CPU, full on a GPU)
-	@$(BIN)/bakeoff run $(if $(RUN),--run-id $(RUN)) $(if $(SUITE),--suite $(SUITE)) \
+	@$(BIN)/bakeoff run $(if $(RUN),--run-id $(RUN)) $(if $(SUITE),--suite '$(SUITE)') \
 		$(if $(CONTENDERS),--contenders $(CONTENDERS)) $(if $(DEVICE),--device $(DEVICE)) \
 		$(if $(BUDGET),--budget $(BUDGET))
 
@@ -61,7 +61,7 @@ pictures: env ## take the pictures of README.md and docs/ anew, from a published
 
 gpu-check: ## check and measure on a GPU with this Python's own frameworks (ONLY=parity LIMIT=8m); no network
 	@$(PYTHON) -m harness.gpu_check --device $(or $(DEVICE),cuda) $(if $(ONLY),--only $(ONLY)) \
-		$(if $(CONTENDERS),--contenders $(CONTENDERS)) $(if $(SUITE),--suite $(SUITE)) \
+		$(if $(CONTENDERS),--contenders $(CONTENDERS)) $(if $(SUITE),--suite '$(SUITE)') \
 		$(if $(WORKLOADS),--workloads '$(WORKLOADS)') $(if $(BUDGET),--budget $(BUDGET)) \
 		$(if $(LIMIT),--limit $(LIMIT))
 

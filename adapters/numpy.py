@@ -164,7 +164,9 @@ class NumPy(ChannelsLast):
     def avg_pool(self, x: Node, kernel: Pair, stride: Pair, padding: Pair) -> Node:
         padded = im2col.pad(x.value, padding, 0.0)
         places = im2col.places(padded.shape, kernel, stride)
-        y = sum(padded[place] for place in places[1:]) + padded[places[0]]
+        y = padded[places[0]].copy()
+        for place in places[1:]:
+            y += padded[place]
         y /= len(places)
 
         def gradients(dy: np.ndarray) -> list[np.ndarray | None]:

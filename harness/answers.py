@@ -29,6 +29,7 @@ class Opened(msgspec.Struct):
 
 class Loaded(msgspec.Struct):
     load: Seconds
+    drawn: Seconds = 0.0
 
 
 class First(msgspec.Struct):

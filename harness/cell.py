@@ -5,6 +5,7 @@ timed and checked: same seeded weights, same inputs, same direction. What `step`
 what is timed and what is verified; there is no twin of it.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -64,14 +65,15 @@ class Cell:
         operations = cost(workload, batch, direction).operations
         self.reduction = max([op.reduction for op in operations], default=1)
         self.sync = adapter.sync
+        # Seconds that went into drawing weights and inputs: NumPy's, and no framework's.
+        self.drawn = 0.0
 
     def build(self) -> None:
         """Place weights and inputs, make the call; afterwards `step()` runs it."""
-        place = self.adapter.place
-        params = {
-            name: place(p.initial(name, self.seed), p.role, p.groups)
-            for name, p in self.parameters.items()
-        }
+        params = {}
+        for name, p in self.parameters.items():
+            value = self._draw(p.initial, name, self.seed)
+            params[name] = self.adapter.place(value, p.role, p.groups)
         params = self.adapter.bind(self.workload, self.batch, params)
         trained = {name for name, p in self.parameters.items() if p.trained}
         self.feed(self.seed)
@@ -89,10 +91,16 @@ class Cell:
     def feed(self, seed: int) -> None:
         """The inputs of that seed, from here on, into the call that is built."""
         place = self.adapter.place
-        images, labels = inputs(self.workload, self.batch, seed)
+        images, labels = self._draw(inputs, self.workload, self.batch, seed)
         images, labels = (ends(array, self.rows) for array in (images, labels))
         self._x = place(images, "image" if images.ndim == 4 else "features")
         self._y = place(labels, "labels")
+
+    def _draw(self, of: Callable[..., Any], *arguments: Any) -> Any:
+        begin = time.perf_counter()
+        drawn = of(*arguments)
+        self.drawn += time.perf_counter() - begin
+        return drawn
 
     def _build_training(self, snapshot: State) -> None:
         """`step` moves a state on; `restore` takes it back to its start, in fresh arrays."""

@@ -17,12 +17,16 @@ import typer
 from harness.commands import adapt, export, measure, read, trust
 from harness.commands.common import app, as_interruptions
 from harness.errors import Wrong
+from harness.unseen import IN_A_LINE
 from suites.catalogue import Broken
 
 __all__ = ["adapt", "export", "main", "measure", "read", "trust"]
 
 # typer brings its own copy of click, or needs the package, by version: this name is in both.
 UsageError: Any = typer.BadParameter.__mro__[1]
+
+
+TELLS = ("list", "show", "report", "compare", "doctor")  # whose status is no verdict
 
 
 def main() -> None:
@@ -77,6 +81,8 @@ def _call(arguments: list[str]) -> int:
 def _refuse_empty(arguments: list[str]) -> None:
     """Raises Wrong for an empty value: an unset "$RUN" is not the same as none given."""
     for before, given in zip(["bakeoff", *arguments], arguments, strict=False):
+        if given.encode("utf-8", "replace") != given.encode("utf-8", "surrogateescape"):
+            raise Wrong(f"{given.encode('utf-8', 'replace').decode()}: expected UTF-8")
         if not given or re.fullmatch(r"--[\w-]+=", given):
             what = given or f"{before} ''"
             raise Wrong(f"{what}: expected a value, got an empty one; give one, or leave it out")
@@ -84,8 +90,8 @@ def _refuse_empty(arguments: list[str]) -> None:
 
 def _unread() -> NoReturn:
     """Nobody reads on. That is no error of what only tells; what measures did not end its work."""
-    tells = {"--help", "--dry-run"} & set(sys.argv)
-    if tells or sys.argv[1] not in ("run", "prove", "calibrate"):
+    tells = sys.argv[1] in TELLS or {"--help", "--dry-run"} & {*sys.argv}
+    if tells and not any(each.startswith("--fail-on") for each in sys.argv):
         os._exit(0)
     text = "stopped: its output was closed. What was reported is kept: "
     text += "`bakeoff run --resume RUN` goes on" if sys.argv[1] == "run" else "call it again"
@@ -94,7 +100,7 @@ def _unread() -> NoReturn:
 
 def _leave(text: str, status: int) -> NoReturn:
     """One line, and out."""
-    print(f"bakeoff: {' '.join(text.split())}", file=sys.stderr)
+    print(f"bakeoff: {' '.join(text.split()).translate(IN_A_LINE)}", file=sys.stderr)
     try:
         sys.stdout.flush()
     except OSError:  # it is full: Python would try again, and leave with 120

@@ -5,6 +5,7 @@ measured here, and cannot or need not be changed), or `warn` (it can be mended, 
 measurement is worth more afterwards). What a machine does not tell is no finding.
 """
 
+import math
 import os
 import shutil
 import site
@@ -90,6 +91,14 @@ def _variables() -> Iterator[Finding]:
             f"the shell sets {', '.join(names)}: no worker is given them, so that all are alike",
             "a program of yours that has them may run at another speed than what is measured",
         )
+    if elsewhere := os.environ.get("PYTHONPATH"):
+        yield Finding(
+            "packages",
+            "warn",
+            f"PYTHONPATH puts {elsewhere} before every environment's own packages, and what was "
+            "recorded of those would not be what runs",
+            "unset PYTHONPATH, unless an adapter of yours lies there",
+        )
     if preloaded := os.environ.get("LD_PRELOAD"):
         yield Finding(
             "preloaded",
@@ -145,7 +154,7 @@ def _heat() -> Iterator[Finding]:
 def _memory() -> Iterator[Finding]:
     import psutil
 
-    free, swap = psutil.virtual_memory().available, psutil.swap_memory()
+    free, swap = min(psutil.virtual_memory().available, _allowed()), psutil.swap_memory()
     if free < LEAST_MEMORY:
         yield Finding(
             "memory",
@@ -162,6 +171,12 @@ def _memory() -> Iterator[Finding]:
             f"{swap.used / 1e9:.1f} GB lie in swap: pages may come back in a turn",
             "`swapoff -a && swapon -a` once there is memory enough",
         )
+
+
+def _allowed() -> float:
+    """Bytes that a container may still take: cgroup v2's memory.max less memory.current."""
+    told = [machine.read_text(CGROUP / f"memory.{name}") or "" for name in ("max", "current")]
+    return float(told[0]) - float(told[1]) if all(each.isdigit() for each in told) else math.inf
 
 
 def _virtual() -> Iterator[Finding]:
@@ -190,7 +205,8 @@ def _clock() -> Iterator[Finding]:
 
 
 def _disk() -> Iterator[Finding]:
-    free = maybe(lambda: shutil.disk_usage(ROOT).free)
+    where = os.environ.get("BAKEOFF_RESULTS", ROOT)
+    free = maybe(lambda: shutil.disk_usage(where).free)
     if free is not None and free < LEAST_DISK:
         what = f"{free / 1e9:.1f} GB of disk are free where results are kept"
         yield Finding("disk", "warn", what, "make room: a run stops when it is full")

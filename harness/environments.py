@@ -18,16 +18,19 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness import installers, lock
+from harness.errors import Wrong
 from harness.installers import CannotInstall
 from harness.paths import ROOT, python_path
 
 REQUIREMENTS = ROOT / "adapters" / "requirements"
+CONTROLLER = ".venv"
 
 
 # Called with an environment's name, a state (`ready`, `installing`, `step`, `installed`,
@@ -91,25 +94,45 @@ class Environment:
         begin = time.monotonic()
         if self.folder.is_symlink():
             self.folder.unlink()  # what it leads to is somebody else's, its stamp too
-        self._stamp.unlink(missing_ok=True)  # first: half a removal must not look whole
-        shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        installer, cache = installers.install(
-            self.folder, self.arguments or ("-r", str(self._written())), wheels, watch
-        )
+        with self._replaced():
+            installer, cache = installers.install(
+                self.folder, self.arguments or ("-r", str(self._written())), wheels, watch
+            )
         seconds = time.monotonic() - begin
         held = lock.look(self.python)
-        if held is not None:
-            (self.folder / "bakeoff-lock.txt").write_text(held.text)
+        if held is None:
+            raise CannotInstall("it was installed, and its Python does not answer")
+        (self.folder / "bakeoff-lock.txt").write_text(held.text)
         made = {
-            "lock": held and held.sha256,
-            "installed_bytes": held and held.installed_bytes,
+            "lock": held.sha256,
+            "installed_bytes": held.installed_bytes,
             "install_seconds": seconds,
             "installer": installer,
             "cache": cache,
         }
         self._made.write_text(json.dumps(made))
         self._stamp.write_text(self._fingerprint())
+
+    @contextmanager
+    def _replaced(self) -> Iterator[None]:
+        """What was there goes; the controller's own comes back where its successor fails: without
+        a network there would be no command left."""
+        aside = self.folder.with_name(f"{self.name}.before")
+        shutil.rmtree(aside, ignore_errors=True)
+        kept = self.name == CONTROLLER and self.folder.is_dir()
+        if kept:
+            self.folder.rename(aside)
+        self._stamp.unlink(missing_ok=True)  # first: half a removal must not look whole
+        shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            yield
+        except BaseException:
+            if kept:
+                shutil.rmtree(self.folder, ignore_errors=True)
+                aside.rename(self.folder)
+            raise
+        shutil.rmtree(aside, ignore_errors=True)
 
     @property
     def _made(self) -> Path:
@@ -136,7 +159,7 @@ def controller() -> Environment:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     editable = ("--editable", f"{ROOT}[pytest,dev]")
     # Its commands hold this folder's path: one that was moved is made anew.
-    return Environment(".venv", ROOT / ".venv", f"{ROOT}\n{project!r}", editable)
+    return Environment(CONTROLLER, ROOT / CONTROLLER, f"{ROOT}\n{project!r}", editable)
 
 
 def environment_of(
@@ -224,13 +247,20 @@ def why_absent(adapter: str, device: str, version: str | None = None, variant: s
         return (
             _unknown_home(adapter, variant, kind) or f"there is no environment of {name} for {kind}"
         )
+    kind = device.partition(":")[0]
+    again = f"run `bakeoff setup {name}{'' if kind == _usual_kind() else f' --device {kind}'}`"
     try:
-        return f"could not be installed: {environment.failed.read_text().splitlines()[0]}"
+        why = environment.failed.read_text().splitlines()[0]
+        return f"could not be installed: {why}; {again} to try once more"
     except (OSError, IndexError):
         pass
     stale = environment.python.exists()
     what = "installed, but not as it should be" if stale else "not installed"
-    return f"{what}: run `bakeoff setup {name}`"
+    return f"{what}: {again}"
+
+
+def _usual_kind() -> str:
+    return default_device().partition(":")[0]
 
 
 def _unknown_home(adapter: str, variant: str, kind: str) -> str | None:
@@ -248,11 +278,18 @@ def _unknown_home(adapter: str, variant: str, kind: str) -> str | None:
 def run_python(
     python: Path, *arguments: str, timeout: float | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """One environment's Python, from here, with this project to import; what it said is kept."""
-    return subprocess.run(
-        [python, *arguments], cwd=ROOT, env={**os.environ, "PYTHONPATH": python_path()},
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=timeout,
-    )  # fmt: skip
+    """One environment's Python, from here, with this project to import; what it said is kept.
+
+    Raises Wrong where it does not answer in time.
+    """
+    try:
+        return subprocess.run(
+            [python, *arguments], cwd=ROOT, env={**os.environ, "PYTHONPATH": python_path()},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            timeout=timeout,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise Wrong(f"{python} did not answer within {timeout:g} s; try again") from None
 
 
 def default_device() -> str:

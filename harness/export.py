@@ -65,8 +65,11 @@ def main(adapter: str, workload: str, batch: int, size: int, seed: int, path: Pa
     writer.onnx.checker.check_model(model, full_check=True)
     target = _target(path)
     partial = target.with_name(f"{target.name}.partial")
-    partial.write_bytes(model.SerializeToString())
-    partial.replace(target)
+    try:
+        partial.write_bytes(model.SerializeToString())
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
     ends = [
         [d.dim_value for d in end.type.tensor_type.shape.dim]
         for end in (model.graph.input[0], model.graph.output[0])

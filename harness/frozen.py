@@ -33,6 +33,7 @@ class Frozen:
         # draw: other code is verified anew.
         self.verified: set[tuple[Key, int]] = set()
         self.held: set[tuple[Key, int]] = set()
+        self.waits: set[tuple[str, str]] = set()  # contender, direction: whose `sync` does
         self._failures: Counter[Key] = Counter()
         self._given_up: set[Key] = set()
 
@@ -62,6 +63,10 @@ class Frozen:
         of 3 calls and the other of 2, for the whole run, and they differed by 30%.
         """
         return timing.calls_for(geometric_mean(self._near(key)))
+
+    def block_calls(self, key: Key) -> int:
+        """Calls between two returns to the start in a block, in which the device would rest."""
+        return timing.calls_for(geometric_mean(self._near(key)), timing.BLOCK_TURN)
 
     def turn(self, key: Key) -> float:
         """Seconds that a turn should take; one of a single call has another before it."""
@@ -103,7 +108,7 @@ def _chains(seconds: list[float]) -> list[list[float]]:
 def _waited(turn: dict[str, Any], queued: bool) -> float:
     """Seconds of a call of a turn that was waited for."""
     if queued:
-        return float(min(turn["calls"][: turn["dropped"]]) * 1e-9)
+        return float(min(turn["calls"][: max(1, turn["dropped"])]) * 1e-9)
     return float(turn["total_ns"] / (len(turn["calls"]) - turn["dropped"]) * 1e-9)
 
 

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ from harness import (  # noqa: E402
     machine,
     planning,
     records,
+    statistics,
     suite,
 )
 from harness.agreement import ratios  # noqa: E402
@@ -82,7 +84,6 @@ class Asked:
 
     device: str
     contenders: list[str]
-    also: list[str]  # in the suite alone
     named: bool  # whether somebody named them
     suite: str
     workloads: str | None
@@ -117,36 +118,36 @@ def _at_most(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def usual(device: str) -> tuple[list[str], list[str]]:
-    """Each framework that is here, in its default variant; and who is in the suite besides.
+def usual(device: str) -> list[str]:
+    """Each framework that is here, in its default variant: all others would take the hour.
 
-    These are variants that take part on this device and compile nothing: on a GPU another
-    layout. All others would take the hour. Raises Wrong where there is no framework.
+    Raises Wrong where there is no framework.
     """
     rows = inventory.contenders(device, current=True)
     for row in rows:
         state = row["version"] or "here" if row["available"] else f"absent: {row['reason']}"
         print(f"  {row['name']:18} {state}")
-    meant = [
-        row
+    plain = [
+        row["name"]
         for row in rows
-        if row["available"] and row["computes"] and not row["of"] and not row["named_only"]
+        if row["available"] and row["computes"] and not (row["of"] or row["named_only"])
+        if not row["variant"]
     ]
-    plain = [row["name"] for row in meant if not row["variant"]]
     if not plain:
         raise Wrong("this Python has no framework that Bakeoff knows; PYTHON= names another")
-    return plain, [row["name"] for row in meant if row["variant"] and not _compiles(row["name"])]
+    return plain
 
 
-def _compiles(name: str) -> bool:
+def _compiling(name: str) -> float:
     contender = inventory.parse(name)
-    return adapter_class(contender.adapter).variants[contender.variant].compile_seconds > 0
+    return adapter_class(contender.adapter).variants[contender.variant].compile_seconds
 
 
 def parity(asked: Asked, seconds: float, failures: Failures) -> None:
-    """Everything of `bakeoff check`, in float32; whoever is quick leaves the others its time."""
+    """Everything of `bakeoff check`, in float32. Whoever compiles least is first: who is quick
+    leaves the others its time."""
     until = time.monotonic() + seconds
-    for place, name in enumerate(asked.contenders):
+    for place, name in enumerate(sorted(asked.contenders, key=_compiling)):
         share = (until - time.monotonic()) / (len(asked.contenders) - place)
         _hold(inventory.parse(name), asked.device, share, failures)
 
@@ -220,7 +221,7 @@ def measure(asked: Asked, seconds: float, failures: Failures) -> None:
     print(f"  {asked.suite}: {asked.workloads or 'all of it'}; {budget:.0f} s", flush=True)
     command = [sys.executable, "-m", "harness.cli", "run", "--suite", asked.suite]
     command += ["--workloads", asked.workloads] if asked.workloads else []
-    command += ["--contenders", ",".join([*asked.contenders, *asked.also])]
+    command += ["--contenders", ",".join(asked.contenders)]
     command += ["--device", asked.device, "--python", "current"]
     command += ["--budget", f"{budget:.0f}s", "--run-id", folder.name]
     try:
@@ -231,7 +232,15 @@ def measure(asked: Asked, seconds: float, failures: Failures) -> None:
         failures.append(f"the suite {asked.suite} {why}")
     finally:
         if documents.is_begun(folder):
-            failures += faults(records.read(folder), asked.named)
+            run = records.read(folder)
+            failures += faults(run, asked.named)
+            launches = Counter(group["comparison"] for group in run.groups)
+            fewest = min([launches[c["id"]] for c in run.plan["comparisons"]], default=0)
+            if fewest < statistics.LEAST_LAUNCHES:
+                print(
+                    f"  {fewest} launches of all of it, where {statistics.LEAST_LAUNCHES} decide: "
+                    "a screening. ONLY=suite with a longer LIMIT= measures more"
+                )
             print(f"  carry {folder} home; there, `bakeoff report {folder.name}` writes its page")
 
 
@@ -376,20 +385,17 @@ def _asked(given: argparse.Namespace) -> Asked:
     budget = planning.seconds(given.budget or given.limit, "--budget")
     if given.contenders:
         contenders = [c.name for c in inventory.parse_list(given.contenders)]
-        also: list[str] = []
     else:
-        contenders, also = usual(device)
+        contenders = usual(device)
     workloads = given.workloads or (FEW if given.suite == "quick" else None)
     planning.select(suite.load(given.suite), workloads, None)
     named = bool(given.contenders)
-    return Asked(device, contenders, also, named, given.suite, workloads, budget)
+    return Asked(device, contenders, named, given.suite, workloads, budget)
 
 
 def _scope(asked: Asked, parts: list[str]) -> str:
     """What was looked at; and what nobody should take for checked."""
     who = ", ".join(asked.contenders)
-    if asked.also and "suite" in parts:
-        who += f", in the suite {', '.join(asked.also)}"
     found = [inventory.parse(name) for name in asked.contenders]
     torch = [c.variant for c in found if c.adapter == "torch"]
     eager = torch and not any(variant.startswith("compile") for variant in torch)

@@ -20,6 +20,8 @@ from pathlib import Path
 from harness.paths import ROOT
 
 TAIL_LINES = 20
+# What a shell may have set that puts packages elsewhere, or takes those elsewhere for installed.
+ELSEWHERE = ("PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_USER")
 # Where pip is told to look. A folder of wheels stands in for all of them.
 PLACES = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_CONSTRAINT")
 
@@ -65,7 +67,8 @@ def install(
     and every start where PYTHONDONTWRITEBYTECODE is set, as containers have it.
     `wheels`: a folder from which alone to install, without a network. Raises CannotInstall.
     """
-    output, environment = Output(), dict(os.environ)
+    output = Output()
+    environment = {k: v for k, v in os.environ.items() if k not in ELSEWHERE}
     offline: list[str] = []
     if wheels is not None:
         offline = ["--no-index", "--find-links", str(wheels)]
@@ -109,7 +112,8 @@ def _has_pip() -> bool:
     """Whether this Python's own pip can install into another environment (22.3 and later)."""
     if importlib.util.find_spec("pip") is None:
         return False
-    return tuple(map(int, metadata.version("pip").split(".")[:2])) >= (22, 3)
+    major, minor = re.findall(r"\d+", f"{metadata.version('pip')}.0")[:2]
+    return (int(major), int(minor)) >= (22, 3)
 
 
 def as_pip_is_told(environment: Mapping[str, str]) -> list[str]:

@@ -8,7 +8,6 @@ answer takes a second. A broken adapter file is listed with its error and hides 
 import difflib
 import json
 import re
-import subprocess
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -212,10 +211,11 @@ def _look(python: Path, adapters: list[str]) -> dict[str, dict[str, Any]]:
     try:
         result = environments.run_python(python, "-c", LOOK, *adapters, timeout=PATIENCE)
         return json.loads(result.stdout.splitlines()[-1])
-    except subprocess.TimeoutExpired:
+    except Wrong:
         why = f"its environment did not answer within {PATIENCE} s"
     except (OSError, ValueError, IndexError):
-        why = "its environment is broken: run `make env`"
+        folder = python.parent.parent
+        why = f"its environment is broken: `rm -r {folder}`, then `bakeoff setup {adapters[0]}`"
     return {name: {"broken": why} for name in adapters}
 
 

@@ -42,7 +42,8 @@ class Launcher:
         """
         python = self.python_of(contender)
         if python is None:
-            raise Wrong(f"{contender.name} has no environment here; run `make env`")
+            its = contender.adapter, self.kind, contender.version, contender.variant
+            raise Wrong(f"{contender.name}: {environments.why_absent(*its)}")
         return self._start(python, cache, log)
 
     def python_of(self, contender: PlannedContender) -> Path | None:

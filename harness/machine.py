@@ -7,6 +7,7 @@ environment variables, because frameworks read them once, as they are imported.
 
 import os
 import platform
+import re
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -21,11 +22,18 @@ VECTORS = (
     "amx_bf16", "asimd", "asimdhp", "bf16", "sve", "sve2",
 )  # fmt: skip
 
+
+def _glibc() -> tuple[int, ...]:
+    """(2, 36); of another C library, which reads none of this, nothing."""
+    return tuple(int(part) for part in re.findall(r"\d+", platform.libc_ver()[1])[:2])
+
+
 # glibc gives large blocks back to the kernel at every free, or not, by chance of a
 # process's history: identical processes then differ two-fold, for life. With these, one
 # mode was seen in 51 of 51 launches.
 ALLOCATOR = {
-    "MALLOC_MMAP_THRESHOLD_": "1073741824",
+    # Before 2.35 it refuses more than half a heap, and then all are mapped that a call asks for.
+    "MALLOC_MMAP_THRESHOLD_": "1073741824" if _glibc() >= (2, 35) else "33554432",
     "MALLOC_TRIM_THRESHOLD_": "4294967296",
     "MALLOC_TOP_PAD_": "268435456",
 }
@@ -127,8 +135,15 @@ def left_out() -> list[str]:
 
 
 def handed_on() -> dict[str, str]:
-    """This process's environment, as workers are given it."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(OWN)}
+    """This process's environment, as workers are given it.
+
+    Of XLA's flags the one that says where CUDA's tools are, without which it compiles nothing.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OWN)}
+    flags = os.environ.get("XLA_FLAGS", "").split()
+    if where := [flag for flag in flags if flag.startswith("--xla_gpu_cuda_data_dir=")]:
+        kept["XLA_FLAGS"] = " ".join(where)
+    return kept
 
 
 def thread_environment(threads: int) -> dict[str, str]:

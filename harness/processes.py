@@ -3,8 +3,8 @@
 A worker speaks JSON lines over two pipes of its own; what its framework prints goes to
 a log file and cannot break the talk. It leads a process group, so that a stop or a kill
 reaches its children too, and it asks the kernel for SIGKILL at its parent's death
-(worker.py), so that none outlives the runner, not even a stopped one. That signal is
-sent when the *thread* that forked ends: workers are started by the main thread only.
+(worker.py), so that none outlives the runner, not even a stopped one (its children: guard.py).
+That signal is sent when the *thread* that forked ends: workers are started by the main thread only.
 
 A process that has ended keeps its id until it is reaped; from then on the id may be another
 program's. So a worker's end is seen without reaping it, its group is killed first, and from
@@ -24,7 +24,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from harness import answers, machine
+from harness import answers, guard, machine
 from harness.paths import ROOT, python_path
 
 LOG_TAIL = 64 * 1024
@@ -72,6 +72,7 @@ class WorkerProcess:
                 pass_fds=(ask_read, answer_write),
                 start_new_session=True,
             )
+        guard.watch(self._process.pid)
         os.close(ask_read)
         os.close(answer_write)
         self._reaping = threading.Lock()  # no signal between being reaped and being known to be
@@ -173,6 +174,8 @@ class WorkerProcess:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(0 if self._stuck else KILLED)
             self._stuck = self._process.returncode is None
+        if not self._stuck:
+            guard.forget(self.pid)
         descriptors = self._ask, self._answer, self._end
         self._ask = self._answer = self._end = -1
         for descriptor in descriptors:

@@ -6,9 +6,8 @@
     steady    launch groups, 6 at first; then as many as the first stage asks for, and
               only of contenders whose verdict is open (sampling.py has the rules)
 
-What was reported is on the disk. Whatever happens next (Ctrl-C, a killed worker, a
-full disk, an edit of this code) ends this run early and loses nothing; `--resume` measures
-what is missing.
+What was reported is on the disk. Whatever happens next (Ctrl-C, a full disk, an edit of this
+code) ends this run early and loses nothing; `--resume` measures what is missing.
 """
 
 import math

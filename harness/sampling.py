@@ -139,14 +139,6 @@ def spreads(rounds: list[np.ndarray]) -> tuple[float, float]:
     return within, math.sqrt(max(between, 0.0))
 
 
-def draw_of(launch: int | None, name: str, autotuned: set[str]) -> int:
-    """Which choice a contender has in a launch: one, or an autotuner's three in turn.
-
-    launch: its number; None for the cold pass, which leaves the first draw its cache.
-    """
-    return (launch - 1) % DRAWS if launch and name.partition("#")[0] in autotuned else 0
-
-
 def whole_squares(rounds: float, square: int) -> int:
     """Rounds as whole Williams squares of `square` rounds: about 10 to 24, at least one square."""
     if math.isnan(rounds):

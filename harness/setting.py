@@ -81,8 +81,14 @@ class Setting:
             self.record["warmup"] = warmed
 
     def _warm(self, known: int | None, limit: float) -> dict[str, Any]:
-        """The first time, its `sync` is held to its word before anything is timed."""
+        """The first time, its `sync` is held to its word before anything is timed.
+
+        Once for each direction: what it waits for is a result of that kind, whatever its size,
+        and a large one takes a GPU's host many seconds to fetch so often.
+        """
         warmed = self.worker.ask("warm", self.group.timeout, calls=known, limit=limit)
-        if known is None and self.group.contenders[self.name].computes:
+        kind = self.name, self.comparison.direction
+        if kind not in self.group.frozen.waits and self.group.contenders[self.name].computes:
             self.worker.ask("waits", self.group.timeout)
+            self.group.frozen.waits.add(kind)
         return warmed

@@ -11,8 +11,10 @@ import fcntl
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 from harness import environments
 from harness.environments import Environment, Say, say_lines
@@ -83,12 +85,19 @@ def make_all(
     wanted: Iterable[Environment], say: Say = say_lines, wheels: Path | None = None
 ) -> list[Outcome]:
     """Makes what is not ready, two at a time."""
+    wanted, stopping = list(wanted), Event()
+    if all(each.ready() for each in wanted):  # whoever may not write here need not
+        return [_make_one(each, say, wheels, stopping) for each in wanted]
     (environments.ROOT / ".envs").mkdir(exist_ok=True)
     with (environments.ROOT / ".envs" / ".lock").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)  # a second `make env` waits for the first
+        with suppress(OSError):  # a file system that knows no locks
+            fcntl.flock(turn, fcntl.LOCK_EX)  # a second `make env` waits for the first
         pool = ThreadPoolExecutor(AT_A_TIME)
         try:
-            return list(pool.map(lambda each: _make_one(each, say, wheels), wanted))
+            return list(pool.map(lambda each: _make_one(each, say, wheels, stopping), wanted))
+        except BaseException:
+            stopping.set()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -98,7 +107,7 @@ def failures(outcomes: list[Outcome]) -> list[str]:
     return [each.name for each in outcomes if each.state == "failed"]
 
 
-def _make_one(environment: Environment, say: Say, wheels: Path | None) -> Outcome:
+def _make_one(environment: Environment, say: Say, wheels: Path | None, stopping: Event) -> Outcome:
     name = environment.name
     if environment.ready():
         say(name, "ready", "")
@@ -107,6 +116,8 @@ def _make_one(environment: Environment, say: Say, wheels: Path | None) -> Outcom
     try:
         environment.make(wheels, lambda line: say(name, "step", line))
     except (CannotInstall, OSError) as error:
+        if stopping.wait(0.2):  # an interruption, which a terminal tells the installer too
+            return Outcome(name, "failed", environment, "interrupted")
         environment.failed.write_text(f"{error}\n")
         say(name, "failed", str(error))
         return Outcome(name, "failed", environment, str(error).splitlines()[0])
@@ -157,7 +168,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with Installing() as say:
             outcomes = make(given.names, device, say)
-    except Wrong as wrong:
+    except (Wrong, OSError) as wrong:
         print(wrong, file=sys.stderr)
         return 2
     failed = failures(outcomes)

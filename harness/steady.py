@@ -24,7 +24,7 @@ from harness.launch import Launcher, attempt, two_at_a_time
 from harness.machine import Disturbances, Load
 from harness.plan import PlannedComparison, PlannedContender
 from harness.processes import WorkerFailed, WorkerProcess
-from harness.sampling import DRAWS, draw_of
+from harness.sampling import DRAWS
 from harness.setting import Setting
 
 MOST_DISCARDED = 0.2  # of a comparison's turns in a launch; past that nothing is discarded
@@ -112,8 +112,9 @@ class LaunchGroup:
         return {name: failed for name, failed in zip(names, failures, strict=True) if failed}
 
     def draw(self, name: str) -> int:
-        """Which compiler cache a contender uses in this launch: one, or three in turn."""
-        return draw_of(self.number, name, self.autotuned)
+        """Which compiler cache a contender uses in this launch: one, or an autotuner's three in
+        turn, the first of which the cold pass leaves."""
+        return (self.number - 1) % DRAWS if name.partition("#")[0] in self.autotuned else 0
 
     def _visit(self, comparison: PlannedComparison, rounds: int, share: float) -> Spent:
         """One comparison: set up, rounds (at most `share` seconds of them), record, unload."""
@@ -324,7 +325,7 @@ class LaunchGroup:
                 lambda worker=worker, key=key: worker.ask(  # type: ignore[misc]
                     "block",
                     self.timeout + comparison.sustained_s,
-                    calls=self.frozen.calls(key),
+                    calls=self.frozen.block_calls(key),
                     seconds=comparison.sustained_s,
                 )
             )

@@ -20,6 +20,8 @@ Sync = Callable[[Any], None]
 MOST_CALLS = 1000
 WINDOW = 0.1  # seconds of warm-up that are looked at together
 MOST_DROPPED = 5
+# Seconds of queued calls in a block, between two returns to the start state.
+BLOCK_TURN = 0.25
 MOST_SETTLING = 10.0  # seconds at a sustained block's start
 MOST_UNFINISHED = 0.3  # of queued calls' time after their sync: see `unfinished`
 BUS_LATENCY, SLOWEST_BUS = 1e-4, 0.5e9  # seconds; bytes a second, from a device to the host

@@ -10,7 +10,7 @@ A request names a method below (`do`) and its arguments. An answer is the method
 result, or {"failed": STATUS, "reason": ONE LINE}; the traceback goes to the log. The whole
 protocol, for workers in other languages: docs/worker.md.
 
-    open -> (load -> first -> verify? -> warm -> turn* -> block? -> unload)* -> close
+    open -> (load -> first -> verify? -> warm -> waits? -> turn* -> block? -> unload)* -> close
 """
 
 import ctypes
@@ -101,7 +101,8 @@ class Worker:
         self.cell.build()
         if self.planted:
             self.cell.step = timing.slowed(self.cell.step, self.cell.sync, self.planted)
-        return {"load": time.perf_counter() - begin}
+        took, drawn = time.perf_counter() - begin, self.cell.drawn
+        return {"load": took - drawn, "drawn": drawn}
 
     def first(self) -> dict[str, Any]:
         """The first call, which compiles; its result is kept for `verify`."""
@@ -214,7 +215,12 @@ class Worker:
             return {"failed": "wrong", "reason": reason}
         return {"unfinished": share}
 
-    def memory(self) -> dict[str, Any]:
+    def memory(self, again: bool = False) -> dict[str, Any]:
+        """again: of one more call, apart from what the first one took to choose its kernels."""
+        if again:
+            self.result = None
+            self.adapter.forget_peak()
+            self.cell.sync(self.cell.step())
         return {"peak_rss_bytes": _resident("VmHWM"), "memory": self.adapter.memory()}
 
     def profile(self, calls: int = 2, draws: int = 3) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import re
+from contextlib import suppress
 from functools import cache
 from importlib import util
 from pathlib import Path
@@ -39,6 +40,9 @@ OUTLINES = {  # of a contender's mark in the text, as Vega draws it in the chart
 }
 
 
+LONGEST = 150  # characters of a page's name
+
+
 def lacking(folder: Path) -> None:
     """Raises Wrong where a library of the page is absent: measuring needs none of them."""
     absent = [name for name in NEEDS if util.find_spec(name) is None]
@@ -53,16 +57,27 @@ def lacking(folder: Path) -> None:
 def place(*runs: str) -> Path:
     """Where the page of these runs goes unless told: a name from a record leads nowhere else."""
     name = re.sub(r"[^\w.@+-]", "-", "-".join(runs))
+    if len(name) > LONGEST:  # of a file's name a system takes 255 bytes
+        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        name = f"{name[:LONGEST]}-and-more-{digest}"
     return FOLDER / "html" / f"{name}.html"
 
 
 def save(path: Path, text: str, what: str = "page") -> Path:
     """Writes a page, or what else it is, whatever is on it; returns where. Raises Wrong."""
+    partial = path.with_name(f".{path.name[:200]}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        if path.exists() and not path.is_file():  # /dev/stdout, say
+            path.write_text(text, encoding="utf-8")
+            return path
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path.resolve())  # a page that was whole is not left half
     except OSError as error:
         raise Wrong(f"the {what} cannot be written to {path}: {error.strerror}") from None
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
     return path
 
 
@@ -152,12 +167,19 @@ def _json(value: Any) -> Any:
     """JSON that may stand inside a script element: nothing in it can close one."""
     from markupsafe import Markup
 
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(_visible(value), separators=(",", ":"), allow_nan=False)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    for mark, shown in UNSEEN.items():  # as in the text: marks that turn what stands around them
-        text = text.replace(json.dumps(chr(mark))[1:-1], f"\\{shown}")
     return Markup(text)
+
+
+def _visible(value: Any) -> Any:
+    """As in the text, whatever it is in."""
+    if isinstance(value, dict):
+        return {visible(key): _visible(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_visible(each) for each in value]
+    return visible(value)
 
 
 @cache

@@ -8,6 +8,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from harness.unseen import IN_A_LINE
 from reports import lost
 from reports.analysis import Analysis, Cell, Comparison, short
 from reports.charts.marks import label
@@ -19,8 +20,6 @@ from reports.objectives import MEASURES
 from reports.recommend import Recommendation
 from reports.sentences import answer, left_out, unasked, without
 from reports.words import end, figure, seconds, times
-
-CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), " ")
 
 
 def render(analysis: Analysis, console: Console) -> None:
@@ -53,11 +52,11 @@ def _answer(analysis: Analysis, console: Console) -> None:
     """The run, and in a line or two what it says of all kinds of use."""
     console.print()
     heading = f"[bold]{escape(analysis.title)}[/], {escape(analysis.run)}"
-    console.rule(heading.translate(CONTROLS), align="left")
+    console.rule(heading.translate(IN_A_LINE), align="left")
     named = any(choice.choice for choice in analysis.recommendations)
     for reason in analysis.screening:
         ending = "" if named else " No winner is named."
-        console.print(f"[yellow]Screening:[/] {escape(reason)}.{ending}", soft_wrap=True)
+        _print(console, f"Screening: {reason}.{ending}", "yellow")
     if len(analysis.recommendations) > 1:
         _print(console, answer(analysis.recommendations))
     if told := left_out([left["comparison"] for left in analysis.left_out]):
@@ -69,7 +68,7 @@ def _answer(analysis: Analysis, console: Console) -> None:
 def _choice(choice: Recommendation, console: Console) -> None:
     """One kind of use: what to choose, and what that hangs on."""
     style = "bold green" if choice.choice else "bold"
-    console.print(Text(f"{choice.title}: ".translate(CONTROLS), style=style), end="")
+    console.print(Text(f"{choice.title}: ".translate(IN_A_LINE), style=style), end="")
     _print(console, choice.sentence)
     if told := without(choice.lost, choice.lacking):
         _print(console, f"  {told}", "yellow")
@@ -151,8 +150,8 @@ def _lanes(analysis: Analysis) -> Table:
             "" if lane.low is None or lane.high is None else f"{lane.low:.3f} to {lane.high:.3f}"
         )
         table.add_row(
-            Text(short(lane.comparison).translate(CONTROLS)),
-            Text(f"{lane.portable} / {lane.native}".translate(CONTROLS)),
+            Text(short(lane.comparison).translate(IN_A_LINE)),
+            Text(f"{lane.portable} / {lane.native}".translate(IN_A_LINE)),
             f"{lane.ratio:.3f}",
             between,
             _held(lane),
@@ -185,7 +184,7 @@ def render_changes(found: Changes, console: Console) -> None:
     """Two runs: what is not alike beside what was measured, then every change."""
     console.print()
     heading = f"[bold]{escape(found.old)}[/] → [bold]{escape(found.new)}[/]"
-    console.rule(heading.translate(CONTROLS), align="left")
+    console.rule(heading.translate(IN_A_LINE), align="left")
     _print(console, found.sentence, "bold")
     for difference in found.differences:
         _print(console, f"Not alike: {difference}", "yellow")
@@ -200,8 +199,8 @@ def render_changes(found: Changes, console: Console) -> None:
         by_verdict = sorted(found.changes, key=lambda c: list(STYLES).index(c.verdict))
         for change in [*by_verdict, *found.overall]:
             table.add_row(
-                Text(short(change.comparison).translate(CONTROLS)),
-                Text(change.contender.translate(CONTROLS)),
+                Text(short(change.comparison).translate(IN_A_LINE)),
+                Text(change.contender.translate(IN_A_LINE)),
                 end(change.ratio),
                 f"{end(change.low)} to {end(change.high)}{'*' * (change.confidence > 0.95)}",
                 Text(WORDS[change.verdict], style=STYLES[change.verdict]),
@@ -245,7 +244,7 @@ def render_runs(found: Machines, console: Console) -> None:
     """Several runs: what to choose over them where they repeat each other, else by each."""
     console.print()
     heading = " · ".join(machine.name for machine in found.machines)
-    console.rule(f"[bold]{escape(heading)}[/]".translate(CONTROLS), align="left")
+    console.rule(f"[bold]{escape(heading)}[/]".translate(IN_A_LINE), align="left")
     _print(console, found.sentence, "bold")
     if found.unlike:
         _print(console, f"No replicates, other settings: {'; '.join(found.unlike)}", "yellow")
@@ -255,24 +254,24 @@ def render_runs(found: Machines, console: Console) -> None:
     for use, choice in found.over.items():
         sure = choice is not None and choice.choice
         console.print(
-            Text(f"{use}: ".translate(CONTROLS), "bold green" if sure else "bold"), end=""
+            Text(f"{use}: ".translate(IN_A_LINE), "bold green" if sure else "bold"), end=""
         )
         _print(console, choice.sentence if choice else "the runs did not measure the same.")
     if found.places:
         place, contenders = next(iter(found.places.items()))
         table = Table(box=None, pad_edge=False, header_style="dim")
-        table.add_column(Text(f"over {found.anchor}".translate(CONTROLS)), overflow="fold")
+        table.add_column(Text(f"over {found.anchor}".translate(IN_A_LINE)), overflow="fold")
         over = found.repeated.get(place, {})
         names = [machine.name for machine in found.machines]
         # Machines are few, and each has a column; runs may be many, and stand in their order.
         for head in ["all runs", "run by run"] if over else names:
-            table.add_column(Text(head.translate(CONTROLS)), overflow="fold")
+            table.add_column(Text(head.translate(IN_A_LINE)), overflow="fold")
         for name, on in contenders.items():
             ratios = [times(on[each].ratio) if each in on else "-" for each in names]
             if over:
                 whole = 1.0 if name == found.anchor else over[name].ratio if name in over else None
                 ratios = [times(whole) if whole else "-", " ".join(ratios)]
-            table.add_row(Text(name.translate(CONTROLS)), *ratios)
+            table.add_row(Text(name.translate(IN_A_LINE)), *ratios)
         console.print()
         console.print(table)
         _print(console, f"Ratios of times, {short(place)}; below 1 is faster.", "dim")
@@ -287,8 +286,8 @@ def _print_costs(found: Changes, console: Console) -> None:
     for cost in found.costs:
         held = None not in (cost.ratio, cost.low, cost.high)
         table.add_row(
-            Text(short(cost.comparison).translate(CONTROLS)),
-            Text(cost.contender.translate(CONTROLS)),
+            Text(short(cost.comparison).translate(IN_A_LINE)),
+            Text(cost.contender.translate(IN_A_LINE)),
             *("-" if each is None else f"{each:.4g}" for each in (cost.old, cost.new)),
             f"{cost.ratio:.3f}" if held else "-",
             f"{cost.low:.3f} to {cost.high:.3f}" if held else "",
@@ -302,7 +301,7 @@ def render_finding(finding: dict[str, Any], console: Console) -> None:
         told = each["most"] is None and each["least"] is None  # a figure without a bound
         word = "" if told else "holds" if each["ok"] else "FAILS"
         mark = Text(f"    {word:5}  ", style="green" if each["ok"] else "bold red")
-        console.print(mark + Text(_in_words(each).translate(CONTROLS)), soft_wrap=True)
+        console.print(mark + Text(_in_words(each).translate(IN_A_LINE)), soft_wrap=True)
 
 
 def _in_words(each: dict[str, Any]) -> str:
@@ -324,7 +323,7 @@ def _in_words(each: dict[str, Any]) -> str:
 
 def _print(console: Console, text: str, style: str = "") -> None:
     """A paragraph whose words may be anybody's: nothing in them commands the terminal."""
-    console.print(Text(text.translate(CONTROLS), style=style), soft_wrap=True)
+    console.print(Text(text.translate(IN_A_LINE), style=style), soft_wrap=True)
 
 
 def _tables(analysis: Analysis, console: Console) -> list[Table]:
@@ -347,12 +346,12 @@ def _table(analysis: Analysis, gap: str, names: list[str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("comparison", no_wrap=True)
     for name in names:
-        heading = name.translate(CONTROLS)
+        heading = name.translate(IN_A_LINE)
         heading = heading.replace(":", f"{gap}:") if gap == "\n" else heading
         table.add_column(Text(heading), justify="right", no_wrap=True)
     for comparison in analysis.comparisons:
         table.add_row(
-            Text(label(comparison).translate(CONTROLS).replace(" ", gap, 1)),
+            Text(label(comparison).translate(IN_A_LINE).replace(" ", gap, 1)),
             *(_cell(comparison, name, gap) for name in names),
         )
     return table

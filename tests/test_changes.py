@@ -44,6 +44,13 @@ def test_what_moved_no_more_than_a_yardstick_that_may_have_moved_is_not_told_fro
     assert (drift.who, drift.proved) == ("y", False)
 
 
+def test_what_a_yardstick_did_while_the_machine_was_busy_is_no_drift() -> None:
+    rows = [_row("y", 1.30, "screening"), _row("new", 1.06, "materially_slower")]
+    found, drift = beyond_drift(rows, {"y"}, MARGIN)
+    assert [row.verdict for row in found] == ["screening", "materially_slower"]
+    assert drift.who is None
+
+
 def test_where_no_yardstick_moved_the_margin_is_all_there_is_to_pass() -> None:
     rows = [_row("y", 1.002, "tie", p=0.6), _row("new", 1.06, "materially_slower")]
     found, drift = beyond_drift(rows, {"y"}, MARGIN)

@@ -172,6 +172,30 @@ def test_results_that_are_no_folder_are_one_line(bakeoff: Any, tmp_path: Path) -
     refused(bakeoff("run", "--suite", "smoke", "-c", "numpy"), "results")
 
 
+@pytest.mark.parametrize(("gate", "status"), [((), 0), (("--fail-on", "slower"), 141)])
+def test_a_gate_that_nobody_reads_to_its_end_does_not_pass(
+    tmp_path: Path, gate: tuple[str, ...], status: int
+) -> None:
+    """As `bakeoff compare ... | head -3`; what only tells may be left unread."""
+    runs = [str(write_run(tmp_path / name, {"torch": 1.0, "jax": 1.3})) for name in ("a", "b")]
+    reading, writing = os.pipe()
+    os.close(reading)
+    told = subprocess.run(
+        [sys.executable, "-m", "harness.cli", "compare", *runs, *gate],
+        cwd=ROOT,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=120,
+    )
+    os.close(writing)
+    assert told.returncode == status and told.stderr.count("\n") == (1 if status else 0)
+
+
+def test_words_that_are_no_text_are_one_line(bakeoff: Any) -> None:
+    refused(bakeoff("run", "--suite", b"caf\xe9.toml"), "caf?.toml", "expected UTF-8")
+
+
 def test_a_relative_folder_of_results_is_one_place_wherever_a_worker_is_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,6 +71,27 @@ def test_the_anchor_is_one_whose_version_stayed(tmp_path: Path) -> None:
     assert {c.verdict for c in found.changes if c.contender == "torch"} == {"materially_faster"}
 
 
+def test_the_anchor_is_one_that_was_measured_everywhere(tmp_path: Path) -> None:
+    """One that does not train lets every training go unheard, in however many launches it is."""
+    speeds = {"jax": 1.0, "onnxruntime": 1.0, "torch": 1.5}
+    for name, factor in (("old", 1.0), ("new", 1.2)):
+        folder = write_run(tmp_path / name, speeds | {"torch": 1.5 * factor}, launches=12)
+
+        def fewer(group: dict[str, Any]) -> bool:
+            if group["direction"] == "train":
+                del group["turns"]["onnxruntime"]
+            elif group["launch"] > 6:
+                del group["turns"]["jax"]
+            return True
+
+        edit_groups(folder, fewer)
+        _versions(folder, torch="2.12" if name == "old" else "2.13")
+    found = _compare(tmp_path / "old", tmp_path / "new")
+    assert found.anchor == "jax"
+    slower = [c.comparison for c in found.changes if c.verdict == "materially_slower"]
+    assert any("/train/" in place for place in slower)
+
+
 @pytest.mark.parametrize("name", SPEEDS)
 def test_who_alone_became_slower_is_no_anchor(tmp_path: Path, name: str) -> None:
     """Else the others would be called faster: of three with their old versions, most decide."""
@@ -362,6 +383,12 @@ def test_a_million_items_cost_the_price_of_the_hours_they_take(tmp_path: Path) -
     assert cost.new == pytest.approx((cost.old or 0) / 4, rel=0.02)
     assert cost.ratio == pytest.approx(0.25, rel=0.02)
     assert cost.low is not None and cost.high is not None and cost.low < 0.25 < cost.high
+    # What is paid for is all of a call, and not the quicker quarter that latency is told by.
+    single = "resnet18@224/b1/infer/float32/cpu"
+    rounds = records.read(old).times(single, "throughput")["torch"].values()
+    seconds = np.exp(np.mean([np.mean(each) for each in rounds]))
+    [cost] = [c for c in found.costs if (c.contender, c.comparison) == ("torch", single)]
+    assert cost.old == pytest.approx(0.001 * seconds * 1e6, rel=0.01)
     one = _compare(old, new, prices=(None, 1.8)).costs[0]
     assert one.old is None and one.ratio is None and one.new is not None
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from adapters.core import skeleton
 from adapters.core.base import Adapter
 from adapters.core.reference import Reference
-from harness import cases, comparable, conformance
+from harness import cases, comparable, conformance, inventory
 from harness.cell import Cell
 from harness.commands import adapt
 from harness.errors import Wrong
@@ -265,6 +265,7 @@ def test_a_training_is_followed_only_where_float32_can_follow_it(name: str) -> N
         (("check", "null"), "null computes nothing, by design"),
         (("check", "numpy", "--precision", "float8"), "expected one of"),
         (("check", "numpy", "--device", "cuda:7"), "expected one of"),
+        (("setup", "--device", "tpu"), "expected one of"),
         (("new-adapter", "Not-A-Name"), "expected small letters"),
         (("new-adapter", "numpy"), "is there already"),
         (("new-adapter", "core"), "is there already"),
@@ -384,3 +385,9 @@ def test_a_new_framework_goes_from_skeleton_to_a_ranked_place_in_one_file(tmp_pa
     assert any({ratio["a"], ratio["b"]} == {"toy", "numpy"} for ratio in comparison["ratios"])
     assert "toy" in (tmp_path / "reports" / "html" / "toys.html").read_text()
     assert all(p.read_bytes() == old for p, old in before.items())
+
+
+def test_nobody_to_check_is_no_success(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inventory, "contenders", lambda *_: [])
+    told = typed("check", "--all", "--device", "cpu")
+    assert told.returncode == 2 and "no contender can run on cpu" in told.stderr

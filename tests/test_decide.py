@@ -308,6 +308,18 @@ def test_launches_that_only_one_wish_has_put_nobody_in_front() -> None:
     assert all(weight.leads == ((0.0, "b"),) for weight in flip.weights(aspects, found))
 
 
+def test_two_that_never_met_are_ordered_by_those_whom_they_met() -> None:
+    """One left after three launches, another crashed in those: there is no ratio between them."""
+    early, late, whole = range(1, 4), range(4, 7), range(1, 7)
+    times = {
+        "a": dict.fromkeys(whole, 0.0),
+        "x": dict.fromkeys(early, 2.0),
+        "y": dict.fromkeys(late, 0.5),
+        "z": dict.fromkeys(whole, 1.0),
+    }
+    assert decide([aspect(times)], "xyza").order == ["a", "y", "z", "x"]
+
+
 def test_launches_that_were_added_keep_the_spread_of_those_they_were_planned_from() -> None:
     first, more = of_spread(0.1, 6), of_spread(0.001, 24)
     logs = dict(enumerate(np.append(first, more) - 0.06, start=1))

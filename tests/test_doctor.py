@@ -123,6 +123,14 @@ def test_what_the_shell_tells_libraries_is_noted(monkeypatch: pytest.MonkeyPatch
     assert finding.state == "note" and "OMP_WAIT_POLICY" in finding.what
 
 
+def test_packages_that_come_before_every_environments_own_are_a_warning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/opt/scipy-stack")
+    (found,) = [each for each in doctor._variables() if each.name == "packages"]
+    assert found.state == "warn" and "/opt/scipy-stack" in found.what
+
+
 def test_what_is_preloaded_into_every_worker_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LD_PRELOAD", "libjemalloc.so")
     (found,) = [each for each in doctor._variables() if each.name == "preloaded"]

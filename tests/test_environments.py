@@ -135,7 +135,7 @@ def test_a_folder_of_wheels_is_enough(
     assert failed(["fake"], wheels=wheels) == ["fake-cpu"]
     reason = environments.why_absent("fake", "cpu")
     assert f"from {wheels} alone: there is no tiny==1 for this Python" in reason
-    assert reason.endswith("the latest are 2")
+    assert "the latest are 2; run `bakeoff setup fake`" in reason
 
     tiny_wheel(wheels, "1")
     assert failed(["fake"], wheels=wheels) == []
@@ -182,6 +182,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
             python.touch()
 
     monkeypatch.setattr(installers, "_call", call)
+    monkeypatch.setattr(lock, "look", lambda python: lock.Lock(("tiny==1",), 1))
     return commands
 
 
@@ -329,6 +330,49 @@ def test_the_command_tells_scripts_what_was_made_and_where(
     assert (row["environment"], row["state"], row["reason"]) == ("fake-cpu", "installed", None)
     assert row["python"] == str(environments.python_of("fake", "cpu"))
     assert row["install_seconds"] >= 0
+
+
+def test_an_environment_for_a_gpu_is_made_where_there_is_none(
+    project: Path, put_adapter: Put, pretend: list[list[str]]
+) -> None:
+    """A cluster's node with a network has no GPU, and the others no network."""
+    put_adapter("fake")
+    (project / "adapters" / "requirements" / "fake-cuda.txt").write_text("tiny==1")
+    with pytest.raises(typer.Exit) as left:
+        measure.setup(["fake"], "cuda", None, True)
+    assert left.value.exit_code == 0 and environments.python_of("fake", "cuda") is not None
+    told = environments.why_absent("fake", "cuda", "9.9")
+    assert told.endswith("run `bakeoff setup fake@9.9 --device cuda`")
+
+
+def test_what_is_ready_wants_no_place_to_write(
+    project: Path, put_adapter: Put, pretend: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user's checkout, or one that is read-only."""
+    put_adapter("fake")
+    assert failed(["fake"]) == []
+    (project / ".envs" / ".lock").unlink()
+    monkeypatch.setattr(setup.fcntl, "flock", lambda *_: pytest.fail("it was locked"))
+    assert failed(["fake"]) == [] and not (project / ".envs" / ".lock").exists()
+
+
+def test_a_controller_that_cannot_be_made_anew_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a network there would be no command left."""
+    folder = tmp_path / environments.CONTROLLER
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "bakeoff").touch()
+
+    def no_network(*_: Any) -> Any:
+        folder.mkdir()
+        raise CannotInstall("no network")
+
+    monkeypatch.setattr(installers, "install", no_network)
+    with pytest.raises(CannotInstall, match="no network"):
+        Environment(environments.CONTROLLER, folder, "changed", ("--editable", ".")).make()
+    assert [path.name for path in tmp_path.iterdir()] == [environments.CONTROLLER]
+    assert (folder / "bin" / "bakeoff").exists()
 
 
 def pins(lines: list[str]) -> set[str]:

@@ -23,7 +23,7 @@ from tests.synthetic import write_run
 
 
 def _asked(**changed: Any) -> gpu_check.Asked:
-    usual = {"device": "cpu", "contenders": ["torch"], "also": [], "named": False}
+    usual = {"device": "cpu", "contenders": ["torch"], "named": False}
     usual |= {"suite": "quick", "workloads": gpu_check.FEW, "budget": 480.0}
     return gpu_check.Asked(**{**usual, **changed})
 
@@ -71,7 +71,7 @@ def noted(monkeypatch: pytest.MonkeyPatch) -> Noted:
         return note
 
     monkeypatch.setattr(gpu_check, "PARTS", {n: (n, part(n)) for n in gpu_check.PARTS})
-    monkeypatch.setattr(gpu_check, "usual", lambda device: (["torch", "jax"], ["torch:contiguous"]))
+    monkeypatch.setattr(gpu_check, "usual", lambda device: ["torch", "jax"])
     monkeypatch.setattr(gpu_check, "has", lambda module: True)
     return asked
 
@@ -81,10 +81,10 @@ def test_a_failure_stops_nothing_and_is_told_at_the_end(
 ) -> None:
     assert gpu_check.main(["--device", "cpu"]) == 1
     assert [name for name, *_ in noted] == ["parity", "agreement", "suite"]
-    assert noted[0][1] == _asked(contenders=["torch", "jax"], also=["torch:contiguous"])
+    assert noted[0][1] == _asked(contenders=["torch", "jax"])
     told = capsys.readouterr()
     assert "FAILED torch, relu: off" in told.err
-    assert "1 failed. Checked: parity, agreement, suite; torch, jax, " in told.out
+    assert "1 failed. Checked: parity, agreement, suite; torch, jax; " in told.out
 
 
 def test_each_part_has_its_share_of_the_limit_and_the_suite_has_what_they_leave(
@@ -128,8 +128,7 @@ def test_the_last_line_says_what_was_checked_and_what_was_not(
         return capsys.readouterr().out.splitlines()[-1]
 
     assert last() == (
-        "Everything agrees. Checked: agreement, suite; torch, jax, in the suite torch:contiguous; "
-        "float32; not torch.compile."
+        "Everything agrees. Checked: agreement, suite; torch, jax; float32; not torch.compile."
     )
     assert last("--contenders", "jax").endswith("suite; jax; float32.")
     assert last("--contenders", "torch:compile").endswith("suite; torch:compile; float32.")
@@ -169,10 +168,9 @@ def test_a_device_that_is_not_here_and_a_python_with_no_framework_exit_with_two(
     assert "no framework that Bakeoff knows" in capsys.readouterr().err
 
 
-def test_who_takes_part_only_where_it_is_named_is_left_out_and_a_second_layout_joins_the_suite(
+def test_who_takes_part_only_where_it_is_named_is_left_out_and_so_are_variants(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """On a GPU nobody knows torch's better layout beforehand, and another one compiles nothing."""
 
     def rows(device: str, current: bool) -> list[dict[str, Any]]:
         seen = {"version": "1.2", "missing": {}}
@@ -183,8 +181,8 @@ def test_who_takes_part_only_where_it_is_named_is_left_out_and_a_second_layout_j
         ]
 
     monkeypatch.setattr(inventory, "contenders", rows)
-    assert gpu_check.usual("cuda:0") == (["torch", "jax"], ["torch:contiguous"])
-    assert gpu_check.usual("cpu") == (["torch", "jax", "numpy"], [])
+    assert gpu_check.usual("cuda:0") == ["torch", "jax"]
+    assert gpu_check.usual("cpu") == ["torch", "jax", "numpy"]
 
 
 # --- parity -----------------------------------------------------------------------------------
@@ -358,9 +356,9 @@ def test_the_suite_has_what_it_was_given_and_no_more_than_is_left(
 def test_by_default_six_launches_of_a_few_workloads_are_asked_for_and_of_another_suite_all(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    command, _ = _measured(monkeypatch, tmp_path / "a", 400, also=["torch:contiguous"])
+    command, _ = _measured(monkeypatch, tmp_path / "a", 400)
     assert command[command.index("--workloads") + 1] == gpu_check.FEW
-    assert command[command.index("--contenders") + 1] == "torch,torch:contiguous"
+    assert command[command.index("--contenders") + 1] == "torch"
     command, _ = _measured(monkeypatch, tmp_path / "b", 400, suite="full", workloads=None)
     assert "--workloads" not in command
 

@@ -146,7 +146,9 @@ def test_a_failed_install_says_what_failed(put_adapter: Put, project: Path) -> N
     (project / ".envs").mkdir()
     (project / ".envs" / "fake-cpu.failed").write_text("ERROR: no wheel for this machine\ntail")
     row = inventory.contenders("cpu")[0]
-    assert row["reason"] == "could not be installed: ERROR: no wheel for this machine"
+    why, _, advice = row["reason"].partition("; ")
+    assert why == "could not be installed: ERROR: no wheel for this machine"
+    assert advice == "run `bakeoff setup fake` to try once more"
 
 
 def test_an_environment_that_does_not_start_is_said_to_be_broken(
@@ -154,7 +156,8 @@ def test_an_environment_that_does_not_start_is_said_to_be_broken(
 ) -> None:
     put_adapter("fake")
     monkeypatch.setattr(environments, "python_of", lambda *_, **__: Path("/bin/false"))
-    assert inventory.contenders("cpu")[0]["reason"] == "its environment is broken: run `make env`"
+    told = "its environment is broken: `rm -r /`, then `bakeoff setup fake`"
+    assert inventory.contenders("cpu")[0]["reason"] == told
 
 
 def test_who_is_not_named_is_not_asked_where_a_run_names_its_contenders(put_adapter: Put) -> None:

@@ -14,7 +14,7 @@ from harness import budget, inventory, leaving, plan, planning, records, suite
 from reports import page, terminal
 from reports.verdicts import analyse
 from suites import catalogue
-from tests.synthetic import write_run
+from tests.synthetic import edit_groups, write_run
 
 SPEEDS = {"torch": 1.0, "torch_nn": 0.8, "jax": 1.5, "flax": 1.5}
 
@@ -54,6 +54,24 @@ def test_portable_over_native_is_told_for_each_framework(tmp_path: Path) -> None
     assert len(analysis.lanes) == 2 * len(analysis.comparisons)
     shown = json.loads(json.dumps(asdict(analysis), allow_nan=False))
     assert shown["lanes"][0].keys() >= {"portable", "native", "comparison", "ratio", "low", "high"}
+
+
+def test_a_ratio_that_launches_leave_open_is_called_neither_right_nor_wrong(
+    tmp_path: Path,
+) -> None:
+    run = _run(tmp_path)
+
+    def apart(group: dict[str, Any]) -> bool:
+        by = 1.0 + 0.05 * (-1) ** group["launch"]
+        for turn in group["turns"]["flax"]:
+            turn["calls"] = [int(by * call) for call in turn["calls"]]
+            turn["total_ns"] = int(by * turn["total_ns"])
+        return True
+
+    edit_groups(run.folder, apart)
+    lanes = [lane for lane in analyse(records.read(run.folder)).lanes if lane.native == "flax"]
+    assert [lane.ok for lane in lanes] == [None] * len(lanes)
+    assert all(lane.low is not None and lane.low < 1.02 < (lane.high or 0) for lane in lanes)
 
 
 def test_a_wrong_native_model_has_no_ratio(tmp_path: Path) -> None:

@@ -66,6 +66,14 @@ def test_a_shell_that_bars_one_library_from_instructions_reaches_no_worker(
     assert name in machine.left_out()
 
 
+def test_where_cudas_tools_are_is_handed_on_and_no_other_flag_of_xla(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    where = "--xla_gpu_cuda_data_dir=/opt/cuda"
+    monkeypatch.setenv("XLA_FLAGS", f"--xla_cpu_multi_thread_eigen=false {where}")
+    assert machine.handed_on()["XLA_FLAGS"] == where
+
+
 def test_the_allocator_can_be_left_as_shipped(tmp_path: Path) -> None:
     tuned = machine.worker_environment("cpu", 2, tmp_path)
     shipped = machine.worker_environment("cpu", 2, tmp_path, as_shipped=True)

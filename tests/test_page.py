@@ -258,6 +258,19 @@ def test_a_hostile_record_is_shown_and_never_run(tmp_path: Path) -> None:
     assert HOSTILE.replace("\u202e", "\\u202e") in shown
 
 
+def test_a_backslash_of_a_record_makes_no_mark_of_what_stands_behind_it() -> None:
+    """`\\u202e` in six characters is text already; `C:\\build` has no backspace in it."""
+    for text in (r"\u202e", r"C:\build", "a\u202eb\x1bc", "<\u2028&"):
+        [read] = json.loads(str(template._json([text])))
+        assert read == template.visible(text)
+
+
+def test_a_page_of_many_runs_has_a_name_that_a_system_takes() -> None:
+    names = [f"resnet18-quick-launch-{n}" for n in range(12)]
+    assert len(template.place(*names).name) < 200
+    assert template.place(*names) != template.place(*names[:-1], "other")
+
+
 def harmless(found: Page) -> None:
     """Nothing that a record holds has become an element, an attribute or a script."""
     kinds = [script.get("type") for script in found.all("script")]

@@ -296,7 +296,7 @@ def test_a_failed_request_leaves_the_worker_usable(start: Any) -> None:
 
 
 @pytest.mark.parametrize("stopped", [False, True])
-def test_no_worker_outlives_a_killed_runner_not_even_a_stopped_one(
+def test_no_worker_outlives_a_killed_runner_not_even_a_stopped_one_or_its_child(
     tmp_path: Path, stopped: bool
 ) -> None:
     code = (
@@ -305,23 +305,29 @@ def test_no_worker_outlives_a_killed_runner_not_even_a_stopped_one(
         "tmp = Path(sys.argv[1])\n"
         "environment = machine.worker_environment('cpu', 1, tmp)\n"
         "worker = WorkerProcess(Path(sys.executable), environment, tmp / 'log')\n"
-        "worker.ask('open', adapter='numpy', variant='', device='cpu',\n"
+        "worker.ask('open', adapter='forks', variant='', device='cpu',\n"
         "           precision='float32', threads=1)\n"
+        "worker.ask('load', workload='relu_16x32x32', batch=2, direction='infer')\n"
+        "worker.ask('first')\n"
         f"{'worker.stop()' if stopped else ''}\n"
         "print(worker._process.pid, flush=True); time.sleep(60)\n"
     )
     runner = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{FAKES}"},
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert runner.stdout is not None
-    pid = int(runner.stdout.readline())
-    assert not _gone(pid)
+    pids = [int(runner.stdout.readline()), int((tmp_path / "log").read_text())]
+    assert not any(map(_gone, pids))
     os.kill(runner.pid, signal.SIGKILL)
     runner.wait()
     deadline = time.monotonic() + 5
-    while not _gone(pid) and time.monotonic() < deadline:
+    while not all(map(_gone, pids)) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert _gone(pid)
+    assert all(map(_gone, pids))
 
 
 def test_a_long_log_is_cut_to_its_tail(start: Any) -> None:

@@ -116,6 +116,9 @@ def test_a_limit_may_have_a_unit(tmp_path: Path) -> None:
     text += '[[objective]]\nmeasure = "peak_memory"\nweight = 0\nat_most = "1.5 GB"\n'
     [found] = profiles.load([written(tmp_path, text)])
     assert [o.at_most for o in found.objectives] == [0.005, 1.5e9]
+    small = 'title = "x"\n' + GOOD + "at_most = 0.00005\n"
+    [found] = profiles.load([written(tmp_path, small)])
+    assert found.objectives[0].at_most == pytest.approx(5e-5)
 
 
 # --- what is recommended ------------------------------------------------------------------------

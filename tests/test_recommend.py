@@ -205,6 +205,34 @@ def test_a_limit_is_held_against_the_usual_call(tmp_path: Path) -> None:
     assert out["contender"] == "jax"
 
 
+def test_a_limit_is_no_part_of_what_a_score_is_of(tmp_path: Path) -> None:
+    """Nor do modes leave a choice open that are in what it only has to stay below."""
+    wanted = '[[objective]]\nmeasure = "throughput"\nof = "training"\nweight = 1\n'
+    limit = '[[objective]]\nmeasure = "latency"\nof = "single-image latency"\nweight = 0\n'
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.05})
+    alone = asked(folder, wanted)
+    found = asked(folder, f'{wanted}{limit}at_most = "1 s"\n')
+    assert found.choice == alone.choice == "torch" and found.sentence == alone.sentence
+    assert [place for place in found.comparisons if place not in alone.comparisons]
+
+    def torn(group: dict[str, Any]) -> bool:
+        if group["comparison"].startswith("resnet18@224"):
+            for turn in group["turns"]["torch"]:
+                by = 1.0 if group["launch"] % 2 else 1.3
+                turn["calls"] = [int(by * call) for call in turn["calls"]]
+        return True
+
+    edit_groups(folder, torn)
+    assert asked(folder, f'{wanted}{limit}at_most = "1 s"\n').choice == "torch"
+
+
+def test_what_was_measured_once_alone_is_not_said_to_want_launches(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.1})
+    told = asked(folder, '[[objective]]\nmeasure = "peak_memory"\nweight = 1\n').sentence
+    assert "not proven (it was measured once; several runs, read together, tell)" in told
+    assert "0 launch" not in told and "1 objectives" not in told
+
+
 def test_who_breaks_a_limit_by_one_look_may_be_within_it(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.1})
     edit_cells(folder, "jax", memory={"peak_rss_bytes": 410_000_000})

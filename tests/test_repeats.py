@@ -13,6 +13,8 @@ import pytest
 from harness import records, statistics
 from reports import machines, machines_page, repeats, several
 from tests.synthetic import edit_groups, write_run
+from tests.test_profiles import edit_cells
+from tests.test_recommend import add
 
 TRAINING = "Large-scale training"
 
@@ -152,6 +154,47 @@ def test_weight_that_no_run_has_a_figure_for_is_told(tmp_path: Path) -> None:
     assert training and "has no figure" not in training.sentence
 
 
+def test_six_runs_name_nobody_for_what_most_of_has_no_figure(tmp_path: Path) -> None:
+    """As none of them does by itself."""
+    runs = _runs(tmp_path, *[1.3] * 6)
+    for run in runs:
+        edit_cells(run.folder, "torch", memory={"peak_rss_bytes": 0})
+    found = machines.gather([records.read(run.folder) for run in runs], "torch")
+    memory = found.over["Small memory"]
+    assert [choice.choice for choice in found.uses["Small memory"]] == [None] * 6
+    assert memory and memory.choice is None
+    assert "of what is weighed was not measured)" in memory.sentence
+
+
+def test_runs_are_in_the_order_in_which_they_were_measured_however_they_are_named(
+    tmp_path: Path,
+) -> None:
+    """The first six are a first stage, and a shell sorts run-10 before run-2."""
+    runs = _runs(tmp_path, *[1.2] * 3)
+    for number, run in enumerate(runs):
+        created = f"2026-01-0{3 - number}T00:00:00+00:00"
+        _edit(run.folder / "plan.json", lambda plan, at=created: plan.update(created=at))
+    again = [records.read(run.folder) for run in runs]
+    found = machines.gather(again, "torch")
+    assert [machine.name for machine in found.machines] == ["run2", "run1", "run0"]
+
+
+def test_a_mean_over_all_is_over_no_comparison_that_made_room(tmp_path: Path) -> None:
+    runs = _runs(tmp_path, *[1.2] * 2)
+    gone = runs[0].plan["comparisons"][0]["id"]
+
+    def few(group: dict[str, Any]) -> bool:
+        return group["comparison"] != gone or group["launch"] < 3
+
+    edit_groups(runs[1].folder, few)
+    before = machines.gather([records.read(run.folder) for run in runs], "torch")
+    assert before.places[several.ALL]["jax"]["run1"].launches == 2
+    add(runs[1].folder, {"kind": "event", "what": "budget", "reason": "no time", "left": [gone]})
+    found = machines.gather([records.read(run.folder) for run in runs], "torch")
+    assert found.places[several.ALL]["jax"]["run1"].launches == 6
+    assert found.places[gone]["jax"]["run1"].launches == 2
+
+
 def test_who_failed_in_one_run_is_left_out_of_all_and_named(tmp_path: Path) -> None:
     runs = _runs(tmp_path, 1.2, 1.2)
     speeds = {"torch": 1.0, "jax": 1.2, "numpy": 5.0}
@@ -261,6 +304,8 @@ def test_a_use_that_another_does_better_in_one_workload_says_so_over_all_runs() 
     [there] = made.split
     assert (there["comparison"], there["leader"], there["proven"]) == ("b", "jax", True)
     assert "But on b it takes 1.05x jax's time." in made.sentence
+    busy = repeats.choose("Training", [said] * 6, {"a", "b"}, both, "it was busy", times)
+    assert busy and busy.split == []  # as nobody is chosen then
 
 
 def test_runs_that_were_added_until_they_agree_keep_the_spread_of_the_first_six() -> None:

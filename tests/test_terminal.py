@@ -52,6 +52,11 @@ def test_the_terminal_says_the_same_and_cuts_nothing_off(folder: Path, width: in
         (words.size(999_960_000), "1 GB"),
         (words.joules(0.9996), "1 J"),
         (words.size(None), "-"),
+        (words.times(0.004), "0.004x"),
+        (words.times(0.0947), "0.095x"),
+        (words.times(0.097), "0.10x"),
+        (words.less(0.004), "0.004x"),
+        (words.less(0.02), "98% less"),
     ],
 )
 def test_a_figure_is_told_in_the_unit_that_it_is_rounded_to(told: str, figure: str) -> None:

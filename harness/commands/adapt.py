@@ -71,6 +71,8 @@ def check(
     if every:
         rows = inventory.contenders(chosen, current)
         named = [r["name"] for r in rows if r["available"] and r["computes"]]
+        if not named:
+            raise Wrong(f"no contender can run on {chosen}; `bakeoff list` says why")
     else:
         named = contenders or []
     asked = [inventory.parse(name) for name in named]

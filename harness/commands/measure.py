@@ -212,7 +212,8 @@ def setup(
     """
     from harness.installing import Installing
 
-    kind = device_of(device).partition(":")[0]
+    # Also on a machine with a network and no GPU, for one that has it the other way round.
+    kind = device if device in ("cpu", "cuda") else device_of(device).partition(":")[0]
     with Installing(Console(stderr=json_)) as say:
         outcomes = make(adapters or [], kind, say, wheels)
     if json_:

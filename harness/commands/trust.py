@@ -115,13 +115,13 @@ def prove(
         None,
         shlex.join(["bakeoff", "prove", *(claims or []), *["--short"][:short], "--run-id", name]),
     )
+    if json_:
+        print_json(found)
     if page:
         from reports import proof
 
         written = proof.write(campaign.read(folder), name)
         console.print(Text(f"The page: {written}"), soft_wrap=True)
-    if json_:
-        print_json(found)
     raise typer.Exit(0 if all(finding["ok"] for finding in found) else 1)
 
 

@@ -24,7 +24,9 @@ def text(analysis: Analysis) -> str:
     what.append(f"{analysis.settings.get('threads', '?')} threads")
     lines = [f"## {escape(analysis.title)}: which framework?", ""]
     versions = escape(", ".join(analysis.versions()))
-    lines += [f"{escape(', '.join(what))} · run {escape(analysis.run)} · {analysis.created[:10]}"]
+    lines += [
+        f"{escape(', '.join(what))} · run {escape(analysis.run)} · {escape(analysis.created[:10])}"
+    ]
     lines[-1] += f" · {versions}" if versions else ""
     if analysis.screening:
         lines += ["", f"> **Screening:** {escape('; '.join(analysis.screening))}."]

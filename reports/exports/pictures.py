@@ -28,7 +28,7 @@ CONFIG = {
 
 def write(analysis: Analysis, folder: Path) -> list[Path]:
     """Writes NAME.svg and NAME.png of every chart of a page; returns where. Raises Wrong."""
-    template.lacking(folder)
+    template.lacking(Path("results") / analysis.run)
     import vl_convert
 
     written = []

@@ -66,5 +66,5 @@ gpu-check: ## check and measure on a GPU with this Python's own frameworks (ONLY
 		$(if $(LIMIT),--limit $(LIMIT))
 
 clean: ## remove environments and caches; results and pages stay
-	rm -rf .venv .envs .cache .pytest_cache .mypy_cache .ruff_cache .benchmarks *.egg-info
+	rm -rf .venv .venv.before .envs .cache .pytest_cache .mypy_cache .ruff_cache .benchmarks *.egg-info
 	find adapters harness reports suites tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -346,11 +346,6 @@ class Torch(Adapter):
         cuda = self.torch.cuda
         return {"allocated": cuda.max_memory_allocated(), "reserved": cuda.max_memory_reserved()}
 
-    def forget_peak(self) -> None:
-        if self.device != "cpu":
-            self.torch.cuda.empty_cache()
-            self.torch.cuda.reset_peak_memory_stats()
-
     def manifest(self) -> dict[str, Any]:
         torch, environment = self.torch, sorted(os.environ.items())
         found = {name: leaf.fp32_precision for name, leaf in self._leaves().items()}

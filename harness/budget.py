@@ -69,6 +69,10 @@ class Launch:
         spent = self.comparisons[comparison]
         return (LATER_SETUP if self.warmed else 1.0) * spent.setup + spent.blocks
 
+    def least(self, comparison: str) -> float:
+        """Seconds that it should take there with the fewest rounds."""
+        return self.setup(comparison) + BARE_ROUNDS * self.comparisons[comparison].round
+
     def _setups(self, rounds: dict[str, int]) -> float:
         return self.overhead + sum(self.setup(i) for i in rounds)
 
@@ -79,7 +83,7 @@ class Launch:
         """
         held, left = [], share - self.overhead
         for i in comparisons:
-            need = self.setup(i) + BARE_ROUNDS * self.comparisons[i].round
+            need = self.least(i)
             if need <= left:
                 held.append(i)
                 left -= need

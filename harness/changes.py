@@ -72,7 +72,7 @@ def beyond_drift(
     `reach` stays material. A screening, as where a machine was busy, tells of no drift.
     margin: a log ratio.
     """
-    yardsticks = {row.contender for row in rows} & same
+    yardsticks = {row.contender for row in rows if row.verdict != "screening"} & same
     others = {row.contender for row in rows} - same
     moved = [
         row

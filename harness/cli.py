@@ -26,7 +26,7 @@ __all__ = ["adapt", "export", "main", "measure", "read", "trust"]
 UsageError: Any = typer.BadParameter.__mro__[1]
 
 
-TELLS = ("list", "show", "report", "compare", "doctor")  # whose status is no verdict
+TELLS = ("list", "show", "report", "compare")  # whose status is no verdict
 
 
 def main() -> None:

@@ -85,9 +85,6 @@ def _fill(
             raise
     # The last of its processes: nothing is timed in it any more, and a second start is over.
     if contender.computes and (record["pass"] == "warm" or not launcher.holds(cache)):
-        if gpu is not None:  # whose libraries try kernels in the first call, with room for each
-            again, failed = attempt(lambda: worker.ask("memory", timeout, again=True))
-            record["memory"] |= {} if failed else again["memory"]
         record["profile"] = _profile(worker, comparison, timeout)
     return record
 

@@ -7,6 +7,7 @@ measurement is worth more afterwards). What a machine does not tell is no findin
 
 import math
 import os
+import re
 import shutil
 import site
 import time
@@ -84,7 +85,7 @@ def _cores() -> Iterator[Finding]:
 
 
 def _variables() -> Iterator[Finding]:
-    if names := machine.left_out():
+    if names := [n for n in machine.left_out() if machine.handed_on().get(n) != os.environ[n]]:
         yield Finding(
             "variables",
             "note",
@@ -174,9 +175,14 @@ def _memory() -> Iterator[Finding]:
 
 
 def _allowed() -> float:
-    """Bytes that a container may still take: cgroup v2's memory.max less memory.current."""
+    """Bytes that a container may still take: cgroup v2's memory.max, less what is in use and no
+    cache of files, which gives way."""
     told = [machine.read_text(CGROUP / f"memory.{name}") or "" for name in ("max", "current")]
-    return float(told[0]) - float(told[1]) if all(each.isdigit() for each in told) else math.inf
+    if not all(each.isdigit() for each in told):
+        return math.inf
+    stat = machine.read_text(CGROUP / "memory.stat") or ""
+    cached = sum(map(int, re.findall(r"(?m)^(?:in)?active_file (\d+)", stat)))
+    return float(told[0]) - float(told[1]) + cached
 
 
 def _virtual() -> Iterator[Finding]:
@@ -205,8 +211,9 @@ def _clock() -> Iterator[Finding]:
 
 
 def _disk() -> Iterator[Finding]:
-    where = os.environ.get("BAKEOFF_RESULTS", ROOT)
-    free = maybe(lambda: shutil.disk_usage(where).free)
+    where = Path(os.environ.get("BAKEOFF_RESULTS", ROOT)).absolute()
+    there = next(each for each in (where, *where.parents) if each.exists())
+    free = maybe(lambda: shutil.disk_usage(there).free)
     if free is not None and free < LEAST_DISK:
         what = f"{free / 1e9:.1f} GB of disk are free where results are kept"
         yield Finding("disk", "warn", what, "make room: a run stops when it is full")

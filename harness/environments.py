@@ -99,14 +99,15 @@ class Environment:
             installer, cache = installers.install(
                 self.folder, self.arguments or ("-r", str(self._written())), wheels, watch
             )
-        seconds = time.monotonic() - begin
-        held = lock.look(self.python)
-        if held is None:
-            raise CannotInstall("it was installed, and its Python does not answer")
-        (self.folder / "bakeoff-lock.txt").write_text(held.text)
+            seconds = time.monotonic() - begin
+            held = lock.look(self.python)
+            if held is None and not _answers(self.python):
+                raise CannotInstall("it was installed, and its Python does not answer")
+        if held is not None:
+            (self.folder / "bakeoff-lock.txt").write_text(held.text)
         made = {
-            "lock": held.sha256,
-            "installed_bytes": held.installed_bytes,
+            "lock": held and held.sha256,
+            "installed_bytes": held and held.installed_bytes,
             "install_seconds": seconds,
             "installer": installer,
             "cache": cache,
@@ -119,7 +120,9 @@ class Environment:
         """What was there goes; the controller's own comes back where its successor fails: without
         a network there would be no command left."""
         aside = self.folder.with_name(f"{self.name}.before")
-        shutil.rmtree(aside, ignore_errors=True)
+        if aside.is_dir():  # that was killed, half way
+            shutil.rmtree(self.folder, ignore_errors=True)
+            aside.rename(self.folder)
         kept = self.name == CONTROLLER and self.folder.is_dir()
         if kept:
             self.folder.rename(aside)
@@ -152,6 +155,14 @@ class Environment:
         path = self.folder.parent / f"{self.name}.txt"
         path.write_text(self.recipe)
         return path
+
+
+def _answers(python: Path) -> bool:
+    """Slowly, it may be: what it holds takes a slow disk more than a minute to tell."""
+    try:
+        return run_python(python, "-c", "").returncode == 0
+    except OSError:
+        return False
 
 
 def controller() -> Environment:

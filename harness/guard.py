@@ -13,33 +13,39 @@ import sys
 from contextlib import suppress
 
 _guard: "subprocess.Popen[bytes] | None" = None
+_watched: set[int] = set()
 
 
 def watch(group: int) -> None:
-    """A worker's process group, from here on."""
+    """A worker's process group, from here on. A run goes on without a guard, if it must."""
     global _guard
-    if _guard is None or _guard.poll() is not None:
-        # In a session of its own: what a terminal tells the runner, it does not tell this one.
-        _guard = subprocess.Popen(
-            [sys.executable, "-S", "-E", __file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    _tell(f"+{group}")
+    _watched.add(group)
+    with suppress(OSError):
+        if _guard is None or _guard.poll() is not None:
+            # In a session of its own: what a terminal tells the runner, it does not tell this one.
+            _guard = subprocess.Popen(
+                [sys.executable, "-S", "-E", __file__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            _tell(*(f"+{each}" for each in _watched))
+        else:
+            _tell(f"+{group}")
 
 
 def forget(group: int) -> None:
     """It has been killed: its number may be another program's by now."""
-    _tell(f"-{group}")
+    _watched.discard(group)
+    with suppress(OSError):
+        _tell(f"-{group}")
 
 
-def _tell(line: str) -> None:
+def _tell(*lines: str) -> None:
     if _guard is not None and _guard.stdin is not None:
-        with suppress(OSError):  # killed itself: a run goes on without it
-            _guard.stdin.write(f"{line}\n".encode())
-            _guard.stdin.flush()
+        _guard.stdin.write("".join(f"{line}\n" for line in lines).encode())
+        _guard.stdin.flush()
 
 
 def main() -> None:

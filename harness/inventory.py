@@ -214,8 +214,10 @@ def _look(python: Path, adapters: list[str]) -> dict[str, dict[str, Any]]:
     except Wrong:
         why = f"its environment did not answer within {PATIENCE} s"
     except (OSError, ValueError, IndexError):
+        why = "this Python does not answer"
         folder = python.parent.parent
-        why = f"its environment is broken: `rm -r {folder}`, then `bakeoff setup {adapters[0]}`"
+        if folder.parent == environments.ROOT / ".envs":
+            why = f"its environment is broken: remove {folder}, and call `bakeoff setup` again"
     return {name: {"broken": why} for name in adapters}
 
 

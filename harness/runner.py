@@ -353,19 +353,19 @@ class Runner:
             last = self.last if self.last and self.last.covers(taking) else None
             held = [*taking] if self.left > 0 else []
             if last is not None:
-                held = last.hold(sorted(taking, key=last.setup), self.left)
-            if short := taking.keys() - held:
-                reason = "it ends before the further launches that were planned for "
-                reason += f"{len(short)} of {len(self.plan.comparisons)} comparisons"
-                self.writer.write("event", what="budget", reason=reason)
-                self.say("further", reason=reason)
-                gone |= short
+                held = last.hold(sorted(taking, key=last.least), self.left)
+            gone |= taking.keys() - held
             if not held:
-                return
+                break
             rounds = {c.id: self._worthwhile(c) for c in self.plan.comparisons if c.id in held}
             self.rounds |= last.fit(rounds, self.left) if last else rounds
             turns = math.inf if last else budget.TURNS * self.left
             self._launch_group({i: taking[i] for i in taking if i in held}, turns)
+        if gone:
+            reason = "it ends before all the further launches that were planned for "
+            reason += f"{len(gone)} of {len(self.plan.comparisons)} comparisons"
+            self.writer.write("event", what="budget", reason=reason)
+            self.say("further", reason=reason)
 
     def _worthwhile(self, comparison: PlannedComparison) -> int:
         """Rounds of a later launch: R* from what the last one cost, and how much all varied."""

@@ -64,6 +64,7 @@ class LaunchGroup:
         """Visits all `comparisons`; `rounds` by id, fewer where all would take more than `most`
         seconds. Returns what each took."""
         begin = time.monotonic()
+        new = any(not self._known(c) for c in comparisons)
         spent: dict[str, Spent] = {}
         precisions = sorted({c.precision for c in comparisons})
         for precision in precisions:
@@ -84,8 +85,16 @@ class LaunchGroup:
         visits = sum(s.seconds for s in spent.values())
         # Autotuners begin with an empty cache in each of the first launches.
         taking = {name.partition("#")[0] for c in comparisons for name in c.contenders}
-        warmed = self.begun == (DRAWS if taking & self.autotuned else 1)
+        if taking & self.autotuned:
+            warmed = self.begun == DRAWS
+        else:  # after a resume warm-ups are known, and only who compiles takes longer once more
+            compiling = (self._compiling(n) for c in comparisons for n in self._open(c))
+            warmed = self.begun == 1 and (new or any(compiling))
         return Launch(spent, time.monotonic() - begin - visits, warmed)
+
+    def _known(self, comparison: PlannedComparison) -> bool:
+        """Whether an earlier launch has warmed it up already."""
+        return all((comparison.id, n) in self.frozen.warmup for n in self._open(comparison))
 
     def _open(self, comparison: PlannedComparison) -> list[str]:
         return [n for n in comparison.contenders if not self.frozen.given_up((comparison.id, n))]

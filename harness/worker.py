@@ -215,12 +215,7 @@ class Worker:
             return {"failed": "wrong", "reason": reason}
         return {"unfinished": share}
 
-    def memory(self, again: bool = False) -> dict[str, Any]:
-        """again: of one more call, apart from what the first one took to choose its kernels."""
-        if again:
-            self.result = None
-            self.adapter.forget_peak()
-            self.cell.sync(self.cell.step())
+    def memory(self) -> dict[str, Any]:
         return {"peak_rss_bytes": _resident("VmHWM"), "memory": self.adapter.memory()}
 
     def profile(self, calls: int = 2, draws: int = 3) -> dict[str, Any]:

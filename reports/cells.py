@@ -36,9 +36,7 @@ def cell(
     joules = energy(groups, contender, plan["batch"])
     clusters = modes.clusters(logs) if np.isfinite(logs).any() else []
     ran = comparable.ran(mine)
-    # On a device the last start tells: in it no kernels were compiled, or tried, meanwhile.
-    starts = [c["memory"] for c in mine if c["memory"]]
-    memory = (starts[0] if plan["device"] == "cpu" else starts[-1]) if starts else None
+    memory = next((c["memory"] for c in mine if c["memory"]), None)
     return Cell(
         contender=contender,
         status=status,

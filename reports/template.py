@@ -9,6 +9,7 @@ policy needs no `eval`; styles may be inline, because Vega sets them on what it 
 import base64
 import hashlib
 import json
+import os
 import re
 from contextlib import suppress
 from functools import cache
@@ -40,7 +41,7 @@ OUTLINES = {  # of a contender's mark in the text, as Vega draws it in the chart
 }
 
 
-LONGEST = 150  # characters of a page's name
+LONGEST = 150  # bytes of a page's name
 
 
 def lacking(folder: Path) -> None:
@@ -57,22 +58,23 @@ def lacking(folder: Path) -> None:
 def place(*runs: str) -> Path:
     """Where the page of these runs goes unless told: a name from a record leads nowhere else."""
     name = re.sub(r"[^\w.@+-]", "-", "-".join(runs))
-    if len(name) > LONGEST:  # of a file's name a system takes 255 bytes
-        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-        name = f"{name[:LONGEST]}-and-more-{digest}"
+    if len(encoded := name.encode()) > LONGEST:  # of a file's name a system takes 255
+        digest = hashlib.sha256(encoded).hexdigest()[:8]
+        name = f"{encoded[:LONGEST].decode(errors='ignore')}-and-more-{digest}"
     return FOLDER / "html" / f"{name}.html"
 
 
 def save(path: Path, text: str, what: str = "page") -> Path:
     """Writes a page, or what else it is, whatever is on it; returns where. Raises Wrong."""
-    partial = path.with_name(f".{path.name[:200]}.partial")
+    target = Path(os.path.realpath(path))  # where a link leads to
+    partial = target.parent / f".{os.getpid()}.partial"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and not path.is_file():  # /dev/stdout, say
-            path.write_text(text, encoding="utf-8")
+        if (target.exists() and not target.is_file()) or not os.access(target.parent, os.W_OK):
+            path.write_text(text, encoding="utf-8")  # /dev/stdout, say
             return path
         partial.write_text(text, encoding="utf-8")
-        partial.replace(path.resolve())  # a page that was whole is not left half
+        partial.replace(target)  # a page that was whole is not left half
     except OSError as error:
         raise Wrong(f"the {what} cannot be written to {path}: {error.strerror}") from None
     finally:

@@ -155,9 +155,15 @@ def test_an_environment_that_does_not_start_is_said_to_be_broken(
     put_adapter: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_adapter("fake")
-    monkeypatch.setattr(environments, "python_of", lambda *_, **__: Path("/bin/false"))
-    told = "its environment is broken: `rm -r /`, then `bakeoff setup fake`"
+    folder = environments.ROOT / ".envs" / "fake-cpu"
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "python").symlink_to("/bin/false")
+    python = [folder / "bin" / "python"]
+    monkeypatch.setattr(environments, "python_of", lambda *_, **__: python[0])
+    told = f"its environment is broken: remove {folder}, and call `bakeoff setup` again"
     assert inventory.contenders("cpu")[0]["reason"] == told
+    python[0] = Path("/bin/false")  # a Python of the user's own is theirs
+    assert inventory.contenders("cpu")[0]["reason"] == "this Python does not answer"
 
 
 def test_who_is_not_named_is_not_asked_where_a_run_names_its_contenders(put_adapter: Put) -> None:

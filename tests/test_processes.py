@@ -7,6 +7,7 @@ import sys
 import time
 import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from harness import machine, processes
+from harness.launch import Launcher
 from harness.paths import ROOT
 from harness.processes import WorkerFailed, WorkerProcess
 from harness.worker import Worker, failure
@@ -328,6 +330,22 @@ def test_no_worker_outlives_a_killed_runner_not_even_a_stopped_one_or_its_child(
     while not all(map(_gone, pids)) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert all(map(_gone, pids))
+
+
+def test_on_the_way_out_of_an_interruption_nobody_is_waited_for(tmp_path: Path) -> None:
+    """Whoever compiles would not answer for seconds, and a scheduler has ten."""
+    closed: list[bool] = []
+    worker: Any = SimpleNamespace(close=lambda by_force: closed.append(by_force))
+    launcher = Launcher(tmp_path, "cpu", True, 1, [0], False)
+    for passing in (None, WorkerFailed("crash", "of one contender"), KeyboardInterrupt()):
+        launcher.live.append(worker)
+        with suppress(BaseException):
+            try:
+                if passing is not None:
+                    raise passing
+            finally:
+                launcher.close(worker)
+    assert closed == [False, False, True] and not launcher.live
 
 
 def test_a_long_log_is_cut_to_its_tail(start: Any) -> None:

@@ -377,6 +377,25 @@ def test_the_last_launch_that_compiles_is_the_one_after_which_set_ups_are_short(
         group.launcher = SimpleNamespace(close=lambda worker: None)  # type: ignore[assignment]
         monkeypatch.setattr(group, "_launch", lambda names, precision: {})
         monkeypatch.setattr(group, "_visit", lambda *asked: Spent(1.0, 1.0, 1))
+        monkeypatch.setattr(group, "_compiling", lambda name: 0.0)
         found.append(group.measure([comparison], {"one": 1}).warmed)
         frozen.freeze(("one", "torch"), {"needed": 1, "call": 1.0})
     assert found == warmed
+
+
+def test_a_sync_is_held_to_its_word_once_for_each_direction() -> None:
+    """It waits for a result of that kind; a large one takes a GPU's host long to fetch."""
+    asked: list[str] = []
+
+    def ask(do: str, *_: Any, **__: Any) -> dict[str, Any]:
+        asked.append(do)
+        return {}
+
+    group = _group([])
+    worker = SimpleNamespace(ask=ask, log=Path("log"))
+    group.workers["torch"] = worker  # type: ignore[assignment]
+    group.contenders = {"torch": SimpleNamespace(computes=True)}  # type: ignore[dict-item]
+    for place, direction in (("one", "infer"), ("two", "infer"), ("three", "train")):
+        comparison: Any = SimpleNamespace(id=place, direction=direction)
+        Setting(group, comparison, "torch")._warm(None, 1.0)
+    assert asked == ["warm", "waits", "warm", "warm", "waits"]

@@ -244,9 +244,6 @@ class Adapter:
         """Bytes on the device as the framework knows them: `allocated`, `reserved` peaks."""
         return {}
 
-    def forget_peak(self) -> None:
-        """From here on `memory` tells of other peaks, where a framework can begin anew."""
-
     def manifest(self) -> dict[str, Any]:
         """What really runs, for the record: layout, compile mode, TF32, threads, versions."""
         return {}

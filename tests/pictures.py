@@ -2,7 +2,7 @@
 
 And of the page of several runs: of `quick-2core` and those that repeat it.
 
-make pictures [RUN=results/published/quick-avx2]
+make pictures [RUN=results/published/quick-amx]
 """
 
 import base64
@@ -80,4 +80,4 @@ def shot(browser: Any, part: str, width: int) -> bytes:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else PUBLISHED / "quick-avx2"))
+    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else PUBLISHED / "quick-amx"))

@@ -130,8 +130,9 @@ def usual(device: str) -> list[str]:
     plain = [
         row["name"]
         for row in rows
-        if row["available"] and row["computes"] and not (row["of"] or row["named_only"])
-        if not row["variant"]
+        if row["available"]
+        and row["computes"]
+        and not (row["variant"] or row["of"] or row["named_only"])
     ]
     if not plain:
         raise Wrong("this Python has no framework that Bakeoff knows; PYTHON= names another")
@@ -234,16 +235,24 @@ def measure(asked: Asked, seconds: float, failures: Failures) -> None:
         if documents.is_begun(folder):
             run = records.read(folder)
             failures += faults(run, asked.named)
-            launches = Counter(group["comparison"] for group in run.groups)
-            over = {comparison for comparison, _ in run.settled}  # few launches may be enough there
-            asked_of = [c["id"] for c in run.plan["comparisons"] if c["id"] not in over]
-            fewest = min([launches[id_] for id_ in asked_of], default=statistics.LEAST_LAUNCHES)
-            if fewest < statistics.LEAST_LAUNCHES:
-                print(
-                    f"  {fewest} launches of all of it, where {statistics.LEAST_LAUNCHES} decide: "
-                    "a screening. ONLY=suite with a longer LIMIT= measures more"
-                )
+            if few := _few(run):
+                print(f"  {few}")
             print(f"  carry {folder} home; there, `bakeoff report {folder.name}` writes its page")
+
+
+def _few(run: records.Run) -> str | None:
+    """That its verdicts are screenings, where they are."""
+    launches, settled = Counter(g["comparison"] for g in run.groups), run.settled
+    fewest = statistics.LEAST_LAUNCHES
+    for comparison in run.plan["comparisons"]:
+        id_, names = comparison["id"], comparison["contenders"]
+        left = sum((id_, name) in settled for name in names)
+        if left < max(1, len(names) - 1):  # else all but one left early: that is enough
+            fewest = min(fewest, launches[id_])
+    if fewest == statistics.LEAST_LAUNCHES:
+        return None
+    told = f"{fewest} launches of all of it, where {statistics.LEAST_LAUNCHES} decide: a screening"
+    return f"{told}; ONLY=suite with a longer LIMIT= measures more"
 
 
 def _free_name() -> str:

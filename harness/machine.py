@@ -7,9 +7,11 @@ environment variables, because frameworks read them once, as they are imported.
 
 import os
 import platform
-import re
+import subprocess
+import sys
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +25,11 @@ VECTORS = (
 )  # fmt: skip
 
 
-def _glibc() -> tuple[int, ...]:
-    """(2, 36); of another C library, which reads none of this, nothing."""
-    return tuple(int(part) for part in re.findall(r"\d+", platform.libc_ver()[1])[:2])
-
-
 # glibc gives large blocks back to the kernel at every free, or not, by chance of a
 # process's history: identical processes then differ two-fold, for life. With these, one
 # mode was seen in 51 of 51 launches.
 ALLOCATOR = {
-    # Before 2.35 it refuses more than half a heap, and then all are mapped that a call asks for.
-    "MALLOC_MMAP_THRESHOLD_": "1073741824" if _glibc() >= (2, 35) else "33554432",
+    "MALLOC_MMAP_THRESHOLD_": "1073741824",
     "MALLOC_TRIM_THRESHOLD_": "4294967296",
     "MALLOC_TOP_PAD_": "268435456",
 }
@@ -194,8 +190,22 @@ def worker_environment(
         # oneDNN may compute float32 in bfloat16 and say nothing: not here, whoever asks.
         "ONEDNN_DEFAULT_FPMATH_MODE": "STRICT",
         "TF_SET_ONEDNN_FPMATH_MODE": "STRICT",
-        **({} if as_shipped else ALLOCATOR),
+        **({} if as_shipped else ALLOCATOR | {"MALLOC_MMAP_THRESHOLD_": _threshold()}),
     }
+
+
+@cache
+def _threshold() -> str:
+    """From how many bytes on a block is mapped anew: as many as this machine's glibc takes.
+
+    Older ones refuse more than half of a heap of their own, 32 MiB (mallopt answers 0), and of
+    what a variable asks in vain they say nothing: then every block from 128 kB on would be mapped.
+    Asked in a process of its own, since it takes effect.
+    """
+    usual = ALLOCATOR["MALLOC_MMAP_THRESHOLD_"]
+    ask = "import ctypes, sys; took = ctypes.CDLL(None).mallopt(-3, int(sys.argv[1])); print(took)"
+    told = maybe(lambda: subprocess.check_output([sys.executable, "-S", "-c", ask, usual]))
+    return "33554432" if told == b"0\n" else usual
 
 
 # --- who else is using it ---------------------------------------------------------------

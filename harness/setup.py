@@ -147,6 +147,15 @@ def _prepared(adapter: str, device: str, say: Say) -> Outcome | None:
     return Outcome(adapter, "failed", None, last)
 
 
+def _controller() -> int:
+    environment = environments.controller()
+    try:
+        return 0 if environment.ready() or not failures(make_all([environment])) else 1
+    except OSError as error:
+        print(f"{environment.name} cannot be made: {error}", file=sys.stderr)
+        return 1
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line. 0: something can be measured; 1: nothing can; 2: a wrong name."""
     parser = argparse.ArgumentParser(
@@ -160,8 +169,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     given = parser.parse_args(arguments)
     if given.names == ["controller"]:
-        environment = environments.controller()
-        return 0 if environment.ready() or not failures(make_all([environment])) else 1
+        return _controller()
     device = given.device or environments.default_device()
     from harness.installing import Installing  # needs rich: the bare Python has made .venv by now
 

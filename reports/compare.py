@@ -121,19 +121,22 @@ def compare(
     changes, overall = judged[: len(changes)], judged[len(changes) :]
     two = not several.one_machine([old, new])
 
-    def by_the_clock(timed: list[clock.Timed]) -> list[Change]:
+    def by_the_clock(turns: list[clock.Timed]) -> list[Change]:
         rows = []
         for name in shared:
             found = [
                 (place, [clock.by_launch(run.get(name, {})) for run in each], left)
-                for (place, each), left in zip(timed, early(name), strict=True)
+                for (place, each), left in zip(turns, early(name), strict=True)
             ]
             one, all_ = _changes(name, before, after, found, margin, whole)
             rows += [*one, *all_]
         return _unjudged(family(rows), loud)
 
     clocked = by_the_clock(timed) if two or any(prices) else []
-    paid = [(each[0]["id"], several.turns([old, new], each, seen, paid=True)) for each in both]
+    costs: list[clock.Cost] = []
+    if any(prices):
+        paid = [(each[0]["id"], several.turns([old, new], each, seen, paid=True)) for each in both]
+        costs = clock.costs(shared, both, paid, by_the_clock(paid), prices)
     pairs = [(a["id"], b["id"]) for a, b in both]
     gone = lost(first, second, new, pairs, ranked(old))
     come = lost(second, first, old, [(b, a) for a, b in pairs], ranked(new))
@@ -169,7 +172,7 @@ def compare(
         ),
         two_machines=two,
         clocked=clocked,
-        costs=clock.costs(shared, both, paid, by_the_clock(paid), prices) if any(prices) else [],
+        costs=costs,
         contenders=[c for c in new.plan["contenders"] if c["name"] in shared],
     )
 

@@ -17,7 +17,7 @@ from reports.flip import Weight
 from reports.objectives import MEASURES
 from reports.words import ends, few, interval, listed, needed, percent, times
 
-# Instructions of a processor that multiply in bfloat16 itself: elsewhere it is no faster.
+# Instructions of a processor that multiply in bfloat16 itself: elsewhere libraries imitate it.
 BFLOAT16 = ("amx_bf16", "avx512_bf16", "bf16")
 LIKELY = 3.0  # who would have to be off by more is not told of
 
@@ -230,9 +230,9 @@ def unasked(analysis: Analysis) -> list[tuple[str, str]]:
     if titles := [each.title for each in analysis.recommendations if each.engineless]:
         told = "Inference engines (ONNX Runtime, OpenVINO, LiteRT) took no part, which "
         found.append((f"{told}{listed(titles)} should ask as well:", "make bench-serving"))
-    able = _lower(analysis)
-    if able and {comparison.precision for comparison in analysis.comparisons} == {"float32"}:
-        told = f"{able}, and nothing here was measured in it:"
+    lower = _lower(analysis)
+    if lower and {comparison.precision for comparison in analysis.comparisons} == {"float32"}:
+        told = f"{lower}, and all of this was measured in float32:"
         found.append((told, "bakeoff run --precision bfloat16"))
     return found
 
@@ -240,7 +240,7 @@ def unasked(analysis: Analysis) -> list[tuple[str, str]]:
 def _lower(analysis: Analysis) -> str:
     """Why bfloat16 may be faster there: nothing where a machine has no units for it."""
     if analysis.settings.get("device", "cpu") != "cpu":
-        return "On a GPU most people train in bfloat16"
+        return "GPUs have units for bfloat16"
     told = str(analysis.machine.get("instructions") or "").split()
     names = [name for name in BFLOAT16 if name in told]
     return f"This processor multiplies in bfloat16 as well ({names[0]})" if names else ""

@@ -265,7 +265,7 @@ def test_a_training_is_followed_only_where_float32_can_follow_it(name: str) -> N
         (("check", "null"), "null computes nothing, by design"),
         (("check", "numpy", "--precision", "float8"), "expected one of"),
         (("check", "numpy", "--device", "cuda:7"), "expected one of"),
-        (("setup", "--device", "tpu"), "expected one of"),
+        (("setup", "--device", "tpu"), "expected cpu or cuda"),
         (("new-adapter", "Not-A-Name"), "expected small letters"),
         (("new-adapter", "numpy"), "is there already"),
         (("new-adapter", "core"), "is there already"),

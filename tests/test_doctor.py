@@ -1,6 +1,7 @@
 """Claims about the doctor: what would spoil a measurement is found, with what to do about it."""
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -56,6 +57,34 @@ def test_a_container_s_quota_below_the_threads_is_a_warning(
     assert finding.state == "warn" and "--threads 2" in finding.advice
     (tmp_path / "cpu.max").write_text("max 100000\n")
     assert _states(doctor._cores()) == [("cores", "ok")]
+
+
+def test_a_container_s_memory_is_what_it_is_allowed_and_caches_of_files_give_way(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(doctor, "CGROUP", tmp_path)
+    assert doctor._allowed() == math.inf
+    for name, told in (
+        ("max", "8000000000"),
+        ("current", "7000000000"),
+        ("stat", "anon 1000\ninactive_file 500000000\nactive_file 250000000\nfile_dirty 7\n"),
+    ):
+        (tmp_path / f"memory.{name}").write_text(told)
+    assert doctor._allowed() == 1.75e9
+    assert ("memory", "warn") in _states(doctor._memory())
+    (tmp_path / "memory.max").write_text("max")
+    assert doctor._allowed() == math.inf
+
+
+def test_room_is_looked_for_where_runs_will_lie(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Though nothing is there yet."""
+    asked: list[Path] = []
+    usage = SimpleNamespace(free=0.5e9)
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: asked.append(path) or usage)
+    monkeypatch.setenv("BAKEOFF_RESULTS", str(tmp_path / "not" / "yet"))
+    assert _states(doctor._disk()) == [("disk", "warn")] and asked == [tmp_path]
 
 
 def test_a_governor_that_follows_the_load_and_heat_are_warnings(

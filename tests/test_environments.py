@@ -356,6 +356,17 @@ def test_what_is_ready_wants_no_place_to_write(
     assert failed(["fake"]) == [] and not (project / ".envs" / ".lock").exists()
 
 
+def test_a_folder_that_cannot_be_written_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pyproject.toml").write_text("[project]")
+    (tmp_path / ".envs").touch()
+    monkeypatch.setattr(environments, "ROOT", tmp_path)
+    assert setup.main(["controller"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(".venv cannot be made: ") and told.count("\n") == 1
+
+
 def test_a_controller_that_cannot_be_made_anew_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -338,6 +338,20 @@ def _measured(
     return commands[0] if commands else [], failures
 
 
+def test_launches_that_decide_nothing_are_told_and_few_of_whom_the_rest_left_are_not(
+    tmp_path: Path,
+) -> None:
+    folder = write_run(tmp_path / "few", {"torch": 1.0, "jax": 2.0}, launches=3)
+    run = records.read(folder)
+    assert (gpu_check._few(run) or "").startswith("3 launches of all of it, where 6 decide")
+    run = records.read(folder)
+    places = [(c["id"], n) for c in run.plan["comparisons"] for n in ("jax", "torch#2")]
+    run.events.extend({"what": "settled", "comparison": c, "contender": n} for c, n in places)
+    assert gpu_check._few(run) is None
+    whole = records.read(write_run(tmp_path / "whole", {"torch": 1.0, "jax": 2.0}))
+    assert gpu_check._few(whole) is None
+
+
 def test_the_suite_has_what_it_was_given_and_no_more_than_is_left(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -74,6 +74,21 @@ def test_where_cudas_tools_are_is_handed_on_and_no_other_flag_of_xla(
     assert machine.handed_on()["XLA_FLAGS"] == where
 
 
+def test_an_old_allocator_is_told_as_much_as_it_takes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It refuses more in silence, and would map every block from 128 kB on anew."""
+
+    def told(answer: bytes) -> str:
+        machine._threshold.cache_clear()
+        monkeypatch.setattr(machine.subprocess, "check_output", lambda *_: answer)
+        return machine.worker_environment("cpu", 1, tmp_path)["MALLOC_MMAP_THRESHOLD_"]
+
+    assert int(told(b"0\n")) == 32 * 2**20
+    assert told(b"1\n") == told(b"") == machine.ALLOCATOR["MALLOC_MMAP_THRESHOLD_"]
+    machine._threshold.cache_clear()
+
+
 def test_the_allocator_can_be_left_as_shipped(tmp_path: Path) -> None:
     tuned = machine.worker_environment("cpu", 2, tmp_path)
     shipped = machine.worker_environment("cpu", 2, tmp_path, as_shipped=True)

@@ -279,7 +279,7 @@ def test_who_serves_is_told_whom_nobody_asked(tmp_path: Path) -> None:
         ("avx2 avx512f avx512_bf16 amx_bf16", "cpu", "float32", "in bfloat16 as well (amx_bf16)"),
         ("avx avx2 avx512f", "cpu", "float32", ""),  # where it is no faster
         ("avx2 avx512_bf16", "cpu", "bfloat16", ""),
-        ("avx2", "cuda", "float32", "On a GPU most people train in bfloat16"),
+        ("avx2", "cuda", "float32", "GPUs have units for bfloat16"),
     ],
 )
 def test_a_precision_that_a_machine_has_units_for_is_told_where_none_was_measured_in_it(

@@ -213,7 +213,9 @@ def setup(
     from harness.installing import Installing
 
     # Also on a machine with a network and no GPU, for one that has it the other way round.
-    kind = device if device in ("cpu", "cuda") else device_of(device).partition(":")[0]
+    kind = (device or device_of(None)).partition(":")[0]
+    if kind not in ("cpu", "cuda"):
+        raise Wrong(f"device '{device}': expected cpu or cuda")
     with Installing(Console(stderr=json_)) as say:
         outcomes = make(adapters or [], kind, say, wheels)
     if json_:

@@ -163,7 +163,7 @@ def launches_planned(
         paired = [(name, of) for name, of in native.items() if {name, of} <= column.keys()]
         for name, other in pairs + paired:
             ratios = readings.launch_log_ratios(stage, comparison.id, name, other, by)
-            count = sampling.launches_planned(np.array([ratios[k] for k in sorted(ratios)]))
+            count = sampling.launches_planned(readings.in_order(ratios))
             if ratios and len(ratios) < len(stage):
                 count = max(count, sampling.FIRST_STAGE) + len(stage) - len(ratios)
             planned[name] = max(planned.get(name, 0), min(count, sampling.MOST_LAUNCHES))

@@ -6,7 +6,7 @@ averaged over the rounds of a launch. What launches together say is `statistics.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -106,6 +106,11 @@ def log_times(
 def log_ratios(times: Times, a: str, b: str) -> dict[int, float]:
     """m_k by launch: the mean over rounds of ln x_A - ln x_B, where both were measured."""
     return {launch: trimmed_mean(logs) for launch, logs in _paired(times, a, b).items()}
+
+
+def in_order(logs: Mapping[int, float]) -> np.ndarray:
+    """What `log_ratios` gives, launch by launch."""
+    return np.array([logs[launch] for launch in sorted(logs)])
 
 
 def by_launch(times: Times, name: str) -> np.ndarray:

@@ -15,7 +15,7 @@ of the one that the data themselves put first).
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -348,7 +348,7 @@ def winner(verdicts: dict[tuple[str, str], str], names: Sequence[str]) -> str | 
     return None
 
 
-def shared_launches(logs: Sequence[dict[int, float]]) -> np.ndarray:
+def shared_launches(logs: Sequence[Mapping[int, float]]) -> np.ndarray:
     """g_k: the mean over workloads, for launches that hold them all, in their order.
 
     The same processes serve all workloads, so their launch effects are shared, and only

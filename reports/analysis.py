@@ -108,11 +108,26 @@ class Comparison:
         """Who had no room beside the others: who came first had it, so nobody is named."""
         return [cell.contender for cell in self.cells if cell.crowded]
 
+    @property
+    def by_turn(self) -> str:
+        """What it is ranked by, of turns: blocks without a pause rank what turns tell too."""
+        return "latency" if self.by == "latency" else "throughput"
+
     def ratio(self, a: str, b: str) -> Ratio | None:
         return next((r for r in self.ratios if (r.a, r.b) == (a, b)), None)
 
+    def find(self, contender: str) -> Cell | None:
+        return next((c for c in self.cells if c.contender == contender), None)
+
     def cell(self, contender: str) -> Cell:
         return next(c for c in self.cells if c.contender == contender)
+
+    def mark(self, contender: str) -> str:
+        """What the verdict makes of a contender: `winner`, `tie`, or nothing."""
+        if contender == self.winner:
+            return "winner"
+        pair = self.ratio(contender, self.leader or "")
+        return "tie" if pair is not None and pair.verdict == "tie" else ""
 
 
 @dataclass(frozen=True)
@@ -142,6 +157,16 @@ class Analysis:
     problems: list[str]
     lanes: list[Any] = field(default_factory=list)
     profiled: list[Any] = field(default_factory=list)  # why.Why
+
+    @property
+    def shown(self) -> list[dict[str, Any]]:
+        """Contenders as a reader sees them: the noise floor's twin is none."""
+        return [c for c in self.contenders if not c["twin"]]
+
+    def cells(self, comparison: Comparison) -> list[Cell]:
+        """Those of the contenders that are shown."""
+        names = {c["name"] for c in self.shown}
+        return [cell for cell in comparison.cells if cell.contender in names]
 
     def comparison(self, name: str) -> Comparison:
         return next(c for c in self.comparisons if c.id == name)

@@ -243,7 +243,7 @@ def _change(
     left: bool,
 ) -> list[Change]:
     """One change; none where there is no interval, as after a single launch."""
-    before_logs, after_logs = (np.array([m[k] for k in sorted(m)]) for m in (old, new))
+    before_logs, after_logs = (readings.in_order(each) for each in (old, new))
     found = statistics.change(
         before_logs, after_logs, modes.overlap(before_logs, after_logs, margin), margin, left
     )

@@ -107,11 +107,10 @@ def _rate(value: float | None) -> str:
 
 def _now(comparisons: list[Comparison], analysis: Analysis) -> list[Entry]:
     """What was measured of one workload here, a row a contender, batch and precision."""
-    twins = {c["name"] for c in analysis.contenders if c["twin"]}
     rates: dict[tuple[str, int, str], dict[str, float]] = {}
     for comparison in comparisons:
-        for cell in comparison.cells:
-            if cell.status == "ok" and cell.seconds and cell.contender not in twins:
+        for cell in analysis.cells(comparison):
+            if cell.status == "ok" and cell.seconds:
                 key = (cell.contender, comparison.batch, comparison.precision)
                 rates.setdefault(key, {})[comparison.direction] = comparison.batch / cell.seconds
     found = [Entry(*key, rate.get("infer"), rate.get("fwd_bwd")) for key, rate in rates.items()]

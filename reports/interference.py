@@ -67,7 +67,7 @@ def _slow_launches(run: Run, comparisons: list[Comparison]) -> list[dict[str, An
     found: dict[int, list[tuple[str, dict[str, float], int]]] = {}
     for comparison in comparisons:
         groups = run.groups_of(comparison.id)
-        by = "latency" if comparison.by == "latency" else "throughput"
+        by = comparison.by_turn
         names, logs = readings.launch_table(groups, run.times(comparison.id, by), by)
         known = np.isfinite(logs).any(axis=0)
         names, logs = [n for n, k in zip(names, known, strict=True) if k], logs[:, known]
@@ -192,10 +192,7 @@ def _modes(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
             f"{cell.contender}, {c.id}",
             f"its launches fall into {len(cell.modes)} modes: "
             + ", ".join(f"{1e3 * mode:.3g} ms" for mode in cell.modes)
-            + _cause(
-                turns.get((c.id, cell.contender), {}),
-                "latency" if c.by == "latency" else "throughput",
-            ),
+            + _cause(turns.get((c.id, cell.contender), {}), c.by_turn),
             "a process keeps its mode as long as it lives: more launches, or mend the cause",
             [c.id],
             [cell.contender],

@@ -7,11 +7,10 @@ and a ranking of portable contenders understates that framework.
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from harness import modes, readings, statistics
+from harness import statistics
 from harness.records import Run
-from reports.analysis import Comparison, finite, first_stage
+from reports import pairs
+from reports.analysis import Comparison, finite
 
 MOST = 1.02  # that a portable contender may take of its native one's time
 
@@ -33,23 +32,17 @@ class Lane:
 
 def lanes(run: Run, comparisons: list[Comparison]) -> list[Lane]:
     """Every pair that was measured in common launches, and is right on both sides."""
-    pairs = [(c["of"], c["name"]) for c in run.plan["contenders"] if c.get("of")]
     found = []
-    for portable, native in pairs:
+    for portable, native in ((c["of"], c["name"]) for c in run.plan["contenders"] if c.get("of")):
         for comparison in comparisons:
-            cells = {cell.contender: cell for cell in comparison.cells}
-            both = [cells[name] for name in (portable, native) if name in cells]
-            if len(both) < 2 or any(cell.status != "ok" for cell in both):
+            both = [comparison.find(name) for name in (portable, native)]
+            if any(cell is None or cell.status != "ok" for cell in both):
                 continue
-            by_launch = readings.launch_log_ratios(
-                run.groups, comparison.id, portable, native, comparison.by
-            )
-            if not by_launch:
+            times, busy = run.times(comparison.id, comparison.by), bool(comparison.busy)
+            its = pairs.pair(run, comparison.id, times, portable, native, busy)
+            if not its.logs:
                 continue
-            logs = np.array([by_launch[launch] for launch in sorted(by_launch)])
-            first, second = (np.log(cell.launch_seconds) for cell in both)
-            modal = modes.leave_open(first, second, logs)
-            pair = statistics.compare(logs, modal, first_stage(run))
+            pair = pairs.judged(run, its)
             found.append(
                 Lane(
                     portable,
@@ -58,9 +51,9 @@ def lanes(run: Run, comparisons: list[Comparison]) -> list[Lane]:
                     pair.ratio,
                     finite(pair.low),
                     finite(pair.high),
-                    "screening" if comparison.busy else pair.verdict,
+                    pair.verdict,
                     pair.launches,
-                    None if comparison.busy else _ok(pair),
+                    _ok(pair),
                 )
             )
     return found

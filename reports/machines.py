@@ -12,13 +12,11 @@ from dataclasses import asdict, dataclass, field
 from itertools import compress
 from typing import Any
 
-import numpy as np
-
-from harness import modes, readings, statistics
+from harness import readings
 from harness.errors import Wrong
 from harness.records import Run
-from reports import alike, lost, repeats, several
-from reports.analysis import Analysis, finite, first_stage, ranked
+from reports import alike, lost, pairs, repeats, several
+from reports.analysis import Analysis, finite, ranked
 from reports.charts import marks
 from reports.profiles import Profile
 from reports.recommend import ENOUGH
@@ -59,7 +57,6 @@ class Machines:
     sentence: str
     uses: dict[str, list[Any]]  # use -> each machine's recommendation, or None
     places: dict[str, dict[str, dict[str, Place]]]
-    shared: list[str]  # comparisons that every machine holds
     partly: list[str]  # those that some hold, and not all; or of other operations on some
     contenders: list[dict[str, Any]] = field(default_factory=list)  # the machines' own marks
     one: bool = False  # all runs are of one machine, on several days
@@ -128,7 +125,6 @@ def gather(
         sentence=sentence + repeats.moved(repeated, anchor),
         uses=uses,
         places=places,
-        shared=ids,
         partly=several.partly(runs),
         contenders=_marked(names, bool(repeated or over)),
         one=one,
@@ -209,34 +205,26 @@ def _of_one(
     open leaves the mean open. loud: the comparisons in which the run's machine was busy. whole:
     which of them the mean is over.
     """
-    logs = [readings.log_ratios(times, contender, anchor) for times in timed]
-    rows = [np.array([its[launch] for launch in sorted(its)]) for its in logs]
-    joint = list(compress(logs, whole))
-    together = statistics.shared_launches(joint) if len(joint) > 1 and all(joint) else np.array([])
-    modal, left = [], []
-    for comparison, times, row in zip(asked, timed, rows, strict=True):
-        own, other = (readings.by_launch(times, who) for who in (contender, anchor))
-        modal.append(len(row) > 0 and modes.leave_open(own, other, row))
-        left.append(any((comparison["id"], who) in run.settled for who in (contender, anchor)))
-    busy = [comparison["id"] in loud for comparison in asked]
-    open_, early, disturbed = (any(compress(each, whole)) for each in (modal, left, busy))
-    yield _place(run, together, open_, early, disturbed, contender == anchor)
-    for row, open_, early, disturbed in zip(rows, modal, left, busy, strict=True):
-        yield _place(run, row, open_, early, disturbed, contender == anchor)
+    each = [
+        pairs.pair(run, comparison["id"], times, contender, anchor, comparison["id"] in loud)
+        for comparison, times in zip(asked, timed, strict=True)
+    ]
+    joint = list(compress(each, whole))
+    some = len(joint) > 1 and all(its.logs for its in joint)
+    yield _place(run, pairs.together(joint), contender == anchor) if some else None
+    for its in each:
+        yield _place(run, its, contender == anchor)
 
 
-def _place(
-    run: Run, logs: np.ndarray, modal: bool, left: bool, busy: bool, is_anchor: bool
-) -> Place | None:
-    if not len(logs):
+def _place(run: Run, found: pairs.Pair, is_anchor: bool) -> Place | None:
+    if not found.logs:
         return None
-    pair = statistics.compare(logs, modal, first_stage(run), settled=left)
-    verdict = "screening" if busy else pair.verdict
+    pair = pairs.judged(run, found)
     return Place(
         pair.ratio,
         finite(pair.low),
         finite(pair.high),
-        "anchor" if is_anchor else verdict,
+        "anchor" if is_anchor else pair.verdict,
         pair.launches,
         pair.confidence,
     )

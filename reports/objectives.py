@@ -232,7 +232,7 @@ class Evidence:
         return measure == "throughput" and comparison.by in ("throughput", "sustained")
 
     def _reading(self, measure: str, comparison: Comparison, name: str) -> float | None:
-        cell = next((c for c in comparison.cells if c.contender == name), None)
+        cell = comparison.find(name)
         if cell is None or cell.status != "ok":
             return None
         if measure in ("latency_p99", "energy"):

@@ -73,7 +73,7 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         quantiles=quantiles,
         batches=[each.title for each in batches.series(analysis)],
         natives=[c["name"] for c in analysis.contenders if c.get("of")],
-        names=[c["name"] for c in analysis.contenders if not c["twin"]],
+        names=[c["name"] for c in analysis.shown],
         columns=standing(analysis),
         named=any(c.winner for c in analysis.comparisons)
         or any(r.choice for r in analysis.recommendations),
@@ -87,7 +87,6 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         kinds_of_memory=kinds_of_memory,
         heat=heat,
         steps=(1, *HEAT),
-        mark=mark,
         limits=limits,
         concerning=lambda choice: concerning(analysis, choice),
         decisive={id_ for choice in analysis.recommendations for id_ in choice.comparisons},
@@ -147,19 +146,11 @@ def heat(relative: float | None) -> int:
 
 def standing(analysis: Analysis) -> list[str]:
     """The map's columns, the fastest on the whole first: mean log of time over the best's."""
-    logs: dict[str, list[float]] = {c["name"]: [] for c in analysis.contenders if not c["twin"]}
+    logs: dict[str, list[float]] = {c["name"]: [] for c in analysis.shown}
     for cell in (cell for c in analysis.comparisons for cell in c.cells):
         if cell.relative and cell.contender in logs:
             logs[cell.contender].append(math.log(cell.relative))
     return sorted(logs, key=lambda name: statistics.fmean(logs[name]) if logs[name] else math.inf)
-
-
-def mark(comparison: Comparison, contender: str) -> str:
-    """What the verdict makes of a contender: `winner`, `tie`, or nothing."""
-    if contender == comparison.winner:
-        return "winner"
-    pair = comparison.ratio(contender, comparison.leader or "")
-    return "tie" if pair is not None and pair.verdict == "tie" else ""
 
 
 def limits(analysis: Analysis) -> list[dict[str, Any]]:
@@ -198,7 +189,7 @@ def kinds_of_memory(comparison: Comparison) -> dict[str, str]:
 
 def rows_of_manifest(analysis: Analysis) -> list[dict[str, Any]]:
     """What each contender is, and what it ran with, key by key; `differs` where not alike."""
-    shown = [c for c in analysis.contenders if not c["twin"]]
+    shown = analysis.shown
     manifests = [c["manifest"] or {} for c in shown]
     summaries = [c.get("summary") for c in shown]
     rows: list[dict[str, Any]] = [{"key": "in words", "values": summaries, "differs": False}]

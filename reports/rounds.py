@@ -24,7 +24,7 @@ def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
     for comparison in comparisons:
         if comparison.by == "sustained":
             continue  # its figure is of blocks without a pause, not of rounds
-        by = "latency" if comparison.by == "latency" else "throughput"
+        by = comparison.by_turn
         times = run.times(comparison.id, by)
         for name in times:
             where = f"{name}, {comparison.id}"

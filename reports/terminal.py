@@ -10,7 +10,7 @@ from rich.text import Text
 
 from harness.unseen import IN_A_LINE
 from reports import lost
-from reports.analysis import Analysis, Cell, Comparison, short
+from reports.analysis import Analysis, Comparison, short
 from reports.charts.marks import label
 from reports.compare import WORDS, Changes
 from reports.flip import Limit
@@ -329,7 +329,7 @@ def _print(console: Console, text: str, style: str = "") -> None:
 def _tables(analysis: Analysis, console: Console) -> list[Table]:
     """One table, or where it is too wide one with names and figures over two lines each, or
     several of those, each with some of the contenders, down to one."""
-    names = [c["name"] for c in analysis.contenders if not c["twin"]]
+    names = [c["name"] for c in analysis.shown]
     room = console.options.update_width(1000)
     for parts, gap in [(1, " "), *((parts, "\n") for parts in range(1, len(names) + 1))]:
         each = -(-len(names) // parts) or 1
@@ -358,16 +358,12 @@ def _table(analysis: Analysis, gap: str, names: list[str]) -> Table:
 
 
 def _cell(comparison: Comparison, name: str, gap: str) -> Text:
-    cell: Cell | None = next((c for c in comparison.cells if c.contender == name), None)
+    cell = comparison.find(name)
     if cell is None:
         return Text("")
     if cell.status != "ok":
         return Text(cell.status, style="red" if cell.status != "missing" else "dim")
-    pair = comparison.ratio(name, comparison.leader or "")
-    mark, style = " ", ""
-    if name == comparison.winner:
-        mark, style = "*", "bold green"
-    elif pair is not None and pair.verdict == "tie":
-        mark = "="
-    relative = f"{gap}{times(cell.relative)}{mark}" if cell.relative else ""
-    return Text(f"{seconds(cell.seconds)}{relative}", style=style)
+    mark = comparison.mark(name)
+    sign = {"winner": "*", "tie": "="}.get(mark, " ")
+    relative = f"{gap}{times(cell.relative)}{sign}" if cell.relative else ""
+    return Text(f"{seconds(cell.seconds)}{relative}", style="bold green" * (mark == "winner"))

@@ -4,6 +4,7 @@
 Choices by profile are in `recommend.py`, warnings in `warn.py`.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from harness import comparable, modes, readings, statistics
+from harness import comparable, readings, statistics
 from harness.busy import throughout as busy_throughout
 from harness.records import Run
-from reports import again, breakeven, lanes, profiles, recommend, roof, several, warn, why
+from reports import again, breakeven, lanes, pairs, profiles, recommend, roof, several, warn, why
 from reports import cells as cells_of
 from reports.analysis import (
     Analysis,
@@ -22,7 +23,6 @@ from reports.analysis import (
     Comparison,
     Ratio,
     finite,
-    first_stage,
     nearness,
     ranked,
     short,
@@ -136,7 +136,7 @@ def _comparison(
     ]
     behind = readings.standing(np.array([columns[c] for c in able]).T) if able else np.array([])
     able = [able[place] for place in np.argsort(behind)]  # NaN, for who met nobody, is last
-    ratios = _ratios(run, name, able, columns, times, busy)
+    ratios = _ratios(run, name, able, times, bool(busy))
     winner, runner_up = _winner(ratios, able)
     # Who beats all leads, whatever launches the others did not share.
     able = [*([winner] if winner else []), *(each for each in able if each != winner)]
@@ -152,7 +152,7 @@ def _comparison(
     why = _why(ratios, able, winner, runner_up, busy, cells)
     other = None
     if winner and len(bys) > 1:
-        other = _beats(run, groups, name, able, bys[1], busy, winner)
+        other = _beats(run, name, able, bys[1], winner)
         if other:
             why = f"No winner: {winner} has the better {bys[0]}, {other} the better {bys[1]}."
             winner = None
@@ -164,7 +164,7 @@ def _comparison(
     twins = None
     sound = {c.contender for c in cells if c.status == "ok"} & columns.keys()
     if floor and {floor["twin"], floor["of"]} <= sound:
-        twins = _ratio(run, name, floor["twin"], floor["of"], columns, times, False)
+        twins = _ratio(run, name, floor["twin"], floor["of"], times, False)
     return Comparison(
         **{k: plan[k] for k in ("id", "workload", "batch", "size", "direction", "precision")},
         **{k: plan[k] for k in ("device", "kind", "summary", "headline", "cost")},
@@ -202,14 +202,12 @@ def _ratios(
     run: Run,
     name: str,
     able: list[str],
-    columns: dict[str, np.ndarray],
     times: readings.Times,
-    busy: list[str],
+    busy: bool,
 ) -> list[Ratio]:
     """Every pair both ways. A verdict rests on the pair's own p: a winner has to beat every other,
     which is harder already."""
-    pairs = [(a, b) for i, a in enumerate(able) for b in able[i + 1 :]]
-    found = [_ratio(run, name, a, b, columns, times, bool(busy)) for a, b in pairs]
+    found = [_ratio(run, name, a, b, times, busy) for a, b in itertools.combinations(able, 2)]
     found = [ratio for ratio in found if ratio.launches]  # two that never met have no ratio
     adjusted = statistics.holm([r.p for r in found])
     both = []
@@ -228,27 +226,15 @@ def _ratios(
     return both
 
 
-def _ratio(
-    run: Run,
-    name: str,
-    a: str,
-    b: str,
-    columns: dict[str, np.ndarray],
-    times: readings.Times,
-    busy: bool,
-) -> Ratio:
-    by_launch = readings.log_ratios(times, a, b)
-    logs = np.array([by_launch[launch] for launch in sorted(by_launch)])
-    modal = modes.leave_open(columns[a], columns[b], logs)
-    settled = not run.settled.isdisjoint({(name, a), (name, b)})
-    found = statistics.compare(logs, modal, first_stage(run), settled=settled)
+def _ratio(run: Run, name: str, a: str, b: str, times: readings.Times, busy: bool) -> Ratio:
+    found = pairs.judged(run, pairs.pair(run, name, times, a, b, busy))
     return Ratio(
         a,
         b,
         found.ratio,
         finite(found.low),
         finite(found.high),
-        "screening" if busy else found.verdict,
+        found.verdict,
         found.p,
         found.launches,
         finite(found.detectable),
@@ -266,21 +252,11 @@ def _winner(ratios: list[Ratio], able: list[str]) -> tuple[str | None, str | Non
     return winner, nearest.a if nearest else None
 
 
-def _beats(
-    run: Run,
-    groups: list[dict[str, Any]],
-    name: str,
-    able: list[str],
-    by: str,
-    busy: list[str],
-    winner: str,
-) -> str | None:
+def _beats(run: Run, name: str, able: list[str], by: str, winner: str) -> str | None:
     """Who is materially faster than the winner by the second statistic, the fastest of them."""
     times = run.times(name, by)
-    contenders, logs = readings.launch_table(groups, times, by)
-    columns = {c: logs[:, i] for i, c in enumerate(contenders)}
-    ratios = _ratios(run, name, able, columns, times, busy)
-    better = [r for r in ratios if r.b == winner and r.verdict == "materially_faster"]
+    others = [_ratio(run, name, each, winner, times, False) for each in able if each != winner]
+    better = [r for r in others if r.verdict == "materially_faster"]
     return min(better, key=lambda r: r.ratio).a if better else None
 
 

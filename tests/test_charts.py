@@ -124,7 +124,7 @@ def test_a_picture_of_calls_has_a_p99_where_the_table_has(
     there = {
         (marks.label(c), cell.contender)
         for c in published.comparisons
-        for cell in marks.shown(published, c)
+        for cell in published.cells(c)
         if cell.latency and cell.latency["p99"] is not None
     }
     rows = values(charts["calls"])

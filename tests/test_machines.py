@@ -83,7 +83,7 @@ def test_work_that_only_one_machine_did_is_left_out_of_the_table(tmp_path: Path)
         ("relu", "micro", 32, None, "infer", False)
     ])  # fmt: skip
     found = machines.gather([records.read(tmp_path / name) for name in ("a", "b")])
-    assert list(found.places) == found.shared == ["relu/b32/infer/float32/cpu"]
+    assert list(found.places) == ["relu/b32/infer/float32/cpu"]
     assert [choice is None for choice in found.uses["Large-scale training"]] == [False, True]
     assert "resnet20/b32/infer/float32" in found.partly
     assert "Not of all runs, and so not here: 3 comparisons" in machines_page.render(found)

@@ -174,7 +174,7 @@ def pairs(
         by = readings.rank_of(comparison)[0]
         times = readings.log_times(run.groups, name, by, a, b)
         logs = readings.log_ratios(times, a, b)
-        values = np.array([logs[k] for k in sorted(logs)])[:launches]
+        values = readings.in_order(logs)[:launches]
         if len(values) >= statistics.LEAST_LAUNCHES:
             own, other = (readings.by_launch(times, who)[:launches] for who in (a, b))
             found[name] = statistics.compare(values, modes.leave_open(own, other, values))

@@ -47,7 +47,7 @@ def _lines(analysis: Analysis, found: Series, what: str, value: Any) -> dict[str
     rows = [
         {"contender": cell.contender, "batch": c.batch, what: seen, "comparison": marks.label(c)}
         for c in found.comparisons
-        for cell in marks.shown(analysis, c)
+        for cell in analysis.cells(c)
         if cell.status == "ok" and (seen := value(cell))
     ]
     if not rows:

@@ -14,7 +14,7 @@ def calls(analysis: Analysis) -> dict[str, Any] | None:
     """Quantiles of a launch's calls over their median; of each the median over launches."""
     rows: list[dict[str, Any]] = []
     for comparison in analysis.comparisons:
-        for cell in marks.shown(analysis, comparison):
+        for cell in analysis.cells(comparison):
             spread = over_median(cell.calls)
             if spread:
                 row = {"comparison": marks.label(comparison), "contender": cell.contender}

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from reports.analysis import Analysis, Cell, Comparison, short
+from reports.analysis import Comparison, short
 
 FIXED = {
     "torch": "#D55E00",
@@ -99,12 +99,6 @@ def dashes(analysis: Contested) -> dict[str, list[int]]:
 def label(comparison: Comparison) -> str:
     """resnet18@112 b4 train"""
     return short(comparison.id)
-
-
-def shown(analysis: Analysis, comparison: Comparison) -> list[Cell]:
-    """The cells that a picture shows: the noise floor's twin is no contender."""
-    twins = {c["name"] for c in analysis.contenders if c["twin"]}
-    return [cell for cell in comparison.cells if cell.contender not in twins]
 
 
 def data(rows: list[dict[str, Any]]) -> Any:

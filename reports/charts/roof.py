@@ -17,7 +17,7 @@ def shares(analysis: Analysis) -> dict[str, Any] | None:
             "share": cell.share_of_peak,
         }
         for comparison in analysis.comparisons
-        for cell in marks.shown(analysis, comparison)
+        for cell in analysis.cells(comparison)
         if cell.share_of_peak and cell.status == "ok"
     ]
     if not rows:
@@ -56,7 +56,7 @@ def points(analysis: Analysis) -> list[dict[str, Any]]:
             "Gflop/s": comparison.cost["flops"] / cell.seconds / 1e9,
         }
         for comparison in analysis.comparisons
-        for cell in marks.shown(analysis, comparison)
+        for cell in analysis.cells(comparison)
         if comparison.cost["flops"] and cell.share_of_peak and cell.seconds and cell.status == "ok"
     ]
     return sorted(found, key=lambda point: point["operations per byte"])

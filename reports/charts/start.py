@@ -34,7 +34,7 @@ def started(analysis: Analysis) -> list[Comparison]:
 def start(analysis: Analysis, comparison: Comparison) -> dict[str, Any] | None:
     """Seconds from nothing to a first result: what they went into, cold and warm."""
     rows, totals = [], {}
-    for cell in marks.shown(analysis, comparison):
+    for cell in analysis.cells(comparison):
         for cache, seconds in (("empty", cell.cold), ("filled", cell.warm)):
             if not seconds:
                 continue
@@ -53,7 +53,7 @@ def memory(analysis: Analysis, comparison: Comparison) -> dict[str, Any] | None:
     keys = ("allocated", "reserved") if on_device else ("import_rss_bytes", "peak_rss_bytes")
     parts = memory_parts(comparison)
     rows = []
-    for cell in marks.shown(analysis, comparison):
+    for cell in analysis.cells(comparison):
         inner, outer = ((cell.memory or {}).get(key) for key in keys)
         if not inner:
             continue

@@ -16,11 +16,10 @@ from reports.template import visible
 
 def text(analysis: Analysis) -> str:
     """A list of measurements; `range` is half of the 95% interval over launches."""
-    floor = {c["name"] for c in analysis.contenders if c["twin"]}
     entries = []
     for comparison in analysis.comparisons:
-        for cell in comparison.cells:
-            if cell.status != "ok" or not cell.seconds or cell.contender in floor:
+        for cell in analysis.cells(comparison):
+            if cell.status != "ok" or not cell.seconds:
                 continue
             low, high = statistics.t_interval(np.log(cell.launch_seconds))
             half = 1e3 * cell.seconds * math.expm1(min((high - low) / 2, 20.0))

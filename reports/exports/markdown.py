@@ -66,7 +66,7 @@ def _code(value: str) -> str:
 
 
 def _map(analysis: Analysis) -> list[str]:
-    names = [c["name"] for c in analysis.contenders if not c["twin"]]
+    names = [c["name"] for c in analysis.shown]
     heads = ["workload", *map(escape, names)]
     lines = [f"| {' | '.join(heads)} |", f"| --- |{' ---: |' * len(names)}"]
     for comparison in analysis.comparisons:
@@ -76,18 +76,16 @@ def _map(analysis: Analysis) -> list[str]:
 
 
 def _cell(comparison: Comparison, name: str) -> str:
-    cell = next((c for c in comparison.cells if c.contender == name), None)
+    cell = comparison.find(name)
     if cell is None:
         return ""
     if cell.status != "ok":
         return cell.status
     if not cell.relative:
         return seconds(cell.seconds)
-    pair = comparison.ratio(name, comparison.leader or "")
     figure = f"{times(cell.relative)}, {seconds(cell.seconds)}"
-    if name == comparison.winner:
-        return f"**{figure}** ★"
-    return f"{figure} =" if pair is not None and pair.verdict == "tie" else figure
+    told = {"winner": f"**{figure}** ★", "tie": f"{figure} ="}
+    return told.get(comparison.mark(name), figure)
 
 
 def _marks(analysis: Analysis) -> str:

@@ -89,7 +89,8 @@ def _status(
     if failures:
         status, reason, log = failures[0]
         if status == "oom" and any(c["pass"] == "cold" and c["status"] == "ok" for c in cells):
-            reason = f"{reason} (beside the others; alone, in the cold pass, it had room)"
+            reason = f"{reason} (beside the others; alone, in the cold pass, it had room: "
+            reason += "name fewer with --contenders)"
         return status, reason, log
     return "missing", "planned, and not measured: the run ended before it", None
 

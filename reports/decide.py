@@ -98,14 +98,14 @@ def decide(
     names: Iterable[str],
     modal: Iterable[Pair] = (),
     settled: Iterable[str] = (),
-    busy: bool = False,
+    unnamed: bool = False,
     first_stage: int | None = None,
 ) -> Decision:
     """The choice among contenders of whom every aspect is known.
 
     modal: pairs whose launches fall into modes that overlap. settled: who left early
-    somewhere, being far behind. busy: on a machine too busy to name a winner on. first_stage:
-    of launches that more were planned from, whose spread stays in force.
+    somewhere, being far behind. unnamed: nobody may be (`unnamed.py`). first_stage: of launches
+    that more were planned from, whose spread stays in force.
     """
     names, aspects = sorted(names), aligned(aspects)
     overlapping, early = set(modal), set(settled)
@@ -117,7 +117,7 @@ def decide(
         for b in names
         if a != b
     }
-    if busy:
+    if unnamed:
         pairs = {pair: replace(found, verdict="screening") for pair, found in pairs.items()}
     return among(aspects, names, pairs)
 

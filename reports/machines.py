@@ -15,13 +15,12 @@ from typing import Any
 from harness import readings
 from harness.errors import Wrong
 from harness.records import Run
-from reports import alike, lost, pairs, repeats, several
+from reports import alike, lost, pairs, repeats, several, unnamed
 from reports.analysis import Analysis, finite, ranked
 from reports.charts import marks
 from reports.profiles import Profile
-from reports.recommend import ENOUGH
 from reports.verdicts import analyse
-from reports.words import listed, percent
+from reports.words import listed
 
 OVER = "over the runs"  # how the page calls what all runs of one machine say together
 
@@ -99,7 +98,6 @@ def gather(
             uses.setdefault(choice.title, [None] * len(machines))[place] = choice
     ids = [each[0]["id"] for each in shared]
     loud = [{c.id for c in m.analysis.comparisons if c.busy} for m in machines]
-    crowded = [{c.id for c in m.analysis.comparisons if c.crowded} for m in machines]
     places = _places(runs, names, anchor, shared, timed, loud) if anchor else {}
     unlike = _unlike(runs, names) if one else []
     stayed = _stayed(runs) if one and not unlike else set()
@@ -111,7 +109,12 @@ def gather(
     }
     over = {
         use: repeats.choose(
-            use, found, {*ids}, stayed, _unnamed(found, names, loud, crowded), times
+            use,
+            found,
+            {*ids},
+            stayed,
+            unnamed.over({n: c.unnamed for n, c in zip(names, found, strict=True) if c}),
+            times,
         )
         for use, found in uses.items()
     }
@@ -257,26 +260,6 @@ def _busy(shared: list[list[dict[str, Any]]], loud: list[set[str]]) -> set[str]:
         if any(one["id"] in its for one, its in zip(each, loud, strict=True))
     }
     return {*found, several.ALL} if found else found
-
-
-def _unnamed(
-    found: list[Any], names: list[str], loud: list[set[str]], crowded: list[set[str]]
-) -> str:
-    """Why nobody is named for a use: in which runs the machine was not fit for what it rests on,
-    or what was measured was too little for it."""
-    for what, places in (
-        ("the machine was busy", loud),
-        ("somebody had no room beside the others", crowded),
-    ):
-        where = [
-            name
-            for name, choice, its in zip(names, found, places, strict=True)
-            if choice is not None and not its.isdisjoint(choice.comparisons)
-        ]
-        if where:
-            return f"{what} in {listed(where)}"
-    most = max((choice.lost for choice in found if choice is not None), default=0.0)
-    return f"{percent(most)} of what is weighed was not measured" if most > ENOUGH else ""
 
 
 def _repeated(

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from harness.records import Run
-from reports import flip, sentences
+from reports import flip, sentences, unnamed
 from reports.analysis import Comparison, finite, first_stage, short
 from reports.decide import Aspect, Decision, aligned, apart, decide, split
 from reports.elsewhere import Elsewhere
@@ -23,7 +23,6 @@ from reports.profiles import SEEN_ONCE, Objective, Profile
 from reports.words import percent
 
 Wanted = list[tuple[Objective, list[Comparison]]]
-ENOUGH = 0.5  # of the weight has to be measured for a profile to be answered
 
 
 @dataclass(frozen=True)
@@ -65,6 +64,7 @@ class Recommendation:
     split: list[dict[str, Any]] = field(default_factory=list)
     # of several objectives: in which the leader is better than the runner-up, in which worse
     balance: str = ""
+    unnamed: str = ""  # why nobody may be, whatever the figures say
     engineless: bool = False  # it is served on a CPU, and no inference engine took part
 
 
@@ -102,12 +102,10 @@ class _Case:
         self.evidence, self.profile = evidence, profile
         self.comparisons, self.everywhere = comparisons, everywhere
         self.wanted: Wanted = [(o, self._asked(o)) for o in profile.objectives]
-        self.busy = any(c.busy for _, found in self.wanted for c in found)
-        self.crowded = sorted({n for _, found in self.wanted for c in found for n in c.crowded})
 
     def recommendation(self) -> Recommendation | None:
         """None where the run has no comparison for most of what the profile weighs."""
-        if sum(o.weight for o, found in self.wanted if found) < ENOUGH:
+        if sum(o.weight for o, found in self.wanted if found) < unnamed.ENOUGH:
             return None
         self.out = self.evidence.failures(self.wanted)
         self.names = [n for n in self.evidence.names if n not in self.out]
@@ -125,6 +123,7 @@ class _Case:
         self.lacking: list[str] = []
         self.beyond: dict[str, float] = {}  # who breaks a limit, and how many times it that is
         self.aspects = self._aspects()
+        self.unnamed = self._unnamed()
         for name in apart(self.aspects, self.names):
             self.out[name] = "shares no launch with the others"
         self.names = [n for n in self.names if n not in self.out] if self.aspects else []
@@ -138,9 +137,16 @@ class _Case:
             self.names,
             self._modal(aspects),
             self._settled(aspects),
-            self.busy or bool(self.crowded) or self.lost > ENOUGH,
+            bool(self.unnamed),
             first_stage(self.evidence.run),
         )
+
+    def _unnamed(self) -> str:
+        """What somebody takes on disk is what it is, wherever else the machine was busy."""
+        measured = [(o, found) for o, found in self.wanted if o.measure != "installed_size"]
+        used = [c for _, found in measured for c in found]
+        crowded = sorted({name for c in used for name in c.crowded})
+        return unnamed.reason(any(c.busy for c in used), crowded, self.lost)
 
     # --- evidence -------------------------------------------------------------------------------
 
@@ -312,18 +318,15 @@ class _Case:
             split=divided,
             balance=sentences.balance(decision, self.weighed),
             engineless=self._engineless(),
+            unnamed=self.unnamed,
         )
 
     def _sentence(self, extras: list[Aspect]) -> str:
         if self.beyond and not self.decision.order:
             nearest = min(self.beyond, key=lambda name: self.beyond[name])
             return f"Nobody keeps the limits. The nearest is {nearest}: {self.out[nearest]}."
-        lacking = self.lost if self.lost > ENOUGH else None
-        why = "the machine was busy" if self.busy else ""
-        if self.crowded and not why:
-            why = f"{sentences.listed(self.crowded)} had no room beside the others"
         ids = list(dict.fromkeys(id_ for each in self.weighed for id_ in each.comparisons))
-        told = sentences.sentence(self.decision, self.aspects, ids, extras, why, lacking)
+        told = sentences.sentence(self.decision, self.aspects, ids, extras, self.unnamed)
         return told + sentences.ruled_out(self.decision, self.aspects)
 
     def _split(self) -> list[dict[str, Any]]:

@@ -116,7 +116,7 @@ def choose(
             if a != b
         },
     )
-    decision = decide.decide([aspect], held, busy=bool(unnamed), first_stage=FIRST)
+    decision = decide.decide([aspect], held, unnamed=bool(unnamed), first_stage=FIRST)
     leader = decision.leader or ""
     rival = decision.runner_up or ""
     over = {name: np.exp([s[name] - s[leader] for s in scores]) for name in decision.order}

@@ -28,13 +28,11 @@ def sentence(
     ids: list[str],
     extras: list[Aspect],
     unnamed: str,
-    lacking: float | None,
 ) -> str:
     """The choice, or why there is none.
 
-    ids: of the comparisons it rests on. extras: what may decide between the tied. lacking: the
-    share of the weight that was not measured, where it is too much for a choice. unnamed: why
-    nobody is, where that lies in the machine.
+    ids: of the comparisons it rests on. extras: what may decide between the tied. unnamed: why
+    nobody may be named, if so.
     """
     leader, best = decision.leader, decision.best
     runner_up, tied = decision.runner_up, decision.tied
@@ -65,8 +63,6 @@ def sentence(
         why = unnamed or f"only {best.launches} of 6 launches"
         if not unnamed and all(each.once for each in weighed):
             why = "it was measured once; several runs, read together, tell"
-        if lacking is not None:
-            why = f"{percent(lacking)} of what is weighed was not measured"
         return f"{leader} is ahead, not proven ({why}): {fact} ({sure}), over {over}."
     more = f" {would_tell(best)}"
     if not best.launches_needed and any(each.once for each in weighed):

@@ -15,7 +15,19 @@ import numpy as np
 from harness import comparable, readings, statistics
 from harness.busy import throughout as busy_throughout
 from harness.records import Run
-from reports import again, breakeven, lanes, pairs, profiles, recommend, roof, several, warn, why
+from reports import (
+    again,
+    breakeven,
+    lanes,
+    pairs,
+    profiles,
+    recommend,
+    roof,
+    several,
+    unnamed,
+    warn,
+    why,
+)
 from reports import cells as cells_of
 from reports.analysis import (
     Analysis,
@@ -149,17 +161,11 @@ def _comparison(
         else cells_of.placed(c, readings.log_ratios(times, c.contender, best or ""), idle)
         for c in cells
     ]
-    why = _why(ratios, able, winner, runner_up, busy, cells)
-    other = None
-    if winner and len(bys) > 1:
-        other = _beats(run, name, able, bys[1], winner)
-        if other:
-            why = f"No winner: {winner} has the better {bys[0]}, {other} the better {bys[1]}."
-            winner = None
-    crowded = [c.contender for c in cells if c.crowded]
-    if winner and crowded:
-        had = f"{listed(crowded)} had no room beside the others"
-        why, winner = f"No winner: {had}; name fewer with --contenders. {why}", None
+    nobody = unnamed.reason(bool(busy), [c.contender for c in cells if c.crowded])
+    why = _why(ratios, able, winner, runner_up, nobody, cells)
+    other = _beats(run, name, able, bys[1], winner) if winner and len(bys) > 1 else None
+    if other and not nobody:
+        why = f"No winner: {winner} has the better {bys[0]}, {other} the better {bys[1]}."
     floor = run.plan.get("noise_floor")
     twins = None
     sound = {c.contender for c in cells if c.status == "ok"} & columns.keys()
@@ -168,7 +174,7 @@ def _comparison(
     return Comparison(
         **{k: plan[k] for k in ("id", "workload", "batch", "size", "direction", "precision")},
         **{k: plan[k] for k in ("device", "kind", "summary", "headline", "cost")},
-        winner=winner,
+        winner=None if nobody or other else winner,
         leader=best,
         runner_up=runner_up,
         why=why,
@@ -265,10 +271,10 @@ def _why(
     able: list[str],
     winner: str | None,
     runner_up: str | None,
-    busy: list[str],
+    nobody: str,
     cells: list[Cell],
 ) -> str:
-    """One sentence, in plain words."""
+    """One sentence, in plain words. nobody: why no winner may be named, if so."""
     if not able:
         return "Nothing was measured."
     leader = winner or able[0]
@@ -284,6 +290,8 @@ def _why(
     if pair.low is not None and pair.high is not None:
         fact += f" ({interval(pair.confidence)} {ends(pair.low, pair.high)}"
         fact += f", {pair.launches} launches)"
+    if nobody:
+        return f"Nobody is named: {nobody}. {fact}."
     if winner:
         return f"{fact}."
     tied = [r.a for r in ratios if r.b == leader and r.verdict == "tie"]
@@ -293,8 +301,6 @@ def _why(
         others = [name for name in able if name not in (leader, *tied, *proved)]
         left = f" Not yet told apart from them: {', '.join(others)}." if others else ""
         return f"A tie of {names}: {within([leader, *tied])}.{left} {fact}."
-    if busy:
-        return f"Screening only, the machine was busy. {fact}."
     if pair.verdict == "screening":
         return f"Screening only, with {pair.launches} of 6 launches. {fact}."
     return f"No winner: {why_open(pair)}. {fact}. {would_tell(pair)}"

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from harness import busy, records, statistics
+from reports import unnamed
 from reports.compare import compare
 from reports.verdicts import analyse
 from tests.synthetic import edit_groups, write_run
@@ -39,12 +40,45 @@ def test_a_machine_that_was_busy_in_one_comparison_names_nobody_there(tmp_path: 
     for before, comparison in zip(quiet.comparisons, analysis.comparisons, strict=True):
         loud = comparison.workload == "resnet20"
         assert before.winner and comparison.winner == (None if loud else before.winner)
-        assert comparison.why.startswith("Screening only, the machine was busy") == loud
+        assert comparison.why.startswith("Nobody is named: the machine was busy") == loud
     assert any("busy while resnet20 b32 infer was" in reason for reason in analysis.screening)
     for choice in analysis.recommendations:
         rests = any("resnet20" in comparison for comparison in choice.comparisons)
         assert (choice.verdict == "screening") == rests, choice.title
     assert len({c.verdict == "screening" for c in analysis.recommendations}) == 2
+
+
+def test_what_a_use_only_weighs_on_disk_may_have_been_measured_on_a_busy_machine(
+    tmp_path: Path,
+) -> None:
+    """Deployment weighs what everybody installs, wherever it was measured, and trains nothing."""
+    folder = write_run(tmp_path / "run")
+
+    def busy(group: dict[str, Any]) -> bool:
+        if group["direction"] == "train":
+            group["machine"]["foreign_cpu_share"] = 0.4
+        return True
+
+    edit_groups(folder, busy)
+    chosen = {c.title: c for c in analyse(records.read(folder)).recommendations}
+    assert chosen["Large-scale training"].unnamed == "the machine was busy"
+    assert chosen["Large-scale training"].choice is None
+    assert chosen["CPU-only deployment"].unnamed == ""
+    assert chosen["CPU-only deployment"].choice
+
+
+def test_too_little_that_was_measured_comes_before_a_busy_machine_and_that_before_no_room() -> None:
+    assert unnamed.reason(True, ["jax"], 0.6) == "60% of what is weighed was not measured"
+    assert unnamed.reason(True, ["jax"], 0.5) == "the machine was busy"
+    assert unnamed.reason(False, ["jax", "numpy"]) == "jax and numpy had no room beside the others"
+    assert unnamed.reason(False, []) == ""
+
+
+def test_several_runs_have_each_reason_with_the_runs_that_have_it() -> None:
+    said = {"a": "the machine was busy", "b": "", "c": "the machine was busy", "d": "it was late"}
+    assert unnamed.over(said) == "in a and c the machine was busy; in d it was late"
+    assert unnamed.over(dict.fromkeys("ab", "it was late")) == "in every run it was late"
+    assert unnamed.over({"a": "", "b": ""}) == ""
 
 
 def test_of_two_runs_one_of_which_was_disturbed_in_one_comparison_the_others_are_judged(

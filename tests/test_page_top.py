@@ -147,7 +147,10 @@ def test_who_had_no_room_beside_the_others_and_had_it_alone_is_told_so(tmp_path:
     analysis = analyse(records.read(folder))
     cell = analysis.comparison("resnet18@224/b1/infer/float32/cpu").cell("jax")
     assert cell.status == "oom"
-    assert cell.reason == "no memory (beside the others; alone, in the cold pass, it had room)"
+    assert cell.reason == (
+        "no memory (beside the others; alone, in the cold pass, it had room: name fewer with "
+        "--contenders)"
+    )
     assert cell.crowded
 
 
@@ -177,11 +180,11 @@ def test_where_somebody_had_no_room_beside_the_others_nobody_is_named(tmp_path: 
         assert over is not None
         told[where, status] = training.winner, use.choice, over.choice
         if (where, status) == ("steady", "oom"):
-            assert training.why.startswith("No winner: jax had no room beside the others; name ")
-            assert "not proven (jax had no room beside the others)" in use.sentence
-            assert "not proven (somebody had no room beside the others in steady-oom-0, " in (
-                over.sentence
+            assert training.why.startswith(
+                "Nobody is named: jax had no room beside the others. torch takes"
             )
+            assert "not proven (jax had no room beside the others)" in use.sentence
+            assert "not proven (in every run jax had no room beside the others)" in over.sentence
     assert told == {
         ("steady", "oom"): (None, None, None),
         ("cold", "oom"): ("torch",) * 3,

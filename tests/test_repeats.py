@@ -125,7 +125,7 @@ def test_a_busy_hour_names_nobody(tmp_path: Path) -> None:
     found = machines.gather([records.read(run.folder) for run in runs], "torch")
     chosen = found.over[TRAINING]
     assert chosen and chosen.choice is None
-    assert "not proven (the machine was busy in run2)" in chosen.sentence
+    assert "not proven (in run2 the machine was busy)" in chosen.sentence
     assert chosen.lead.verdict == "screening"
     assert {each.verdict for each in found.repeated[several.ALL].values()} == {"screening"}
 
@@ -138,7 +138,7 @@ def test_an_hour_that_was_busy_in_one_comparison_names_nobody_in_what_rests_on_i
     edit_groups(runs[2].folder, lambda group: "/train/" not in group["comparison"] or _busy(group))
     found = machines.gather([records.read(run.folder) for run in runs], "torch")
     training, batch = found.over[TRAINING], found.over["Batch inference"]
-    assert training and "not proven (the machine was busy in run2)" in training.sentence
+    assert training and "not proven (in run2 the machine was busy)" in training.sentence
     assert batch and batch.choice == "torch"
     for place, others in found.repeated.items():
         loud = place == several.ALL or "/train/" in place
@@ -163,7 +163,7 @@ def test_six_runs_name_nobody_for_what_most_of_has_no_figure(tmp_path: Path) -> 
     memory = found.over["Small memory"]
     assert [choice.choice for choice in found.uses["Small memory"]] == [None] * 6
     assert memory and memory.choice is None
-    assert "of what is weighed was not measured)" in memory.sentence
+    assert "not proven (in every run 70% of what is weighed was not measured)" in memory.sentence
 
 
 def test_runs_are_in_the_order_in_which_they_were_measured_however_they_are_named(

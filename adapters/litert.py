@@ -39,10 +39,9 @@ class LiteRt(Engine):
     def __init__(self, variant: str, device: str, precision: str, threads: int):
         super().__init__(variant, device, precision, threads)
         import ai_edge_litert
-        from ai_edge_litert import interpreter, schema_py_generated
+        from ai_edge_litert import interpreter
 
         self.litert, self.Interpreter = ai_edge_litert, interpreter.Interpreter
-        self.schema = schema_py_generated
         self.parts: int | None = None
 
     def shape(self, x: Any) -> tuple[int, ...]:
@@ -54,16 +53,17 @@ class LiteRt(Engine):
     def dump(self, handle: Any, role: str, groups: int = 1) -> np.ndarray:
         return np.array(from_memory(_array(handle), role, ORDERS), order="C")
 
-    def model(self, workload: Any, params: dict[str, np.ndarray], dims: tuple[int, ...]) -> bytes:
-        """The workload as a .tflite, its input of these extents as they lie, weights within."""
-        graph = TfliteGraph(self.schema)
+    def written(self, workload: Any, batch: int, params: dict[str, np.ndarray]) -> bytes:
+        from ai_edge_litert import schema_py_generated  # who only opens a model has no need of it
+
+        graph = TfliteGraph(schema_py_generated)
         handles = {name: graph.given(Tensor(w.shape, w)) for name, w in params.items()}
-        x = graph.given(Tensor(dims))
+        dims = (batch, *workload.input)
+        x = graph.given(Tensor(permuted(dims, TO_LAST)))
         return graph.model(workload.name, x, Network(graph, handles).run(workload, x))
 
-    def builds(self, workload: Any, params: dict[str, np.ndarray], x: np.ndarray) -> Run:
-        model = self.model(workload, params, x.shape)
-        interpreter = self.Interpreter(model_content=model, num_threads=self.threads)
+    def opens(self, path: str, x: np.ndarray) -> Run:
+        interpreter = self.Interpreter(model_path=path, num_threads=self.threads)
         interpreter.allocate_tensors()
         kinds = [operator["op_name"] for operator in interpreter._get_ops_details()]
         self.parts = kinds.count("DELEGATE")

@@ -7,6 +7,8 @@ next call writes over it.
 """
 
 import ctypes
+from functools import cached_property
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -37,10 +39,9 @@ class OnnxRuntime(OnnxEngine):
         super().__init__(variant, device, precision, threads)
         if device == "cpu" and precision != "float32":
             raise Unsupported(f"ONNX Runtime has no convolution in {precision} on a CPU")
-        import onnx
         import onnxruntime
 
-        self.onnx, self.ort = onnx, onnxruntime
+        self.ort = onnxruntime
         if device == "cuda":
             onnxruntime.preload_dlls()  # CUDA and cuDNN from the wheels beside it
         self.provider = PROVIDERS[device]
@@ -50,13 +51,19 @@ class OnnxRuntime(OnnxEngine):
             raise Unsupported(f"{NO_TF32}: this GPU's begins with {found}")
         self.session: Any = None
 
+    @cached_property
+    def onnx(self) -> Any:
+        import onnx
+
+        return onnx
+
     def dump(self, handle: Any, role: str, groups: int = 1) -> np.ndarray:
         return np.array(handle if isinstance(handle, np.ndarray) else handle.numpy())
 
     def shape(self, x: Any) -> tuple[int, ...]:
         return tuple(x.shape if isinstance(x, np.ndarray) else x.shape())
 
-    def compiles(self, model: bytes, x: np.ndarray) -> Run:
+    def opens(self, path: str, x: np.ndarray) -> Run:
         options = self.ort.SessionOptions()
         options.graph_optimization_level = self.ort.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.execution_mode = self.ort.ExecutionMode.ORT_SEQUENTIAL
@@ -66,7 +73,7 @@ class OnnxRuntime(OnnxEngine):
         allowed = str(int(self.precision == "tf32"))
         chosen = {"use_tf32": allowed, "cudnn_conv_algo_search": "EXHAUSTIVE"}
         provider = (self.provider, chosen if self.device == "cuda" else {})
-        session = self.ort.InferenceSession(model, options, providers=[provider])
+        session = self.ort.InferenceSession(path, options, providers=[provider])
         if session.get_providers()[0] != self.provider:  # it would fall back in silence
             raise Unsupported(f"the session runs on {session.get_providers()[0]}")
         binding = session.io_binding()
@@ -102,7 +109,7 @@ class OnnxRuntime(OnnxEngine):
             "threads": self.threads,
             "provider": self.session.get_providers()[0] if self.session else self.provider,
             "weights": "constants of the model",
-            "onnx": self.onnx.__version__,
+            "onnx": metadata.version("onnx"),
         }
 
     def reset(self) -> None:

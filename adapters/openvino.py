@@ -8,6 +8,8 @@ users have them. The result is the request's own output: the next call writes ov
 """
 
 import re
+from functools import cached_property
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -33,21 +35,26 @@ class OpenVino(OnnxEngine):
 
     def __init__(self, variant: str, device: str, precision: str, threads: int):
         super().__init__(variant, device, precision, threads)
-        import onnx
         import openvino
 
-        self.onnx, self.ov = onnx, openvino
+        self.ov = openvino
         self.core = openvino.Core()
         able, self.hint = HINTS[precision]
         if able not in self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise Unsupported(f"OpenVINO would not compute in {precision} on this processor")
         self.compiled: Any = None
 
+    @cached_property
+    def onnx(self) -> Any:
+        import onnx
+
+        return onnx
+
     def dump(self, handle: Any, role: str, groups: int = 1) -> np.ndarray:
         return np.array(handle if isinstance(handle, np.ndarray) else handle.data)
 
-    def compiles(self, model: bytes, x: np.ndarray) -> Run:
-        read = self.core.read_model(model=model)
+    def opens(self, path: str, x: np.ndarray) -> Run:
+        read = self.core.read_model(path)
         asked = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": self.threads,
@@ -82,7 +89,7 @@ class OpenVino(OnnxEngine):
             "streams": found["NUM_STREAMS"],
             "cpu_pinning": self._property("ENABLE_CPU_PINNING"),
             "weights": "constants of the model",
-            "onnx": self.onnx.__version__,
+            "onnx": metadata.version("onnx"),
         }
 
     def _property(self, name: str) -> Any:

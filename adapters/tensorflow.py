@@ -231,7 +231,7 @@ class TensorFlow(Adapter):
         return self.clone(self.tf.zeros_like(array))
 
     def bind(self, workload: Any, batch: int, params: dict[str, Tensor]) -> Any:
-        return self.copy(params)
+        return {name: self.clone(params.pop(name)) for name in list(params)}  # never both whole
 
     # --- what is timed ----------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ class Failed(msgspec.Struct):
 
 
 class Opened(msgspec.Struct):
-    protocol: Literal[2]
+    protocol: Literal[3]
     import_: Seconds = field(name="import")
     rss_bytes: int
     manifest: dict[str, Any]
@@ -30,6 +30,7 @@ class Opened(msgspec.Struct):
 class Loaded(msgspec.Struct):
     load: Seconds
     drawn: Seconds = 0.0
+    rss_bytes: int | None = None
 
 
 class First(msgspec.Struct):

@@ -51,29 +51,30 @@ class Cell:
         direction: str,
         rows: int | None = None,
         seed: int = 0,
+        once: bool = False,
     ):
-        """`rows`: compute only these of the batch (for the oracle of an inference): see `ends`."""
+        """`rows`: compute only these of the batch (for the oracle of an inference): see `ends`.
+        `once`: a training is never taken back to its start, so nothing is kept for that."""
         if direction != "infer" and not adapter.trains:
             raise Unsupported("an inference engine: it does not train")
         if direction == "train":  # an update needs no gradient of the input: nobody computes it
             workload = replace(workload, input_gradient=False)
         self.adapter, self.workload = adapter, workload
         self.batch, self.direction, self.rows, self.seed = batch, direction, rows, seed
+        self.once = once
         self.parameters = declare(workload)
         if direction == "train" and not any(p.trained for p in self.parameters.values()):
             raise ValueError(f"{workload.name} has no parameters to train")
         operations = cost(workload, batch, direction).operations
         self.reduction = max([op.reduction for op in operations], default=1)
         self.sync = adapter.sync
-        # Seconds that went into drawing weights and inputs: NumPy's, and no framework's.
+        # Seconds that are the benchmark's own, and no framework's: drawing weights and inputs,
+        # writing what its users have on disk.
         self.drawn = 0.0
 
     def build(self) -> None:
         """Place weights and inputs, make the call; afterwards `step()` runs it."""
-        params = {}
-        for name, p in self.parameters.items():
-            value = self._draw(p.initial, name, self.seed)
-            params[name] = self.adapter.place(value, p.role, p.groups)
+        params = self._draw(self.adapter.export, self.workload, self.batch, self._weights())
         params = self.adapter.bind(self.workload, self.batch, params)
         trained = {name for name, p in self.parameters.items() if p.trained}
         self.feed(self.seed)
@@ -87,6 +88,12 @@ class Cell:
             self.step = lambda: gradients(params, self._x, self._y)
         else:
             self._build_training(self.adapter.start(params, trained))
+
+    def _weights(self) -> dict[str, Any]:
+        return {
+            name: self.adapter.place(self._draw(p.initial, name, self.seed), p.role, p.groups)
+            for name, p in self.parameters.items()
+        }
 
     def feed(self, seed: int) -> None:
         """The inputs of that seed, from here on, into the call that is built."""
@@ -106,7 +113,7 @@ class Cell:
         """`step` moves a state on; `restore` takes it back to its start, in fresh arrays."""
         train = self.adapter.train(self.workload, LEARNING_RATE, MOMENTUM)
         copy = self.adapter.copy
-        state = copy(snapshot)
+        state = snapshot if self.once else copy(snapshot)
 
         def step() -> tuple[State, Any]:
             nonlocal state
@@ -118,7 +125,9 @@ class Cell:
             nonlocal state
             state = copy(snapshot)
 
-        self.step, self.restore = step, restore
+        self.step = step
+        if not self.once:
+            self.restore = restore
 
     def manifest(self) -> dict[str, Any]:
         """What this cell adds to its adapter's manifest."""

@@ -56,18 +56,20 @@ def _fill(
     timeout: float,
 ) -> dict[str, Any]:
     opened = launcher.open(worker, contender, comparison.precision)
-    loaded = oracle.load(worker, comparison, timeout)
+    loaded = oracle.load(worker, comparison, timeout, once=True)
     first = worker.ask("first", timeout)
     record["seconds"] = {
         "import": opened["import"],
         "load": loaded["load"],
         "first_call": first["first_call"],
-        # A user reads weights from a file, in no time beside what it takes to draw them.
+        # A user has weights, or an engine's model, in a file: to read it takes no time beside what
+        # drawing and writing it takes.
         "total": first["finished"] - worker.started - loaded.get("drawn", 0.0),
     }
     record["memory"] = {
-        "peak_rss_bytes": first["peak_rss_bytes"],
+        "peak_rss_bytes": first["peak_rss_bytes"],  # since it was loaded, where that is known
         "import_rss_bytes": opened["rss_bytes"],
+        "load_rss_bytes": loaded.get("rss_bytes"),
         **first["memory"],
     }
     gpu = gpus.number(launcher.device)

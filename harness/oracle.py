@@ -157,8 +157,9 @@ def load(
     timeout: float,
     batch: int | None = None,
     rows: int | None = None,
+    **further: Any,
 ) -> dict[str, Any]:
-    """Asks a worker to place one comparison's weights and inputs."""
+    """Asks a worker to place one comparison's weights and inputs. further: of docs/worker.md."""
     return worker.ask(
         "load",
         timeout,
@@ -167,4 +168,5 @@ def load(
         size=comparison.size,
         direction=comparison.direction,
         rows=rows,
+        **further,
     )

@@ -19,6 +19,7 @@ from reports.verdicts import analyse
 
 KINDS_OF_MEMORY = {
     "import_rss_bytes": "memory after import",
+    "load_rss_bytes": "with its weights",
     "peak_rss_bytes": "peak",
     "allocated": "device: allocated",
     "reserved": "reserved",

@@ -18,6 +18,7 @@ def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
         *_events(run),
         *interference.warnings(run, comparisons),
         *_other_precision(comparisons),
+        *_whole_peaks(run, comparisons),
         *_losses(run, comparisons),
         *_disagreements(comparisons),
         *rounds.warnings(run, comparisons),
@@ -78,6 +79,33 @@ def _other_precision(comparisons: list[Comparison]) -> list[dict[str, Any]]:
             [name],
         )
         for name, c, told in found
+    ]
+
+
+def _whole_peaks(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
+    """An engine whose model was built within the peak: half of that is the benchmark's own."""
+    engines = {c["name"] for c in run.plan["contenders"] if not c.get("trains", True)}
+    found = [
+        (c.id, cell.contender)
+        for c in comparisons
+        for cell in c.cells
+        if cell.contender in engines
+        and c.device == "cpu"
+        and (cell.memory or {}).get("peak_rss_bytes")
+        and not (cell.memory or {}).get("load_rss_bytes")
+    ]
+    if not found:
+        return []
+    return [
+        warning(
+            "memory",
+            "peaks hold what the benchmark took to build the models that engines open: less is "
+            "theirs than is shown",
+            "measure again, where the kernel forgets a peak (docs/method.md); till then choose "
+            "nobody by this memory",
+            [comparison for comparison, _ in found],
+            dict.fromkeys(name for _, name in found),
+        )
     ]
 
 

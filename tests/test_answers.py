@@ -11,7 +11,7 @@ from harness import answers
 
 PAGE = (Path(__file__).parents[1] / "docs" / "worker.md").read_text()
 RIGHT: dict[str, dict[str, Any]] = {
-    "open": {"protocol": 2, "import": 1, "rss_bytes": 1, "manifest": {}},
+    "open": {"protocol": 3, "import": 1, "rss_bytes": 1, "manifest": {}},
     "load": {"load": 0.1},
     "first": {
         "first_call": 0.1,

@@ -1,12 +1,14 @@
 """Claims about a cell: what is timed is what is verified, from the same start, at no cost."""
 
 import time
+import weakref
 from typing import Any
 
 import numpy as np
 import pytest
 
 from adapters.core.base import Unsupported
+from adapters.core.engine import Engine
 from adapters.core.reference import Reference
 from adapters.null import Null
 from harness.cell import Cell, inputs
@@ -79,11 +81,64 @@ def test_what_cannot_be_trained_is_refused() -> None:
     with pytest.raises(ValueError, match="check_flatten has no parameters to train"):
         Cell(Reference(), catalogue.get("check_flatten"), 2, "train")
 
-    class Engine(Reference):
+    class Serving(Reference):
         trains = False
 
     with pytest.raises(Unsupported, match="it does not train"):
-        Cell(Engine(), catalogue.get("check_conv3x3"), 2, "train")
+        Cell(Serving(), catalogue.get("check_conv3x3"), 2, "train")
+
+
+def test_a_training_for_one_result_keeps_no_start_and_computes_the_same() -> None:
+    workload, answers = catalogue.get("check_residual"), []
+    for once in (False, True):
+        cell = Cell(Reference(), workload, 2, "train", once=once)
+        cell.build()
+        answers.append(cell.answer(cell.step()))
+        cell.step()
+        cell.restore()
+        again = cell.answer(cell.step())
+        same = all(np.array_equal(again[name], answers[-1][name]) for name in again)
+        assert same != once  # there is no way back
+    assert answers[0].keys() == answers[1].keys()
+    assert all(np.array_equal(answers[0][name], answers[1][name]) for name in answers[0])
+
+
+class Copying(Engine):
+    """An engine whose model is a copy of the weights, and whose answer is the model."""
+
+    def __init__(self) -> None:
+        super().__init__("", "cpu", "float32", 1)
+        self.alive: list[weakref.ref[np.ndarray]] = []
+        self.opened: list[np.ndarray] = []
+
+    def place(self, value: np.ndarray, role: str, groups: int = 1) -> np.ndarray:
+        placed = super().place(value, role, groups)
+        self.alive += [weakref.ref(placed)] if role == "kernel" else []
+        return placed
+
+    def written(self, workload: Any, batch: int, params: dict[str, np.ndarray]) -> bytes:
+        assert batch == 2
+        time.sleep(0.2)
+        return params["conv.weight"].tobytes()
+
+    def opens(self, path: str, x: np.ndarray) -> Any:
+        self.opened.append(x)
+        model = np.fromfile(path, np.float32)
+        return lambda: model
+
+
+def test_an_engine_opens_a_file_and_the_weights_it_was_written_from_are_gone() -> None:
+    """What wrote it is the benchmark's own: its memory, its seconds, and it leaves no file."""
+    engine = Copying()
+    cell = Cell(engine, catalogue.get("check_conv3x3"), 2, "infer")
+    cell.build()
+    assert engine.alive and not any(weight() is not None for weight in engine.alive)
+    assert cell.drawn > 0.2
+    weight = cell.parameters["conv.weight"].initial("conv.weight", 0)
+    assert np.array_equal(cell.step(), weight.ravel()) and np.array_equal(cell.step(), cell.step())
+    cell.feed(1)  # another input is bound anew, to the same model
+    assert np.array_equal(cell.step(), weight.ravel())
+    assert len(engine.opened) == 2 and engine.opened[1] is cell._x
 
 
 @pytest.mark.alone

@@ -13,15 +13,14 @@ from tests.test_precision import _opened
 # The kinds of a model's nodes, as the format's own classes read them.
 LOOK = """
 import json, sys
+from ai_edge_litert import schema_py_generated as schema
 from adapters.core.cost import declare
 from adapters.litert import LiteRt
 from suites import catalogue
 litert, workload = LiteRt("", "cpu", "float32", 1), catalogue.get("{name}")
 params = {{n: litert.place(p.initial(n, 0), p.role) for n, p in declare(workload).items()}}
-channels, *extents = workload.input
-model = litert.model(workload, params, (2, *extents, channels))
-model = litert.schema.ModelT.InitFromPackedBuf(model)
-names = {{code: kind for kind, code in vars(litert.schema.BuiltinOperator).items()}}
+model = schema.ModelT.InitFromPackedBuf(litert.written(workload, 2, params))
+names = {{code: kind for kind, code in vars(schema.BuiltinOperator).items()}}
 kinds = [names[code.builtinCode] for code in model.operatorCodes]
 print(json.dumps([kinds[node.opcodeIndex] for node in model.subgraphs[0].operators]))
 """

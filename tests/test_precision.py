@@ -304,7 +304,7 @@ def test_onnx_runtime_is_told_on_a_gpu_whether_it_may_use_tf32(
         "    print(providers[0][1]['use_tf32'], told['tf32_conv'], told['conv_precision'])\n"
         "    raise SystemExit\n"
         "adapter.ort.InferenceSession = session\n"
-        "adapter.compiles(b'', None)\n"
+        "adapter.opens('', None)\n"
     )
     told = inside.run("onnxruntime", code).split()
     assert told == [allowed, str(allowed == "1"), precision]

@@ -71,6 +71,7 @@ def test_every_request_of_the_page_is_answered_with_the_fields_it_names(
     life: list[tuple[str, dict[str, Any]]] = [
         ("open", OPEN),
         ("round_trips", {}),
+        ("load", {**TRAINING, "once": True}),
         ("load", TRAINING),
         ("first", {}),
         ("loss", {}),
@@ -105,6 +106,22 @@ def test_every_request_of_the_page_is_answered_with_the_fields_it_names(
             for field in turn:
                 assert f"`{field}`" in PAGE
     assert script.process.wait(timeout=10) == 0
+
+
+def test_a_peak_is_of_what_a_first_result_takes_and_not_of_drawing_its_weights(
+    script: Script,
+) -> None:
+    """A layer of 64 MB of weights, which are drawn, scaled and placed: at times thrice."""
+    script.say("open", **OPEN)
+    peaks = []
+    for once in (True, False):
+        loaded = script.say("load", workload="linear_4096", batch=1, direction="infer", once=once)
+        peaks.append(script.say("first")["peak_rss_bytes"])
+        assert ("rss_bytes" in loaded) is once
+        if once:
+            assert 64e6 < loaded["rss_bytes"] <= peaks[0] < loaded["rss_bytes"] + 60e6
+        script.say("unload")
+    assert peaks[1] > peaks[0] + 60e6
 
 
 def test_the_version_is_the_page_s(script: Script) -> None:

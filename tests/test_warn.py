@@ -12,6 +12,7 @@ from reports import interference, warn, words
 from reports.analysis import short
 from reports.verdicts import analyse
 from tests.synthetic import edit_groups, write_run
+from tests.test_profiles import edit_cells
 
 SPENT = {"what": "budget", "reason": "3 of 6 launches fit into 60 s"}
 BUSY = {"what": "busy", "reason": "a load of 2.1 on 2 processors"}
@@ -32,6 +33,24 @@ def test_a_budget_that_was_spent_is_told_until_the_run_is_resumed(
 ) -> None:
     shown = warn._events(SimpleNamespace(events=events, plan={"comparisons": []}))  # type: ignore[arg-type]
     assert [warning["what"] for warning in shown] == [event["reason"] for event in told]
+
+
+def test_an_engine_whose_model_was_built_within_its_peak_is_warned_of(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "openvino": 0.5})
+
+    def told() -> list[str]:
+        found = warn.warnings(records.read(folder), analyse(records.read(folder)).comparisons)
+        return [name for each in found if each["where"] == "memory" for name in each["contenders"]]
+
+    assert told() == []  # torch trains, and so it is for all that anybody says of the other
+    plan = json.loads((folder / "plan.json").read_text())
+    for contender in plan["contenders"]:
+        contender["trains"] = contender["name"] != "openvino"
+    (folder / "plan.json").write_text(json.dumps(plan))
+    assert told() == ["openvino"]
+    known = {"peak_rss_bytes": 4 * 10**8, "load_rss_bytes": 10**8}
+    edit_cells(folder, "openvino", memory=known)
+    assert told() == []
 
 
 def slowed(folder: Path, who: set[str], by: float) -> list[dict[str, Any]]:

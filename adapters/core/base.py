@@ -179,8 +179,16 @@ class Adapter:
             return {name: self.copy(array) for name, array in tree.items()}
         return self.clone(tree)
 
-    def bind(self, workload: Any, batch: int, params: dict[str, Array]) -> Any:
-        """What the calls below take for `params`: by default, just these.
+    def export(self, workload: Any, batch: int, params: dict[str, Array]) -> Any:
+        """What a user of it has on disk before it starts: by default just the weights.
+
+        An engine's model file is written here. That is the benchmark's own work: neither its
+        seconds nor its memory are in any figure.
+        """
+        return params
+
+    def bind(self, workload: Any, batch: int, params: Any) -> Any:
+        """What the calls below take for `params`, from what `export` gave: by default just that.
 
         A model that holds its weights itself is built here, and takes them in: untimed.
         """
@@ -195,8 +203,8 @@ class Adapter:
 
     # --- what is timed ------------------------------------------------------------
 
-    def infer(self, workload: Any) -> Callable[[dict[str, Array], Array], Array]:
-        """-> call(params, x) -> the workload's output.
+    def infer(self, workload: Any) -> Callable[[Any, Array], Array]:
+        """-> call(params, x) -> the workload's output; params as `bind` gave them.
 
         x is the same object in every timed call, and may stay bound; another one must be bound
         anew. The next call may write over a result, so `dump` copies.

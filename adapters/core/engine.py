@@ -1,11 +1,12 @@
 """The adapter that every inference engine shares, whatever it reads a model from.
 
-What is placed are NumPy arrays. By the first call weights become constants of a model, as an
-engine's users have them, and the input is bound to the engine, where it computes.
+What is placed are NumPy arrays. They become constants of a model in a file, as an engine's users
+have them; the first call opens that, and binds the input to the engine, where it computes.
 """
 
+import tempfile
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -16,12 +17,17 @@ Run = Callable[[], Any]
 
 
 class Engine(Adapter):
-    """A subclass `builds`, and places arrays otherwise where its images do not lie NCHW."""
+    """A subclass writes models and `opens` them; it places arrays otherwise where its images do
+    not lie NCHW."""
 
     trains = False
 
-    def builds(self, workload: Any, params: dict[str, np.ndarray], x: np.ndarray) -> Run:
-        """The workload with these weights within and this input bound -> run(), which computes."""
+    def written(self, workload: Any, batch: int, params: dict[str, np.ndarray]) -> bytes:
+        """The workload as a file that the engine reads, for so many images, weights within."""
+        raise NotImplementedError
+
+    def opens(self, path: str, x: np.ndarray) -> Run:
+        """The engine for the file at `path`, with this input bound -> run(), which computes."""
         raise NotImplementedError
 
     def shape(self, x: Any) -> tuple[int, ...]:
@@ -36,14 +42,22 @@ class Engine(Adapter):
     def clone(self, array: np.ndarray) -> np.ndarray:
         return array.copy()
 
-    def infer(self, workload: Any) -> Callable[[dict[str, np.ndarray], np.ndarray], Any]:
+    def export(self, workload: Any, batch: int, params: dict[str, np.ndarray]) -> IO[bytes]:
+        # It has no name, so nothing is left where we are killed.
+        file = tempfile.TemporaryFile()  # noqa: SIM115
+        file.write(self.written(workload, batch, params))
+        file.flush()
+        return file
+
+    def infer(self, workload: Any) -> Callable[[IO[bytes], np.ndarray], Any]:
         built: tuple[Any, Any] = (None, None)
         run: Any = None
 
-        def call(params: dict[str, np.ndarray], x: np.ndarray) -> Any:
+        def call(model: IO[bytes], x: np.ndarray) -> Any:
             nonlocal built, run
-            if built[0] is not params or built[1] is not x:
-                run, built = self.builds(workload, params, x), (params, x)
+            if built[0] is not model or built[1] is not x:
+                run = self.opens(f"/proc/self/fd/{model.fileno()}", x)
+                built = model, x
             return run()
 
         return call

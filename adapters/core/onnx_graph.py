@@ -5,7 +5,7 @@ here an operation computes nothing, it appends a node. The shapes are the cost m
 also refuses what cannot be. Weights become initializers: constants of the model, as an
 engine's users have them, which it may lay out anew, fold into each other and keep.
 
-The `onnx` package is handed in by the adapter that imported it.
+The `onnx` package is handed in by the adapter that imports it.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ import numpy as np
 from adapters.core.algebra import Pair
 from adapters.core.base import Unsupported
 from adapters.core.cost import CostModel, Shape
-from adapters.core.engine import Engine, Run
+from adapters.core.engine import Engine
 from adapters.core.network import Network
 from adapters.core.precision import stored
 
@@ -115,16 +115,16 @@ class OnnxGraph(CostModel):
 
 
 class OnnxEngine(Engine):
-    """What runs an ONNX model. A subclass imports `onnx` into `self.onnx`, and `compiles`."""
+    """What opens an ONNX model. A subclass imports `onnx` where it is asked for: it writes models,
+    and who only opens one has no need of it."""
 
-    onnx: Any
-
-    def compiles(self, model: bytes, x: np.ndarray) -> Run:
-        """Builds the engine for a model and binds this input -> run(), which computes."""
+    @property
+    def onnx(self) -> Any:
         raise NotImplementedError
 
-    def builds(self, workload: Any, params: dict[str, np.ndarray], x: np.ndarray) -> Run:
-        return self.compiles(self.model(workload, params, x.shape).SerializeToString(), x)
+    def written(self, workload: Any, batch: int, params: dict[str, np.ndarray]) -> bytes:
+        model = self.model(workload, params, (batch, *workload.input))
+        return bytes(model.SerializeToString())
 
     def model(self, workload: Any, params: dict[str, np.ndarray], dims: tuple[int, ...]) -> Any:
         """The workload as a ModelProto, its input of shape `dims`, these weights within."""

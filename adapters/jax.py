@@ -80,10 +80,7 @@ class Jax(Adapter):
         self.jax, self.lax, self.jnp = jax, lax, jnp
         # Else it looks for a GPU on a CPU's behalf, and takes a CPU where it finds no GPU.
         jax.config.update("jax_platforms", "cpu" if device == "cpu" else "cuda,cpu")
-        # Unset, this means TF32 on an A100 and later, and so does "high".
-        asked = "tensorfloat32" if precision == "tf32" else "highest"
-        jax.config.update("jax_default_matmul_precision", asked)
-        jax.config.update("jax_enable_x64", precision == "float64")
+        self.settle()
         try:
             self._device = jax.devices(device)[0]
         except RuntimeError as error:
@@ -105,6 +102,12 @@ class Jax(Adapter):
         self._copied = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
         self._jitted: list[Any] = []
         self._compiled_before = 0  # by those that `reset` forgot
+
+    def settle(self) -> None:
+        # Unset, this means TF32 on an A100 and later, and so does "high".
+        asked = "tensorfloat32" if self.precision == "tf32" else "highest"
+        self.jax.config.update("jax_default_matmul_precision", asked)
+        self.jax.config.update("jax_enable_x64", self.precision == "float64")
 
     @classmethod
     def missing(cls, variant: str) -> str | None:

@@ -74,7 +74,7 @@ class TensorFlow(Adapter):
         # one in all, on two cores, training took 5% (ResNet-20) to 9% (ResNet-18) longer; a single
         # depthwise convolution's inference 8% less.
         tf.config.threading.set_inter_op_parallelism_threads(threads)
-        tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
+        self.settle()
         gpus = tf.config.list_physical_devices("GPU")
         if device == "cuda" and not gpus:
             raise Unsupported(f"tensorflow {tf.__version__} sees no GPU")
@@ -91,6 +91,10 @@ class TensorFlow(Adapter):
         self._place = tf.device("/GPU:0" if device == "cuda" else "/CPU:0")
         self._functions: list[Any] = []
         self._traced_before = 0
+
+    def settle(self) -> None:
+        allowed = self.precision == "tf32"
+        self.tf.config.experimental.enable_tensor_float_32_execution(allowed)
 
     # --- the algebra --------------------------------------------------------------------
 

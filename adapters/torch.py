@@ -12,6 +12,7 @@ train. Mixed precision is `torch.autocast` about the forward pass and the loss.
 import os
 import re
 import shutil
+import sys
 import sysconfig
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -105,10 +106,6 @@ class Torch(Adapter):
         self.torch, self.F = torch, torch.nn.functional
         self.mode = self.options.get("compile")  # of what was built last: see _compiled
         self.freezing = "freezing" in self.options
-        if self.freezing:
-            import torch._inductor.config as inductor  # eager need not import it
-
-            inductor.freezing = True  # dynamo asks too, so compile's own options do not reach
         if self.graphs and device == "cpu":
             raise Unsupported(f"a CPU has no CUDA graphs: {_GRAPHS[self.mode]} is the same there")
         contiguous = "contiguous" in self.options
@@ -118,20 +115,27 @@ class Torch(Adapter):
         if device == "cuda" and not torch.cuda.is_available():
             built = "its build has none" if torch.version.cuda is None else "none is visible"
             raise Unsupported(f"torch {torch.__version__} finds no CUDA device: {built}")
-        torch.set_num_threads(threads)
         if not hasattr(torch.backends.cudnn, "conv"):
             raise Unsupported(f"torch {torch.__version__} has no fp32_precision: 2.9 is needed")
         if precision == "tf32" and torch.cuda.get_device_capability() < (8, 0):
             raise Unsupported(f"{NO_TF32}: {torch.cuda.get_device_name()} has none")
+        self.settle()
+
+    def settle(self) -> None:
+        torch = self.torch
+        torch.set_num_threads(self.threads)
+        if self.freezing or "torch._inductor.config" in sys.modules:  # eager need not import it
+            import torch._inductor.config as inductor
+
+            inductor.freezing = self.freezing  # dynamo asks too: compile's options do not reach it
         # Inductor asks by the old names, and torch refuses an answer where old and new disagree;
         # releases differ in which it asks. So the old ones first, the leaves, which hold, last.
-        allowed = precision == "tf32"
-        if allowed:
-            torch.set_float32_matmul_precision("high")
+        allowed = self.precision == "tf32"
+        torch.set_float32_matmul_precision("high" if allowed else "highest")
         torch.backends.cudnn.allow_tf32 = allowed
         torch.backends.cudnn.fp32_precision = "tf32" if allowed else "ieee"
         for name, leaf in self._leaves().items():
-            meant = name in (*_USED[device], "cudnn.rnn")  # which must agree with cudnn.conv
+            meant = name in (*_USED[self.device], "cudnn.rnn")  # which must agree with cudnn.conv
             leaf.fp32_precision = "tf32" if allowed and meant else "ieee"
         torch.backends.cudnn.benchmark = True  # XLA and TensorFlow choose by trying, too
 

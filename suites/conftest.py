@@ -94,6 +94,7 @@ class FrontCell:
     def load(self, batch: int | None = None) -> None:
         """batch: another than the comparison's."""
         self.adapter = _adapter(self.contender, self.device, self.comparison.precision)
+        self.adapter.settle()  # another one was the last to be used
         asked = self.comparison
         self.cell = Cell(self.adapter, _workload(asked), batch or asked.batch, asked.direction)
         self.cell.build()

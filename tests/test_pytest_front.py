@@ -10,6 +10,7 @@ import pytest
 
 from harness import machine
 from harness.environments import ROOT
+from tests import inside
 
 SUITE = """
 [[compare]]
@@ -74,6 +75,87 @@ def test_of_what_the_reference_cannot_follow_two_are_verified(tmp_path: Path) ->
     assert result.returncode == 0, result.stdout
     [told] = json.loads(written.read_text())["benchmarks"]
     assert (told["extra_info"]["batch"], told["extra_info"]["oracle"]["batch"]) == (5, 2)
+
+
+# NumPy with a switch that is the whole process's, as TF32 is, or JAX's float64.
+SWITCHED = """
+from adapters.numpy import NumPy
+
+now, infer = [], NumPy.infer
+
+def settle(self):
+    now[:] = [self.precision]
+
+def switched(self, workload):
+    call = infer(self, workload)
+
+    def checked(params, x):
+        assert now == [self.precision], f"{self.precision} where {now} is switched on"
+        return call(params, x)
+
+    return checked
+
+NumPy.settle, NumPy.infer = settle, switched
+"""
+
+
+def test_cells_of_several_precisions_do_not_change_each_other_s_switches(tmp_path: Path) -> None:
+    """Their adapters live side by side, and each is used again after the other."""
+    (tmp_path / "switched.py").write_text(SWITCHED)
+    suite = tmp_path / "mine.toml"
+    suite.write_text(
+        "".join(
+            f'[[compare]]\nworkload = "{workload}"\nbatch = 2\nprecision = "{precision}"\n'
+            for workload in ("lenet5", "resnet20")
+            for precision in ("float64", "float32")
+        )
+    )
+    options = ["--suite", str(suite), "-k", "numpy", "--benchmark-disable"]
+    options += ["-p", "switched", "-o", f"pythonpath={ROOT} {tmp_path}"]
+    result = pytest_run("suites/", *options)
+    assert result.returncode == 0 and "4 passed" in result.stdout, result.stdout
+
+
+# Two objects of one framework in a process; the first is used after the second was made.
+SETTLED = """
+import numpy as np
+from adapters.core import discovery
+from adapters.core.reference import Reference
+from harness.cell import Cell
+from suites import catalogue
+
+kind = discovery.adapter_class("{name}")
+first, second = (kind("", "cpu", precision, 1) for precision in ("float64", "float32"))
+answers = []
+for adapter in (first, second, first, Reference()):
+    adapter.settle()
+    cell = Cell(adapter, catalogue.get("check_conv3x3"), 2, "infer")
+    cell.build()
+    answers.append(cell.answer(cell.step())["output"])
+*found, expected = answers
+print(*(np.abs(each - expected).max() / np.abs(expected).max() < 1e-11 for each in found))
+"""
+
+
+@pytest.mark.parametrize("name", ["jax", "torch", "tensorflow"])
+def test_a_framework_s_switches_are_set_anew_for_another_precision(name: str) -> None:
+    assert inside.run(name, SETTLED.format(name=name)) == "True False True\n"
+
+
+def test_torch_is_told_anew_whether_it_may_use_tf32() -> None:
+    """And its two ways of saying so never disagree, which it refuses to answer."""
+    code = (
+        "from adapters.torch import Torch\n"
+        "strict, loose = (Torch('', 'cpu', 'float32', 1) for _ in range(2))\n"
+        "strict.device, loose.device, loose.precision = 'cuda', 'cuda', 'tf32'\n"
+        "for each in (loose, strict, loose, strict):\n"
+        "    each.settle()\n"
+        "    torch = each.torch\n"
+        "    print(torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32,\n"
+        "          torch.backends.cuda.matmul.allow_tf32)\n"
+    )
+    told = inside.run("torch", code).splitlines()
+    assert told == ["high True True", "highest False False"] * 2
 
 
 def test_a_plain_pytest_collects_no_benchmark() -> None:

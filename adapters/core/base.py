@@ -109,6 +109,12 @@ class Adapter:
         self.trains = self.trains and self.variants[variant].trains
         self.device, self.precision, self.threads = device, precision, threads
 
+    def settle(self) -> None:
+        """Sets switches that are the whole process's (TF32, float64) as this object wants them.
+
+        `__init__` does so; whoever holds several adapters in one process calls it before each use.
+        """
+
     @classmethod
     def missing(cls, variant: str) -> str | None:
         """Why `variant` cannot run in this interpreter, or None. Imports nothing."""

@@ -73,6 +73,9 @@ class Native(Adapter):
     def restarted(self) -> None:
         """Called after weights and momenta were put back: forget what else a step leaves."""
 
+    def settle(self) -> None:
+        self.home.settle()
+
     # --- the verbs ------------------------------------------------------------------------------
 
     def bind(self, workload: Any, batch: int, params: dict[str, Any]) -> Any:

@@ -54,6 +54,14 @@ class TensorFlow(Adapter):
             {"xla": True},
             compile_seconds=0.1,
         ),
+        # What serves is compared with engines that have their weights as constants, too.
+        "frozen": Variant(
+            "inference alone: tf.function graph, weights frozen into it, channels last",
+            {"xla": False, "frozen": True},
+            compile_seconds=0.2,
+            joins=(),
+            trains=False,
+        ),
         "eager": Variant("eager, channels last", {"xla": False, "eager": True}, joins=()),
     }
 
@@ -66,7 +74,7 @@ class TensorFlow(Adapter):
         from tensorflow.python.util import _pywrap_util_port as port
 
         self.tf, self.xla = tf, bool(self.options["xla"])
-        self.eager = "eager" in self.options
+        self.eager, self.frozen = "eager" in self.options, "frozen" in self.options
         self.dtype, self.low = (tf.as_dtype(of(precision)) for of in (stored, lowered))
         self.scale = LOSS_SCALE.get(precision)
         tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -275,8 +283,28 @@ class TensorFlow(Adapter):
             self._inferring = True
             return Network(self, _values(params)).run(workload, x)
 
+        if self.frozen:
+            return self._freezing(forward)
         call = self._capturing(forward)
         return lambda params, x: call(params, x)[1]
+
+    def _freezing(self, forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """`forward` as a graph whose weights are constants, which Grappler folds into each other
+        and oneDNN lays out once; of others it is made anew."""
+        from tensorflow.python.framework import convert_to_constants
+
+        own: Any = None
+        made: Callable[..., Any] | None = None
+
+        def call(variables: Any, x: Tensor) -> Tensor:
+            nonlocal own, made
+            if made is None or variables is not own:
+                own = variables
+                traced = self._function(lambda x: forward(own, x)).get_concrete_function(x)
+                made = convert_to_constants.convert_variables_to_constants_v2(traced)
+            return made(x)[0]
+
+        return call
 
     def _differentiate(
         self, workload: Any, params: dict[str, Tensor], stats: dict[str, Tensor], x: Any, y: Any
@@ -394,6 +422,7 @@ class TensorFlow(Adapter):
             "deterministic": os.environ.get("TF_DETERMINISTIC_OPS", "0").lower() in ("1", "true"),
             "threads": tf.config.threading.get_intra_op_parallelism_threads(),
             "threads_inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
+            "weights": "constants of the graph" if self.frozen else "variables",
             "optimizer": "SGD with momentum, in the graph, variables in place",
             "compilations": self._traces(),
             "onednn": "on" if self.onednn else "off",

@@ -102,7 +102,8 @@ def _every(contender: tuple[str, str, Path], precision: str) -> int:
 
 def _able(contender: tuple[str, str, Path], cells: list[Key]) -> list[Key]:
     """An inference engine has every workload, in inference."""
-    if discovery.adapter_class(contender[0]).trains:
+    kind = discovery.adapter_class(contender[0])
+    if kind.trains and kind.variants[contender[1]].trains:
         return cells
     return list(dict.fromkeys((name, "infer", batch, size) for name, _, batch, size in cells))
 
@@ -341,6 +342,39 @@ def test_frozen_weights_are_packed_beforehand_and_not_trained() -> None:
     inside.run("torch", code)
     frozen = planned_contender(inventory.parse("torch:compile-freezing"))
     assert not frozen.trains  # so that no comparison of training holds it
+
+
+def test_tensorflow_s_frozen_weights_are_constants_that_batch_norm_is_folded_into() -> None:
+    """No variable is read in its graph, other weights are frozen anew, and none is trained."""
+    code = (
+        "import numpy as np; from adapters.core.base import Unsupported\n"
+        "from adapters.tensorflow import TensorFlow; from harness.cell import Cell\n"
+        "from suites import catalogue\n"
+        "net = catalogue.get('resnet_basic')\n"
+        "tensorflow = TensorFlow('frozen', 'cpu', 'float32', 1)\n"
+        "made, answers = [], []\n"
+        "function = tensorflow._function\n"
+        "tensorflow._function = lambda of: made.append(function(of)) or made[-1]\n"
+        "call = tensorflow.infer(net)\n"
+        "for seed in (0, 1, 0):\n"
+        "    cell = Cell(tensorflow, net, 2, 'infer', seed=seed)\n"
+        "    cell.build(); cell.feed(0)\n"
+        "    tensorflow.infer = lambda workload: call\n"
+        "    params = tensorflow.bind(net, 2, cell._weights())\n"
+        "    answers.append(call(params, cell._x).numpy()); call(params, cell._x)\n"
+        "assert len(made) == 3, made\n"
+        "assert np.array_equal(answers[0], answers[2])\n"
+        "assert not np.allclose(answers[0], answers[1])\n"
+        "graph = call.__closure__\n"
+        "kinds = {op.type for cell in graph if hasattr(cell.cell_contents, 'graph')\n"
+        "         for op in cell.cell_contents.graph.get_operations()}\n"
+        "assert 'Conv2D' in kinds and 'Const' in kinds and 'ReadVariableOp' not in kinds, kinds\n"
+        "try: Cell(tensorflow, net, 2, 'train').build()\n"
+        "except Unsupported as reason: assert 'does not train' in str(reason)\n"
+        "else: raise AssertionError('it trains')\n"
+    )
+    inside.run("tensorflow", code)
+    assert not planned_contender(inventory.parse("tensorflow:frozen")).trains
 
 
 def test_tensorflow_has_the_threads_and_the_kernels_that_its_manifest_says(

@@ -80,7 +80,7 @@ class Profiled(msgspec.Struct):
     profile: dict[str, Any]
 
 
-class Held(msgspec.Struct):
+class MemoryTold(msgspec.Struct):
     peak_rss_bytes: int
     memory: Memory
 
@@ -96,7 +96,7 @@ ANSWERS: dict[str, type[msgspec.Struct]] = {
     "turn": Turned,
     "block": Sustained,
     "profile": Profiled,
-    "memory": Held,
+    "memory": MemoryTold,
 }
 
 

@@ -76,18 +76,18 @@ class Launch:
     def _setups(self, rounds: dict[str, int]) -> float:
         return self.overhead + sum(self.setup(i) for i in rounds)
 
-    def hold(self, comparisons: Sequence[str], share: float) -> list[str]:
+    def fitting(self, comparisons: Sequence[str], share: float) -> list[str]:
         """Of which a launch with the fewest rounds fits into `share` seconds, the first first.
 
         None where the first does not fit: nothing that is asked for later stays in its place.
         """
-        held, left = [], share - self.overhead
+        found, left = [], share - self.overhead
         for i in comparisons:
             need = self.least(i)
             if need <= left:
-                held.append(i)
+                found.append(i)
                 left -= need
-        return held if held[:1] == [*comparisons[:1]] else []
+        return found if found[:1] == [*comparisons[:1]] else []
 
     def fit(self, rounds: dict[str, int], share: float) -> dict[str, int]:
         """The rounds that fit into `share` seconds: the costliest comparisons give way first.

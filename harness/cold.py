@@ -23,7 +23,6 @@ def measure(
     contender: PlannedContender,
     state: str,
     answer: Path | None,
-    timeout: float,
 ) -> dict[str, Any]:
     """One cell record. `state`: "cold" empties its cache beforehand, "warm" does not.
 
@@ -38,7 +37,7 @@ def measure(
     record = blank(state, comparison.id, contender.name, worker.log.name)
     try:
         _, failed = attempt(
-            lambda: _fill(record, worker, launcher, comparison, contender, cache, answer, timeout)
+            lambda: _fill(record, worker, launcher, comparison, contender, cache, answer)
         )
     finally:
         launcher.close(worker)
@@ -53,11 +52,10 @@ def _fill(
     contender: PlannedContender,
     cache: str,
     answer: Path | None,
-    timeout: float,
 ) -> dict[str, Any]:
     opened = launcher.open(worker, contender, comparison.precision)
-    loaded = oracle.load(worker, comparison, timeout, once=True)
-    first = worker.ask("first", timeout)
+    loaded = oracle.load(worker, comparison, once=True)
+    first = worker.ask("first")
     record["seconds"] = {
         "import": opened["import"],
         "load": loaded["load"],
@@ -79,28 +77,26 @@ def _fill(
     if answer is not None and contender.computes:
         # Of a batch that the reference cannot follow; verifying a smaller one unloads it.
         whole = oracle.question(comparison).whole
-        loss = {} if whole else worker.ask("loss", timeout)
+        loss = {} if whole else worker.ask("loss")
         try:
-            record["oracle"] = oracle.verify(worker, comparison, answer, timeout) | loss
+            record["oracle"] = oracle.verify(worker, comparison, answer) | loss
         except oracle.Mistaken as mistaken:
             record["oracle"] = mistaken.evidence
             raise
     # The last of its processes: nothing is timed in it any more, and a second start is over.
-    if contender.computes and (record["pass"] == "warm" or not launcher.holds(cache)):
-        record["profile"] = _profile(worker, comparison, timeout)
+    if contender.computes and (record["pass"] == "warm" or not launcher.is_filled(cache)):
+        record["profile"] = _profile(worker, comparison)
     return record
 
 
-def _profile(
-    worker: WorkerProcess, comparison: PlannedComparison, timeout: float
-) -> dict[str, Any]:
+def _profile(worker: WorkerProcess, comparison: PlannedComparison) -> dict[str, Any]:
     """Where a call's time goes. How it failed is kept, and counts for nothing else."""
 
     def profile() -> dict[str, Any]:
         if not oracle.question(comparison).whole:  # it holds the small batch that was verified
-            oracle.load(worker, comparison, timeout)
-            worker.ask("first", timeout)
-        found: dict[str, Any] = worker.ask("profile", timeout)["profile"]
+            oracle.load(worker, comparison)
+            worker.ask("first")
+        found: dict[str, Any] = worker.ask("profile")["profile"]
         return found
 
     found, failed = attempt(profile)

@@ -93,7 +93,7 @@ class Check:
         self.folder = Path(self._folder.name)
         count = machine.threads()
         cpus = sorted(machine.cpu_set(count))
-        self.launcher = Launcher(self.folder, self.device, self.current, count, cpus, False)
+        self.launcher = self._launcher(count, cpus)
         self.reference = self.launcher.start_reference("reference")
         self._worker: WorkerProcess | None = None
         try:
@@ -102,6 +102,11 @@ class Check:
             self.__exit__()
             raise Wrong(f"the reference does not open: {failed.status}: {failed.reason}") from None
         return self
+
+    def _launcher(self, threads: int, cpus: list[int]) -> Launcher:
+        return Launcher(
+            self.folder, self.device, self.current, threads, cpus, False, timeout=PATIENCE
+        )
 
     def __exit__(self, *_: object) -> None:
         self.launcher.kill_all()
@@ -217,12 +222,12 @@ class Check:
 
         def first() -> None:
             self._load(self.worker, workload, direction)
-            self.manifest = self.worker.ask("first", PATIENCE)["manifest"]
+            self.manifest = self.worker.ask("first")["manifest"]
             self._verify(workload, direction, 1)
 
         def second() -> None:
             if direction != "train":  # whose second step is another one: see `_three_steps`
-                self.worker.ask("again", PATIENCE, calls=1)
+                self.worker.ask("again", calls=1)
                 self._verify(workload, direction, 1)
             self.worker.ask("unload")
 
@@ -236,9 +241,9 @@ class Check:
 
         def run() -> None:
             self._load(self.worker, workload, direction)
-            self.worker.ask("first", PATIENCE)
+            self.worker.ask("first")
             self.worker.ask("feed", seed=OTHER)
-            self.worker.ask("again", PATIENCE, calls=1)
+            self.worker.ask("again", calls=1)
             self._verify(workload, direction, 1, OTHER)
             self.worker.ask("unload")
 
@@ -249,14 +254,14 @@ class Check:
 
         def follow() -> None:
             self._load(self.worker, workload, "train")
-            self.worker.ask("first", PATIENCE)
-            self.worker.ask("again", PATIENCE, calls=STEPS - 1)
+            self.worker.ask("first")
+            self.worker.ask("again", calls=STEPS - 1)
             if workload.name not in CHAOTIC:
                 self._verify(workload, "train", STEPS)
 
         def restored() -> None:
-            self.worker.ask("warm", PATIENCE, calls=0)
-            self.worker.ask("first", PATIENCE)
+            self.worker.ask("warm", calls=0)
+            self.worker.ask("first")
             self._verify(workload, "train", 1)
             self.worker.ask("unload")
 
@@ -268,24 +273,24 @@ class Check:
     def _waits(self, direction: str) -> Finding | None:
         def run() -> None:
             self.worker.ask("load", workload=BUSY, batch=2, direction=direction)
-            self.worker.ask("first", PATIENCE)
+            self.worker.ask("first")
             # A training's step needs the one before it: none is abandoned.
-            self.worker.ask("waits", PATIENCE, abandoned=direction != "train")
+            self.worker.ask("waits", abandoned=direction != "train")
             self.worker.ask("unload")
 
         return self._tried(f"sync, {direction}", run)
 
     def _one_thread(self) -> Finding | None:
         """A worker that was told one thread, free to use every core, must keep one busy."""
-        alone = Launcher(self.folder, self.device, self.current, 1, self.launcher.cpus, False)
+        alone = self._launcher(1, self.launcher.cpus)
 
         def run() -> None:
             worker = self._open(alone)
             worker.ask("load", workload=BUSY, batch=BUSY_BATCH, direction="infer")
-            worker.ask("first", PATIENCE)
-            call = worker.ask("warm", PATIENCE, limit=1.0)["call"]
+            worker.ask("first")
+            call = worker.ask("warm", limit=1.0)["call"]
             calls = timing.calls_for(call, 0.3)
-            turn = worker.ask("turn", PATIENCE, calls=calls, latency=True, queue=False)["turn"]
+            turn = worker.ask("turn", calls=calls, latency=True, queue=False)["turn"]
             cores = turn["cpu_ns"] / turn["wall_ns"]
             if cores > MOST_CORES:
                 raise WorkerFailed("wrong", f"with threads=1 it keeps {cores:.1f} cores busy")
@@ -311,7 +316,6 @@ class Check:
         batch, size = min(workload.batch, 3), SMALL.get(workload.name)
         worker.ask(
             "load",
-            PATIENCE,
             workload=workload.name,
             batch=batch,
             size=size,
@@ -346,15 +350,15 @@ class Check:
         self._load(self.reference, workload, direction)
         if seed:
             self.reference.ask("feed", seed=seed)
-        self.reference.ask("first", PATIENCE)
+        self.reference.ask("first")
         if steps > 1:
-            self.reference.ask("again", PATIENCE, calls=steps - 1)
+            self.reference.ask("again", calls=steps - 1)
         self.reference.ask("answer", path=str(path), rows=None, precision="float64")
 
     def _verify(self, workload: Workload, direction: str, steps: int, seed: int = 0) -> None:
         """Raises WorkerFailed: `wrong`, with the worst element in words behind the reason."""
         answer = self._answer(workload, direction, steps, seed)
-        found = self.worker.ask("verify", PATIENCE, oracle=str(answer), rows=None)
+        found = self.worker.ask("verify", oracle=str(answer), rows=None)
         if not found["ok"]:
             raise WorkerFailed("wrong", found["reason"])
 

@@ -7,6 +7,7 @@ anything is measured; between them stand only the records of a greeting.
 import fcntl
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -110,26 +111,31 @@ def _refuse_headless(folder: Path) -> None:
             )
 
 
-def hold(folder: Path) -> int:
-    """Holds a run's folder until what it returns is closed. Raises Wrong where another does."""
-    held = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(held)
-        raise Wrong(
-            f"run '{folder.resolve().name}' is being measured by another process; "
-            "wait for its end, or end it"
-        ) from None
-    except OSError:  # a file system that knows no locks
-        pass
-    return held
+def claim(folder: Path) -> int:
+    """Claims a run's folder until what it returns is closed. Raises Wrong where another has."""
+    file = os.open(folder, os.O_RDONLY)
+    for pause in (0.05, 0.0):  # another may only be asking whether it is claimed
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if pause:
+                time.sleep(pause)
+                continue
+            os.close(file)
+            raise Wrong(
+                f"run '{folder.resolve().name}' is being measured by another process; "
+                "wait for its end, or end it"
+            ) from None
+        except OSError:  # a file system that knows no locks
+            pass
+        break
+    return file
 
 
-def is_held(folder: Path) -> bool:
+def is_claimed(folder: Path) -> bool:
     """Whether a process measures into this run now."""
     try:
-        os.close(hold(folder))
+        os.close(claim(folder))
     except Wrong:
         return True
     return False
@@ -141,7 +147,7 @@ def _document(folder: Path, name: str) -> dict[str, Any]:
         document = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
     except FileNotFoundError:
         if name != "plan.json":
-            os.close(hold(folder))  # refused while a run greets: nothing has ended yet
+            os.close(claim(folder))  # refused while a run greets: nothing has ended yet
             _refuse_headless(folder)
             raise Wrong(
                 f"{folder} was ended before anything was measured (it has no {name}): "

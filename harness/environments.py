@@ -103,22 +103,22 @@ class Environment:
             held = lock.look(self.python)
             if held is None and not _answers(self.python):
                 raise CannotInstall("it was installed, and its Python does not answer")
-        if held is not None:
-            (self.folder / "bakeoff-lock.txt").write_text(held.text)
-        made = {
-            "lock": held and held.sha256,
-            "installed_bytes": held and held.installed_bytes,
-            "install_seconds": seconds,
-            "installer": installer,
-            "cache": cache,
-        }
-        self._made.write_text(json.dumps(made))
-        self._stamp.write_text(self._fingerprint())
+            if held is not None:
+                (self.folder / "bakeoff-lock.txt").write_text(held.text)
+            made = {
+                "lock": held and held.sha256,
+                "installed_bytes": held and held.installed_bytes,
+                "install_seconds": seconds,
+                "installer": installer,
+                "cache": cache,
+            }
+            self._made.write_text(json.dumps(made))
+            self._stamp.write_text(self._fingerprint())
 
     @contextmanager
     def _replaced(self) -> Iterator[None]:
-        """What was there goes; the controller's own comes back where its successor fails: without
-        a network there would be no command left."""
+        """What was there goes; and what failed half-made, which may be why the disk is full. The
+        controller's own comes back then: without a network there would be no command left."""
         aside = self.folder.with_name(f"{self.name}.before")
         if aside.is_dir():  # that was killed, half way
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -131,8 +131,8 @@ class Environment:
         try:
             yield
         except BaseException:
+            shutil.rmtree(self.folder, ignore_errors=True)
             if kept:
-                shutil.rmtree(self.folder, ignore_errors=True)
                 aside.rename(self.folder)
             raise
         shutil.rmtree(aside, ignore_errors=True)

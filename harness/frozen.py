@@ -11,6 +11,7 @@ from statistics import geometric_mean
 from typing import Any
 
 from harness import records, timing
+from harness.plan import original
 
 Key = tuple[str, str]  # comparison, contender
 
@@ -32,7 +33,7 @@ class Frozen:
         # Whose first call was right; and whose call still was when its turns were over. With the
         # draw: other code is verified anew.
         self.verified: set[tuple[Key, int]] = set()
-        self.held: set[tuple[Key, int]] = set()
+        self.still_right: set[tuple[Key, int]] = set()
         self.waits: set[tuple[str, str]] = set()  # contender, direction: whose `sync` does
         self._failures: Counter[Key] = Counter()
         self._given_up: set[Key] = set()
@@ -112,33 +113,35 @@ def _waited(turn: dict[str, Any], queued: bool) -> float:
     return float(turn["total_ns"] / (len(turn["calls"]) - turn["dropped"]) * 1e-9)
 
 
-def thaw(done: records.Run | None, autotuned: set[str]) -> Frozen:
+def thaw(done: records.Run, autotuned: set[str]) -> Frozen:
     """What earlier launches of this run froze, from their records."""
     frozen = Frozen()
     told = {
         (group["comparison"], group["launch"], name)
-        for group in (done.groups if done else [])
+        for group in done.groups
         for name in group["statuses"]
     }
-    for cell in done.cells if done else []:
+    for cell in done.cells:
         key = (cell["comparison"], cell["contender"])
         if cell["status"] != "ok":
-            if (cell["comparison"], cell["launch"], cell["contender"]) not in told:
+            if cell["pass"] == "steady" and cell["launch"] is None:
+                frozen.give_up(key)  # it did not even open, as the environment's record says
+            elif (cell["comparison"], cell["launch"], cell["contender"]) not in told:
                 frozen.failed(key, cell["status"])  # else its group says it, once
             continue
         # What an autotuner chose went with its caches: it chooses anew, and is verified anew.
-        drawn = cell["contender"].partition("#")[0] in autotuned
+        drawn = original(cell["contender"]) in autotuned
         if cell["pass"] == "steady" and cell["oracle"] and not drawn:
             frozen.verified.add((key, 0))
         if cell.get("warmup"):
             frozen.freeze(key, cell["warmup"])
-    for group in done.groups if done else []:
+    for group in done.groups:
         for name, outcome in group["statuses"].items():
             frozen.failed((group["comparison"], name), outcome["status"])
         for name, turns in group["turns"].items():
             code = ((group["comparison"], name), 0)
-            if name.partition("#")[0] not in autotuned and code in frozen.verified:
-                frozen.held.add(code)
+            if original(name) not in autotuned and code in frozen.verified:
+                frozen.still_right.add(code)
             if (group["comparison"], name) in frozen.warmup:
                 queued = group["direction"] != "infer" and group["device"] != "cpu"
                 frozen.seen((group["comparison"], name), turns, queued)

@@ -60,7 +60,9 @@ from harness.agreement import ratios  # noqa: E402
 from harness.commands.common import as_interruptions, results  # noqa: E402
 from harness.errors import Wrong  # noqa: E402
 from harness.paths import ROOT  # noqa: E402
+from harness.plan import original  # noqa: E402
 from harness.processes import WorkerFailed  # noqa: E402
+from suites.catalogue import Broken  # noqa: E402
 
 WITHIN = 0.02  # of torch.utils.benchmark
 RUN = "gpu-check"
@@ -150,10 +152,12 @@ def parity(asked: Asked, seconds: float, failures: Failures) -> None:
     until = time.monotonic() + seconds
     for place, name in enumerate(sorted(asked.contenders, key=_compiling)):
         share = (until - time.monotonic()) / (len(asked.contenders) - place)
-        _hold(inventory.parse(name), asked.device, share, failures)
+        _examine(inventory.parse(name), asked.device, share, failures)
 
 
-def _hold(contender: inventory.Contender, device: str, seconds: float, failures: Failures) -> None:
+def _examine(
+    contender: inventory.Contender, device: str, seconds: float, failures: Failures
+) -> None:
     """One framework through every step, or as far as it comes in `seconds`.
 
     What it does not support within a step is said, and no failure.
@@ -297,7 +301,7 @@ def faults(run: records.Run, named: bool) -> Failures:
     failed: dict[str, dict[str, Any]] = {}
     for (name, comparison), outcome in outcomes:
         passed = ("ok",) if named else ("ok", "unsupported")
-        if outcome["status"] not in passed and name.partition("#")[0] not in shut:
+        if outcome["status"] not in passed and original(name) not in shut:
             failed.setdefault(f"{name}, {comparison}", outcome)
     told = [f"{who}: {seen['status']}: {seen['reason']}" for who, seen in (shut | failed).items()]
     told += [f"{each['name']}: {each['reason']}" for each in run.plan.get("absent", [])]
@@ -328,7 +332,7 @@ def main(arguments: list[str] | None = None) -> int:
             share = left if part == parts[-1] else min(left, SHARES[part] * limit)
             try:
                 check(asked, share, failures)
-            except Wrong as wrong:
+            except (Wrong, Broken, OSError) as wrong:
                 failures.append(str(wrong))
             print(f"  {time.monotonic() - begin:.0f} s", flush=True)
     except Wrong as wrong:

@@ -136,6 +136,15 @@ def as_pip_is_told(environment: Mapping[str, str]) -> list[str]:
     return words
 
 
+_running: set[subprocess.Popen[str]] = set()
+
+
+def stop() -> None:
+    """Ends what installs now: a signal to this process alone reaches none of it."""
+    for process in [*_running]:
+        process.terminate()
+
+
 def _call(command: list[str], environment: dict[str, str], output: Output, watch: Watch) -> None:
     """Runs one command, its lines to `watch` as they come. Raises CannotInstall."""
     began = len(output.lines)
@@ -144,10 +153,14 @@ def _call(command: list[str], environment: dict[str, str], output: Output, watch
         stderr=subprocess.STDOUT, text=True, errors="replace",
     ) as process:  # fmt: skip
         assert process.stdout is not None
-        for line in map(str.strip, process.stdout):
-            if line:
-                output.lines.append(line)
-                watch(line)
+        _running.add(process)
+        try:
+            for line in map(str.strip, process.stdout):
+                if line:
+                    output.lines.append(line)
+                    watch(line)
+        finally:
+            _running.discard(process)
     if process.returncode:
         lines = output.lines[began:]
         raise CannotInstall("\n".join([reason(lines, process.returncode), *lines[-TAIL_LINES:]]))

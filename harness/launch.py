@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from harness import environments, machine
 from harness.errors import Wrong
 from harness.plan import PlannedContender
-from harness.processes import WorkerFailed, WorkerProcess
+from harness.processes import PATIENCE, WorkerFailed, WorkerProcess
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -27,7 +27,7 @@ class Launcher:
     threads: int
     cpus: list[int]
     as_shipped: bool  # the allocator as the system has it
-    timeout: float = 600.0  # seconds for one request
+    timeout: float = PATIENCE  # seconds for one request
     live: list[WorkerProcess] = field(default_factory=list)
 
     @property
@@ -54,17 +54,19 @@ class Launcher:
 
     def start_reference(self, log: str) -> WorkerProcess:
         """The reference needs NumPy alone, which the runner has."""
-        import sys
+        patience = max(self.timeout, PATIENCE)  # it is slow, and nobody's adapter
+        return self._start(Path(sys.executable), "reference", log, patience)
 
-        return self._start(Path(sys.executable), "reference", log)
-
-    def _start(self, python: Path, cache: str, log: str) -> WorkerProcess:
+    def _start(
+        self, python: Path, cache: str, log: str, limit: float | None = None
+    ) -> WorkerProcess:
         logs = self.folder / "logs"
         logs.mkdir(exist_ok=True)
         environment = machine.worker_environment(
             self.device, self.threads, self.cache(cache), as_shipped=self.as_shipped
         )
-        worker = WorkerProcess(python, environment, logs / f"{_file_name(log)}.txt")
+        path = logs / f"{_file_name(log)}.txt"
+        worker = WorkerProcess(python, environment, path, limit or self.timeout)
         self.live.append(worker)
         return worker
 
@@ -73,7 +75,6 @@ class Launcher:
     ) -> dict[str, Any]:
         return worker.ask(
             "open",
-            self.timeout,
             adapter=contender.adapter,
             variant=contender.variant,
             device=self.kind,
@@ -102,7 +103,7 @@ class Launcher:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    def holds(self, name: str) -> bool:
+    def is_filled(self, name: str) -> bool:
         """Whether a compiler left anything in a cache."""
         return any(path.is_file() for path in self.cache(name).rglob("*"))
 

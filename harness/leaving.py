@@ -41,9 +41,8 @@ def leaving(
 
 
 def _paired(plan: Plan, comparison: PlannedComparison) -> set[str]:
-    floor, here = plan.noise_floor, set(comparison.contenders)
-    pairs = [(c.name, c.of) for c in plan.contenders if c.of]
-    pairs += [(floor.twin, floor.of)] if floor else []
+    here = set(comparison.contenders)
+    pairs = [*plan.natives.items(), *([plan.twin] if plan.twin else [])]
     return {name for pair in pairs if here.issuperset(pair) for name in pair}
 
 
@@ -57,13 +56,10 @@ def _far_behind(
     """Over these comparisons together, launch by launch; False where it is unranked in one."""
     if any((c.id, name) in unranked for c in comparisons):
         return False
-    twin = plan.noise_floor.twin if plan.noise_floor else None
     rivals = [
         other.name
-        for other in plan.contenders
-        if other.computes
-        and not other.of
-        and other.name not in (name, twin)
+        for other in plan.rivals
+        if other.name != name
         and all(other.name in c.contenders for c in comparisons)
         and not any((c.id, other.name) in unranked for c in comparisons)
     ]

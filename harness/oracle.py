@@ -7,9 +7,11 @@ its place, and the full batch's loss is recorded: reports compare it between con
 """
 
 import hashlib
+import os
 import shutil
 import time
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,6 @@ from harness.processes import WorkerFailed, WorkerProcess
 MOST_FLOPS = 1e12
 MOST_ACTIVATION_BYTES = 1.5e9
 ROWS = 2
-PATIENCE = 600.0  # seconds at least: the reference is slow, and nobody's adapter
 KEPT = 24 * 3600.0  # seconds at least, once the code is another
 
 FOLDER = ROOT / ".cache" / "oracle"
@@ -81,17 +82,18 @@ def answer(launcher: Launcher, comparison: PlannedComparison) -> Path:
     """Computes the answer unless it is kept. Raises WorkerFailed."""
     kept = path(comparison)
     if zipfile.is_zipfile(kept):
+        with suppress(OSError):
+            os.utime(kept.parent)  # in use: see below
         return kept
     kept.parent.mkdir(parents=True, exist_ok=True)
     _forget_all_but(kept.parent)
     asked = question(comparison)
     worker = launcher.start_reference(f"reference-{comparison.id}")
     try:
-        limit = max(launcher.timeout, PATIENCE)
         open_reference(worker, launcher.threads)
-        load(worker, comparison, limit, batch=asked.batch, rows=asked.rows)
-        worker.ask("first", limit)
-        worker.ask("answer", limit, path=str(kept), rows=asked.rows, precision=comparison.precision)
+        load(worker, comparison, batch=asked.batch, rows=asked.rows)
+        worker.ask("first")
+        worker.ask("answer", path=str(kept), rows=asked.rows, precision=comparison.precision)
     finally:
         launcher.close(worker)
     return kept
@@ -100,15 +102,16 @@ def answer(launcher: Launcher, comparison: PlannedComparison) -> Path:
 def _forget_all_but(folder: Path) -> None:
     """Nobody asks again for what other code answered, and VGG's gradients are half a gigabyte.
 
-    What is new stays: a run that began before the code was edited may still read it.
+    What was used lately stays: a run that began before the code was edited may still read it.
     """
     for other in FOLDER.iterdir():
-        if other == folder or time.time() - other.stat().st_mtime < KEPT:
-            continue
-        if other.is_dir():
-            shutil.rmtree(other, ignore_errors=True)
-        else:
-            other.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another run forgets it now
+            if other == folder or time.time() - other.stat().st_mtime < KEPT:
+                continue
+            if other.is_dir():
+                shutil.rmtree(other, ignore_errors=True)
+            else:
+                other.unlink()
 
 
 def open_reference(worker: WorkerProcess, threads: int) -> None:
@@ -123,9 +126,7 @@ def open_reference(worker: WorkerProcess, threads: int) -> None:
     )
 
 
-def verify(
-    worker: WorkerProcess, comparison: PlannedComparison, kept: Path, timeout: float
-) -> dict[str, Any]:
+def verify(worker: WorkerProcess, comparison: PlannedComparison, kept: Path) -> dict[str, Any]:
     """Holds the worker's first call against the kept answer -> the record's `oracle`.
 
     Where the timed batch is past the reference's reach, the worker answers for the small
@@ -134,9 +135,9 @@ def verify(
     """
     asked = question(comparison)
     if not asked.whole:
-        load(worker, comparison, timeout, batch=asked.batch)
-        worker.ask("first", timeout)
-    found = worker.ask("verify", timeout, oracle=str(kept), rows=asked.rows)
+        load(worker, comparison, batch=asked.batch)
+        worker.ask("first")
+    found = worker.ask("verify", oracle=str(kept), rows=asked.rows)
     found["oracle"]["batch"] = asked.batch
     if not found["ok"]:
         raise Mistaken(found["reason"], found["oracle"])
@@ -154,7 +155,6 @@ class Mistaken(WorkerFailed):
 def load(
     worker: WorkerProcess,
     comparison: PlannedComparison,
-    timeout: float,
     batch: int | None = None,
     rows: int | None = None,
     **further: Any,
@@ -162,7 +162,6 @@ def load(
     """Asks a worker to place one comparison's weights and inputs. further: of docs/worker.md."""
     return worker.ask(
         "load",
-        timeout,
         workload=comparison.workload,
         batch=batch or comparison.batch,
         size=comparison.size,

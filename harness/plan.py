@@ -118,6 +118,27 @@ class Plan(msgspec.Struct):
     def contender(self, name: str) -> PlannedContender:
         return next(c for c in self.contenders if c.name == name)
 
+    @property
+    def twin(self) -> tuple[str, str] | None:
+        """The noise floor's, and whose it is: it is nobody's rival."""
+        return (self.noise_floor.twin, self.noise_floor.of) if self.noise_floor else None
+
+    @property
+    def natives(self) -> dict[str, str]:
+        """A framework's own models -> the portable contender beside which each is shown."""
+        return {c.name: c.of for c in self.contenders if c.of}
+
+    @property
+    def rivals(self) -> list[PlannedContender]:
+        """Those that may be ahead of one another."""
+        twin = self.noise_floor.twin if self.noise_floor else None
+        return [c for c in self.contenders if c.computes and not c.of and c.name != twin]
+
+
+def original(name: str) -> str:
+    """`torch#2` -> `torch`: what it is another entry of."""
+    return name.partition("#")[0]
+
 
 def check_run_name(name: str) -> str:
     """Raises Wrong for a name that is not one plain folder."""
@@ -154,7 +175,7 @@ def read(folder: Path) -> Plan:
         return msgspec.json.decode(path.read_bytes(), type=Plan)
     except FileNotFoundError:
         raise Wrong(f"{folder} is not a run: it has no plan.json") from None
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, UnicodeDecodeError, msgspec.MsgspecError) as error:
         raise Wrong(f"{path} cannot be read: {error}") from None
 
 

@@ -157,12 +157,14 @@ def make(
         usual = len(suite.contenders) or USUAL
         share = len(measured) * len(planned) / (len(suite.comparisons) * usual)
         budget = max(min(LEAST_BUDGET, whole), min(1.0, share) * whole)
-    if suite.sustained:
-        block = seconds(suite.sustained, f"suite '{suite.called}': sustained")
-        _sustain(measured, block, budget)
     everyone, asked = planned, measured
+    crowded: list[dict[str, str]] = []
     if not settings.named:
         measured, crowded = _with_room(measured, device)
+    if suite.sustained:
+        block = seconds(suite.sustained, f"suite '{suite.called}': sustained")
+        _sustain(measured, block, launches, budget)
+    if not settings.named:
         measured, unfit = _fit(measured, planned, budget, launches)
         left_out += [*crowded, *unfit]
         planned, idle = _taking(planned, measured)
@@ -276,11 +278,13 @@ def _comparison(
     )
 
 
-def _sustain(comparisons: list[PlannedComparison], block: float, budget: float) -> None:
+def _sustain(
+    comparisons: list[PlannedComparison], block: float, launches: int, budget: float
+) -> None:
     """Headline trainings on a GPU get blocks, as many as take a quarter of the budget at most."""
     left = budget / 4
     for comparison in comparisons:
-        needed = FIRST_STAGE * block * len(comparison.contenders)
+        needed = launches * block * len(comparison.contenders)
         trains = comparison.headline and comparison.direction == "train"
         if trains and comparison.device != "cpu" and needed <= left:
             comparison.sustained_s = block

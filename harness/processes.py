@@ -41,6 +41,9 @@ POISONED = re.compile(
 )
 
 
+PATIENCE = 600.0  # seconds for one request
+
+
 class WorkerFailed(Exception):
     """A worker could not do what it was asked: a status of records.py, and why."""
 
@@ -52,8 +55,11 @@ class WorkerFailed(Exception):
 class WorkerProcess:
     """One worker. Every `ask` waits for its answer, or raises WorkerFailed."""
 
-    def __init__(self, python: Path, environment: dict[str, str], log: Path):
-        self.log = log
+    def __init__(
+        self, python: Path, environment: dict[str, str], log: Path, limit: float = PATIENCE
+    ):
+        """limit: seconds for a request of which nothing else is said."""
+        self.log, self.limit = log, limit
         self.started = time.monotonic()  # the whole system's: what a worker tells lies on it
         self.dead: WorkerFailed | None = None
         self._stuck = False  # killed, and not gone
@@ -84,8 +90,8 @@ class WorkerProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    def ask(self, do: str, timeout: float = 600.0, **arguments: Any) -> dict[str, Any]:
-        """Sends one request, returns its answer. Raises WorkerFailed.
+    def ask(self, do: str, timeout: float | None = None, **arguments: Any) -> dict[str, Any]:
+        """Sends one request, returns its answer. Raises WorkerFailed. timeout: another limit.
 
         After a death, a `timeout`, and an answer that cannot be read the worker is gone, and
         every further `ask` raises the same again; other failures leave it usable.
@@ -93,6 +99,7 @@ class WorkerProcess:
         if self.dead is not None:
             raise self.dead
         self.resume()
+        timeout = self.limit if timeout is None else timeout
         try:
             os.write(self._ask, json.dumps({"do": do, **arguments}).encode() + b"\n")
             line = self._line(time.monotonic() + timeout)
@@ -137,7 +144,7 @@ class WorkerProcess:
         if code is None:
             how = "closed its pipe, went on, and was ended"
         elif code < 0:
-            how = f"killed by {signal.Signals(-code).name}"
+            how = f"killed by {_signal_name(-code)}"
         else:
             how = f"ended with exit status {code}"
         status = "crash"
@@ -251,3 +258,10 @@ def _oom_kills() -> int:
     except OSError:
         pass
     return 0
+
+
+def _signal_name(number: int) -> str:
+    """Real-time signals have numbers alone."""
+    with suppress(ValueError):
+        return signal.Signals(number).name
+    return f"signal {number}"

@@ -37,7 +37,7 @@ from harness import (
 from harness.frozen import thaw
 from harness.greeting import greet, look_for_load
 from harness.launch import Launcher
-from harness.plan import Plan, PlannedComparison, PlannedContender
+from harness.plan import Plan, PlannedComparison, PlannedContender, original
 from harness.processes import WorkerFailed
 from harness.steady import LaunchGroup, cache_of
 
@@ -48,39 +48,37 @@ class Runner:
     """One invocation: a plan, a folder, and what is done already."""
 
     def __init__(self, plan: Plan, folder: Path, say: Say, timeout: float):
-        self.plan, self.folder, self.say, self.timeout = plan, folder, say, timeout
+        self.plan, self.folder, self.say = plan, folder, say
         self.began = time.monotonic()
-        self.lock = documents.hold(folder)
+        self.lock = documents.claim(folder)
         settings = plan.settings
-        device = plan.comparisons[0].device if plan.comparisons else "cpu"
         self.launcher = Launcher(
             folder=folder,
-            device=device,
+            device=settings.device,
             current=settings.python == "current",
             threads=settings.threads,
             cpus=settings.cpus,
             as_shipped=settings.allocator == "as-shipped",
             timeout=timeout,
         )
-        if not documents.is_begun(folder):  # ended while it greeted: it greets again, from nothing
+        self.resumed = documents.is_begun(folder)
+        if not self.resumed:  # it may have ended while it greeted: it greets again, from nothing
             documents.forget_greeting(folder)
         self.writer = records.Writer(folder)
-        self.done = records.read(folder) if documents.is_begun(folder) else None
+        nothing = records.Run(folder, {}, {"contenders": {}})
+        self.done = records.read(folder) if self.resumed else nothing
         self.contenders = {c.name: c for c in plan.contenders}
-        self.native = {c.name: c.of for c in plan.contenders if c.of}
-        floor = plan.noise_floor
-        self.twin = (floor.twin, floor.of) if floor else None
         self.launcher.forget_caches()  # of an invocation that was killed
         self.begun = 0  # launches of this invocation
         self.answers: dict[str, Path] = {}
-        self.autotuned = _autotuned(self.done.environment["contenders"]) if self.done else set()
+        self.autotuned = _autotuned(self.done.environment["contenders"])
         self.frozen = thaw(self.done, self.autotuned)
         self.rounds: dict[str, int] = {}
         self.last: budget.Launch | None = None
-        self.groups: list[dict[str, Any]] = list(self.done.groups) if self.done else []
-        self.cells: list[dict[str, Any]] = list(self.done.cells) if self.done else []
+        self.groups: list[dict[str, Any]] = list(self.done.groups)
+        self.cells: list[dict[str, Any]] = list(self.done.cells)
         self.counts = Counter(g["comparison"] for g in self.groups)
-        self.settled = set(self.done.settled) if self.done else set()
+        self.settled = set(self.done.settled)
         self.wanted = plan.settings.launches or sampling.FIRST_STAGE
         self.launches = max([g["launch"] for g in self.groups], default=0)
 
@@ -92,7 +90,7 @@ class Runner:
         try:
             self._greet()
             self._ask_oracle()
-            if self.done is not None:
+            if self.resumed:
                 reason = f"after {self.launches} launches"
                 self.writer.write("event", what="resumed", reason=reason)
             self._cold_pass()
@@ -114,11 +112,11 @@ class Runner:
     def _greet(self) -> None:
         """Who does not even open has failed; what the others say of themselves is kept."""
         look_for_load(self.launcher.device, self.writer.write, self.say)
-        known = {p["contender"] for p in self.done.probes} if self.done else set()
+        known = {p["contender"] for p in self.done.probes}
         greeted = greet(self.plan, self.launcher, known, self.writer.write, self.say)
         for name, failed in greeted.failed.items():
             self._give_up(name, failed, greeted.without(name))
-        if self.done is None:
+        if not self.resumed:
             self.autotuned = _autotuned(greeted.seen)
             documents.begin(self.folder, greeted.environment(self.launcher))
 
@@ -127,7 +125,7 @@ class Runner:
         for comparison in (c for c in self.plan.comparisons if c.precision in precisions):
             for copy in comparison.contenders:
                 key = (comparison.id, copy)
-                if copy.partition("#")[0] != name.partition("#")[0] or self.frozen.given_up(key):
+                if original(copy) != original(name) or self.frozen.given_up(key):
                     continue
                 self.frozen.give_up(key)
                 record = cold.blank("steady", comparison.id, copy, None)
@@ -145,10 +143,7 @@ class Runner:
     # --- the cold pass ---------------------------------------------------------------
 
     def _cold_pass(self) -> None:
-        known = {
-            (c["pass"], c["comparison"], c["contender"])
-            for c in (self.done.cells if self.done else [])
-        }
+        known = {(c["pass"], c["comparison"], c["contender"]) for c in self.done.cells}
         for comparison in self.plan.comparisons:
             if not comparison.headline:
                 continue
@@ -165,7 +160,7 @@ class Runner:
                         return self._stop(f"the cold pass was left early: {spent}")
                     if state == "warm" and self._cut_short(comparison, name):
                         self._cold(comparison, contender, "cold")  # reported; its cache is gone
-                    if state == "warm" and not self.launcher.holds(cache):
+                    if state == "warm" and not self.launcher.is_filled(cache):
                         break  # nothing was kept: a second start is like the first
                     self.say(state, comparison=comparison.id, contender=name)
                     record = self._cold(comparison, contender, state)
@@ -183,7 +178,7 @@ class Runner:
     ) -> dict[str, Any]:
         self._refuse_edited()
         answer = self.answers.get(comparison.id)
-        return cold.measure(self.launcher, comparison, contender, state, answer, self.timeout)
+        return cold.measure(self.launcher, comparison, contender, state, answer)
 
     def _cut_short(self, comparison: PlannedComparison, name: str) -> bool:
         """Whether an earlier invocation ended between its first start and its second.
@@ -191,7 +186,7 @@ class Runner:
         The last of a contender's starts is profiled: a first one that was not was to have
         a second.
         """
-        return self.done is not None and any(
+        return any(
             c["pass"] == "cold" and c["status"] == "ok" and c["profile"] is None
             for c in self.done.cells_of(comparison.id, name)
             if self.contenders[name].computes
@@ -264,9 +259,9 @@ class Runner:
         if self.last is None or settings.named or settings.launches:
             return set()
         share = self.left / launches * (budget.CHEAPER if launches > 1 else 1.0)
-        held = self.last.hold(taking, share)
-        gone = [i for i in taking if i not in held]
-        if not held or not gone:
+        stay = self.last.fitting(taking, share)
+        gone = [i for i in taking if i not in stay]
+        if not stay or not gone:
             return set()
         whole = launches * self.last.expected(dict.fromkeys(taking, budget.BARE_ROUNDS))
         reason = f"{', '.join(gone)} had to leave after launch {self.launches}"
@@ -334,12 +329,12 @@ class Runner:
             for c in self._unsettled()
             if self.counts[c.id] >= sampling.FIRST_STAGE
             for name, count in budget.launches_planned(
-                self.groups, c, self._open(c), self.native, self.twin
+                self.groups, c, self._open(c), self.plan.natives, self.plan.twin
             ).items()
         }
         most = {i: max(n for (j, _), n in planned.items() if j == i) for i, _ in planned}
         more = ", ".join(f"{i}: {n}" for i, n in most.items() if n > sampling.FIRST_STAGE)
-        if more and not (self.done and any(e["what"] == "second stage" for e in self.done.events)):
+        if more and not any(e["what"] == "second stage" for e in self.done.events):
             self.writer.write("event", what="second stage", reason=f"launches planned: {more}")
         gone: set[str] = set()
         while True:
@@ -351,16 +346,16 @@ class Runner:
             taking = {i: names for i, names in taking.items() if len(names) > 1}
             # Of a resumed run nobody knows yet what a launch takes.
             last = self.last if self.last and self.last.covers(taking) else None
-            held = [*taking] if self.left > 0 else []
+            stay = [*taking] if self.left > 0 else []
             if last is not None:
-                held = last.hold(sorted(taking, key=last.least), self.left)
-            gone |= taking.keys() - held
-            if not held:
+                stay = last.fitting(sorted(taking, key=last.least), self.left)
+            gone |= taking.keys() - stay
+            if not stay:
                 break
-            rounds = {c.id: self._worthwhile(c) for c in self.plan.comparisons if c.id in held}
+            rounds = {c.id: self._worthwhile(c) for c in self.plan.comparisons if c.id in stay}
             self.rounds |= last.fit(rounds, self.left) if last else rounds
             turns = math.inf if last else budget.TURNS * self.left
-            self._launch_group({i: taking[i] for i in taking if i in held}, turns)
+            self._launch_group({i: taking[i] for i in taking if i in stay}, turns)
         if gone:
             reason = "it ends before all the further launches that were planned for "
             reason += f"{len(gone)} of {len(self.plan.comparisons)} comparisons"
@@ -372,8 +367,8 @@ class Runner:
         before = self.rounds[comparison.id]
         if self.last is None or not self.last.covers([comparison.id]):
             return before
-        unranked = {*self.native, *(self.twin or ())[:1]}
-        able = [n for n in self._comparable(comparison) if n not in unranked]
+        rivals = {c.name for c in self.plan.rivals}
+        able = [n for n in self._comparable(comparison) if n in rivals]
         return budget.best_rounds(self.last, self.groups, comparison, able, before)
 
     def _launch_group(self, taking: dict[str, list[str]], most: float = math.inf) -> None:
@@ -395,7 +390,6 @@ class Runner:
             answers=self.answers,
             frozen=self.frozen,
             warmup_limit=self.plan.settings.warmup_limit_s,
-            timeout=self.timeout,
             autotuned=self.autotuned,
             rng=random.Random(zlib.crc32(f"{self.plan.run} {self.launches}".encode())),
             write=self._write,

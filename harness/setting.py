@@ -37,12 +37,12 @@ class Setting:
 
     def _release(self) -> None:
         """Whoever failed holds no memory that the others may want, on a device above all."""
-        attempt(lambda: self.worker.ask("unload", self.group.timeout))
+        attempt(lambda: self.worker.ask("unload"))
 
     def _load(self) -> dict[str, Any]:
         """Load and call once; verify what has not been verified in this run: an autotuner's
         next draw is other code."""
-        frozen, timeout = self.group.frozen, self.group.timeout
+        frozen = self.group.frozen
         computes = self.group.contenders[self.name].computes
         answer = self.group.answers.get(self.comparison.id)
         code = (self.key, self.group.draw(self.name))
@@ -50,21 +50,21 @@ class Setting:
         whole = oracle.question(self.comparison).whole
         if verify and not whole:
             self.record["oracle"] = self._verify(answer)
-        loaded = oracle.load(self.worker, self.comparison, timeout)
-        first = self.worker.ask("first", timeout)
+        loaded = oracle.load(self.worker, self.comparison)
+        first = self.worker.ask("first")
         self.record["seconds"] = {"load": loaded["load"], "first_call": first["first_call"]}
         self.record["manifest"] = first["manifest"]
         if verify and whole:
             self.record["oracle"] = self._verify(answer)
         elif verify:
-            self.record["oracle"] |= self.worker.ask("loss", timeout)
-        if verify or not computes:
+            self.record["oracle"] |= self.worker.ask("loss")
+        if verify:
             frozen.verified.add(code)
         return {}
 
     def _verify(self, answer: Path | None) -> dict[str, Any]:
         assert answer is not None
-        return oracle.verify(self.worker, self.comparison, answer, self.group.timeout)
+        return oracle.verify(self.worker, self.comparison, answer)
 
     def warm(self) -> None:
         """Until steady the first time; 1.5 times as many calls in every later launch."""
@@ -86,9 +86,9 @@ class Setting:
         Once for each direction: what it waits for is a result of that kind, whatever its size,
         and a large one takes a GPU's host many seconds to fetch so often.
         """
-        warmed = self.worker.ask("warm", self.group.timeout, calls=known, limit=limit)
+        warmed = self.worker.ask("warm", calls=known, limit=limit)
         kind = self.name, self.comparison.direction
         if kind not in self.group.frozen.waits and self.group.contenders[self.name].computes:
-            self.worker.ask("waits", self.group.timeout)
+            self.worker.ask("waits")
             self.group.frozen.waits.add(kind)
         return warmed

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from harness import environments
+from harness import environments, installers
 from harness.environments import Environment, Say, say_lines
 from harness.errors import Wrong
 from harness.installers import CannotInstall
@@ -97,6 +97,7 @@ def make_all(
             return list(pool.map(lambda each: _make_one(each, say, wheels, stopping), wanted))
         except BaseException:
             stopping.set()
+            installers.stop()
             raise
         finally:
             pool.shutdown(cancel_futures=True)
@@ -112,13 +113,16 @@ def _make_one(environment: Environment, say: Say, wheels: Path | None, stopping:
     if environment.ready():
         say(name, "ready", "")
         return Outcome(name, "ready", environment)
+    if stopping.is_set():
+        return Outcome(name, "failed", environment, "interrupted")
     say(name, "installing", "")
     try:
         environment.make(wheels, lambda line: say(name, "step", line))
     except (CannotInstall, OSError) as error:
         if stopping.wait(0.2):  # an interruption, which a terminal tells the installer too
             return Outcome(name, "failed", environment, "interrupted")
-        environment.failed.write_text(f"{error}\n")
+        with suppress(OSError):  # of a full disk nothing is written, and it stops no other
+            environment.failed.write_text(f"{error}\n")
         say(name, "failed", str(error))
         return Outcome(name, "failed", environment, str(error).splitlines()[0])
     environment.failed.unlink(missing_ok=True)

@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from adapters.core.discovery import adapter_class
-from harness import budget, design, gpus, machine, oracle
+from harness import budget, cold, design, gpus, machine, oracle
 from harness.budget import Launch, Spent
-from harness.cold import outcome
 from harness.energy import Energy
 from harness.frozen import Frozen
 from harness.launch import Launcher, attempt, two_at_a_time
 from harness.machine import Disturbances, Load
-from harness.plan import PlannedComparison, PlannedContender
+from harness.plan import PlannedComparison, PlannedContender, original
 from harness.processes import WorkerFailed, WorkerProcess
 from harness.sampling import DRAWS
 from harness.setting import Setting
@@ -46,7 +45,6 @@ class LaunchGroup:
     answers: dict[str, Path]
     frozen: Frozen
     warmup_limit: float
-    timeout: float
     autotuned: set[str]  # contenders that choose by trying
     rng: random.Random
     write: Callable[..., None]
@@ -84,7 +82,7 @@ class LaunchGroup:
                 self.workers.clear()
         visits = sum(s.seconds for s in spent.values())
         # Autotuners begin with an empty cache in each of the first launches.
-        taking = {name.partition("#")[0] for c in comparisons for name in c.contenders}
+        taking = {original(name) for c in comparisons for name in c.contenders}
         if taking & self.autotuned:
             warmed = self.begun == DRAWS
         else:  # after a resume warm-ups are known, and only who compiles takes longer once more
@@ -123,7 +121,7 @@ class LaunchGroup:
     def draw(self, name: str) -> int:
         """Which compiler cache a contender uses in this launch: one, or an autotuner's three in
         turn, the first of which the cold pass leaves."""
-        return (self.number - 1) % DRAWS if name.partition("#")[0] in self.autotuned else 0
+        return (self.number - 1) % DRAWS if original(name) in self.autotuned else 0
 
     def _visit(self, comparison: PlannedComparison, rounds: int, share: float) -> Spent:
         """One comparison: set up, rounds (at most `share` seconds of them), record, unload."""
@@ -173,12 +171,12 @@ class LaunchGroup:
             rounds=len(order),
             order=order,
             turns={name: turns[name] for name in ready if name not in statuses},
-            statuses={name: outcome(failed) for name, failed in statuses.items()},
+            statuses={name: cold.outcome(failed) for name, failed in statuses.items()},
             machine=beside,
             compilations={name: self.draw(name) for name in ready},
             **({"sustained": kept} if kept else {}),
         )
-        two_at_a_time(lambda n: attempt(lambda: self.workers[n].ask("unload", self.timeout)), ready)
+        two_at_a_time(lambda n: attempt(lambda: self.workers[n].ask("unload")), ready)
         for name in ready:
             self.workers[name].stop()
         setup = opened - begin + time.monotonic() - sustained  # unloading as well
@@ -214,7 +212,7 @@ class LaunchGroup:
             setting.warm()
         for setting in settings:
             if setting.first_time or setting.failed or setting.record["oracle"]:
-                self.write("cell", **setting.record, **outcome(setting.failed))
+                self.write("cell", **setting.record, **cold.outcome(setting.failed))
         return {s.name: s.failed for s in settings if s.failed}
 
     def _compiling(self, name: str) -> float:
@@ -255,9 +253,7 @@ class LaunchGroup:
             stolen, energy = machine.stolen(), Energy(comparison.device)
             begin = time.monotonic()
             answer, failed = attempt(
-                lambda: worker.ask(
-                    "turn", self.timeout, calls=calls, latency=comparison.latency, queue=queue
-                )
+                lambda: worker.ask("turn", calls=calls, latency=comparison.latency, queue=queue)
             )
             joules, asked = energy.since(), time.monotonic() - begin
             worker.stop()
@@ -294,9 +290,9 @@ class LaunchGroup:
             worker = self.workers[name]
 
             def once_more() -> dict[str, Any]:
-                worker.ask("warm", self.timeout, calls=0)  # back to the start
-                worker.ask("again", self.timeout, calls=1)
-                return oracle.verify(worker, comparison, answer, self.timeout)
+                worker.ask("warm", calls=0)  # back to the start
+                worker.ask("again", calls=1)
+                return oracle.verify(worker, comparison, answer)
 
             _, failed = attempt(once_more)
             worker.stop()
@@ -307,14 +303,28 @@ class LaunchGroup:
             for n in turns
             if n not in statuses and self.contenders[n].computes
         }
-        names = [n for n, code in codes.items() if code not in self.frozen.held]
+        names = [n for n, code in codes.items() if code not in self.frozen.still_right]
         for name, failed in zip(names, two_at_a_time(hold, names), strict=True):
             if failed is None:
-                self.frozen.held.add(codes[name])
+                self.frozen.still_right.add(codes[name])
             else:
                 calls = sum(len(turn["calls"]) for turn in turns[name])
                 reason = f"right at its first call; after {calls} timed ones: {failed.reason}"
                 statuses[name] = WorkerFailed(failed.status, reason)
+                if isinstance(failed, oracle.Mistaken):
+                    self._write_evidence(comparison, name, failed.evidence, statuses[name])
+
+    def _write_evidence(
+        self,
+        comparison: PlannedComparison,
+        name: str,
+        evidence: dict[str, Any],
+        failed: WorkerFailed,
+    ) -> None:
+        """How far off it was: its group's record has the reason alone."""
+        log = self.workers[name].log.name
+        record = cold.blank("steady", comparison.id, name, log) | cold.outcome(failed)
+        self.write("cell", **record | {"launch": self.number, "oracle": evidence})
 
     def _blocks(
         self, comparison: PlannedComparison, names: list[str], statuses: dict[str, WorkerFailed]
@@ -333,7 +343,7 @@ class LaunchGroup:
             answer, failed = attempt(
                 lambda worker=worker, key=key: worker.ask(  # type: ignore[misc]
                     "block",
-                    self.timeout + comparison.sustained_s,
+                    worker.limit + comparison.sustained_s,
                     calls=self.frozen.block_calls(key),
                     seconds=comparison.sustained_s,
                 )

@@ -161,6 +161,8 @@ def test_a_run_that_is_not_there_or_torn_isrefused(bakeoff: Any, tmp_path: Path)
     refused(bakeoff("show"), "no run yet")
     broken = tmp_path / "results" / "broken"
     broken.mkdir(parents=True)
+    (broken / "plan.json").write_bytes(b'{"run": "\xff"}')
+    refused(bakeoff("run", "--resume", "broken"), "plan.json")
     (broken / "plan.json").write_text("{")
     refused(bakeoff("show", "broken"), "plan.json")
     refused(bakeoff("report", "broken"), "plan.json")

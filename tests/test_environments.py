@@ -2,8 +2,10 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -265,6 +267,46 @@ def test_a_full_disk_is_a_reason_like_any_other(
     put_adapter("fake")
     assert failed([]) == ["fake-cpu"]
     assert "No space left" in environments.why_absent("fake", "cpu")
+
+
+def test_an_interruption_ends_what_installs(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`kill` reaches this process alone, and an installer may have minutes to go."""
+
+    def make(self: Environment, *_: Any) -> None:
+        if self.name == "interrupted":
+            time.sleep(0.5)  # the other has begun by then
+            raise KeyboardInterrupt
+        installers._call(["sleep", "30"], dict(os.environ), installers.Output(), print)
+
+    monkeypatch.setattr(Environment, "make", make)
+    names = ("interrupted", "installing")
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        setup.make_all([Environment(name, project / name, "", ()) for name in names])
+    assert time.monotonic() - begin < 10
+
+
+def test_a_disk_on_which_not_even_the_reason_fits_stops_no_other(
+    project: Path, put_adapter: Put, pretend: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what is half made is not left there to fill it."""
+    make = Environment.make
+
+    def full(self: Environment, *rest: Any) -> None:
+        if self.name == "large-cpu":
+            with self._replaced():
+                (self.folder / "lib").mkdir(parents=True)
+                raise OSError(28, "No space left on device")
+        make(self, *rest)
+
+    monkeypatch.setattr(Environment, "make", full)
+    for name in ("large", "small"):
+        put_adapter(name, requirements="tiny==1")
+    reasons = project / ".envs" / "large-cpu.failed"
+    reasons.mkdir(parents=True)  # so that nobody writes a file of that name
+    told = {each.name: each.state for each in setup.make(["large", "small"], "cpu")}
+    assert told == {"large-cpu": "failed", "small-cpu": "installed"}
+    assert not (project / ".envs" / "large-cpu").exists()
 
 
 def test_an_adapter_with_no_requirements_for_a_device_has_no_environment_there(

@@ -160,7 +160,7 @@ def test_work_whose_operations_were_not_counted_is_told(typed: Typed, tmp_path: 
 def test_a_run_that_still_greets_has_not_ended(typed: Typed, tmp_path: Path) -> None:
     folder = write_run(tmp_path / "r", launches=0)
     (folder / "environment.json").unlink()
-    held = documents.hold(folder)
+    held = documents.claim(folder)
     refused(typed("show", "r"), "run 'r' is being measured by another process")
     os.close(held)
     refused(typed("show", "r"), "was ended before anything was measured")
@@ -325,7 +325,7 @@ def test_who_stopped_before_anything_was_measured_is_told_how_to_go_on_and_no_mo
 
 def test_a_run_beside_another_says_so(typed: Typed, tmp_path: Path) -> None:
     """Two that measure at once disturb each other, whatever each of them does."""
-    held = documents.hold(write_run(tmp_path / "other"))
+    held = documents.claim(write_run(tmp_path / "other"))
     arguments = ("-w", "relu_16x32x32", "--launches", "1", "--run-id")
     told = typed(*SMOKE, *arguments, "beside").stdout
     assert "other is being measured now as well" in told

@@ -85,6 +85,30 @@ def test_other_code_is_asked_anew_and_old_answers_go_after_a_day(
     assert [path.exists() for path in answers] == [False, True, True]
 
 
+def test_answers_that_are_used_are_not_forgotten_for_being_old(
+    reference: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Last week's, which a run of today goes by while the code is edited for another."""
+    comparison = _comparison("resnet_basic", 4, "train")
+    monkeypatch.setattr(oracle, "_meaning", lambda: "old")
+    old = _answer(reference, comparison)
+    then = time.time() - 7 * 24 * 3600
+    os.utime(old.parent, (then, then))
+    assert _answer(reference, comparison) == old
+    monkeypatch.setattr(oracle, "_meaning", lambda: "new")
+    _answer(reference, comparison)
+    assert old.exists() and len(reference.asked) == 2
+
+
+def test_two_runs_may_forget_the_same_answers_at_once(
+    reference: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = oracle.FOLDER / "gone"
+    comparison = _comparison("resnet_basic", 4, "train")
+    monkeypatch.setattr(Path, "iterdir", lambda self: iter([gone]))
+    assert _answer(reference, comparison).exists()
+
+
 def test_a_profile_is_of_the_batch_that_is_timed_and_not_of_the_one_that_was_verified() -> None:
     asked: list[tuple[str, Any]] = []
 
@@ -94,10 +118,10 @@ def test_a_profile_is_of_the_batch_that_is_timed_and_not_of_the_one_that_was_ver
 
     worker: Any = SimpleNamespace(ask=ask)
     large, small = _comparison("resnet50", 64, "train"), _comparison("resnet20", 8, "train")
-    assert cold._profile(worker, large, 1.0) == {"wall_s": 1.0}
+    assert cold._profile(worker, large) == {"wall_s": 1.0}
     assert asked == [("load", 64), ("first", None), ("profile", None)]
     asked.clear()
-    cold._profile(worker, small, 1.0)
+    cold._profile(worker, small)
     assert asked == [("profile", None)]
 
 

@@ -172,14 +172,14 @@ def test_where_the_fewest_rounds_of_all_do_not_fit_what_was_asked_for_last_takes
     spent = {name: Spent(1.0, turns, 1) for name, turns in (("a", 2.0), ("b", 4.0), ("c", 0.5))}
     launch = Launch(spent, overhead=1.0, warmed=False)
     order = ["a", "b", "c"]
-    assert launch.hold(order, 17.0) == order  # 1 + (1 + 4) + (1 + 8) + (1 + 1)
-    assert launch.hold(order, 16.9) == ["a", "b"]
-    assert launch.hold(order, 9.0) == ["a", "c"]
-    assert launch.hold(["c", "b", "a"], 9.0) == ["c", "a"]
-    assert launch.hold(["b", "a", "c"], 9.0) == []  # what was asked for first never leaves
-    assert launch.hold(order, 2.0) == []
+    assert launch.fitting(order, 17.0) == order  # 1 + (1 + 4) + (1 + 8) + (1 + 1)
+    assert launch.fitting(order, 16.9) == ["a", "b"]
+    assert launch.fitting(order, 9.0) == ["a", "c"]
+    assert launch.fitting(["c", "b", "a"], 9.0) == ["c", "a"]
+    assert launch.fitting(["b", "a", "c"], 9.0) == []  # what was asked for first never leaves
+    assert launch.fitting(order, 2.0) == []
     first = replace(launch, warmed=True)
-    assert first.hold(order, 15.3) == order and first.hold(order, 15.1) == ["a", "b"]
+    assert first.fitting(order, 15.3) == order and first.fitting(order, 15.1) == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_the_noise_floor_is_in_a_comparison_that_is_measured() -> None:
 def test_the_noise_floors_twin_is_nobodys_rival() -> None:
     made, _ = planned(suite.load("quick"), ["torch", "jax"])
     assert made.noise_floor is not None
-    assert [c.name for c in outlook.rivals(made)] == ["torch", "jax"]
+    assert [c.name for c in made.rivals] == ["torch", "jax"]
 
 
 @pytest.mark.parametrize("seconds", [20.0, 240.0])
@@ -362,6 +362,11 @@ def test_headline_trainings_have_blocks_as_many_as_fit_into_a_quarter_of_the_bud
     assert blocks and all(c.headline and c.direction == "train" for c in blocks)
     needed = sum(6 * c.sustained_s * len([n for n in c.contenders if "#" not in n]) for c in blocks)
     assert needed <= made.budget_s / 4
+    counts = {}
+    for launches in (1, 3, 20):
+        other, _ = planned(full, NAMES, device="cuda:0", launches=launches)
+        counts[launches] = sum(c.sustained_s > 0 for c in other.comparisons)
+    assert counts[1] >= counts[3] >= len(blocks) > counts[20] == 0
 
 
 def test_on_a_device_every_draw_of_an_autotuner_is_expected_to_compile(

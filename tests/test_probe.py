@@ -26,7 +26,7 @@ class _Worker:
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
 
-    def ask(self, do: str, timeout: float, **arguments: Any) -> dict[str, Any]:
+    def ask(self, do: str, timeout: float | None = None, **arguments: Any) -> dict[str, Any]:
         self.asked.append({"do": do, **arguments})
         queued = 2_000_000 if arguments.get("queue") else None
         turn = {"calls": [1_000_000] * 6, "dropped": 2, "queued_ns": queued}

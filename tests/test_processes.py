@@ -115,6 +115,14 @@ def test_no_signal_goes_to_an_id_that_may_be_another_program_s_by_now(
     assert not sent
 
 
+def test_a_signal_without_a_name_is_told_by_its_number(start: Any) -> None:
+    """Real-time signals: batch systems send some."""
+    worker = start("numpy")
+    os.kill(worker.pid, signal.SIGRTMIN + 6)
+    with pytest.raises(WorkerFailed, match=f"killed by signal {signal.SIGRTMIN + 6}"):
+        worker.ask("memory", timeout=10)
+
+
 def test_a_worker_that_dies_while_its_child_holds_the_pipe_has_crashed(start: Any) -> None:
     """Not a timeout, ten minutes later; and the child ends with it."""
     worker = start("forks")

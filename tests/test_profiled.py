@@ -155,7 +155,7 @@ class Failing:
     def __init__(self, status: str):
         self.status = status
 
-    def ask(self, do: str, timeout: float, **_: Any) -> dict[str, Any]:
+    def ask(self, do: str, timeout: float | None = None, **_: Any) -> dict[str, Any]:
         raise WorkerFailed(self.status, "as it was told to")
 
 
@@ -163,7 +163,7 @@ class Failing:
 def test_a_profiler_that_fails_is_a_reason_and_nothing_more(status: str) -> None:
     worker: Any = Failing(status)
     small: Any = SimpleNamespace(direction="infer", batch=1, cost=None)
-    assert cold._profile(worker, small, 1.0) == {"failed": f"{status}: as it was told to"}
+    assert cold._profile(worker, small) == {"failed": f"{status}: as it was told to"}
 
 
 def _run(folder: Path, profiles: dict[str, Any]) -> records.Run:

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from harness import budget, code, frozen, gpus, plan, resuming, runner
+from harness import budget, code, frozen, gpus, launch, plan, resuming, runner
 from harness.budget import Launch, Spent
 from harness.commands import measure
 from harness.errors import Wrong
@@ -84,16 +84,18 @@ def test_a_cache_that_cannot_be_kept_is_an_empty_one(
 
     monkeypatch.setattr(shutil, "copytree", half)
     launcher.keep_cache("cold", "steady")
-    assert not launcher.holds("steady") and not launcher.holds("cold")
+    assert not launcher.is_filled("steady") and not launcher.is_filled("cold")
 
 
-def test_the_limit_of_a_request_is_an_imports_too(launcher: Launcher) -> None:
-    """A framework that hangs while it is imported hangs in `open`."""
-    asked: list[float] = []
-    worker = SimpleNamespace(ask=lambda do, timeout, **_: asked.append(timeout))
-    contender = SimpleNamespace(adapter="numpy", variant="", planted=0.0)
-    launcher.open(worker, contender, "float32")  # type: ignore[arg-type]
-    assert asked == [7.0]
+def test_the_limit_of_a_request_is_every_contender_s_and_not_the_reference_s(
+    launcher: Launcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That one is slow, and nobody's adapter."""
+    limits: list[float] = []
+    monkeypatch.setattr(launch, "WorkerProcess", lambda *given: limits.append(given[-1]))
+    launcher._start(Path("python"), "cache", "log")
+    launcher.start_reference("reference")
+    assert limits == [7.0, 600.0]
 
 
 @pytest.mark.parametrize(
@@ -114,6 +116,13 @@ def test_what_failed_in_turns_has_failed_after_a_resume_too(
     ]
     done: Any = SimpleNamespace(cells=cells, groups=groups)
     assert frozen.thaw(done, set()).given_up(("c", "slow")) == given_up
+
+
+def test_who_did_not_even_open_has_failed_after_a_resume_too() -> None:
+    """What it ran with is in the environment's record, which is written once."""
+    cell = {"pass": "steady", "comparison": "c", "contender": "jax", "launch": None}
+    done: Any = SimpleNamespace(cells=[{**cell, "status": "crash", "oracle": None}], groups=[])
+    assert frozen.thaw(done, set()).given_up(("c", "jax"))
 
 
 def test_what_is_verified_anew_after_a_resume_is_an_autotuners_choice_and_a_first_result() -> None:
@@ -140,15 +149,13 @@ def test_a_resumed_second_stage_keeps_to_what_is_left_of_the_budget(
     launched, told = [], []
     one = SimpleNamespace(id="c", contenders=["torch", "jax"])
     run: Any = SimpleNamespace(
-        plan=SimpleNamespace(settings=settings(), comparisons=[one]),
+        plan=SimpleNamespace(settings=settings(), comparisons=[one], natives={}, twin=None),
         last=None,
         left=left,
         counts={"c": 6},
-        done=None,
+        done=SimpleNamespace(events=[]),
         groups=[],
         rounds={},
-        native={},
-        twin=None,
         say=lambda *_, **__: None,
         writer=SimpleNamespace(write=lambda kind, **fields: told.append(fields["what"])),
         _unsettled=lambda: [one],
@@ -174,15 +181,13 @@ def test_further_launches_lose_rounds_and_then_the_comparisons_that_cost_most() 
     launched, told = [], []
     both = [SimpleNamespace(id=name, contenders=["torch", "jax"]) for name in spent]
     run: Any = SimpleNamespace(
-        plan=SimpleNamespace(settings=settings(), comparisons=both),
+        plan=SimpleNamespace(settings=settings(), comparisons=both, natives={}, twin=None),
         last=Launch(spent, overhead=5.0, warmed=False),
         left=20.0,
         counts={"costly": 6, "cheap": 6},
-        done=None,
+        done=SimpleNamespace(events=[]),
         groups=[],
         rounds={"costly": 10, "cheap": 10},
-        native={},
-        twin=None,
         say=lambda *_, **__: None,
         writer=SimpleNamespace(write=lambda kind, **fields: told.append(fields["reason"])),
         _unsettled=lambda: both,
@@ -255,7 +260,7 @@ def test_a_process_that_would_start_from_edited_code_does_not(
     nothing: Any = SimpleNamespace()
     group = LaunchGroup(
         launcher=nothing, number=1, begun=1, contenders={}, answers={}, frozen=nothing,
-        warmup_limit=1.0, timeout=1.0, autotuned=set(), rng=nothing, write=print,
+        warmup_limit=1.0, autotuned=set(), rng=nothing, write=print,
         say=lambda *_, **__: None, refuse=refuse,
     )  # fmt: skip
     with pytest.raises(resuming.Edited):
@@ -300,4 +305,4 @@ def test_a_call_is_held_again_after_a_resume_unless_its_turns_were_recorded() ->
     done: Any = SimpleNamespace(cells=cells, groups=[group])
     thawed = frozen.thaw(done, {"numpy"})
     assert thawed.verified == {(("c", "torch"), 0), (("c", "jax"), 0)}
-    assert thawed.held == {(("c", "jax"), 0)}
+    assert thawed.still_right == {(("c", "jax"), 0)}

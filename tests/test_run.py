@@ -136,6 +136,9 @@ def test_what_is_right_at_first_or_in_the_first_rows_alone_is_wrong(
         assert "the output has 4 rows, the batch 8" in (told["chunked"] or "")
         assert (told["tailless"] or "").startswith("the output is off")
         assert comparison.leader == "numpy" and not comparison.ratios
+        for name in ("tiring", "tailless"):  # how far off it was is kept, whenever it was found
+            far = comparison.cell(name).oracle
+            assert far and (far["error"] is None or far["error"] > far["gate"]), (name, far)
     assert {_status for name in told for _status in _statuses(analysis, name)} == {"wrong"}
 
 

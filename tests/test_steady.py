@@ -24,11 +24,12 @@ class Worker:
     """Answers the first turn with 1, the next one with 2, and so on."""
 
     dead = None
+    limit = 1.0
 
     def __init__(self) -> None:
         self.turns = 0
 
-    def ask(self, do: str, timeout: float, **arguments: Any) -> dict[str, Any]:
+    def ask(self, do: str, timeout: float | None = None, **arguments: Any) -> dict[str, Any]:
         self.turns += 1
         return {"turn": {"calls": [self.turns], "dropped": 0, "total_ns": 1}}
 
@@ -48,7 +49,6 @@ def _group(written: list[str]) -> LaunchGroup:
         answers={},
         frozen=frozen,
         warmup_limit=1.0,
-        timeout=1.0,
         autotuned={"torch"},
         rng=random.Random(0),
         write=lambda kind, **fields: written.append(fields["reason"]),
@@ -113,9 +113,9 @@ def _launched(monkeypatch: pytest.MonkeyPatch, *ids: str) -> tuple[LaunchGroup, 
     group.write = lambda kind, **fields: None
 
     class Slow(Worker):
-        def ask(self, do: str, timeout: float, **arguments: Any) -> dict[str, Any]:
+        def ask(self, do: str, timeout: float | None = None, **arguments: Any) -> dict[str, Any]:
             time.sleep(0.01)
-            return super().ask(do, timeout, **arguments)
+            return super().ask(do, **arguments)
 
     def launch(names: list[str], precision: str) -> dict[str, Any]:
         group.workers |= {name: Slow() for name in names}  # type: ignore[misc]
@@ -221,7 +221,7 @@ class SetUp(Worker):
         super().__init__()
         self.fails, self.asked = fails, []  # type: ignore[var-annotated]
 
-    def ask(self, do: str, timeout: float, **arguments: Any) -> dict[str, Any]:
+    def ask(self, do: str, timeout: float | None = None, **arguments: Any) -> dict[str, Any]:
         self.asked.append(do)
         if do == self.fails:
             raise WorkerFailed("oom", "no memory")

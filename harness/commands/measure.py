@@ -143,12 +143,16 @@ def run(
     rows = inventory.contenders(chosen, current, named, everyone)
     asked = _everyone(rows) if everyone else named
     able = {row["name"] for row in rows if row["available"]}
-    taking = [c for c in asked if _single(c.name) in able]
+    taking = [c for c in asked if plan.original(c.name) in able]
     absent = [
         {"name": row["name"], "reason": row["reason"]}
         for row in rows
         if not row["available"]
-        and (row["name"] in map(_plain, asked) if asked is named else not row["named_only"])
+        and (
+            row["name"] in {plan.original(c.name) for c in asked}
+            if asked is named
+            else not row["named_only"]
+        )
     ]
     if not taking:
         reasons = "; ".join(f"{a['name']}: {a['reason']}" for a in absent)
@@ -276,11 +280,11 @@ def _measure(
         f"{'s' if len(planned.comparisons) != 1 else ''}"
     )
     others = [path.parent for path in results().glob("*/plan.json") if path.parent != folder]
-    if beside := [each.name for each in others if documents.is_held(each)]:
+    if beside := [each.name for each in others if documents.is_claimed(each)]:
         told = f"{', '.join(beside)} is being measured now as well"
         told = f"[bold yellow]{escape(told)}:[/] on one machine none has it alone; end one, or wait"
         console.print(told, soft_wrap=True)
-    ranked = [c.name for c in outlook.rivals(planned)]
+    ranked = [c.name for c in planned.rivals]
     stopped = measured = False
     edited: resuming.Edited | None = None
     by = {c.id: c.ranked_by[0] for c in planned.comparisons}
@@ -366,14 +370,6 @@ def _everyone(rows: list[dict[str, Any]]) -> list[inventory.Contender]:
     """All that can be ranked here, but for the variants that run only where they are named."""
     able = [row for row in rows if row["available"] and row["computes"]]
     return [inventory.parse(row["name"]) for row in able if not row["named_only"]]
-
-
-def _single(name: str) -> str:
-    return name.partition("#")[0]
-
-
-def _plain(contender: inventory.Contender) -> str:
-    return _single(contender.name)
 
 
 def _named(folder: Path) -> str:

@@ -54,12 +54,6 @@ def show(planned: plan.Plan, estimates: dict[str, planning.Estimate], console: C
         console.print(f"All of it, in {words}: --budget {whole}")
 
 
-def rivals(planned: plan.Plan) -> list[plan.PlannedContender]:
-    """Those that may be ahead of one another: the noise floor's twin is nobody's rival."""
-    twin = planned.noise_floor.twin if planned.noise_floor else None
-    return [c for c in planned.contenders if c.computes and not c.of and c.name != twin]
-
-
 def tell_missing(planned: plan.Plan, console: Console) -> None:
     """What a run that begins will not hold, in a line: of a large suite that may be dozens."""
     from reports.analysis import short
@@ -85,7 +79,7 @@ def _tell_absent(planned: plan.Plan, console: Console) -> None:
         told |= planning.refused(comparison, planned.contenders)
     for name, reason in told.items():
         console.print(f"[yellow]Unsupported:[/] {escape(name)}: {escape(reason)}")
-    left = rivals(planned)
+    left = planned.rivals
     if len(left) == 1:
         name = escape(left[0].name)
         only = f"Only {name} is left" if planned.absent else f"Only {name} takes part"

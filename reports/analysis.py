@@ -174,7 +174,8 @@ class Analysis:
     def versions(self) -> list[str]:
         """`torch 2.13.0`: each framework once, as far as its version is known."""
         found = [(c["adapter"], c["version"]) for c in self.contenders if not c.get("of")]
-        known = [f"{adapter} {version}" for adapter, version in found if version]
+        # OpenVINO tells the commit that it was built from as well; the manifest has all of it.
+        known = [f"{adapter} {version.partition('-')[0]}" for adapter, version in found if version]
         return list(dict.fromkeys(known))
 
 

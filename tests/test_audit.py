@@ -110,7 +110,7 @@ def _best(found: dict[tuple[str, str], str], names: list[str]) -> str | None:
     return wins[0] if wins else None
 
 
-@pytest.mark.parametrize("run", ["quick-2core", "quick-2core-5", "serving-2core"])
+@pytest.mark.parametrize("run", ["quick-2core", "quick-2core-5", "serving-amx"])
 def test_every_ratio_and_winner_follows_from_the_records_by_the_document(
     typed: Typed, run: str
 ) -> None:
@@ -147,7 +147,7 @@ def test_every_ratio_and_winner_follows_from_the_records_by_the_document(
         agreed = len({w for w in winners.values() if w}) < 2
         assert comparison["winner"] == (winners[first] if agreed else None), name
     assert checked > 10 * 30
-    assert plan["settings"]["margin"] == 0.03
+    assert plan["settings"].get("margin", 0.03) == 0.03  # which plans say no longer
 
 
 def _groups(records: list[dict[str, Any]], comparison: str) -> list[dict[str, Any]]:

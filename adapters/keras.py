@@ -72,9 +72,13 @@ class Keras(Native):
         import keras
 
         self.keras = keras
-        keras.config.set_floatx(precision)
+        self.settle()
+
+    def settle(self) -> None:
+        super().settle()
+        self.keras.config.set_floatx(self.precision)
         first = self.options["backend"] == "torch"  # its images are logical NCHW
-        keras.config.set_image_data_format("channels_first" if first else "channels_last")
+        self.keras.config.set_image_data_format("channels_first" if first else "channels_last")
 
     def build(self, workload: Any) -> Any:
         channels, *space = workload.input

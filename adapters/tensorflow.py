@@ -411,7 +411,7 @@ class TensorFlow(Adapter):
             "framework": "tensorflow",
             "version": tf.__version__,
             "layout": "NHWC",
-            "mode": "eager" if self.eager else f"tf.function, {'XLA' if self.xla else 'graph'}",
+            "mode": self._mode,
             "conv_precision": self.precision,
             "matmul_precision": self.precision,
             "mixed": f"operands cast to {self.precision}" if self.precision in MIXED else "no",
@@ -423,11 +423,19 @@ class TensorFlow(Adapter):
             "threads": tf.config.threading.get_intra_op_parallelism_threads(),
             "threads_inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
             "weights": "constants of the graph" if self.frozen else "variables",
-            "optimizer": "SGD with momentum, in the graph, variables in place",
+            "optimizer": "SGD with momentum, in the graph, variables in place"
+            if self.trains
+            else None,
             "compilations": self._traces(),
             "onednn": "on" if self.onednn else "off",
             "batch_norm": "fused" if self._fused else "moments",
         }
+
+    @property
+    def _mode(self) -> str:
+        if self.eager:
+            return "eager"
+        return f"tf.function, {'XLA' if self.xla else 'frozen graph' if self.frozen else 'graph'}"
 
     def _traces(self) -> int:
         return self._traced_before + sum(

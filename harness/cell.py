@@ -113,7 +113,7 @@ class Cell:
         """`step` moves a state on; `restore` takes it back to its start, in fresh arrays."""
         train = self.adapter.train(self.workload, LEARNING_RATE, MOMENTUM)
         copy = self.adapter.copy
-        state = snapshot if self.once else copy(snapshot)
+        state = copy(snapshot)
 
         def step() -> tuple[State, Any]:
             nonlocal state

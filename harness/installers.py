@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -137,16 +138,25 @@ def as_pip_is_told(environment: Mapping[str, str]) -> list[str]:
 
 
 _running: set[subprocess.Popen[str]] = set()
+_stopped = threading.Event()
+
+
+def begin() -> None:
+    """What was stopped before is forgotten."""
+    _stopped.clear()
 
 
 def stop() -> None:
-    """Ends what installs now: a signal to this process alone reaches none of it."""
+    """Ends what installs now, and what would next: a signal to this process reaches none of it."""
+    _stopped.set()
     for process in [*_running]:
         process.terminate()
 
 
 def _call(command: list[str], environment: dict[str, str], output: Output, watch: Watch) -> None:
     """Runs one command, its lines to `watch` as they come. Raises CannotInstall."""
+    if _stopped.is_set():
+        raise CannotInstall("interrupted")
     began = len(output.lines)
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -154,6 +164,8 @@ def _call(command: list[str], environment: dict[str, str], output: Output, watch
     ) as process:  # fmt: skip
         assert process.stdout is not None
         _running.add(process)
+        if _stopped.is_set():  # since it was asked
+            process.terminate()
         try:
             for line in map(str.strip, process.stdout):
                 if line:

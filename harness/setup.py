@@ -8,6 +8,7 @@ What failed leaves its reason in `.envs/<name>.failed`, for `bakeoff list`.
 
 import argparse
 import fcntl
+import signal
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -86,6 +87,7 @@ def make_all(
 ) -> list[Outcome]:
     """Makes what is not ready, two at a time."""
     wanted, stopping = list(wanted), Event()
+    installers.begin()
     if all(each.ready() for each in wanted):  # whoever may not write here need not
         return [_make_one(each, say, wheels, stopping) for each in wanted]
     (environments.ROOT / ".envs").mkdir(exist_ok=True)
@@ -175,8 +177,11 @@ def main(arguments: list[str] | None = None) -> int:
     if given.names == ["controller"]:
         return _controller()
     device = given.device or environments.default_device()
-    from harness.installing import Installing  # needs rich: the bare Python has made .venv by now
-
+    try:
+        from harness.installing import Installing  # needs rich, which .venv has
+    except ImportError as error:
+        print(f"{error}: `make env` first, then .venv/bin/bakeoff setup", file=sys.stderr)
+        return 2
     try:
         with Installing() as say:
             outcomes = make(given.names, device, say)
@@ -187,7 +192,12 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if failed and len(failed) == len(outcomes) else 0
 
 
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         sys.exit(main())
     except KeyboardInterrupt:

@@ -69,6 +69,11 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         devices=list(dict.fromkeys(c.device for c in analysis.comparisons)),
         versions=analysis.versions(),
         bounded=any(cell.bound for c in analysis.comparisons for cell in c.cells),
+        weighed=any(
+            (cell.memory or {}).get("load_rss_bytes")
+            for c in analysis.comparisons
+            for cell in c.cells
+        ),
         metered=any(cell.energy for c in analysis.comparisons for cell in c.cells),
         facets=facets(analysis),
         quantiles=quantiles,

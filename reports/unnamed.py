@@ -1,6 +1,6 @@
 """Why nobody may be named, whatever the figures say: one rule for a comparison, a use and runs.
 
-Ratios stay what they are. What falls is the claim that somebody wins, or that some are alike.
+Ratios stay what they are. What falls is the claim that somebody wins.
 """
 
 from collections.abc import Collection, Mapping

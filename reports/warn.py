@@ -84,7 +84,11 @@ def _other_precision(comparisons: list[Comparison]) -> list[dict[str, Any]]:
 
 def _whole_peaks(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
     """An engine whose model was built within the peak: half of that is the benchmark's own."""
-    engines = {c["name"] for c in run.plan["contenders"] if not c.get("trains", True)}
+    engines = {  # a framework's variant that only infers builds no model
+        c["name"]
+        for c in run.plan["contenders"]
+        if not c.get("trains", True) and not c.get("variant")
+    }
     found = [
         (c.id, cell.contender)
         for c in comparisons

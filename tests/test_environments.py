@@ -309,6 +309,15 @@ def test_a_disk_on_which_not_even_the_reason_fits_stops_no_other(
     assert not (project / ".envs" / "large-cpu").exists()
 
 
+def test_a_bare_python_is_sent_to_the_one_that_has_what_set_up_shows_itself_with(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "harness.installing", None)  # as if it had no rich
+    assert setup.main(["numpy"]) == 2
+    told = capsys.readouterr().err
+    assert "`make env` first" in told and len(told.splitlines()) == 1
+
+
 def test_an_adapter_with_no_requirements_for_a_device_has_no_environment_there(
     put_adapter: Put,
 ) -> None:

@@ -344,6 +344,25 @@ def test_frozen_weights_are_packed_beforehand_and_not_trained() -> None:
     assert not frozen.trains  # so that no comparison of training holds it
 
 
+def test_a_native_model_of_which_one_result_is_asked_takes_its_step() -> None:
+    """Its state is inside it: what it began with is no state that a step could return."""
+    code = (
+        "import numpy as np; from adapters.torch_nn import TorchNN\n"
+        "from harness.cell import Cell; from suites import catalogue\n"
+        "answers = []\n"
+        "for once in (False, True):\n"
+        "    adapter = TorchNN('', 'cpu', 'float32', 1)\n"
+        "    cell = Cell(adapter, catalogue.get('threelayer'), 2, 'train', once=once)\n"
+        "    cell.build()\n"
+        "    answers.append(cell.answer(cell.step()))\n"
+        "plain, once = answers\n"
+        "assert plain.keys() == once.keys()\n"
+        "assert np.abs(once['gradient:conv.weight']).max() > 0, once.keys()\n"
+        "assert all(np.allclose(plain[name], once[name]) for name in plain)\n"
+    )
+    inside.run("torch", code)
+
+
 def test_tensorflow_s_frozen_weights_are_constants_that_batch_norm_is_folded_into() -> None:
     """No variable is read in its graph, other weights are frozen anew, and none is trained."""
     code = (

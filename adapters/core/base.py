@@ -188,13 +188,15 @@ class Adapter:
     def export(self, workload: Any, batch: int, params: dict[str, Array]) -> Any:
         """What a user of it has on disk before it starts: by default just the weights.
 
-        An engine's model file is written here. That is the benchmark's own work: neither its
-        seconds nor its memory are in any figure.
+        An engine's model file is written here. That is the benchmark's own work: its seconds are in
+        no figure, nor is its memory, but for what stays of the modules that wrote it.
         """
         return params
 
     def bind(self, workload: Any, batch: int, params: Any) -> Any:
         """What the calls below take for `params`, from what `export` gave: by default just that.
+
+        It may empty `params`, which nobody asks for again.
 
         A model that holds its weights itself is built here, and takes them in: untimed.
         """

@@ -24,11 +24,11 @@ class Engine(Adapter):
 
     def written(self, workload: Any, batch: int, params: dict[str, np.ndarray]) -> bytes:
         """The workload as a file that the engine reads, for so many images, weights within."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say how a model is `written`")
 
     def opens(self, path: str, x: np.ndarray) -> Run:
         """The engine for the file at `path`, with this input bound -> run(), which computes."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say how it `opens` a model")
 
     def shape(self, x: Any) -> tuple[int, ...]:
         return tuple(x.shape)

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import installers, lock
+from harness import installers, lock, pagecache
 from harness.errors import Wrong
 from harness.installers import CannotInstall
 from harness.paths import ROOT, python_path
@@ -114,6 +114,7 @@ class Environment:
             }
             self._made.write_text(json.dumps(made))
             self._stamp.write_text(self._fingerprint())
+            pagecache.forget(self.folder)
 
     @contextmanager
     def _replaced(self) -> Iterator[None]:

@@ -9,7 +9,8 @@ peak of memory, a size were seen once; `allowance` is how far such a look is tru
   median by up to 28%.
 * peak_memory, 15%: there that ratio was off by up to 13%. From the second run to the third
   what is resident after an import became less for all, by 6 MB (NumPy) to 78 MB
-  (TensorFlow), and stayed so; why is not known. Within a run it is equal to 1%.
+  (TensorFlow), and stayed so: of files written just before a process maps more
+  (`harness/pagecache.py`, which sees to that since). Within a run it is equal to 1%.
 * installed_size, 0: files are counted, not sampled.
 
 Nobody is ruled out for what was not measured. Where one of those who failed nothing lacks

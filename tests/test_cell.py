@@ -11,6 +11,7 @@ from adapters.core.base import Unsupported
 from adapters.core.engine import Engine
 from adapters.core.reference import Reference
 from adapters.null import Null
+from harness import worker
 from harness.cell import Cell, inputs
 from suites import catalogue
 
@@ -101,6 +102,22 @@ def test_a_training_for_one_result_keeps_no_start_and_computes_the_same() -> Non
         assert same != once  # there is no way back
     assert answers[0].keys() == answers[1].keys()
     assert all(np.array_equal(answers[0][name], answers[1][name]) for name in answers[0])
+
+
+def test_what_is_given_back_before_a_first_call_is_no_part_of_loading(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def slowly() -> dict[str, int]:
+        time.sleep(0.3)
+        return {"rss_bytes": 1}
+
+    monkeypatch.setattr(worker, "_forget_peak", slowly)
+    process = worker.Worker()
+    process.planted, process.adapter = 0.0, Reference()  # type: ignore[assignment]
+    asked: dict[str, Any] = {"workload": "check_residual", "batch": 2, "direction": "infer"}
+    once, usual = (process.load(**asked, once=once) for once in (True, False))
+    assert once["rss_bytes"] == 1 and once["drawn"] > 0.3 > once["load"]
+    assert "rss_bytes" not in usual and usual["drawn"] < 0.3
 
 
 class Copying(Engine):

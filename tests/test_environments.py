@@ -269,6 +269,20 @@ def test_a_full_disk_is_a_reason_like_any_other(
     assert "No space left" in environments.why_absent("fake", "cpu")
 
 
+def test_what_was_just_installed_is_forgotten_by_the_kernel_once_it_is_whole(
+    project: Path, put_adapter: Put, pretend: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, bool]] = []
+    monkeypatch.setattr(
+        environments.pagecache,
+        "forget",
+        lambda folder: told.append((folder.name, (folder / "bakeoff-stamp").exists())),
+    )
+    put_adapter("fake", requirements="tiny==1")
+    assert failed([]) == failed([]) == []  # the second time it is ready
+    assert told == [("fake-cpu", True)]
+
+
 def test_an_interruption_ends_what_installs(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`kill` reaches this process alone, and an installer may have minutes to go."""
 

@@ -130,7 +130,7 @@ def test_latency_and_throughput_that_disagree_name_nobody(
 
     Also where two such are equal, and so no winner by their calls.
     """
-    folder = write_run(tmp_path / "run", speeds)
+    folder = write_run(tmp_path / "run", {**speeds, "far": 5.0})
 
     def slow_tail(group: dict[str, Any]) -> bool:
         for turn in (turn for name in tailed for turn in group["turns"][name]):
@@ -143,6 +143,16 @@ def test_latency_and_throughput_that_disagree_name_nobody(
     batched = next(c for c in analysis.comparisons if c.direction == "infer" and c.batch > 1)
     assert batched.winner is None
     assert "the better latency" in batched.why and "the better throughput" in batched.why
+
+    def full(group: dict[str, Any]) -> bool:
+        if group["comparison"] == batched.id:
+            del group["turns"]["far"]
+            group["statuses"]["far"] = {"status": "oom", "reason": "no memory"}
+        return True
+
+    edit_groups(folder, full)  # which comes first: nobody may be named, whatever the figures say
+    [again] = [c for c in analyse(records.read(folder)).comparisons if c.id == batched.id]
+    assert again.why.startswith("Nobody is named: far had no room beside the others.")
 
 
 def test_a_contender_alone_has_nothing_to_win(tmp_path: Path) -> None:

@@ -18,12 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 NEEDS = ("numpy", "scipy", "msgspec", "typer", "rich", "psutil")
 
@@ -48,19 +46,18 @@ from harness import (  # noqa: E402
     conformance,
     documents,
     environments,
+    faults,
     gpus,
     inventory,
     machine,
     planning,
     records,
-    statistics,
     suite,
 )
 from harness.agreement import ratios  # noqa: E402
 from harness.commands.common import as_interruptions, results  # noqa: E402
 from harness.errors import Wrong  # noqa: E402
 from harness.paths import ROOT  # noqa: E402
-from harness.plan import original  # noqa: E402
 from harness.processes import WorkerFailed  # noqa: E402
 from suites.catalogue import Broken  # noqa: E402
 
@@ -238,25 +235,10 @@ def measure(asked: Asked, seconds: float, failures: Failures) -> None:
     finally:
         if documents.is_begun(folder):
             run = records.read(folder)
-            failures += faults(run, asked.named)
-            if few := _few(run):
+            failures += faults.told(run, asked.named)
+            if few := faults.too_few(run):
                 print(f"  {few}")
             print(f"  carry {folder} home; there, `bakeoff report {folder.name}` writes its page")
-
-
-def _few(run: records.Run) -> str | None:
-    """That its verdicts are screenings, where they are."""
-    launches, settled = Counter(g["comparison"] for g in run.groups), run.settled
-    fewest = statistics.LEAST_LAUNCHES
-    for comparison in run.plan["comparisons"]:
-        id_, names = comparison["id"], comparison["contenders"]
-        left = sum((id_, name) in settled for name in names)
-        if left < max(1, len(names) - 1):  # else all but one left early: that is enough
-            fewest = min(fewest, launches[id_])
-    if fewest == statistics.LEAST_LAUNCHES:
-        return None
-    told = f"{fewest} launches of all of it, where {statistics.LEAST_LAUNCHES} decide: a screening"
-    return f"{told}; ONLY=suite with a longer LIMIT= measures more"
 
 
 def _free_name() -> str:
@@ -283,29 +265,6 @@ def _ended(command: list[str], seconds: float) -> int:
         raise
     finally:
         child.kill()  # does nothing where it has ended
-
-
-def faults(run: records.Run, named: bool) -> Failures:
-    """Who did not open, who failed in which comparison, and what nobody could be held against.
-
-    A comparison that a framework does not support counts where somebody named it.
-    """
-    opened = run.environment["contenders"]
-    shut = {name: seen for name, seen in opened.items() if seen.get("status", "ok") != "ok"}
-    outcomes = [((cell["contender"], cell["comparison"]), cell) for cell in run.cells]
-    outcomes += [
-        ((name, group["comparison"]), outcome)
-        for group in run.groups
-        for name, outcome in group["statuses"].items()
-    ]
-    failed: dict[str, dict[str, Any]] = {}
-    for (name, comparison), outcome in outcomes:
-        passed = ("ok",) if named else ("ok", "unsupported")
-        if outcome["status"] not in passed and original(name) not in shut:
-            failed.setdefault(f"{name}, {comparison}", outcome)
-    told = [f"{who}: {seen['status']}: {seen['reason']}" for who, seen in (shut | failed).items()]
-    told += [f"{each['name']}: {each['reason']}" for each in run.plan.get("absent", [])]
-    return told + [event["reason"] for event in run.events if event["what"] == "unverified"]
 
 
 PARTS = {  # by the word that --only knows: a title, and the part

@@ -24,7 +24,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import adapters
 from adapters.core import discovery
-from harness import cli, environments, processes
+from harness import cli, environments, installers, lock, processes
 from harness.paths import ROOT
 from tests.browser import CHROMIUM, DRIVER, show, start
 from tests.runs import FAKES, Start
@@ -202,3 +202,20 @@ def bakeoff(tmp_path: Path) -> Iterator[Start]:
         if process.poll() is None:
             process.kill()
         process.wait()
+
+
+@pytest.fixture
+def pretend(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Installers that only leave a Python behind; their command lines are returned."""
+    commands: list[list[str]] = []
+
+    def call(command: list[str], *_: Any) -> None:
+        commands.append(command)
+        if "venv" in command:
+            python = Path(command[-1]) / "bin" / "python"
+            python.parent.mkdir(parents=True)
+            python.touch()
+
+    monkeypatch.setattr(installers, "_call", call)
+    monkeypatch.setattr(lock, "look", lambda python: lock.Lock(("tiny==1",), 1))
+    return commands

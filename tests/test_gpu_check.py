@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from harness import agreement, conformance, gpu_check, inventory, records, timing
+from harness import agreement, conformance, faults, gpu_check, inventory, records, timing
 from harness.commands import common
 from harness.errors import Wrong
 from harness.paths import ROOT
@@ -310,12 +310,12 @@ def test_what_a_run_s_records_hold_against_anybody_has_failed(tmp_path: Path) ->
         "x: gone",
         "resnet18: no contender could be verified",
     ]
-    assert gpu_check.faults(records.read(folder), named=False) == found
-    named = gpu_check.faults(records.read(folder), named=True)
+    assert faults.told(records.read(folder), named=False) == found
+    named = faults.told(records.read(folder), named=True)
     assert sorted({*named} - {*found}) == [
         "numpy, relu/b32/infer/float32/cpu: unsupported: no such thing"
     ]
-    assert gpu_check.faults(records.read(write_run(tmp_path / "well")), named=True) == []
+    assert faults.told(records.read(write_run(tmp_path / "well")), named=True) == []
 
 
 def _measured(
@@ -343,13 +343,13 @@ def test_launches_that_decide_nothing_are_told_and_few_of_whom_the_rest_left_are
 ) -> None:
     folder = write_run(tmp_path / "few", {"torch": 1.0, "jax": 2.0}, launches=3)
     run = records.read(folder)
-    assert (gpu_check._few(run) or "").startswith("3 launches of all of it, where 6 decide")
+    assert (faults.too_few(run) or "").startswith("3 launches of all of it, where 6 decide")
     run = records.read(folder)
     places = [(c["id"], n) for c in run.plan["comparisons"] for n in ("jax", "torch#2")]
     run.events.extend({"what": "settled", "comparison": c, "contender": n} for c, n in places)
-    assert gpu_check._few(run) is None
+    assert faults.too_few(run) is None
     whole = records.read(write_run(tmp_path / "whole", {"torch": 1.0, "jax": 2.0}))
-    assert gpu_check._few(whole) is None
+    assert faults.too_few(whole) is None
 
 
 def test_the_suite_has_what_it_was_given_and_no_more_than_is_left(

@@ -144,15 +144,12 @@ def run(
     asked = _everyone(rows) if everyone else named
     able = {row["name"] for row in rows if row["available"]}
     taking = [c for c in asked if plan.original(c.name) in able]
+    wanted = {plan.original(c.name) for c in asked}
     absent = [
         {"name": row["name"], "reason": row["reason"]}
         for row in rows
         if not row["available"]
-        and (
-            row["name"] in {plan.original(c.name) for c in asked}
-            if asked is named
-            else not row["named_only"]
-        )
+        and (row["name"] in wanted if asked is named else not row["named_only"])
     ]
     if not taking:
         reasons = "; ".join(f"{a['name']}: {a['reason']}" for a in absent)

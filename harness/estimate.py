@@ -86,10 +86,11 @@ def memory(cost: Any, trains: bool, value_bytes: int) -> float:
     return CONTEXT + weights + kept
 
 
-def turn(work: Work) -> float:
+def turn(work: Work, least: int = 1) -> float:
+    """least: calls of it, where more are asked for than come of its usual length."""
     seconds = call(work)
     calls = timing.calls_for(seconds, TURN)
-    return seconds * max(calls, 2)
+    return seconds * max(calls, least, 2)
 
 
 def compiling(work: Work, per_layer: float) -> float:

@@ -7,6 +7,7 @@ and whether it is tried again. Every later launch of the run goes by that.
 import itertools
 import math
 from collections import Counter
+from collections.abc import Mapping
 from statistics import geometric_mean
 from typing import Any
 
@@ -27,7 +28,9 @@ ALIKE = 1.5  # between whom nothing is cut, however many they are
 class Frozen:
     """What a cell's first launch decides once and for all."""
 
-    def __init__(self) -> None:
+    def __init__(self, least: Mapping[str, int] | None = None) -> None:
+        """least: calls in a turn at the least, by comparison, where a suite asks for many."""
+        self._least = least or {}
         self._seconds: dict[Key, float] = {}  # of a call that nothing disturbed
         self.warmup: dict[Key, int] = {}  # calls before the first turn
         # Whose first call was right; and whose call still was when its turns were over. With the
@@ -63,7 +66,8 @@ class Frozen:
         a warm-up tells of identical contenders differs by up to two times: one of two had turns
         of 3 calls and the other of 2, for the whole run, and they differed by 30%.
         """
-        return timing.calls_for(geometric_mean(self._near(key)))
+        mean = geometric_mean(self._near(key))
+        return max(timing.calls_for(mean), self._least.get(key[0], 1))
 
     def block_calls(self, key: Key) -> int:
         """Calls between two returns to the start in a block, in which the device would rest."""
@@ -113,9 +117,9 @@ def _waited(turn: dict[str, Any], queued: bool) -> float:
     return float(turn["total_ns"] / (len(turn["calls"]) - turn["dropped"]) * 1e-9)
 
 
-def thaw(done: records.Run, autotuned: set[str]) -> Frozen:
+def thaw(done: records.Run, autotuned: set[str], least: Mapping[str, int] | None = None) -> Frozen:
     """What earlier launches of this run froze, from their records."""
-    frozen = Frozen()
+    frozen = Frozen(least)
     told = {
         (group["comparison"], group["launch"], name)
         for group in done.groups

@@ -4,6 +4,7 @@ It is a run's first document; resuming reads it back and measures what is missin
 same machine, with the same versions and code, or not at all. How it is made: planning.py.
 """
 
+import math
 import re
 import shutil
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness import estimate, readings
+from harness import estimate, readings, sampling, timing
 from harness.documents import write_whole
 from harness.errors import Wrong
 
@@ -58,6 +59,7 @@ class PlannedComparison(msgspec.Struct):
     contenders: list[str]
     cost: Cost
     sustained_s: float = 0.0  # seconds of a block of training without a pause; 0: none
+    calls: int = 0  # timed ones that a launch is to hold of each; 0: what its turns come to
     operations: str = ""  # a hash of what the workload asks for; see adapters/core/cost.py
 
     @property
@@ -74,6 +76,11 @@ class PlannedComparison(msgspec.Struct):
     def latency(self) -> bool:
         """Whether each call is waited for; training is timed by the block."""
         return self.direction == "infer"
+
+    @property
+    def least_calls(self) -> int:
+        """Calls in a turn at the least, for `calls` in a launch of full length; see sampling.py."""
+        return timing.holding(math.ceil(self.calls / sampling.LEAST_ROUNDS)) if self.calls else 1
 
     @property
     def ranked_by(self) -> list[str]:

@@ -16,7 +16,7 @@ import msgspec
 from adapters.core import cost as cost_model
 from adapters.core.discovery import adapter_class
 from adapters.core.precision import PRECISIONS, value_bytes
-from harness import code, estimate, gpus, resuming
+from harness import code, estimate, gpus, resuming, uses
 from harness.documents import SCHEMA
 from harness.errors import Wrong, in_words
 from harness.inventory import Contender
@@ -161,6 +161,8 @@ def make(
     crowded: list[dict[str, str]] = []
     if not settings.named:
         measured, crowded = _with_room(measured, device)
+    for comparison in filter(uses.USES["single-image latency"], measured):
+        comparison.calls = suite.calls
     if suite.sustained:
         block = seconds(suite.sustained, f"suite '{suite.called}': sustained")
         _sustain(measured, block, launches, budget)
@@ -324,7 +326,7 @@ def _estimate(
     work = comparison.work
     taking = [c for c in contenders if c.name in comparison.contenders]
     per_layer = [adapter_class(c.adapter).variants[c.variant].compile_seconds for c in taking]
-    turns = len(comparison.contenders) ** 2 * estimate.turn(work)
+    turns = len(comparison.contenders) ** 2 * estimate.turn(work, comparison.least_calls)
     turns += len(comparison.contenders) * comparison.sustained_s
     later = sum(estimate.later_launch(work, p) for p in per_layer)
     first = sum(estimate.first_launch(work, p) for p in per_layer)

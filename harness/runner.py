@@ -72,7 +72,8 @@ class Runner:
         self.begun = 0  # launches of this invocation
         self.answers: dict[str, Path] = {}
         self.autotuned = _autotuned(self.done.environment["contenders"])
-        self.frozen = thaw(self.done, self.autotuned)
+        least = {c.id: c.least_calls for c in plan.comparisons}
+        self.frozen = thaw(self.done, self.autotuned, least)
         self.rounds: dict[str, int] = {}
         self.last: budget.Launch | None = None
         self.groups: list[dict[str, Any]] = list(self.done.groups)

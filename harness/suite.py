@@ -5,6 +5,7 @@
     budget = "10m"
     contenders = ["torch", "jax"]    # who takes part unless --contenders says; default: everyone
     sustained = "20s"                # on a GPU: headline trainings also in blocks so long
+    calls = 100                      # of one image, in every launch: what a p99 takes
     warm_up = "3s"                   # before a contender's first turn, at most; default: 30s
 
     [[compare]]
@@ -67,6 +68,7 @@ class Suite(msgspec.Struct, frozen=True):
     contenders: tuple[str, ...]
     comparisons: tuple[Comparison, ...]
     sustained: str = ""
+    calls: int = 0
     warm_up: str = "30s"
     path: str = ""
 
@@ -91,6 +93,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
         "compare": '[[compare]] and below it workload = "resnet18"',
         "budget": 'budget = "10m"',
         "sustained": 'sustained = "20s"',
+        "calls": "calls = 100",
         "warm_up": 'warm_up = "3s"',
     }
     compare: list[_Entry]
@@ -98,6 +101,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     summary: str = ""
     budget: str = "10m"
     sustained: str = ""
+    calls: int = 0
     warm_up: str = "30s"
     contenders: list[str] | None = None
 
@@ -112,6 +116,10 @@ def load(name: str) -> Suite:
     file = toml.load("suite", name, FOLDER, names(), _File)
     if not file.compare:
         raise Wrong(f"suite '{name}' compares nothing: give it a [[compare]] table")
+    if file.calls < 0:
+        raise Wrong(
+            f"suite '{name}' has calls = {file.calls}; expected 0 or more, as in calls = 100"
+        )
     if file.contenders is not None and name not in names():  # ours are held by tests
         try:
             inventory.parse_list(",".join(file.contenders))
@@ -125,6 +133,7 @@ def load(name: str) -> Suite:
         contenders=tuple(file.contenders or ()),
         comparisons=unique(c for entry in file.compare for c in _expand(name, entry)),
         sustained=file.sustained,
+        calls=file.calls,
         warm_up=file.warm_up,
         path="" if name in names() else name,
     )

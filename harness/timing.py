@@ -11,7 +11,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 Step = Callable[[], Any]
@@ -36,6 +36,11 @@ def calls_for(seconds_per_call: float, seconds: float = 0.040) -> int:
 def dropped_of(calls: int) -> int:
     """How many calls at a turn's start are not used: a fifth, at least 1, at most 5."""
     return min(MOST_DROPPED, max(1, math.ceil(calls / 5)))
+
+
+def holding(kept: int) -> int:
+    """The fewest calls of a turn of which so many are used."""
+    return next(n for n in count(kept + 1) if n - dropped_of(n) >= kept)
 
 
 def synced(step: Step, sync: Sync, calls: int) -> list[int]:
@@ -219,14 +224,16 @@ def unfinished(step: Step, sync: Sync, fetch: Callable[[Any], int], tries: int =
     return min(shares)
 
 
-def abandoned(step: Step, sync: Sync, fetch: Callable[[Any], int], tries: int = 3) -> float:
+def abandoned(step: Step, sync: Sync, fetch: Callable[[Any], int], tries: int = 5) -> float:
     """How much of a call is left undone where the next is made and its result never asked for.
 
     A lazy framework computes what it is asked for: of queued calls the last alone, and a turn of
     them counts all. So the first of two results is fetched once the second has been waited for:
     what that takes longer than one that was waited for itself, and than any copy of its size, over
-    a call's own time (or over SHORT). Fetched against the rule of `unfinished`, so this is for
-    checking an adapter; a result that is gone by then (a CUDA graph's) was computed.
+    a call's own time (or over SHORT). The median of several tries: on a busy machine a call alone
+    may take several times as long, and the least of them acquitted a lazy framework. Fetched
+    against the rule of `unfinished`, so this is for checking an adapter; a result that is gone by
+    then (a CUDA graph's) was computed.
     """
     clock = time.perf_counter
     shares = []
@@ -247,7 +254,7 @@ def abandoned(step: Step, sync: Sync, fetch: Callable[[Any], int], tries: int = 
             return 0.0
         left = clock() - begin - max(copy, BUS_LATENCY + size / SLOWEST_BUS)
         shares.append(max(0.0, left) / max(alone, SHORT))
-    return min(shares)
+    return statistics.median(shares)
 
 
 def _copying(step: Step, sync: Sync, fetch: Callable[[Any], int], patience: float) -> float:

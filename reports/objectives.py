@@ -59,7 +59,7 @@ MEASURES = {
         words.seconds,
         "faster in its slowest calls",
         "slower in its slowest calls",
-        absent=f"it takes {P99_CALLS} calls a launch",
+        absent=f"it takes {P99_CALLS} calls a launch, as `calls = {P99_CALLS}` in a suite asks for",
     ),
     "first_result": Measure(
         "time to first result",

@@ -111,6 +111,8 @@ def test_a_wrong_run_isrefused(typed: Typed, arguments: list[str], words: list[s
         ('budgit = "1m"\n' + GOOD, ["budgit", "budget"]),
         ('budget = "never"\n' + GOOD, ["/mine.toml': budget 'never'"]),
         ('sustained = "ever"\n' + GOOD, ["/mine.toml': sustained 'ever'"]),
+        ("calls = -1\n" + GOOD, ["has calls = -1; expected 0 or more"]),
+        ('calls = "many"\n' + GOOD, ["calls is", "expected a whole number", "as in calls = 100"]),
         ('warm_up = "ever"\n' + GOOD, ["/mine.toml': warm_up 'ever'"]),
         ("warm_up = 3\n" + GOOD, ['warm_up is 3: expected text in quotes, as in warm_up = "3s"']),
         ('contenders = "torch"\n' + GOOD, ['expected a list, as in contenders = ["torch"]']),

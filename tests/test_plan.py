@@ -1,5 +1,6 @@
 """Claims about plans and budgets: what is measured, and what gives way when time is short."""
 
+import os
 import re
 from dataclasses import replace
 from io import StringIO
@@ -7,10 +8,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from rich.console import Console
 
-from harness import budget, estimate, gpus, plan, planning, suite
+from harness import budget, estimate, gpus, plan, planning, suite, timing
 from harness.budget import Launch, Spent
 from harness.commands import outlook
 from harness.errors import Wrong
@@ -367,6 +369,28 @@ def test_headline_trainings_have_blocks_as_many_as_fit_into_a_quarter_of_the_bud
         other, _ = planned(full, NAMES, device="cuda:0", launches=launches)
         counts[launches] = sum(c.sustained_s > 0 for c in other.comparisons)
     assert counts[1] >= counts[3] >= len(blocks) > counts[20] == 0
+
+
+def test_a_launch_of_one_image_holds_the_hundred_calls_that_a_suite_asks_for(
+    tmp_path: Path,
+) -> None:
+    """Of whole networks, however long a call takes; what else is timed has turns of 40 ms."""
+    made, estimates = planned(suite.load("serving"), ["torch", "onnxruntime", "numpy"])
+    plan.begin(made, tmp_path / "r")
+    runner = Runner(made, tmp_path / "r", lambda *_, **__: None, 1.0)
+    os.close(runner.lock)
+    asked = {c.id for c in made.comparisons if c.calls}
+    assert asked == {c.id for c in made.comparisons if c.batch == 1} < set(estimates)
+    for comparison in made.comparisons:
+        key = (comparison.id, "torch")
+        runner.frozen.freeze(key, {"needed": 10, "call": 0.3})
+        calls = runner.frozen.calls(key)
+        kept = budget.least_rounds(3) * (calls - timing.dropped_of(calls))
+        assert (kept >= 100) == (comparison.id in asked) == (calls > 1)
+    bare = msgspec.structs.replace(suite.load("serving"), calls=0)
+    less = planned(bare, ["torch", "onnxruntime", "numpy"])[1]
+    dearer = {i for i in estimates if estimates[i].launch > less[i].launch}
+    assert dearer == asked
 
 
 def test_on_a_device_every_draw_of_an_autotuner_is_expected_to_compile(

@@ -1,5 +1,6 @@
 """Claims about the one timing loop."""
 
+import itertools
 import statistics
 import time
 
@@ -45,6 +46,12 @@ def test_a_turn_of_one_call_has_one_untimed_call_before_it() -> None:
 @pytest.mark.parametrize(("calls", "dropped"), [(1, 1), (2, 1), (5, 1), (6, 2), (20, 4), (200, 5)])
 def test_a_fifth_is_dropped_at_least_one_at_most_five(calls: int, dropped: int) -> None:
     assert timing.dropped_of(calls) == dropped
+
+
+@pytest.mark.parametrize("kept", [*range(1, 40), 100])
+def test_no_turn_of_fewer_calls_holds_as_many_that_are_used(kept: int) -> None:
+    calls = timing.holding(kept)
+    assert calls - timing.dropped_of(calls) >= kept > calls - 1 - timing.dropped_of(calls - 1)
 
 
 def test_a_turn_takes_about_forty_milliseconds() -> None:
@@ -206,6 +213,14 @@ def test_a_call_whose_result_nobody_asks_for_has_to_compute_all_the_same() -> No
     for seconds, size in ((1e-4, 4), (1e-4, 51_400_000), (4e-3, 1_600_000)):
         left = timing.abandoned(_device(seconds, size), _Result.wait, _Result.fetch)
         assert left < timing.MOST_UNFINISHED
+
+    # A call alone, the second of a try, is disturbed in two tries of five.
+    works = itertools.chain([4e-3, 20e-3, 4e-3, 4e-3] * 2, itertools.repeat(4e-3))
+
+    def slowed() -> _Result:
+        return _Result(4096, work=next(works))
+
+    assert timing.abandoned(slowed, asked, _Result.fetch) > timing.MOST_UNFINISHED
 
     made: list[_Result] = []
 

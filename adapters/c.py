@@ -32,6 +32,7 @@ class C(ChannelsLast):
 
     environment = "numpy"
     no_cuda = "the C adapter computes on the CPU alone"
+    baseline = True
     variants = {"": Variant("from scratch: blocked implicit im2col, channels last", {}, joins=())}
 
     def __init__(self, variant: str, device: str, precision: str, threads: int):

@@ -5,8 +5,9 @@ training step donates its state, as JAX's users do, so that updates need no seco
 Mixed precision is what Flax's layers do with `dtype`: the operands are cast within the jit,
 batch norm computes in float32 and gives back what it was given.
 
-On a CPU, XLA of JAX 0.10 gives convolutions to the library YNN. On two cores ResNet-18's latency
-was twice that of XLA's own convolution, so `no-ynn` takes part there as well.
+On a CPU, XLA of JAX 0.10 gives convolutions, products and sums to YNNPACK, a library of kernels
+(in google/XNNPACK). On two cores ResNet-18's latency was twice that of XLA's own convolution, so
+`no-ynn` takes part there as well.
 """
 
 import functools
@@ -42,8 +43,9 @@ class Jax(Adapter):
             joins=("cuda",),
         ),
         "no-ynn": Variant(
-            "jit, channels last, without XLA's fusions that call YNN: "
-            "compiler_options={'xla_cpu_experimental_ynn_fusion_type': ''}",
+            "jit, channels last, without YNNPACK, the library of kernels that XLA calls on a CPU "
+            "for convolutions, products and sums: jax.jit(f, compiler_options="
+            "{'xla_cpu_experimental_ynn_fusion_type': ''})",
             {"layout": "NHWC", "compiler": {"xla_cpu_experimental_ynn_fusion_type": ""}},
             compile_seconds=0.1,
             joins=("cpu",),
@@ -70,7 +72,7 @@ class Jax(Adapter):
         super().__init__(variant, device, precision, threads)
         self.compiler: dict[str, Any] = self.options.get("compiler", {})
         if self.compiler and device != "cpu":
-            raise Unsupported("XLA calls YNN on a CPU alone")
+            raise Unsupported("XLA calls YNNPACK on a CPU alone")
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         os.environ["NPROC"] = str(threads)  # the size of XLA's pool of threads
         import jax
@@ -115,7 +117,7 @@ class Jax(Adapter):
         if reason is None and "compiler" in cls.variants[variant].options:
             version = cls.version() or "0.0"
             if tuple(map(int, version.split(".")[:2])) < (0, 8):
-                return f"XLA of jax {version} has no option for YNN: 0.8 and later have"
+                return f"XLA of jax {version} has no option for YNNPACK: 0.8 and later have"
         return reason
 
     # --- the algebra --------------------------------------------------------------------

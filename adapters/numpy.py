@@ -20,6 +20,7 @@ class NumPy(ChannelsLast):
 
     distributions = ("numpy",)
     no_cuda = "NumPy computes on the CPU alone"
+    baseline = True
     variants = {
         "": Variant(
             "Bakeoff's own convolutions in plain NumPy (im2col): a baseline, no framework", {}

@@ -87,6 +87,7 @@ class Check:
         self.trains = self.kind.trains and self.kind.variants[contender.variant].trains
         self.answers: dict[tuple[str, str, int, int], Path] = {}
         self.manifest: dict[str, Any] | None = None  # as the latest case had it
+        self._opened = 0  # workers, so far
 
     def __enter__(self) -> "Check":
         self._folder = tempfile.TemporaryDirectory(prefix="bakeoff-check-")
@@ -113,6 +114,11 @@ class Check:
         self._folder.cleanup()
 
     @property
+    def logs(self) -> Path:
+        """What the reference and each worker printed; gone with this check."""
+        return self.folder / "logs"
+
+    @property
     def worker(self) -> WorkerProcess:
         """The one that answers for most steps; a new one where the last has died."""
         if self._worker is None or self._worker.dead is not None:
@@ -120,16 +126,19 @@ class Check:
         return self._worker
 
     def _open(self, launcher: Launcher) -> WorkerProcess:
-        """Raises WorkerFailed."""
-        planned = planned_contender(self.contender)
-        worker = launcher.start(planned, self.contender.name, self.contender.name)
+        """With a log of its own: that of one which died says why. Raises WorkerFailed."""
+        planned, name = planned_contender(self.contender), self.contender.name
+        self._opened += 1
+        log = name if self._opened == 1 else f"{name}-{self._opened}"
+        worker = launcher.start(planned, name, log)
         launcher.open(worker, planned, self.precision)
         return worker
 
     def printed(self) -> list[str]:
         """The last lines of what the adapter printed: a traceback, where it raised."""
-        logs = [log for log in (self.folder / "logs").glob("*.txt") if log.stem != "reference"]
-        text = "\n".join(log.read_text(errors="replace") for log in logs)
+        logs = [log for log in self.logs.glob("*.txt") if log.stem != "reference"]
+        latest = sorted(logs, key=lambda log: log.stat().st_mtime_ns)[-1:]
+        text = "".join(log.read_text(errors="replace") for log in latest)
         return [line.rstrip() for line in text.splitlines() if line.strip()][-LINES:]
 
     # --- the steps, from the smallest up --------------------------------------------------------
@@ -273,7 +282,7 @@ class Check:
     def _waits(self, direction: str) -> Finding | None:
         def run() -> None:
             self.worker.ask("load", workload=BUSY, batch=2, direction=direction)
-            self.worker.ask("first")
+            self.manifest = self.worker.ask("first")["manifest"]
             # A training's step needs the one before it: none is abandoned.
             self.worker.ask("waits", abandoned=direction != "train")
             self.worker.ask("unload")
@@ -303,8 +312,9 @@ class Check:
     def _says(self) -> Finding | None:
         """Who says nothing of these is ranked with everyone, whatever it ran with."""
         needed = TOLD if self.device == "cpu" else TOLD + TOLD_ON_A_GPU
-        said = self.manifest
-        missing = [] if said is None else [key for key in needed if said.get(key) is None]
+        if (said := self.manifest) is None:  # which is not right: nobody has looked
+            return Finding("manifest", "no call of it ran, so it has not said what it ran with")
+        missing = [key for key in needed if said.get(key) is None]
         if not missing:
             return None
         why = 'say what really ran, as in "threads": self.threads; adapters/README.md has the keys'

@@ -13,12 +13,14 @@ of which each part has its share, so that there is a run to carry home.
 import argparse
 import importlib.util
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,21 +56,25 @@ from harness import (  # noqa: E402
     records,
     suite,
 )
-from harness.agreement import ratios  # noqa: E402
+from harness.agreement import Unfinished, ratios  # noqa: E402
 from harness.commands.common import as_interruptions, results  # noqa: E402
 from harness.errors import Wrong  # noqa: E402
+from harness.launch import file_name  # noqa: E402
 from harness.paths import ROOT  # noqa: E402
 from harness.processes import WorkerFailed  # noqa: E402
 from suites.catalogue import Broken  # noqa: E402
 
 WITHIN = 0.02  # of torch.utils.benchmark
 RUN = "gpu-check"
+LOGS = "gpu-check-logs"  # beside the runs: of whom parity found wrong
+MOST_KEPT = 1 << 20  # bytes of a log, its last
 LIMIT = "8m"
 # Of the limit, that a part may take at most; the last one has what is left.
 SHARES = {"parity": 0.5, "agreement": 0.2}
 # Seconds. Between the end of the suite's budget and the limit: for its last launch and verdicts.
-AFTER = 45.0
+AFTER = 50.0
 PATIENCE = 20.0  # for a run that is ended, to tell its verdicts
+RESERVE = 5.0  # for one that has to be killed, to be gone; and for what is read and told of it
 LEAST = 60.0  # no suite is worth starting with less
 # Of `quick`, so few that six launches should fit beside the rest (an estimate: no GPU was at hand):
 # there each start of a framework, and each network that XLA compiles, takes many seconds.
@@ -157,7 +163,8 @@ def _examine(
 ) -> None:
     """One framework through every step, or as far as it comes in `seconds`.
 
-    What it does not support within a step is said, and no failure.
+    What it does not support within a step is said, and no failure. Where anything failed, all
+    that was printed is kept.
     """
     begin, before = time.monotonic(), len(failures)
     right = unsupported = 0
@@ -168,8 +175,11 @@ def _examine(
         for line in filter(None, more):
             print(f"    {line}", flush=True)
 
-    with conformance.Check(contender, device, "float32", current=True) as check:
-        steps = [*check.steps()]
+    with (
+        conformance.Check(contender, device, "float32", current=True) as check,
+        _keeping_logs(check, contender.name, failures),
+    ):
+        steps = _soonest(check.steps())
         try:
             with _at_most(seconds):
                 for step in steps:
@@ -192,8 +202,8 @@ def _examine(
             if missed:
                 told = f"{len(missed)} of {len(steps)} steps were not reached in {seconds:.0f} s"
                 fail(f": {told}, from '{missed[0].name}' on")
-    if not right and len(failures) == before:
-        fail(": no step was right")
+        if not right and len(failures) == before:
+            fail(": no step was right")
     print(
         f"  {contender.name}: {right} right, {len(failures) - before} not, "
         f"{unsupported} unsupported, in {time.monotonic() - begin:.0f} s",
@@ -201,11 +211,53 @@ def _examine(
     )
 
 
+def _soonest(steps: Iterable[conformance.Step]) -> list[conformance.Step]:
+    """What a GPU is most likely to get wrong, and what all figures rest on, before time is over:
+    the clock, and what is said of precision, right behind the first operation that runs."""
+    steps = [*steps]
+    stages = [step.stage for step in steps]
+    if "operations" not in stages:  # it brings whole models: few steps, and no clock among them
+        return steps
+    first, *rest = steps[stages.index("operations") :]
+    rest.sort(key=lambda step: step.stage not in ("clock", "manifest"))
+    return [*steps[: stages.index("operations")], first, *rest]
+
+
+@contextmanager
+def _keeping_logs(check: conformance.Check, name: str, failures: Failures) -> Iterator[None]:
+    """They would go with the check, which has shown their last lines only."""
+    before = len(failures)
+    try:
+        yield
+    finally:
+        if len(failures) > before:
+            print(f"  {name}: {_kept(check.logs, name)}", flush=True)
+
+
+def _kept(logs: Path, name: str) -> str:
+    """Where logs lie from now on, in place of an earlier check's; or why they are lost."""
+    folder = results() / LOGS / file_name(name)
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        for log in logs.glob("*.txt"):
+            with log.open("rb") as file:
+                file.seek(max(0, log.stat().st_size - MOST_KEPT))
+                (folder / log.name).write_bytes(file.read())
+    except OSError as error:  # of a full disk, say
+        return f"not all of its logs could be kept: {error}"
+    return f"its logs are kept in {folder}"
+
+
 def agreement(asked: Asked, seconds: float, failures: Failures) -> None:
     """Our clock against PyTorch's own."""
     with tempfile.TemporaryDirectory(prefix="bakeoff-") as folder:
-        found = ratios("torch_agreement", sys.executable, asked.device, Path(folder), seconds)
-    for operation, ratio in found["clock"].items():
+        try:
+            found = ratios("torch_agreement", sys.executable, asked.device, Path(folder), seconds)
+        except Unfinished as early:
+            failures.append(str(early))
+            found = early.found
+    for operation, ratio in found.get("clock", {}).items():
         beside = found["adapter"][operation]
         print(f"  {operation:12} ours over theirs {ratio:.4f}; adapter over bare {beside:.4f}")
         if abs(ratio - 1) > WITHIN:
@@ -227,18 +279,31 @@ def measure(asked: Asked, seconds: float, failures: Failures) -> None:
     command += ["--device", asked.device, "--python", "current"]
     command += ["--budget", f"{budget:.0f}s", "--run-id", folder.name]
     try:
-        if status := _ended(command, seconds - PATIENCE):
+        if status := _ended(command, seconds - PATIENCE - RESERVE):
             failures.append(f"bakeoff run ended with exit status {status}")
     except subprocess.TimeoutExpired:
         why = "was not over in its time, and was ended; what it measured is kept"
         failures.append(f"the suite {asked.suite} {why}")
     finally:
+        # Of one that was killed: gigabytes, at times, of what compilers made.
+        shutil.rmtree(folder / "cache", ignore_errors=True)
         if documents.is_begun(folder):
             run = records.read(folder)
             failures += faults.told(run, asked.named)
             if few := faults.too_few(run):
                 print(f"  {few}")
-            print(f"  carry {folder} home; there, `bakeoff report {folder.name}` writes its page")
+            print(f"  {folder} is many files; to make one of it: {_packing(folder)}")
+            print(
+                f"  carry {folder.name}.tgz home; there, `tar -C results -xzf {folder.name}.tgz` "
+                f"unpacks it, and `bakeoff report {folder.name}` writes its page"
+            )
+
+
+def _packing(folder: Path) -> str:
+    """The command that makes one file of a run, and of the logs that parity left beside it."""
+    names = [folder.name, *([LOGS] if (folder.parent / LOGS).is_dir() else [])]
+    where = shlex.quote(str(folder.parent))
+    return f"tar -C {where} --exclude=cache -czf {folder.name}.tgz {' '.join(names)}"
 
 
 def _free_name() -> str:
@@ -265,6 +330,8 @@ def _ended(command: list[str], seconds: float) -> int:
         raise
     finally:
         child.kill()  # does nothing where it has ended
+        with suppress(subprocess.TimeoutExpired):  # a driver may not let go of it
+            child.wait(RESERVE / 2)
 
 
 PARTS = {  # by the word that --only knows: a title, and the part

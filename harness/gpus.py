@@ -149,6 +149,12 @@ def unseen() -> str:
     """What may hide a GPU from us, to be said where one is missed; "" where nothing does."""
     if importlib.util.find_spec("pynvml") is None:
         return f"; to look for GPUs, {sys.executable} lacks nvidia-ml-py: carry its wheel here"
+    try:
+        driver()
+    except Exception as error:  # the framework may find it nevertheless, by another path
+        # Not `errors.in_words`: the first argument of NVML's errors is a number.
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        return f"; NVIDIA's driver does not answer: {why}"
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     return "" if named is None else f"; CUDA_VISIBLE_DEVICES is '{named}'"
 

@@ -125,8 +125,8 @@ def contenders(
     Each is name, adapter, home (whose environment it lives in: the adapter, with its version if
     one was asked for, and its variant if that has one of its own), variant, summary, version
     (None: not known), available, reason (why not; else None), computes (False: the null
-    adapter, never ranked), named_only (left out where nobody is named), and of (the portable
-    contender it is shown beside, or "").
+    adapter, never ranked), named_only (left out where nobody is named, as the null adapter is),
+    and of (the portable contender it is shown beside, or "").
     `named`: contenders that ask for a version of their own are looked up besides. Raises
     Wrong for those where `current`. Without `everyone` nobody else's environment is asked.
     """
@@ -201,7 +201,7 @@ def _row(
         "version": version,
         "summary": variant.summary,
         "computes": computes,
-        "named_only": not variant.joins_on(device),
+        "named_only": not (computes and variant.joins_on(device)),
         "of": variant.of,
     }
 

@@ -65,7 +65,7 @@ class Launcher:
         environment = machine.worker_environment(
             self.device, self.threads, self.cache(cache), as_shipped=self.as_shipped
         )
-        path = logs / f"{_file_name(log)}.txt"
+        path = logs / f"{file_name(log)}.txt"
         worker = WorkerProcess(python, environment, path, limit or self.timeout)
         self.live.append(worker)
         return worker
@@ -99,7 +99,7 @@ class Launcher:
 
     def cache(self, name: str) -> Path:
         """Private to the run, and gone with it."""
-        path = self.folder / "cache" / _file_name(name)
+        path = self.folder / "cache" / file_name(name)
         path.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -116,7 +116,7 @@ class Launcher:
         self.forget_cache(name)
 
     def forget_cache(self, name: str) -> None:
-        shutil.rmtree(self.folder / "cache" / _file_name(name), ignore_errors=True)
+        shutil.rmtree(self.folder / "cache" / file_name(name), ignore_errors=True)
 
     def forget_caches(self) -> None:
         shutil.rmtree(self.folder / "cache", ignore_errors=True)
@@ -139,5 +139,5 @@ def attempt(do: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], WorkerFai
         return {}, failure
 
 
-def _file_name(text: str) -> str:
+def file_name(text: str) -> str:
     return "".join(c if c.isalnum() or c in "._-" else "-" for c in text)

@@ -3,7 +3,7 @@
 A contender leaves a comparison where it is far behind in it, in every use that the
 comparison speaks of, *and* in all uses together: a recommendation wants all its comparisons
 from the same launches, and some weigh every use. It must be so by every statistic that they
-are ranked by.
+are ranked by. Where `--launches` asks for so many launches, the runner asks nobody to leave.
 """
 
 from typing import Any

@@ -39,6 +39,7 @@ class PlannedContender(msgspec.Struct):
     summary: str
     computes: bool = True
     trains: bool = True  # False: an inference engine, which takes part in inference alone
+    baseline: bool = False  # Bakeoff's own: ranked, and recommended to nobody
     planted: float = 0.0  # a slowdown that is to be found, as a share of each call's own time
     of: str = ""  # the portable contender beside which a native one is shown, and not ranked
     code: str = ""  # a hash of what runs for it, of this project; see code.py

@@ -239,6 +239,7 @@ def planned_contender(contender: Contender) -> PlannedContender:
         variant.summary,
         kind.computes,
         kind.trains and variant.trains,
+        kind.baseline,
         of=variant.of,
         code=code.behind(contender.adapter, contender.variant),
     )
@@ -296,7 +297,8 @@ def _sustain(
 def _noise_floor(
     contenders: list[PlannedContender], comparisons: list[PlannedComparison]
 ) -> tuple[NoiseFloor | None, list[PlannedContender]]:
-    """Enters the cheapest contender again, into the cheapest quarter of the comparisons.
+    """Enters the cheapest contender again, into the cheapest quarter of the comparisons, of which
+    one at least is one that a choice rests on.
 
     Cheapest: it compiles nothing, and has a framework of its own to bring its noise in.
     None where the user entered a contender twice, or none may be ranked.
@@ -315,7 +317,12 @@ def _noise_floor(
     # A pair wants a third contender's rounds least: those comparisons come first.
     entered = [c for c in comparisons if of.name in c.contenders]
     cheapest = sorted(entered, key=lambda c: estimate.call(c.work))
-    for comparison in cheapest[: max(1, len(comparisons) // 4)]:
+    count = max(1, len(comparisons) // 4)
+    used = [c for c in cheapest if any(belongs(c) for belongs in uses.USES.values())]
+    chosen = cheapest[:count]
+    if used and used[0] not in chosen:
+        chosen[-1] = used[0]
+    for comparison in chosen:
         comparison.contenders.append(twin.name)
     return NoiseFloor(twin.name, of.name), [twin]
 

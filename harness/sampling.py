@@ -25,7 +25,7 @@ from harness import readings, statistics
 from harness.statistics import MARGIN
 
 FIRST_STAGE = statistics.LEAST_LAUNCHES
-MOST_LAUNCHES = 20
+MOST_LAUNCHES = statistics.MOST_LAUNCHES
 LOOKS = (3, 4, 5)
 # How often an autotuner chooses anew: launches that share one choice are no replicates of it.
 DRAWS = 3

@@ -26,6 +26,7 @@ MARGIN = math.log(1.03)  # the smallest difference that matters in practice
 MATERIAL_P = 0.01
 LEAST_LAUNCHES = 6  # fewer are a screening, and name nothing,
 LEAST_SETTLED = 3  # but for contenders that were far behind: sampling.py, and these intervals
+MOST_LAUNCHES = 20  # that a run takes by itself, whatever a verdict asks for
 LOOK_CONFIDENCE = 0.999
 
 OPPOSITE = {

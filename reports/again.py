@@ -1,12 +1,19 @@
 """The command that measures something of a run again, as the run measured it; of two runs, both
 versions of what changed, in turns."""
 
+import math
 import re
 import shlex
 from collections.abc import Sequence
+from datetime import datetime
+from itertools import pairwise
+from statistics import median
 from typing import Any
 
+from harness import statistics
 from harness.records import Run
+
+LEAST, ROOM = 2, 1.2  # minutes of a budget; what it has to spare
 
 
 def command(run: Run, comparisons: Sequence[dict[str, Any]], contenders: Sequence[str]) -> str:
@@ -14,7 +21,8 @@ def command(run: Run, comparisons: Sequence[dict[str, Any]], contenders: Sequenc
     what else the suite asks of their workloads.
 
     What has a default that another machine would answer otherwise is spelt out. A precision
-    goes in where all comparisons share one: of several the suite knows which.
+    goes in where all comparisons share one: of several the suite knows which. The budget is what
+    six launches of all that took in the run.
     """
     settings = run.plan.get("settings", {})
     suite = run.plan["suite"]
@@ -27,6 +35,9 @@ def command(run: Run, comparisons: Sequence[dict[str, Any]], contenders: Sequenc
     precisions = {c["precision"] for c in comparisons}
     if len(precisions) == 1 and precisions != {"float32"}:
         [options["--precision"]] = precisions
+    took = _seconds(run, [c for c in run.plan["comparisons"] if _asked(c, comparisons)])
+    if took is not None:
+        options["--budget"] = f"{max(LEAST, math.ceil(ROOM * took / 60))}m"
     versions = any("@" in name for name in contenders)  # of which a Python of yours has one
     if settings.get("python") == "current" and not versions:
         options["--python"] = "current"
@@ -37,6 +48,44 @@ def command(run: Run, comparisons: Sequence[dict[str, Any]], contenders: Sequenc
         options["--allocator"] = settings["allocator"]
     parts = [part for name, value in options.items() if value for part in (name, value)]
     return shlex.join(["bakeoff", "run", *parts])
+
+
+def _asked(comparison: dict[str, Any], again: Sequence[dict[str, Any]]) -> bool:
+    """Whether a suite that is asked for the workloads of these has this one of them."""
+    return any(
+        (comparison["workload"], comparison["precision"]) == (c["workload"], c["precision"])
+        for c in again
+    )
+
+
+def _seconds(run: Run, comparisons: Sequence[dict[str, Any]]) -> float | None:
+    """What the first six launches of these, and their cold pass, took in the run, of all who took
+    part; None where the records do not tell.
+
+    A record is written when a visit is over. So what a launch's first visit took is not known by
+    itself, but with the start of its workers: of that the median of its other visits is taken off.
+    """
+    visits: dict[str, list[float]] = {}
+    firsts: list[tuple[str, float]] = []
+    for before, after in pairwise(run.groups):
+        if after["launch"] <= statistics.LEAST_LAUNCHES:
+            took = datetime.fromisoformat(after["at"]) - datetime.fromisoformat(before["at"])
+            if before["launch"] == after["launch"]:
+                visits.setdefault(after["comparison"], []).append(took.total_seconds())
+            else:
+                firsts.append((after["comparison"], took.total_seconds()))
+    names = {c["id"] for c in comparisons}
+    if not names <= visits.keys():
+        return None
+    usual = {name: median(seen) for name, seen in visits.items()}
+    starts = [took - usual[name] for name, took in firsts if name in usual]
+    launch = max(0.0, median(starts)) if starts else 0.0
+    steady = statistics.LEAST_LAUNCHES * launch
+    for name in names:
+        missing = max(0, statistics.LEAST_LAUNCHES - len(visits[name]))
+        steady += sum(visits[name]) + missing * usual[name]
+    cold = [c["seconds"] for c in run.cells if c["comparison"] in names and c["seconds"]]
+    return steady + sum(seconds.get("total", 0.0) for seconds in cold)
 
 
 def in_turns(

@@ -208,6 +208,17 @@ def ranked(run: Run) -> list[str]:
     ]
 
 
+def baselines(run: Run) -> list[str]:
+    """Of those who may win a comparison, whom nobody can choose for a use: Bakeoff's own kernels.
+
+    Unless there is nobody else: then that was the question.
+    """
+    old = ("numpy", "c")  # plans of before 2026-12 do not say
+    own = {c["name"] for c in run.plan["contenders"] if c.get("baseline", c["adapter"] in old)}
+    found = [name for name in ranked(run) if name in own]
+    return found if len(found) < len(ranked(run)) else []
+
+
 def first_stage(run: Run) -> int | None:
     """Launches of a first stage that more were planned from (Stein); None where none were."""
     staged = any(event["what"] == "second stage" for event in run.events)

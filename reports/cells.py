@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import comparable, modes, readings
+from harness import comparable, modes, readings, statistics
 from harness.records import Run
 from reports.analysis import QUANTILES, Cell, finite, ranked
 
@@ -98,7 +98,8 @@ def _status(
 def _figures(
     turns: list[list[dict[str, Any]]], queued: bool
 ) -> tuple[list[list[float | None]], dict[str, float | None] | None, float | None]:
-    """Quantiles of each launch; their median over launches; and seconds a call by the turn.
+    """Quantiles of each launch; their median over launches; and seconds a call by the turn, as
+    the time that is ranked: the geometric mean over launches.
 
     Of calls that were queued nobody knows when each was done: of those it is each turn's mean.
     """
@@ -116,12 +117,20 @@ def _figures(
         means.append(1e-9 * sum(calls) / len(calls))
         per_call.append(sum(readings.per_call(t) for t in launch) / len(launch))
     over = dict(zip(QUANTILES, np.median(np.array(launches), axis=0), strict=True))
+    known = [seen[-1] for seen in launches if not math.isnan(seen[-1])]
+    over[0.99] = np.median(known) if enough(len(known), len(launches)) else math.nan
     figures = {"p25": over[0.25], "p50": over[0.5], "mean": np.median(means), "p99": over[0.99]}
     return (
         [[finite(value) for value in seen] for seen in launches],
         {name: finite(float(value)) for name, value in figures.items()},
-        float(np.median(per_call)),
+        math.exp(float(np.mean(np.log(per_call)))) if all(per_call) else 0.0,
     )
+
+
+def enough(known: int, launches: int) -> bool:
+    """Whether so many launches with P99_CALLS tell a p99: all of them, or as many as a verdict
+    takes. A later launch may have had time for fewer rounds."""
+    return known == launches or known >= statistics.LEAST_LAUNCHES
 
 
 def bound(launches: list[list[dict[str, Any]]]) -> str | None:

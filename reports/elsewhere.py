@@ -13,10 +13,11 @@ from reports.analysis import Comparison, short
 from reports.decide import Aspect, Decision
 from reports.objectives import MEASURES, Evidence, comparisons_of
 from reports.profiles import Objective
-from reports.words import few
+from reports.words import listed
 
 # Of more workloads than these none is left out or taken alone: each try reads all the others.
 MOST_ALONE = 50
+MOST_NAMED = 3  # of those without which a choice is none
 OUT = "leaving a workload out"
 # What is tried, how it is told, and the comparisons that an aspect would rest on, by its place.
 Try = tuple[str, str, dict[int, list[Comparison]]]
@@ -47,7 +48,9 @@ class Elsewhere:
                 elif kind == OUT and self.decision.choice and not self.decide(changed).choice:
                     open_.append(where)
         if open_:
-            flips.append(f"{self.decision.choice} leads, but is no longer decided, {few(open_)}")
+            flips.append(
+                f"{self.decision.choice} leads, but is no longer decided, {_either(open_)}"
+            )
         return flips, list(dict.fromkeys(kinds))
 
     def _with(self, swap: dict[int, list[Comparison]]) -> list[Aspect] | None:
@@ -74,7 +77,7 @@ class Elsewhere:
                 for c in comparisons:
                     rest = [other for other in comparisons if other is not c]
                     yield OUT, f"without {short(c.id)}", dict.fromkeys(places, rest)
-                for c in comparisons:
+                for c in comparisons if len(comparisons) > 2 else ():  # of two it is the same
                     yield (
                         "one workload alone",
                         f"on {short(c.id)} alone",
@@ -109,3 +112,11 @@ class Elsewhere:
         by_id = {c.id: c for c in self.comparisons}
         found = {i: [by_id[id_] for id_ in a.comparisons] for i, a in enumerate(self.aspects)}
         return {place: comparisons for place, comparisons in found.items() if comparisons}
+
+
+def _either(wheres: list[str]) -> str:
+    """without a, without b or without c: each by itself, and not all of them together."""
+    left = len(wheres) - MOST_NAMED
+    if left > 1:
+        wheres = [*wheres[:MOST_NAMED], f"without one of {left} more"]
+    return listed(wheres, "or")

@@ -24,6 +24,20 @@ FAULT_SECONDS, FAULT_SHARE = 0.5e-6, 0.01
 SLOW_LAUNCH = math.log(1.15)
 LEAST_OTHERS = 4  # launches, of which one can be said to be unlike the others
 SWITCHES = 0.5  # involuntary switches a millisecond of a turn: somebody else wants the processor
+# What is to be done: of some of it nothing, which is told as well.
+KEPT = (
+    "nothing, since glibc is told to keep its memory already, and maps some blocks anew all the "
+    "same (such as those over 64 MiB: docs/method.md); a program of yours pays that too"
+)
+AS_SHIPPED = (
+    "compare with --allocator tuned, the default, by which glibc keeps its memory; as shipped is "
+    "what a program of yours pays"
+)
+OWN_THREADS = (
+    "nothing, since other programs took little meanwhile: it has more threads than the processors "
+    "it was given, and they take them from one another"
+)
+OTHERS = "close other programs, and measure again; `bakeoff doctor` names the busiest"
 
 
 def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
@@ -125,9 +139,9 @@ def _too_many_threads(run: Run) -> list[dict[str, Any]]:
     def busy(turns: list[dict[str, Any]]) -> float:
         return sum(t.get("cpu_ns", 0) for t in turns) / sum(t["wall_ns"] for t in turns)
 
-    what = f"it keeps more processors busy than the {asked} it was given"
+    what = f"it keeps {{}} processors busy, more than the {asked} it was given,"
     advice = "its thread setting does not take effect: it is not alike"
-    return _many(_past(run, busy, (1 + THREADS_OFF) * asked), what, advice, "kept")
+    return _many(_past(run, busy, (1 + THREADS_OFF) * asked), what, advice)
 
 
 def _page_faults(run: Run) -> list[dict[str, Any]]:
@@ -137,23 +151,27 @@ def _page_faults(run: Run) -> list[dict[str, Any]]:
 
     return _many(
         [(where, name, 100 * value) for where, name, value in _past(run, share, FAULT_SHARE)],
-        "its memory comes from the kernel anew at every call, which takes about",
-        "compare with --allocator as-shipped; it is what a program of its own would pay",
-        "% of its time",
+        "its memory comes from the kernel anew at every call, which takes about {}% of its time",
+        KEPT if run.plan.get("settings", {}).get("allocator") != "as-shipped" else AS_SHIPPED,
     )
 
 
 def _switches(run: Run) -> list[dict[str, Any]]:
+    """Beside a load it is that; in launches without one its own threads take turns."""
+
     def rate(turns: list[dict[str, Any]]) -> float:
         milliseconds = sum(t["wall_ns"] for t in turns) / 1e6
         return sum(t.get("involuntary_switches", 0) for t in turns) / milliseconds
 
-    return _many(
-        _past(run, rate, SWITCHES),
-        "the system switched it off its processor",
-        "another program, or more threads than processors: `bakeoff doctor`",
-        "times a millisecond",
-    )
+    def quiet(group: dict[str, Any]) -> bool:
+        return (group.get("machine", {}).get("foreign_cpu_share") or 0.0) <= busy.FOREIGN
+
+    found = _past(run, rate, SWITCHES)
+    alone = {each[:2] for each in _past(run, rate, SWITCHES, quiet)}
+    what = "the system switched it off its processor {} times a millisecond"
+    own = [each for each in found if each[:2] in alone]
+    others = [each for each in found if each[:2] not in alone]
+    return [*_many(own, what, OWN_THREADS), *_many(others, what, OTHERS)]
 
 
 def _stolen(run: Run) -> list[dict[str, Any]]:
@@ -165,9 +183,8 @@ def _stolen(run: Run) -> list[dict[str, Any]]:
 
     return _many(
         [(where, name, 100 * value) for where, name, value in _past(run, share, busy.STOLEN)],
-        "the hypervisor took the processors from its turns for",
+        "the hypervisor took the processors from its turns for {}% of their time",
         "neighbours on the same host are busy: measure again at another hour, or elsewhere",
-        "% of their time",
     )
 
 
@@ -179,9 +196,8 @@ def _not_steady(run: Run) -> list[dict[str, Any]]:
     ]
     return _many(
         unsteady,
-        "not steady: its calls went on changing until warm-up ended",
+        "not steady: its calls went on changing until warm-up ended after {} s",
         "look at its launches; the suite `full` warms up for 30 s",
-        "s",
     )
 
 
@@ -229,10 +245,12 @@ def _cause(launches: dict[int, list[dict[str, Any]]], by: str) -> str:
     return " (no cause was seen: neither page faults nor switches tell them apart)"
 
 
-def _cells(run: Run) -> Iterator[tuple[str, str, dict[int, list[dict[str, Any]]]]]:
-    """(comparison, contender, its turns by launch)."""
+def _cells(
+    run: Run, wanted: Callable[[dict[str, Any]], bool] = lambda group: True
+) -> Iterator[tuple[str, str, dict[int, list[dict[str, Any]]]]]:
+    """(comparison, contender, its turns by launch), of the groups that are wanted."""
     found: dict[tuple[str, str], dict[int, list[dict[str, Any]]]] = {}
-    for group in run.groups:
+    for group in filter(wanted, run.groups):
         for name, turns in group["turns"].items():
             found.setdefault((group["comparison"], name), {})[group["launch"]] = turns
     for (comparison, name), launches in found.items():
@@ -244,26 +262,33 @@ def _per_call(turns: list[dict[str, Any]], what: str) -> float:
 
 
 def _past(
-    run: Run, figure: Callable[[list[dict[str, Any]]], float], most: float
+    run: Run,
+    figure: Callable[[list[dict[str, Any]]], float],
+    most: float,
+    wanted: Callable[[dict[str, Any]], bool] = lambda group: True,
 ) -> list[tuple[str, str, float]]:
-    """(comparison, contender, figure), where a figure of all its turns is past `most`."""
+    """(comparison, contender, figure), where a figure of all its turns is past `most`.
+
+    wanted: of which groups, where not of all.
+    """
     found = []
-    for comparison, name, launches in _cells(run):
+    for comparison, name, launches in _cells(run, wanted):
         turns = [turn for turns in launches.values() for turn in turns if turn.get("wall_ns")]
         if turns and (value := figure(turns)) > most:
             found.append((comparison, name, value))
     return found
 
 
-def _many(
-    found: list[tuple[str, str, float]], what: str, advice: str, unit: str
-) -> list[dict[str, Any]]:
-    """One warning a contender, however many comparisons it was seen in: the worst is named."""
+def _many(found: list[tuple[str, str, float]], what: str, advice: str) -> list[dict[str, Any]]:
+    """One warning a contender, however many comparisons it was seen in: the worst is named.
+
+    what: a sentence up to where it was seen, with {} for the figure.
+    """
     warned = []
     for name in sorted({name for _, name, _ in found}):
         mine = [(value, where) for where, who, value in found if who == name]
         value, where = max(mine)
         others = f", and in {len(mine) - 1} more" if len(mine) > 1 else ""
-        told = f"{what}: {value:.3g} {unit} in {where}{others}"
+        told = f"{what.format(words.tally(value))} in {where}{others}"
         warned.append(warning(name, told, advice, [where for _, where in mine], [name]))
     return warned

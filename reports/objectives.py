@@ -29,8 +29,8 @@ import numpy as np
 from harness import readings, statistics, uses
 from harness.records import Run
 from reports import words
-from reports.analysis import Cell, Comparison, ranked
-from reports.cells import P99_CALLS, energy
+from reports.analysis import Cell, Comparison, baselines, ranked
+from reports.cells import P99_CALLS, energy, enough
 from reports.decide import ONCE, Aspect
 from reports.profiles import Objective
 
@@ -99,7 +99,8 @@ class Evidence:
     def __init__(self, run: Run, price: float | None = None):
         self.run = run
         self.price = price
-        self.names = ranked(run)
+        own = baselines(run)
+        self.names = [name for name in ranked(run) if name not in own]
         self._paired: dict[tuple[str, ...], dict[int, float]] = {}
         self._read: dict[tuple[str, str, str], float | None] = {}
 
@@ -120,6 +121,15 @@ class Evidence:
                         why = f": {cell.reason}" if cell.reason else ""
                         found.setdefault(name, f"{cell.status} in {comparison.id}{why}")
         return found
+
+    def absent(self, measure: str, comparisons: list[Comparison]) -> str:
+        """Why a figure is, in words."""
+        if not comparisons:
+            return "no such workload in this run"
+        asked = {c["id"] for c in self.run.plan["comparisons"] if c.get("calls")}
+        if measure == "latency_p99" and any(c.id in asked for c in comparisons):
+            return f"six launches of {P99_CALLS} calls did not fit into the budget"
+        return MEASURES[measure].absent
 
     def aspect(
         self, objective: Objective, comparisons: list[Comparison], names: list[str]
@@ -201,17 +211,13 @@ class Evidence:
         groups = self.run.groups_of(comparison.id)
         if measure == "energy":
             return energy(groups, name, comparison.batch)
-        found: dict[int, float] = {}
         if comparison.direction != "infer":  # no call of it was timed alone
-            return found
-        for group in groups:
-            turns = group["turns"].get(name)
-            if turns:
-                figure = _p99(turns)
-                if figure is None:  # a launch fewer here is one fewer in the whole score
-                    return {}
-                found[group["launch"]] = figure
-        return found
+            return {}
+        turns = {g["launch"]: g["turns"][name] for g in groups if g["turns"].get(name)}
+        found = {launch: _p99(its) for launch, its in turns.items()}
+        known = {launch: figure for launch, figure in found.items() if figure is not None}
+        # A launch fewer here is one fewer in the whole score.
+        return known if enough(len(known), len(found)) else {}
 
     def _value(self, measure: str, comparison: Comparison, name: str) -> float | None:
         """What a person reads, of one contender in one comparison; None: not known."""

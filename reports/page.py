@@ -99,6 +99,7 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         answer=sentences.answer(analysis.recommendations),
         left_out=sentences.left_out([left["comparison"] for left in analysis.left_out]),
         unasked=sentences.unasked(analysis),
+        own=sentences.own(analysis),
         open_in_short=sentences.open_in_short,
         trusted=sentences.trusted(),
         modes_unexplained=all(r.verdict != "multimodal" for r in analysis.recommendations)

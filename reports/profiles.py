@@ -4,6 +4,7 @@
     summary = "quick for one image, and it has to fit"
     device = "cpu"                   # only there; default: wherever it was measured
     workloads = ["resnet*"]          # only these; default: all
+    without = ["lenet5"]             # of these not; default: none
 
     [[objective]]
     measure = "latency"              # one of `objectives.MEASURES`
@@ -87,12 +88,16 @@ class Profile(msgspec.Struct, frozen=True):
     objectives: tuple[Objective, ...]
     device: str | None = None
     workloads: tuple[str, ...] = ("*",)
+    without: tuple[str, ...] = ()
 
     def speaks_of(self, comparison: Any) -> bool:
         """Whether a comparison is of a device and a workload that it asks for."""
         kind = comparison.device.partition(":")[0]
-        named = any(fnmatch(comparison.workload, pattern) for pattern in self.workloads)
-        return named and self.device in (None, kind)
+        named, left = (
+            any(fnmatch(comparison.workload, pattern) for pattern in patterns)
+            for patterns in (self.workloads, self.without)
+        )
+        return named and not left and self.device in (None, kind)
 
 
 class _Objective(msgspec.Struct, forbid_unknown_fields=True):
@@ -114,6 +119,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     summary: str = ""
     device: Literal["cpu", "cuda"] | None = None
     workloads: list[str] | None = None
+    without: list[str] = []
 
 
 def names() -> list[str]:
@@ -134,6 +140,7 @@ def refuse_silent(chosen: Iterable[Profile], analysis: Any) -> None:
         if profile.name not in told:
             where = f" on {profile.device}" if profile.device else ""
             asked = ", ".join(profile.workloads)
+            asked += f" without {', '.join(profile.without)}" if profile.without else ""
             there = ", ".join(dict.fromkeys(c.workload for c in analysis.comparisons))
             raise Wrong(
                 f"profile '{profile.name}': this run holds too little of what it weighs, in "
@@ -160,6 +167,7 @@ def _load(name: str) -> Profile:
         objectives=tuple(_objective(name, each, total) for each in file.objective),
         device=file.device,
         workloads=("*",) if file.workloads is None else tuple(file.workloads),
+        without=tuple(file.without),
     )
 
 

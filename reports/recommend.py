@@ -105,7 +105,7 @@ class _Case:
 
     def recommendation(self) -> Recommendation | None:
         """None where the run has no comparison for most of what the profile weighs."""
-        if sum(o.weight for o, found in self.wanted if found) < unnamed.ENOUGH:
+        if not unnamed.enough(sum(o.weight for o, found in self.wanted if found)):
             return None
         self.out = self.evidence.failures(self.wanted)
         self.names = [n for n in self.evidence.names if n not in self.out]
@@ -180,7 +180,7 @@ class _Case:
                 lacking = []
             if aspect is None or lacking:
                 who = "" if aspect is None else f" of {', '.join(lacking)}"
-                why = "no such workload in this run" if not comparisons else measure.absent
+                why = self.evidence.absent(objective.measure, comparisons)
                 text = f"{measure.title}{where}{who}: {why}"
                 if objective.weight:
                     text += f"; its {percent(objective.weight)} of the weight went to the rest"

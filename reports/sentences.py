@@ -233,6 +233,18 @@ def unasked(analysis: Analysis) -> list[tuple[str, str]]:
     return found
 
 
+def own(analysis: Analysis) -> str:
+    """Who is ranked and recommended to nobody; nothing where nobody is."""
+    names = [c["name"] for c in analysis.shown if c["baseline"]]
+    if not names or not analysis.recommendations:
+        return ""
+    them = "a baseline" if len(names) == 1 else "baselines"
+    return (
+        f"{listed(names)} {'is' if len(names) == 1 else 'are'} Bakeoff's own, {them} and no "
+        "framework: ranked in each workload, and nobody's choice for a use."
+    )
+
+
 def _lower(analysis: Analysis) -> str:
     """Why bfloat16 may be faster there: nothing where a machine has no units for it."""
     if analysis.settings.get("device", "cpu") != "cpu":
@@ -271,6 +283,22 @@ def without(share: float, lacking: list[str]) -> str:
         return ""
     return (
         f"{percent(share)} of the weight ({listed(lacking)}) has no figure, and went to the rest."
+    )
+
+
+def measured_once(share: float) -> str:
+    """What of a score no launch has repeated; nothing where there is none."""
+    return f"{percent(share)} of the score rests on a single measurement." if share else ""
+
+
+def unreadable(problems: list[str]) -> str:
+    """That records are damaged; nothing where all were read."""
+    if not problems:
+        return ""
+    count = "a record" if len(problems) == 1 else f"{len(problems)} records"
+    return (
+        f"{count} could not be read, and what is said here may be another thing without what "
+        f"was in there: {few(problems, 2)}."
     )
 
 

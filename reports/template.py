@@ -19,7 +19,7 @@ from typing import Any
 
 from harness.errors import Wrong
 from harness.unseen import UNSEEN
-from reports import analysis, breakeven, words
+from reports import analysis, breakeven, sentences, words
 from reports.charts import marks
 
 FOLDER = Path(__file__).resolve().parent
@@ -69,7 +69,8 @@ def save(path: Path, text: str, what: str = "page") -> Path:
     target = Path(os.path.realpath(path))  # where a link leads to
     partial = target.parent / f".{os.getpid()}.partial"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if target.parent == FOLDER / "html":  # a checkout has none; any other is the user's to make
+            target.parent.mkdir(exist_ok=True)
         if (target.exists() and not target.is_file()) or not os.access(target.parent, os.W_OK):
             path.write_text(text, encoding="utf-8")  # /dev/stdout, say
             return path
@@ -112,6 +113,8 @@ def _environment() -> Any:
         needed=words.needed,
         number=words.figure,
         verdict=words.verdict,
+        measured_once=sentences.measured_once,
+        unreadable=sentences.unreadable,
         end=words.end,
         label=marks.label,
         plain=words.plain,

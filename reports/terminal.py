@@ -18,7 +18,7 @@ from reports.lanes import Lane
 from reports.machines import Machines
 from reports.objectives import MEASURES
 from reports.recommend import Recommendation
-from reports.sentences import answer, left_out, unasked, without
+from reports.sentences import answer, left_out, measured_once, own, unasked, unreadable, without
 from reports.words import end, figure, seconds, times
 
 
@@ -57,10 +57,14 @@ def _answer(analysis: Analysis, console: Console) -> None:
     for reason in analysis.screening:
         ending = "" if named else " No winner is named."
         _print(console, f"Screening: {reason}.{ending}", "yellow")
+    if told := unreadable(analysis.problems):
+        _print(console, f"Damaged: {told}", "red")
     if len(analysis.recommendations) > 1:
         _print(console, answer(analysis.recommendations))
     if told := left_out([left["comparison"] for left in analysis.left_out]):
         _print(console, told)
+    if told := own(analysis):
+        _print(console, told, "dim")
     for told, command in unasked(analysis):
         _print(console, f"{told} {command}", "dim")
 
@@ -71,6 +75,8 @@ def _choice(choice: Recommendation, console: Console) -> None:
     console.print(Text(f"{choice.title}: ".translate(IN_A_LINE), style=style), end="")
     _print(console, choice.sentence)
     if told := without(choice.lost, choice.lacking):
+        _print(console, f"  {told}", "yellow")
+    if len(choice.ranking) > 1 and (told := measured_once(choice.once)):
         _print(console, f"  {told}", "yellow")
     for cost in (o for o in choice.objectives if o["measure"] == "cost"):
         _print(console, f"  A million costs: {_cheapest_first(cost['values'])}.", "dim")

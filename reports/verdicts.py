@@ -34,6 +34,7 @@ from reports.analysis import (
     Cell,
     Comparison,
     Ratio,
+    baselines,
     finite,
     nearness,
     ranked,
@@ -329,10 +330,12 @@ def _contenders(run: Run) -> list[dict[str, Any]]:
     seen = run.environment.get("contenders", {})
     floor = run.plan.get("noise_floor") or {}
     versions = several.versions(run)
+    own = baselines(run)
     return [
         {
             **contender,
             "twin": contender["name"] == floor.get("twin"),
+            "baseline": contender["name"] in own,
             "version": versions[contender["name"]],
             **{
                 key: seen.get(contender["name"].partition("#")[0], {}).get(key)

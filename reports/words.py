@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from harness import statistics
+
 
 def _scaled(value: float | None, *units: tuple[str, float]) -> str:
     """Three figures, in the first unit of which the *rounded* value has one: 1 ms, not 1e+03 µs."""
@@ -89,14 +91,20 @@ def few(names: Sequence[str], most: int = 3) -> str:
     return f"{', '.join(names[:most])} and {left} more" if left > 0 else listed(names)
 
 
-def listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str], last: str = "and") -> str:
     """a, b and c"""
-    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+    return f" {last} ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def needed(count: int, of: str = "launches") -> str:
     """How many it would take; past what a run can hold, no number means much."""
-    return f"about {count} {of}" if count <= 100 else f"only hundreds of {of}"
+    if count > 100:
+        return f"only hundreds of {of}"
+    told = f"about {count} {of}"
+    if of == "launches" and count > statistics.MOST_LAUNCHES:
+        most = f"more than the {statistics.MOST_LAUNCHES} that a run takes by itself"
+        told += f" ({most}: --launches {count}, and a --budget for them)"
+    return told
 
 
 def plain(value: Any) -> str:

@@ -85,7 +85,8 @@ def _contender(name: str) -> dict[str, Any]:
     plain, _, copy = name.partition("#")
     adapter, _, variant = plain.partition(":")
     return {"name": name, "adapter": adapter, "version": None, "variant": variant} | {
-        "copy": int(copy or 1), "summary": f"{adapter}, {variant or 'plain'}", "computes": True
+        "copy": int(copy or 1), "summary": f"{adapter}, {variant or 'plain'}", "computes": True,
+        "baseline": False
     }  # fmt: skip
 
 

@@ -194,8 +194,9 @@ def test_a_cells_figures_follow_from_the_records_by_the_document(typed: Typed) -
                     if turns
                 ]
                 for share, key in ((0.25, "p25"), (0.5, "p50"), (0.99, "p99")):
-                    quantile = np.median([np.quantile(calls, share) for calls in pooled]) * 1e-9
-                    known = key != "p99" or min(map(len, pooled)) >= 100
+                    telling = [c for c in pooled if key != "p99" or len(c) >= 100]
+                    known = len(telling) == len(pooled) or len(telling) >= 6
+                    quantile = np.median([np.quantile(calls, share) for calls in telling]) * 1e-9
                     assert cell["latency"][key] == (pytest.approx(quantile) if known else None)
             checked += 1
     assert checked > 70

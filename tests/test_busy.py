@@ -44,7 +44,8 @@ def test_a_machine_that_was_busy_in_one_comparison_names_nobody_there(tmp_path: 
     assert any("busy while resnet20 b32 infer was" in reason for reason in analysis.screening)
     for choice in analysis.recommendations:
         rests = any("resnet20" in comparison for comparison in choice.comparisons)
-        assert (choice.verdict == "screening") == rests, choice.title
+        part = choice.lost >= 0.5  # a slow call's, of which no launch holds a hundred
+        assert (choice.verdict == "screening") == (rests or part), choice.title
     assert len({c.verdict == "screening" for c in analysis.recommendations}) == 2
 
 
@@ -69,7 +70,7 @@ def test_what_a_use_only_weighs_on_disk_may_have_been_measured_on_a_busy_machine
 
 def test_too_little_that_was_measured_comes_before_a_busy_machine_and_that_before_no_room() -> None:
     assert unnamed.reason(True, ["jax"], 0.6) == "60% of what is weighed was not measured"
-    assert unnamed.reason(True, ["jax"], 0.5) == "the machine was busy"
+    assert unnamed.reason(True, ["jax"], 1 / 3) == "the machine was busy"
     assert unnamed.reason(False, ["jax", "numpy"]) == "jax and numpy had no room beside the others"
     assert unnamed.reason(False, []) == ""
 

@@ -17,7 +17,9 @@ from rich.console import Console
 from harness import inventory, records
 from harness import suite as suites
 from harness.commands import common, measure, trust
+from harness.errors import Wrong
 from harness.paths import ROOT
+from reports import template
 from tests.conftest import Typed, refused
 from tests.synthetic import EVERYONE, write_run
 
@@ -230,6 +232,40 @@ def test_a_campaign_that_is_told_to_end_says_how_to_go_on(number: int, signals: 
 def test_a_run_name_that_is_taken_isrefused(typed: Typed, tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     refused(typed("run", "--run-id", "taken", "--contenders", "numpy"), "taken", "--resume")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["report", "r", "--output"],
+        ["report", "r", "r", "--output"],
+        ["report", "r", "--format", "csv", "--output"],
+        ["report", "r", "--format", "parquet", "--output"],
+        ["report", "r", "--charts"],
+        ["compare", "r", "r", "--html", "--output"],
+    ],
+)
+def test_no_folder_is_made_of_a_typing_error(
+    typed: Typed, tmp_path: Path, arguments: list[str]
+) -> None:
+    write_run(tmp_path / "r")
+    path = tmp_path / "tpyo" / "page.html"
+    refused(
+        typed(*arguments, str(path)),
+        f"{arguments[-1]} {path}: expected a f",
+        f"in a folder that is there; make {path.parent}, or name another",
+    )
+    assert not path.parent.exists()
+
+
+def test_the_folder_of_pages_is_made_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(template, "FOLDER", tmp_path)
+    assert template.save(template.place("r"), "text").read_text() == "text"
+    common.refuse_astray("--output", common.PAGES / "mine.html")  # whether or not it is there
+    with pytest.raises(Wrong, match="cannot be written"):
+        template.save(tmp_path / "other" / "r.html", "text")
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing(bakeoff: Any, tmp_path: Path) -> None:

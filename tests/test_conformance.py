@@ -226,6 +226,31 @@ def test_where_the_reference_fails_nothing_is_said_of_the_adapter(tmp_path: Path
     assert finding is not None and finding.what == "oom: no memory"
 
 
+def test_what_an_adapter_ran_with_is_not_right_unseen_and_the_clock_s_call_tells_it() -> None:
+    check = conformance.Check(Contender("numpy"), "cpu", "float32", True)
+    finding = check._says()
+    assert finding is not None and "no call of it ran" in finding.what
+    assert not finding.unsupported
+    check._worker = Answers(True)  # type: ignore[assignment]
+    assert check._waits("infer") is None
+    finding = check._says()
+    assert finding is not None and "nothing of conv_precision" in finding.what
+
+
+def test_the_log_of_a_worker_that_died_is_not_its_successor_s() -> None:
+    """What it printed says why; what is shown is of the one that is asked."""
+    with conformance.Check(Contender("numpy"), "cpu", "float32", True) as check:
+        first = check.worker
+        first.log.write_text("why it died\n")
+        assert check.printed() == ["why it died"]
+        first.kill()
+        assert check.worker.log != first.log
+        assert first.log.read_text() == "why it died\n"
+        assert check.logs == first.log.parent == check.worker.log.parent
+        check.worker.log.write_text("another\n")
+        assert check.printed() == ["another"]
+
+
 def test_a_version_that_is_absent_is_advised_to_be_made() -> None:
     check = conformance.Check(Contender("torch", "1.0"), "cpu", "float32", False)
     with pytest.raises(conformance.Refused, match=r"run `bakeoff setup torch@1\.0`"):

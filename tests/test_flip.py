@@ -1,12 +1,16 @@
 """Claims about what would flip a choice: a weight, an error, other evidence."""
 
 import math
+from pathlib import Path
 
 import pytest
 
-from reports import flip
+from reports import elsewhere, flip
 from reports.decide import ONCE, decide
+from tests.synthetic import edit_groups, write_run
 from tests.test_decide import aspect
+from tests.test_profiles import asked
+from tests.test_recommend import MANY, NETS, times
 
 LAUNCHES = range(1, 9)
 
@@ -45,6 +49,30 @@ def test_where_the_evidence_is_not_whole_nobody_is_said_to_lead_by_it() -> None:
     assert flip.leads([aspect({"a": level["a"]})], found) is None
     never = {"a": level["a"], "b": {9: 0.0}, "c": level["c"]}
     assert flip.leads([aspect(never)], found) is None  # two that never met
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [
+        (1, "without a"),
+        (2, "without a or without b"),
+        (4, "without a, without b, without c or without d"),
+        (5, "without a, without b, without c or without one of 2 more"),
+    ],
+)
+def test_each_workload_that_a_choice_rests_on_is_told_by_itself(count: int, told: str) -> None:
+    """Not that it takes leaving out all of them."""
+    assert elsewhere._either([f"without {name}" for name in "abcde"[:count]]) == told
+
+
+def test_a_choice_that_rests_on_either_of_two_workloads_says_so(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.0}, workloads=NETS)
+    ahead = {"resnet20": 1.052, "alexnet": 1.052, "vgg": 1.002}
+    edit_groups(folder, times({net: {"jax": by} for net, by in ahead.items()}))
+    found = asked(folder, MANY)
+    assert found.choice == "torch"
+    either = "without resnet20 b32 infer or without alexnet b32 infer"
+    assert f"torch leads, but is no longer decided, {either}" in found.flips
 
 
 def test_who_leads_is_exact_also_where_two_others_cross() -> None:

@@ -1,7 +1,9 @@
 """`make gpu-check` on a bare Python, and how it tells what failed. No GPU is needed."""
 
+import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -17,6 +19,7 @@ import pytest
 from harness import agreement, conformance, faults, gpu_check, inventory, records, timing
 from harness.commands import common
 from harness.errors import Wrong
+from harness.inventory import Contender
 from harness.paths import ROOT
 from tests import torch_agreement
 from tests.synthetic import write_run
@@ -192,17 +195,26 @@ Steps = Callable[..., list[str]]
 
 
 @pytest.fixture
-def held(monkeypatch: pytest.MonkeyPatch) -> Steps:
-    """`held(step, ...)`: what parity finds of torch and of jax, whose steps do these things."""
+def held(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Steps:
+    """`held(step, ...)`: what parity finds of torch and of jax, whose steps do these things.
+
+    Their logs are one, and say "all of it"; what is kept of it is in `results`.
+    """
+    monkeypatch.setenv("BAKEOFF_RESULTS", str(tmp_path / "results"))
 
     def hold(*steps: Callable[[], Any], seconds: float = 60.0, closing: Any = None) -> list[str]:
         class Check:
+            logs = tmp_path / "logs"
+
             def __init__(self, *_: Any, **__: Any): ...
 
             def __enter__(self) -> "Check":
+                self.logs.mkdir(exist_ok=True)
+                (self.logs / "worker.txt").write_text("all of it")
                 return self
 
             def __exit__(self, *_: Any) -> None:
+                (self.logs / "worker.txt").unlink()
                 if closing:
                     closing()
 
@@ -271,6 +283,83 @@ def test_a_reference_that_fails_is_told_and_stops_no_other_framework(held: Steps
     ]
 
 
+def test_the_clock_and_the_manifest_are_not_what_a_share_of_the_time_leaves_out() -> None:
+    """On a GPU they are what nobody has seen; they need a call that ran, and the rest stays."""
+    check = conformance.Check(Contender("torch"), "cuda:0", "float32", True)
+    usual = [(step.stage, step.name) for step in check.steps()]
+    steps = [(step.stage, step.name) for step in gpu_check._soonest(check.steps())]
+    assert [stage for stage, _ in steps[:8]] == [
+        *["the file"] * 2, "arrays", "operations", *["clock"] * 3, "manifest"
+    ]  # fmt: skip
+    assert [name for _, name in steps[4:7]] == [
+        f"sync waits, {direction}" for direction in ("infer", "fwd_bwd", "train")
+    ]
+    moved = steps[4:8]
+    assert [step for step in steps if step not in moved] == [s for s in usual if s not in moved]
+    assert sorted(steps) == sorted(usual)
+
+
+def test_a_check_has_the_clock_s_steps_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(self: conformance.Check) -> Iterator[conformance.Step]:
+        stages = ("operations", "operations", "clock", "manifest")
+        for number, stage in enumerate(stages):
+            yield conformance.Step(stage, f"{number}", lambda n=number: ran.append(n))  # type: ignore[misc]
+
+    ran: list[int] = []
+    monkeypatch.setattr(conformance.Check, "steps", run)
+    gpu_check._examine(Contender("numpy"), "cpu", 60.0, failures := [])
+    assert ran == [0, 2, 3, 1] and failures == []
+
+
+def test_the_logs_of_who_failed_are_kept_and_of_who_did_not_are_not(
+    held: Steps, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Eight lines of a traceback are no cause, and another call on that machine costs a day."""
+    kept = tmp_path / "results" / "gpu-check-logs"
+    assert held(_right) == [] and not kept.exists()
+    (kept / "torch").mkdir(parents=True)
+    (kept / "torch" / "of-an-earlier-check.txt").touch()
+
+    def crash() -> conformance.Finding:
+        return conformance.Finding("conv3x3", "crash: it died")
+
+    for steps in ([crash], [lambda: time.sleep(60)]):
+        held(*steps, seconds=1.0)
+        told = capsys.readouterr().out
+        for name in ("torch", "jax"):
+            assert f"  {name}: its logs are kept in {kept / name}\n" in told
+            assert [path.name for path in (kept / name).iterdir()] == ["worker.txt"]
+            assert (kept / name / "worker.txt").read_text() == "all of it"
+
+
+def test_a_contender_s_logs_have_a_name_that_a_folder_may_have_and_an_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("BAKEOFF_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setattr(gpu_check, "MOST_KEPT", 3)
+    (tmp_path / "torch.txt").write_text("no end")
+    gpu_check._kept(tmp_path, "torch:compile")
+    path = tmp_path / "results" / "gpu-check-logs" / "torch-compile" / "torch.txt"
+    assert path.read_text() == "end"
+
+
+def test_logs_that_cannot_be_kept_are_one_line(
+    held: Steps,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    finding = conformance.Finding("conv3x3", "its output is off")
+    found = held(lambda: finding)
+    assert found == [f"{name}, conv3x3: its output is off" for name in ("torch", "jax")]
+    told = capsys.readouterr().out
+    assert "  torch: not all of its logs could be kept: [Errno 28] No space left" in told
+
+
 # --- the suite --------------------------------------------------------------------------------
 
 
@@ -321,12 +410,17 @@ def test_what_a_run_s_records_hold_against_anybody_has_failed(tmp_path: Path) ->
 def _measured(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seconds: float, ended: Any = 0, **asked: Any
 ) -> tuple[list[str], list[str]]:
-    """The command by which the suite is run, and what failed: in a run that torch got wrong."""
+    """The command by which the suite is run, and what failed: in a run that torch got wrong.
+
+    It leaves a compiler's cache, as one that is killed.
+    """
     commands: list[list[str]] = []
 
-    def run(command: list[str], _: float) -> int:
+    def run(command: list[str], given: float) -> int:
         commands.append(command)
+        assert given == seconds - 25  # to tell its verdicts, and to be gone
         write_run(tmp_path / "gpu-check", failures={("relu", "torch"): ("crash", "it died")})
+        (tmp_path / "gpu-check" / "cache" / "torch").mkdir(parents=True)
         if isinstance(ended, Exception):
             raise ended
         return ended
@@ -335,6 +429,7 @@ def _measured(
     monkeypatch.setattr(gpu_check, "_ended", run)
     failures: list[str] = []
     gpu_check.measure(_asked(**asked), seconds, failures)
+    assert not (tmp_path / "gpu-check" / "cache").exists()
     return commands[0] if commands else [], failures
 
 
@@ -359,12 +454,12 @@ def test_the_suite_has_what_it_was_given_and_no_more_than_is_left(
         command, _ = _measured(monkeypatch, tmp_path / name, seconds, **asked)
         return command[command.index("--budget") + 1]
 
-    assert budget("a", 400) == "355s"
+    assert budget("a", 400) == "350s"
     assert budget("b", 400, budget=90.0) == "90s"
     command, failures = _measured(monkeypatch, tmp_path / "c", 90)
     assert command == []
     [failure] = failures
-    assert "not measured: 90 s were left, and 105 are needed; give a longer --limit" in failure
+    assert "not measured: 90 s were left, and 110 are needed; give a longer --limit" in failure
 
 
 def test_by_default_six_launches_of_a_few_workloads_are_asked_for_and_of_another_suite_all(
@@ -387,7 +482,30 @@ def test_a_run_s_failures_count_however_it_ended_and_it_is_carried_home(
     late = subprocess.TimeoutExpired("bakeoff", 380)
     found = _measured(monkeypatch, tmp_path / "c", 400, ended=late)[1]
     assert found[0].endswith("was ended; what it measured is kept") and found[1] == died
-    assert capsys.readouterr().out.count("home; there, `bakeoff report gpu-check`") == 3
+    told = capsys.readouterr().out
+    assert told.count("  carry gpu-check.tgz home; there, ") == 3
+    assert told.count("`bakeoff report gpu-check` writes its page") == 3
+
+
+def test_a_run_is_packed_by_the_command_that_is_told_with_its_logs_and_without_caches(
+    tmp_path: Path,
+) -> None:
+    folder = write_run(tmp_path / "my results" / "gpu-check-2")
+    (folder / "cache").mkdir()
+    command = gpu_check._packing(folder)
+    assert command == (
+        f"tar -C '{tmp_path}/my results' --exclude=cache -czf gpu-check-2.tgz gpu-check-2"
+    )
+    (folder.parent / "gpu-check-logs" / "torch").mkdir(parents=True)
+    command = gpu_check._packing(folder)
+    assert command.endswith(" gpu-check-2 gpu-check-logs")
+    subprocess.run(shlex.split(command), cwd=tmp_path, check=True)
+    (home := tmp_path / "home").mkdir()
+    subprocess.run(["tar", "-C", home, "-xzf", tmp_path / "gpu-check-2.tgz"], check=True)
+    assert (home / "gpu-check-logs" / "torch").is_dir()
+    assert {path.name for path in (home / "gpu-check-2").iterdir()} == {
+        path.name for path in folder.iterdir()
+    } - {"cache"}
 
 
 def test_a_run_that_is_out_of_time_is_told_so_and_may_tell_its_verdicts(tmp_path: Path) -> None:
@@ -423,7 +541,10 @@ def test_a_run_that_a_terminal_has_interrupted_is_waited_for(
     monkeypatch.setattr(subprocess, "Popen", Child)
     with pytest.raises(KeyboardInterrupt):
         gpu_check._ended(["bakeoff"], 100)
-    assert did == [100, gpu_check.PATIENCE, "signal"]  # which kills what has not ended
+    # A signal kills what has not ended, and that is waited for, so that its cache can go.
+    assert did[:3] == [100, gpu_check.PATIENCE, "signal"]
+    [gone] = did[3:]
+    assert 0 < gone < gpu_check.RESERVE
 
 
 # --- agreement --------------------------------------------------------------------------------
@@ -435,6 +556,72 @@ def test_a_timer_of_others_that_hangs_is_ended(tmp_path: Path) -> None:
     python.chmod(0o755)
     with pytest.raises(Wrong, match=r"tests\.torch_agreement was not over in 1 s"):
         agreement.ratios("torch_agreement", python, "cpu", tmp_path, 1.0)
+
+
+TOLD = """#!/bin/sh
+echo '{"asked": ["relu", "linear", "max_pool"]}'
+echo '{"clock": {"relu": 1.01}, "adapter": {"relu": 1.02}}'
+echo 'a line of the framework'
+echo '{"clock": {"linear": 1.03}, "adapter": {"linear": 1.04}}'
+printf '{"clock": {"max_pool": 1'
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [("exec sleep 60", "was not over in 1 s, and was ended"), ("exit 3", "exit status 3: no out")],
+)
+def test_what_a_timer_of_others_told_before_it_was_ended_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    end: str,
+    told: str,
+) -> None:
+    """A GPU's first convolutions take a minute, and a share of the limit is not much more."""
+    python = tmp_path / "python"
+    python.write_text(f"{TOLD}\n{end}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    gpu_check.agreement(_asked(), 1.0, failures := [])
+    printed = capsys.readouterr().out
+    assert "relu         ours over theirs 1.0100; adapter over bare 1.0200" in printed
+    assert "linear       ours over theirs 1.0300" in printed and "max_pool" not in printed
+    assert told in failures[0] and failures[0].endswith("; not reached: max_pool")
+    assert failures[1:] == ["linear: ours over torch.utils.benchmark is 1.0300"]
+
+
+def test_a_timer_of_others_that_tells_nothing_has_failed(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\n")
+    python.chmod(0o755)
+    with pytest.raises(Wrong, match="did not tell all it was asked"):
+        agreement.ratios("torch_agreement", python, "cpu", tmp_path)
+
+
+def test_each_operation_is_told_when_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[str] = [""]
+
+    class Pipe(io.StringIO):
+        def flush(self) -> None:
+            flushed.append(self.getvalue())
+
+    def ratio(_: Any, operation: str, threads: int) -> tuple[float, float]:
+        seen.append(flushed[-1].count("\n"))
+        return 1.0 + threads, 2.0
+
+    seen: list[int] = []
+    monkeypatch.setattr(sys, "stdout", Pipe())
+    monkeypatch.setattr(torch_agreement, "ratio", ratio)
+    monkeypatch.setattr(torch_agreement, "adapter_class", lambda name: lambda *_: None)
+    torch_agreement.main("cpu", 2)
+    monkeypatch.undo()
+    assert seen == [1, 2, 3, 4, 5]
+    operations = [*torch_agreement.PORTABLE]
+    assert agreement._said(flushed[-1]) == (
+        {"clock": dict.fromkeys(operations, 3.0), "adapter": dict.fromkeys(operations, 2.0)},
+        "",
+    )
 
 
 def test_our_tests_are_found_where_another_package_of_that_name_is_installed(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness import environments, gpus, greeting, machine
+from harness import environments, gpu_check, gpus, greeting, machine
 from harness.commands import common
 from harness.errors import Wrong
 from reports import warn
@@ -218,8 +218,41 @@ def test_what_a_gpu_promises_is_that_of_its_data_sheet(monkeypatch: pytest.Monke
 def test_a_gpu_that_is_missed_says_what_may_hide_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert "nvidia-ml-py" in gpus.unseen()
-    monkeypatch.setattr(gpus.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setitem(sys.modules, "pynvml", SharedDriver())
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert "CUDA_VISIBLE_DEVICES is ''" in gpus.unseen()
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     assert gpus.unseen() == ""
+
+
+class NVMLError_LibraryNotFound(Exception):
+    """As nvidia-ml-py has it: with a number, and words for it."""
+
+    def __init__(self) -> None:
+        super().__init__(12)
+
+    def __str__(self) -> str:
+        return "NVML Shared Library\nNot Found"
+
+
+def test_a_driver_that_does_not_answer_is_no_machine_without_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """PyTorch finds it nevertheless, where its library is not on the loader's path."""
+
+    def absent() -> None:
+        raise NVMLError_LibraryNotFound
+
+    driver: Any = SharedDriver()
+    driver.nvmlInit = absent
+    monkeypatch.setitem(sys.modules, "pynvml", driver)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    why = (
+        "; NVIDIA's driver does not answer: NVMLError_LibraryNotFound: NVML Shared Library "
+        "Not Found"
+    )
+    with pytest.raises(Wrong) as refused:
+        common.device_of("cuda")
+    assert str(refused.value) == f"device 'cuda': expected one of cpu{why}"
+    assert gpu_check.main(["--device", "cuda", "--only", "parity"]) == 2
+    assert capsys.readouterr().err == f"device 'cuda:0': this machine has cpu{why}\n"

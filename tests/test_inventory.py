@@ -60,6 +60,14 @@ def test_a_variant_may_take_part_unasked_on_one_kind_of_device(put_adapter: Put)
         assert row["named_only"] is expected
 
 
+def test_what_computes_nothing_wants_to_be_named(put_adapter: Put) -> None:
+    """A plain `bakeoff run` leaves it out: `bakeoff list` says so."""
+    put_adapter("idle", ADAPTER.replace("variants =", "computes = False\n    variants ="))
+    put_adapter("able")
+    rows = {row["name"]: row["named_only"] for row in contenders("cpu")}
+    assert rows["idle"] and rows["idle:fast"] and not rows["able"]
+
+
 def test_another_version_is_looked_up_in_an_environment_of_its_own(fakes: None) -> None:
     rows = contenders("cpu", named=[parse("torch_like@2.12:fast")])
     [row] = [r for r in rows if r["name"] == "torch_like@2.12:fast"]
@@ -164,6 +172,13 @@ def test_an_environment_that_does_not_start_is_said_to_be_broken(
     assert inventory.contenders("cpu")[0]["reason"] == told
     python[0] = Path("/bin/false")  # a Python of the user's own is theirs
     assert inventory.contenders("cpu")[0]["reason"] == "this Python does not answer"
+
+
+def test_a_jax_without_a_library_says_in_words_which_and_how_a_program_leaves_it() -> None:
+    summary = Jax.variants["no-ynn"].summary
+    assert "YNNPACK, the library of kernels that XLA calls on a CPU" in summary
+    assert all(f"'{name}': ''" in summary for name in Jax.variants["no-ynn"].options["compiler"])
+    assert "jax.jit(f, compiler_options=" in summary
 
 
 def test_who_is_not_named_is_not_asked_where_a_run_names_its_contenders(put_adapter: Put) -> None:

@@ -10,6 +10,7 @@ import pytest
 from harness import records
 from harness.leaving import Key, leaving
 from harness.plan import Plan
+from tests.conftest import Typed
 from tests.synthetic import edit_groups, write_run
 
 SPEEDS = {"torch": 1.0, "jax": 1.1, "numpy": 9.0}
@@ -164,3 +165,8 @@ def test_after_the_sixth_launch_nobody_leaves_though_it_was_in_three_alone(tmp_p
         tmp_path / "run", lambda group: group["launch"] < 4 or bool(group["turns"].pop("numpy"))
     )
     assert leaving(plan, records.read(tmp_path / "run").groups, set(), set()) == []
+
+
+def test_what_keeps_all_to_the_end_says_so_where_it_is_asked_for(typed: Typed) -> None:
+    told = " ".join(typed("run", "--help", COLUMNS="200").stdout.split())
+    assert "--launches" in told and "nobody then leaves early for being far behind" in told

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness import records, statistics
-from reports.sentences import open_in_short, why_open
+from reports.sentences import open_in_short, why_open, would_tell
 from reports.verdicts import analyse
 from tests.synthetic import edit_groups, of_spread, write_run
 
@@ -67,6 +67,27 @@ def test_what_keeps_a_pair_open_is_told_as_it_is(
 )
 def test_a_table_says_in_short_what_keeps_a_pair_open(verdict: str, high: float, why: str) -> None:
     assert open_in_short(SimpleNamespace(verdict=verdict, high=high)) == why
+
+
+@pytest.mark.parametrize(
+    ("count", "of", "told"),
+    [
+        (None, "launches", "More launches would hardly tell."),
+        (20, "launches", "About 20 launches would tell."),
+        (
+            57,
+            "launches",
+            "About 57 launches (more than the 20 that a run takes by itself: --launches 57, and a "
+            "--budget for them) would tell.",
+        ),
+        (57, "runs", "About 57 runs would tell."),
+        (101, "launches", "Only hundreds of launches would tell."),
+    ],
+)
+def test_more_launches_than_a_run_takes_by_itself_are_told_with_how_to_have_them(
+    count: int | None, of: str, told: str
+) -> None:
+    assert would_tell(SimpleNamespace(launches_needed=count), of) == told
 
 
 def test_beyond_the_margin_and_not_sure_enough_is_said_so(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_the_page_says_first_what_the_verdicts_say(folder: Path, whole: Page) ->
     analysis = verdicts.analyse(records.read(folder))
     sentences = [choice.sentence for choice in analysis.recommendations]
     assert len(sentences) == 7
-    assert sum(sentence.startswith("Choose torch:compile") for sentence in sentences) == 5
+    assert sum(sentence.startswith("Choose torch:compile") for sentence in sentences) == 4
     before_the_map = whole.text.partition("Every contender in every workload")[0]
     for sentence in sentences:
         assert sentence in before_the_map

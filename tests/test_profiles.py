@@ -192,12 +192,10 @@ def test_who_does_not_train_is_no_choice_where_training_is_weighed_though_none_w
     (folder / "plan.json").write_text(json.dumps(plan))
     found = {r.profile: r for r in analyse(records.read(folder)).recommendations}
     assert found["batch-inference"].choice == "engine"
-    assert found["one-for-everything"].choice is None
-    lacking = ["throughput in training", "time to first result in training"]
-    assert found["one-for-everything"].lacking == lacking
-    assert {"contender": "engine", "why": "it does not train"} in found[
-        "one-for-everything"
-    ].incomplete
+    assert "one-for-everything" not in found  # 40% of it is training
+    some = asked(folder, GOOD.replace("weight = 1", "weight = 3") + TRAINING)
+    assert some.lacking == ["throughput in training"]
+    assert {"contender": "engine", "why": "it does not train"} in some.incomplete
 
 
 def test_what_was_not_measured_is_said_and_counts_against_nobody(tmp_path: Path) -> None:
@@ -268,7 +266,7 @@ def test_all_choices_are_told_in_a_breath_and_what_is_not_proved_is_told_apart(
     analysis = analyse(records.read(write_run(tmp_path, {"torch": 1.0, "jax": 2.0})))
     told = sentences.answer(analysis.recommendations)
     assert told.startswith("Decided: torch for One for everything, Large-scale training, ")
-    assert told.endswith(" and Small memory.")
+    assert told.endswith(" and Small memory. Leading, not proven: torch for Low-latency serving.")
     tied = replace(analysis.recommendations[0], choice=None, tied=["a", "b"], untold=["c", "d"])
     told = sentences.answer([tied])
     assert (
@@ -334,9 +332,8 @@ def test_a_workload_that_decides_alone_is_named_among_what_flips_it(tmp_path: Pa
     found = asked(folder, GOOD.replace("latency", "throughput") + 'of = "throughput"\n')
     assert found.choice == "torch:compile"
     alexnet, resnet20 = (f"{net} b32 infer" for net in ("alexnet", "resnet20"))
-    assert f"torch leads on {alexnet} alone" in found.flips
     assert f"torch leads without {resnet20}" in found.flips
-    assert not any(f"on {resnet20} alone" in flip for flip in found.flips)
+    assert not any("alone" in flip or alexnet in flip for flip in found.flips)  # told once
 
 
 def test_who_is_level_elsewhere_and_faster_here_is_named_beside_one_that_leads_by_its_start(

@@ -347,11 +347,11 @@ def test_of_queued_calls_quantiles_are_of_turns(tmp_path: Path) -> None:
 
 
 def test_a_mean_of_workloads_that_disagree_says_so(tmp_path: Path) -> None:
-    two = [WORKLOADS[3], ("threelayer", "convnet", 50, None, "train", False)]
+    two = [WORKLOADS[3], ("resnet20", "convnet", 50, None, "train", False)]
     folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.2}, workloads=two)
 
     def turned(group: dict[str, Any]) -> bool:
-        if "threelayer" in group["comparison"]:
+        if "resnet20" in group["comparison"]:
             group["turns"]["torch"], group["turns"]["jax"] = (
                 group["turns"][name] for name in ("jax", "torch")
             )

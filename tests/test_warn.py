@@ -1,6 +1,7 @@
 """Warnings: what a run's events and launches say to the page's reader."""
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -154,3 +155,56 @@ def test_what_happened_in_a_run_is_told_with_the_short_names(tmp_path: Path) -> 
 @pytest.mark.parametrize(("count", "told"), [(2157.4, "2,160"), (212.0, "212"), (0.5411, "0.541")])
 def test_a_count_is_told_as_a_person_writes_it(count: float, told: str) -> None:
     assert words.tally(count) == told
+
+
+def counted(folder: Path, **counts: Any) -> list[dict[str, Any]]:
+    """Of a run in whose every turn so much was counted of jax: what is warned of that."""
+
+    def count(group: dict[str, Any]) -> bool:
+        for turn in group["turns"]["jax"]:
+            turn |= {"wall_ns": turn["total_ns"], **counts}
+        return True
+
+    edit_groups(folder, count)
+    found = analyse(records.read(folder)).warnings
+    return [each for each in found if each["contenders"] == ["jax"]]
+
+
+@pytest.mark.parametrize(
+    ("allocator", "advice"),
+    [
+        ("tuned", "nothing, since glibc is told to keep its memory already"),
+        ("as-shipped", "compare with --allocator tuned"),
+    ],
+)
+def test_of_page_faults_nobody_is_sent_to_where_they_are_more(
+    tmp_path: Path, allocator: str, advice: str
+) -> None:
+    """What glibc does not keep when told to, it keeps no better as it is shipped."""
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.2})
+    plan = json.loads((folder / "plan.json").read_text())
+    plan["settings"]["allocator"] = allocator
+    (folder / "plan.json").write_text(json.dumps(plan))
+    [told] = counted(folder, minor_faults=10**4)
+    assert told["advice"].startswith(advice) and "as-shipped" not in told["advice"]
+    sentence = r"its memory .* at every call, which takes about [\d,.]+% of its time in \S+ .*"
+    assert re.fullmatch(sentence, told["what"])
+
+
+@pytest.mark.parametrize(
+    ("loaded", "own"),
+    [(0, True), (2, True), (6, False)],  # launches, of six
+)
+def test_whose_threads_take_its_processors_is_told_by_the_launches_without_a_load(
+    tmp_path: Path, loaded: int, own: bool
+) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.2})
+
+    def beside(group: dict[str, Any]) -> bool:
+        group["machine"]["foreign_cpu_share"] = 0.3 if group["launch"] <= loaded else 0.01
+        return True
+
+    edit_groups(folder, beside)
+    [told] = counted(folder, involuntary_switches=10**6)
+    assert told["advice"].startswith("nothing" if own else "close other programs")
+    assert re.match(r"the system .* its processor [\d,]+ times a millisecond in ", told["what"])

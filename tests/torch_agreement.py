@@ -2,11 +2,12 @@
 
     python -m tests.torch_agreement cpu|cuda THREADS
 
-prints, as JSON, ratios by operation: `clock` is our mean time of a call over theirs of the
-very same call, `adapter` is what our clock says of the call through the algebra and the
-adapter over that of PyTorch as a user would write it. All take turns, so that drift meets
-all; each round gives a ratio, and the median of the ratios is printed. On a GPU theirs
-queues its calls and waits once at the end of a block, so ours does too.
+prints, as JSON, which operations are asked, then ratios in a line for each of them: `clock`
+is our mean time of a call over theirs of the very same call, `adapter` is what our clock says
+of the call through the algebra and the adapter over that of PyTorch as a user would write it.
+All take turns, so that drift meets all; each round gives a ratio, and the median of the ratios
+is printed. On a GPU theirs queues its calls and waits once at the end of a block, so ours does
+too.
 
 The two are kept apart because they are two things. A clock is right or wrong. Two callables
 may land on other memory for the life of a process, which moved one by up to 4% here, and
@@ -104,10 +105,13 @@ def ratio(adapter: Any, operation: str, threads: int) -> tuple[float, ...]:
 
 
 def main(device: str, threads: int) -> None:
+    """Each line at once: whoever ends this process has the operations that were finished."""
+    print(json.dumps({"asked": [*PORTABLE]}), flush=True)
     adapter = adapter_class("torch")("", device, "float32", threads)
-    found = {operation: ratio(adapter, operation, threads) for operation in PORTABLE}
-    kinds = enumerate(("clock", "adapter"))
-    print(json.dumps({kind: {name: r[i] for name, r in found.items()} for i, kind in kinds}))
+    for operation in PORTABLE:
+        clock, beside = ratio(adapter, operation, threads)
+        found = {"clock": {operation: clock}, "adapter": {operation: beside}}
+        print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":

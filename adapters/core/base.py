@@ -78,6 +78,9 @@ class Adapter:
     environment: ClassVar[str] = ""
     # False for an adapter that does no work (the null adapter): never verified or ranked.
     computes: ClassVar[bool] = True
+    # True for what Bakeoff brings itself, to hold frameworks against: ranked with them, and
+    # recommended to nobody.
+    baseline: ClassVar[bool] = False
     # False for an inference engine; a variant may be one, where its adapter is not.
     trains: bool = True
     # Why it computes on a CPU alone; "" where it does not.

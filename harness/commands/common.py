@@ -25,6 +25,7 @@ from harness import documents, environments, gpus, machine
 from harness.errors import Wrong
 from harness.paths import ROOT
 
+PAGES = ROOT / "reports" / "html"  # where a page goes unless told, which is made as it is needed
 MOST_NAMED = 8  # runs, to who asked for one that is not there
 
 app = typer.Typer(
@@ -119,6 +120,19 @@ def price_of(price: float | None) -> float | None:
     if price is not None and not 0 < price < float("inf"):
         raise Wrong(f"--price {price}: expected what an hour costs, above 0, such as 3.50")
     return price
+
+
+def refuse_astray(option: str, path: Path | None, what: str = "a file") -> None:
+    """Raises Wrong where what an option is to write would lie in a folder that is not there.
+
+    Making it would hide a typing error; and it is told before anything is computed.
+    """
+    folder = PAGES if path is None else Path(os.path.realpath(path)).parent
+    if folder != PAGES and not os.path.isdir(folder):
+        raise Wrong(
+            f"{option} {path}: expected {what} in a folder that is there; make {folder}, or "
+            "name another"
+        )
 
 
 def is_current(text: str | None) -> bool:

@@ -75,7 +75,11 @@ def run(
     python: Python = None,
     launches: Annotated[
         int | None,
-        typer.Option(min=1, help="Exactly so many launches. Default: 6, then what it takes."),
+        typer.Option(
+            min=1,
+            help="Exactly so many launches; nobody then leaves early for being far behind. "
+            "Default: 6, then what it takes.",
+        ),
     ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="For every worker. Default: physical cores.")
@@ -364,9 +368,9 @@ def _try_page(folder: Path, console: Console) -> None:
 
 
 def _everyone(rows: list[dict[str, Any]]) -> list[inventory.Contender]:
-    """All that can be ranked here, but for the variants that run only where they are named."""
-    able = [row for row in rows if row["available"] and row["computes"]]
-    return [inventory.parse(row["name"]) for row in able if not row["named_only"]]
+    """All that can be ranked here, but for those that run only where they are named."""
+    able = [row for row in rows if row["available"] and not row["named_only"]]
+    return [inventory.parse(row["name"]) for row in able]
 
 
 def _named(folder: Path) -> str:

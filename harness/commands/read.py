@@ -26,6 +26,7 @@ from harness.commands.common import (
     is_current,
     price_of,
     print_json,
+    refuse_astray,
     table,
 )
 from harness.errors import Wrong
@@ -219,6 +220,8 @@ def report(
         )
     if len(folders) > 1:
         _of_one_price(price)
+    refuse_astray("--output", output)
+    refuse_astray("--charts", charts, "a folder, new or not,")
     if anchor and len(folders) == 1:
         raise Wrong("--anchor relates several runs; only one was given")
     if open_ and format_ != "html":
@@ -284,6 +287,7 @@ def compare(
     prices = _prices(price or [], old, new)
     if output and not html:
         raise Wrong("--output is where the page goes: it needs --html")
+    refuse_astray("--output", output)
     if html and json_:
         raise Wrong("--html writes a page, --json prints: leave out one of them")
     runs = [records.read(folder_of(name)) for name in (old, new)]

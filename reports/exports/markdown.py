@@ -8,6 +8,7 @@ import re
 
 from reports.analysis import Analysis, Comparison
 from reports.charts.marks import label
+from reports.sentences import measured_once, own, unasked, unreadable, without
 from reports.template import visible
 from reports.words import seconds, times
 
@@ -30,9 +31,18 @@ def text(analysis: Analysis) -> str:
     lines[-1] += f" · {versions}" if versions else ""
     if analysis.screening:
         lines += ["", f"> **Screening:** {escape('; '.join(analysis.screening))}."]
+    if analysis.problems:
+        lines += ["", f"> **Damaged:** {escape(unreadable(analysis.problems))}"]
     lines += [""]
     for choice in analysis.recommendations:
-        lines.append(f"- **{escape(choice.title)}:** {escape(choice.sentence, LONGEST_SENTENCE)}")
+        told = [choice.sentence, without(choice.lost, choice.lacking)]
+        told.append(measured_once(choice.once) if len(choice.ranking) > 1 else "")
+        sentence = escape(" ".join(filter(None, told)), LONGEST_SENTENCE)
+        lines.append(f"- **{escape(choice.title)}:** {sentence}")
+    if told_ := own(analysis):
+        lines.append(f"- {escape(told_)}")
+    for told_, command in unasked(analysis):
+        lines.append(f"- {escape(told_)} {_code(command)}")
     lines += ["", *_map(analysis), "", _marks(analysis)]
     if analysis.failures:
         lines += ["", "**What failed**", ""]

@@ -19,7 +19,6 @@ def write(run: records.Run, output: Path) -> Path:
             "`pip install -e '.[parquet]'`, or take --format csv"
         )
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
         records.frame(run).to_parquet(output, index=False)
     except OSError as error:
         raise Wrong(f"the table cannot be written to {output}: {error.strerror}") from None

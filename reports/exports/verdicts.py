@@ -1,7 +1,9 @@
 """JSON of verdicts and recommendations, in a shape that is promised: `verdicts.schema.json`.
 
-`bakeoff show --json` prints all that is known, and may change; these are the fields that
-others may build on. The types below are the promise. The schema is made of them:
+`bakeoff show --json` prints all that is known, and may change; these are the fields that others
+may build on (`bakeoff report --format json`). The types below are the promise: a field may come
+to them, and none goes or means another thing while `schema` is the same. The schema is made of
+them:
 
     python -m reports.exports.verdicts > reports/exports/verdicts.schema.json
 """
@@ -56,6 +58,10 @@ class Choice(msgspec.Struct):
     ranking: list[Place]
     conditions: list[str]
     balance: str  # of several objectives: in which the leader is better than the runner-up
+    lost: float  # the share of the weight that has no figure, and went to the rest
+    lacking: list[str]  # what has none
+    once: float  # the share of the weight that rests on what was measured once
+    unnamed: str  # why nobody may be chosen, whatever the figures say
 
 
 class Cell(msgspec.Struct):
@@ -109,6 +115,14 @@ class Comparison(msgspec.Struct):
     ratios: list[Ratio]
 
 
+class Warning(msgspec.Struct):
+    """What to know before a figure is trusted (`what`, and `where`), and what to do about it."""
+
+    where: str
+    what: str
+    advice: str
+
+
 class NoiseFloor(msgspec.Struct):
     """What one contender, entered twice, differs from itself by, at most."""
 
@@ -130,6 +144,8 @@ class Verdicts(msgspec.Struct):
     noise_floor: NoiseFloor | None
     recommendations: list[Choice]
     comparisons: list[Comparison]
+    warnings: list[Warning]
+    problems: list[str]  # records that could not be read: what was in them is missing above
 
 
 def text(analysis: Analysis) -> str:

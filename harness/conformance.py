@@ -19,8 +19,8 @@ import numpy as np
 
 from adapters.core import discovery
 from adapters.core.cost import declare
-from harness import cases, causes, environments, machine, oracle, timing
-from harness.errors import Wrong
+from harness import cases, causes, environments, machine, timing
+from harness.expected import PATIENCE, SMALL, Expected, load
 from harness.inventory import Contender
 from harness.launch import Launcher
 from harness.planning import planned_contender
@@ -28,9 +28,7 @@ from harness.processes import WorkerFailed, WorkerProcess
 from suites import catalogue
 from suites.workload import Workload
 
-PATIENCE = 300.0
 LINES = 8  # of what it printed, that are shown
-SMALL = {"alexnet": 95, "resnet18": 64, "resnet50": 64, "vgg_stage": 28}  # pixels: of the largest
 STEPS = 3  # of a training that is followed; one cannot tell the momentum's coefficient
 # Nobody can follow these: at the size checked, weights that differ by 1e-7 (float32's rounding)
 # move the third step's loss by 0.006 to 0.2, in float64 too. Their restored first step is held.
@@ -78,14 +76,24 @@ class Refused(Exception):
 
 
 class Check:
-    """One contender's conformance on one device. Use it in a `with`, for its processes."""
+    """One contender's conformance on one device. Use it in a `with`, for its processes.
 
-    def __init__(self, contender: Contender, device: str, precision: str, current: bool):
+    expected: of the reference, where several contenders are checked against the same.
+    """
+
+    def __init__(
+        self,
+        contender: Contender,
+        device: str,
+        precision: str,
+        current: bool,
+        expected: Expected | None = None,
+    ):
         self.contender, self.precision, self.current = contender, precision, current
         self.device = device
         self.kind = discovery.adapter_class(contender.adapter)
         self.trains = self.kind.trains and self.kind.variants[contender.variant].trains
-        self.answers: dict[tuple[str, str, int, int], Path] = {}
+        self.expected, self._own = expected or Expected(), expected is None
         self.manifest: dict[str, Any] | None = None  # as the latest case had it
         self._opened = 0  # workers, so far
 
@@ -95,13 +103,7 @@ class Check:
         count = machine.threads()
         cpus = sorted(machine.cpu_set(count))
         self.launcher = self._launcher(count, cpus)
-        self.reference = self.launcher.start_reference("reference")
         self._worker: WorkerProcess | None = None
-        try:
-            oracle.open_reference(self.reference, count)
-        except WorkerFailed as failed:  # no `__exit__` follows
-            self.__exit__()
-            raise Wrong(f"the reference does not open: {failed.status}: {failed.reason}") from None
         return self
 
     def _launcher(self, threads: int, cpus: list[int]) -> Launcher:
@@ -110,12 +112,14 @@ class Check:
         )
 
     def __exit__(self, *_: object) -> None:
+        if self._own:
+            self.expected.__exit__()
         self.launcher.kill_all()
         self._folder.cleanup()
 
     @property
     def logs(self) -> Path:
-        """What the reference and each worker printed; gone with this check."""
+        """What each worker printed; gone with this check."""
         return self.folder / "logs"
 
     @property
@@ -136,8 +140,7 @@ class Check:
 
     def printed(self) -> list[str]:
         """The last lines of what the adapter printed: a traceback, where it raised."""
-        logs = [log for log in self.logs.glob("*.txt") if log.stem != "reference"]
-        latest = sorted(logs, key=lambda log: log.stat().st_mtime_ns)[-1:]
+        latest = sorted(self.logs.glob("*.txt"), key=lambda log: log.stat().st_mtime_ns)[-1:]
         text = "".join(log.read_text(errors="replace") for log in latest)
         return [line.rstrip() for line in text.splitlines() if line.strip()][-LINES:]
 
@@ -230,7 +233,7 @@ class Check:
         """The first call; and the second, which what the first wrote into its weights spoils."""
 
         def first() -> None:
-            self._load(self.worker, workload, direction)
+            load(self.worker, workload, direction)
             self.manifest = self.worker.ask("first")["manifest"]
             self._verify(workload, direction, 1)
 
@@ -249,7 +252,7 @@ class Check:
         """A run never changes its inputs: whoever returns its first result would pass, and win."""
 
         def run() -> None:
-            self._load(self.worker, workload, direction)
+            load(self.worker, workload, direction)
             self.worker.ask("first")
             self.worker.ask("feed", seed=OTHER)
             self.worker.ask("again", calls=1)
@@ -262,7 +265,7 @@ class Check:
         """Three steps, then the first again from the restored state."""
 
         def follow() -> None:
-            self._load(self.worker, workload, "train")
+            load(self.worker, workload, "train")
             self.worker.ask("first")
             self.worker.ask("again", calls=STEPS - 1)
             if workload.name not in CHAOTIC:
@@ -322,52 +325,9 @@ class Check:
 
     # --- asking and holding ---------------------------------------------------------------------
 
-    def _load(self, worker: WorkerProcess, workload: Workload, direction: str) -> None:
-        batch, size = min(workload.batch, 3), SMALL.get(workload.name)
-        worker.ask(
-            "load",
-            workload=workload.name,
-            batch=batch,
-            size=size,
-            direction=direction,
-        )
-
-    def _answer(self, workload: Workload, direction: str, steps: int, seed: int = 0) -> Path:
-        """The reference's, after so many steps; past the first, what one step alone defines
-        (an update by the gradient) is left out. Raises Wrong where it has none."""
-        key = (workload.name, direction, steps, seed)
-        if key not in self.answers:
-            path = self.folder / f"answer-{len(self.answers)}.npz"
-            try:
-                self._ask_reference(path, workload, direction, steps, seed)
-            except WorkerFailed as failed:  # which is no fault of the adapter's
-                raise Wrong(
-                    f"the reference failed in {workload.name}, {direction}: {failed.status}: "
-                    f"{failed.reason}; that says nothing of {self.contender.name}: make room on "
-                    "this machine, and check again"
-                ) from None
-            if steps > 1:
-                with np.load(path) as arrays:
-                    kept = {n: arrays[n] for n in arrays.files if not n.startswith("params:")}
-                np.savez(path, **kept)
-            self.answers[key] = path
-        return self.answers[key]
-
-    def _ask_reference(
-        self, path: Path, workload: Workload, direction: str, steps: int, seed: int
-    ) -> None:
-        """Raises WorkerFailed."""
-        self._load(self.reference, workload, direction)
-        if seed:
-            self.reference.ask("feed", seed=seed)
-        self.reference.ask("first")
-        if steps > 1:
-            self.reference.ask("again", calls=steps - 1)
-        self.reference.ask("answer", path=str(path), rows=None, precision="float64")
-
     def _verify(self, workload: Workload, direction: str, steps: int, seed: int = 0) -> None:
         """Raises WorkerFailed: `wrong`, with the worst element in words behind the reason."""
-        answer = self._answer(workload, direction, steps, seed)
+        answer = self.expected.of(workload, direction, steps, seed)
         found = self.worker.ask("verify", oracle=str(answer), rows=None)
         if not found["ok"]:
             raise WorkerFailed("wrong", found["reason"])
@@ -405,7 +365,7 @@ class Check:
             self.worker.ask("answer", path=str(path), rows=None, precision="float64")
         except WorkerFailed:
             return None
-        with np.load(path) as got, np.load(self._answer(workload, direction, 1)) as expected:
+        with np.load(path) as got, np.load(self.expected.of(workload, direction)) as expected:
             worst: tuple[float, str] = (0.0, "")
             for name in expected.files:
                 if name not in got or got[name].shape != expected[name].shape:

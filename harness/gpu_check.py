@@ -59,6 +59,7 @@ from harness import (  # noqa: E402
 from harness.agreement import Unfinished, ratios  # noqa: E402
 from harness.commands.common import as_interruptions, results  # noqa: E402
 from harness.errors import Wrong  # noqa: E402
+from harness.expected import Expected  # noqa: E402
 from harness.launch import file_name  # noqa: E402
 from harness.paths import ROOT  # noqa: E402
 from harness.processes import WorkerFailed  # noqa: E402
@@ -153,13 +154,18 @@ def parity(asked: Asked, seconds: float, failures: Failures) -> None:
     """Everything of `bakeoff check`, in float32. Whoever compiles least is first: who is quick
     leaves the others its time."""
     until = time.monotonic() + seconds
-    for place, name in enumerate(sorted(asked.contenders, key=_compiling)):
-        share = (until - time.monotonic()) / (len(asked.contenders) - place)
-        _examine(inventory.parse(name), asked.device, share, failures)
+    with Expected() as expected:
+        for place, name in enumerate(sorted(asked.contenders, key=_compiling)):
+            share = (until - time.monotonic()) / (len(asked.contenders) - place)
+            _examine(inventory.parse(name), asked.device, share, failures, expected)
 
 
 def _examine(
-    contender: inventory.Contender, device: str, seconds: float, failures: Failures
+    contender: inventory.Contender,
+    device: str,
+    seconds: float,
+    failures: Failures,
+    expected: Expected | None = None,
 ) -> None:
     """One framework through every step, or as far as it comes in `seconds`.
 
@@ -176,7 +182,7 @@ def _examine(
             print(f"    {line}", flush=True)
 
     with (
-        conformance.Check(contender, device, "float32", current=True) as check,
+        conformance.Check(contender, device, "float32", True, expected) as check,
         _keeping_logs(check, contender.name, failures),
     ):
         steps = _soonest(check.steps())

@@ -159,6 +159,11 @@ class Analysis:
     profiled: list[Any] = field(default_factory=list)  # why.Why
 
     @property
+    def measured(self) -> bool:
+        """Whether anything was."""
+        return any(cell.status == "ok" for c in self.comparisons for cell in c.cells)
+
+    @property
     def shown(self) -> list[dict[str, Any]]:
         """Contenders as a reader sees them: the noise floor's twin is none."""
         return [c for c in self.contenders if not c["twin"]]

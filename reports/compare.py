@@ -24,7 +24,7 @@ from harness.changes import MATERIAL, Change, Drift, beyond_drift, family
 from harness.errors import Wrong
 from harness.records import Run
 from reports import again, alike, clock, several
-from reports.analysis import ranked
+from reports.analysis import ranked, short
 from reports.lost import Lost, cells, lost
 from reports.verdicts import analyse
 from reports.words import VERDICTS
@@ -68,6 +68,9 @@ WORDS = {  # how a verdict on a change is called
     "screening": "screening",
     "drift": "drift",
 }
+
+
+OPEN = ("inconclusive", "multimodal", "screening")
 
 
 def compare(
@@ -144,6 +147,7 @@ def compare(
     sentence = _sentence(anchor, before, changes, shared, works, gone, margin, two)
     if anchor is not None and changes and not hectic and not two:
         sentence += _of_the_same(anchor, judged, same, drift)
+    sentence += _unseen(changes)
     if hectic and changes:
         sentence = f"Nothing is concluded: {'; '.join(hectic)}. {sentence}"
     if two and clocked and not hectic:
@@ -281,6 +285,20 @@ def _more(log: float) -> str:
     """0.034 -> `3.5%`: by so much a log ratio is more than 1, in two digits at least."""
     more = 100 * math.expm1(log)
     return f"{more:.2g}%" if more < 99.5 else f"{more:.0f}%"
+
+
+def _unseen(changes: list[Change]) -> str:
+    """What a gate lets pass, not having seen it: the slower ends of the intervals left open."""
+    ends = [c for c in changes if c.verdict in OPEN and math.isfinite(c.high)]
+    if not ends:
+        return ""
+    widest = max(ends, key=lambda c: c.high)
+    usual, most = (_more(math.log(x)) for x in (np.median([c.high for c in ends]), widest.high))
+    return (
+        f" {len(ends)} of {len(changes)} pairs are open: in half of them a slowdown of {usual} "
+        f"would not have been told from none, nor one of {most} in the widest "
+        f"({widest.contender} in {short(widest.comparison)})."
+    )
 
 
 def _of_the_same(anchor: str, changes: list[Change], same: set[str], drift: Drift) -> str:

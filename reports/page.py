@@ -83,7 +83,7 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         columns=standing(analysis),
         named=any(c.winner for c in analysis.comparisons)
         or any(r.choice for r in analysis.recommendations),
-        measured=any(cell.status == "ok" for c in analysis.comparisons for cell in c.cells),
+        measured=analysis.measured,
         missing=missing(analysis),
         colours=marks.colours(analysis),
         shapes=marks.shapes(analysis),

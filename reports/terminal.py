@@ -25,7 +25,7 @@ from reports.words import end, figure, seconds, times
 def render(analysis: Analysis, console: Console) -> None:
     """What to choose, first; then every comparison; then what failed and what to beware of."""
     _answer(analysis, console)
-    for choice in analysis.recommendations:
+    for choice in analysis.recommendations if analysis.measured else ():
         _choice(choice, console)
     for found in analysis.breakeven:
         _print(console, f"Break-even, {short(found.comparison)}: {found.sentence}")
@@ -59,13 +59,15 @@ def _answer(analysis: Analysis, console: Console) -> None:
         _print(console, f"Screening: {reason}.{ending}", "yellow")
     if told := unreadable(analysis.problems):
         _print(console, f"Damaged: {told}", "red")
-    if len(analysis.recommendations) > 1:
+    if not analysis.measured:
+        _print(console, "Nothing was measured: what failed or is missing stands below.", "red")
+    elif len(analysis.recommendations) > 1:
         _print(console, answer(analysis.recommendations))
     if told := left_out([left["comparison"] for left in analysis.left_out]):
         _print(console, told)
     if told := own(analysis):
         _print(console, told, "dim")
-    for told, command in unasked(analysis):
+    for told, command in unasked(analysis) if analysis.measured else ():
         _print(console, f"{told} {command}", "dim")
 
 

@@ -121,6 +121,13 @@ def test_who_left_early_is_judged_by_the_wider_interval(tmp_path: Path) -> None:
             c for c in _compare(old, new, anchor="torch").changes if c.contender == "tensorflow"
         ]
         assert {c.confidence for c in rows} == {0.999}
+        # A gate is told what it could not have seen.
+        found = _compare(old, new, anchor="torch")
+        ends = [c.high for c in found.changes if c.verdict == "inconclusive"]
+        told = "are open: in half of them a slowdown of" in found.sentence
+        assert told == bool(ends) and (verdict != "inconclusive" or ends)
+        widest = f"nor one of {100 * (max(ends, default=1) - 1):.2g}% in the widest ("
+        assert (widest in found.sentence) == told
         assert verdict in {c.verdict for c in rows} <= {verdict, "tie"}
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from harness import environments, inventory, machine
 from harness.conformance import Check
+from harness.expected import load
 from harness.processes import WorkerFailed
 from suites import catalogue
 
@@ -23,7 +24,7 @@ def opened() -> Iterator[Check]:
 
 def test_what_it_says_of_itself_is_what_ran() -> None:
     with opened() as check:
-        check._load(check.worker, catalogue.get("lenet5"), "infer")
+        load(check.worker, catalogue.get("lenet5"), "infer")
         try:
             said = check.worker.ask("first")["manifest"]
         except WorkerFailed as failed:

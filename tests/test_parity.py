@@ -97,7 +97,7 @@ def _few(contender: tuple[str, str, Path]) -> bool:
 def _every(contender: tuple[str, str, Path], precision: str) -> int:
     """Every how many-th operation it is held to here."""
     slow = 5 if contender[1] in ("compile", "xla") else 3 if _few(contender) else 1
-    return slow * 3 if precision == "float64" and _compiles(contender) else slow
+    return slow * 4 if precision == "float64" and _compiles(contender) else slow
 
 
 def _able(contender: tuple[str, str, Path], cells: list[Key]) -> list[Key]:
@@ -259,7 +259,7 @@ def test_every_block_and_convnet_is_right(
     if _few(contender):
         convnets = convnets[:1]
     if compiles and _few(contender):
-        every = 3 if contender[1] == "compile" else 2
+        every = 4 if contender[1] == "compile" else 2
         blocks = [key for key in blocks if key[1] == "train"][::every]
     wrong, _ = _wrong(oracle, contender, "float32", blocks + convnets, tmp_path)
     assert not wrong, "\n".join(wrong)

@@ -72,7 +72,7 @@ def test_whoever_is_far_behind_leaves_early_and_loses_by_the_wider_interval(
     suite = suite_of(tmp_path, NET)
     process = bakeoff(
         *("run", "--suite", suite, "--contenders", "numpy,numpy,crawls", "--python", "current"),
-        *("--run-id", "r", "--no-page", "--budget", "90s"),
+        *("--run-id", "r", "--no-page", "--budget", "50s"),
     )
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output

@@ -1,6 +1,8 @@
 """Claims about the terminal: it says what the page says, cuts nothing off, and obeys no record."""
 
 import io
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,8 @@ from rich.console import Console
 from harness import records
 from reports import page, sentences, terminal, verdicts, words
 from reports.analysis import short, warning
+from reports.exports import markdown
+from reports.exports import verdicts as promised
 from tests.synthetic import write_run
 
 
@@ -114,6 +118,30 @@ def test_weight_that_has_no_figure_is_told_under_the_choice(folder: Path) -> Non
     assert "50% of the weight (latency, p99) has no figure, and went to the rest." in told(
         folder, 200
     )
+
+
+def test_of_a_run_that_measured_nothing_nothing_is_concluded(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "empty")
+    (tmp_path / "empty" / "records-000.jsonl").write_text("")
+    text = told(tmp_path / "empty", 200)
+    assert "Nothing was measured" in text and "of the weight" not in text
+    assert "make bench-serving" not in text and "Large-scale training" not in text
+    analysis = verdicts.analyse(records.read(tmp_path / "empty"))
+    assert "Nothing was measured" in markdown.text(analysis)
+    assert "Large-scale training" not in markdown.text(analysis)
+
+
+def test_damaged_records_are_told_before_all_else(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "torn")
+    file = tmp_path / "torn" / "records-000.jsonl"
+    first, *rest = file.read_text().splitlines(keepends=True)
+    file.write_text("".join([first[:50] + "\n", *rest]))
+    analysis = verdicts.analyse(records.read(tmp_path / "torn"))
+    said = "a record could not be read, and what is said here may be another thing without"
+    assert said in told(tmp_path / "torn", 400).partition("Large-scale training")[0]
+    assert said in page.render(analysis).partition("Large-scale training")[0]
+    assert said in markdown.text(analysis).partition("Large-scale training")[0]
+    assert len(json.loads(promised.text(analysis))["problems"]) == 1
 
 
 def test_warnings_of_one_kind_are_one_line(folder: Path) -> None:

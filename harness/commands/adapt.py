@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,6 +13,9 @@ from harness import inventory
 from harness.commands.common import Device, Json, Python, app, device_of, is_current, print_json
 from harness.errors import Wrong
 from harness.paths import ROOT
+
+if TYPE_CHECKING:
+    from harness.expected import Expected
 
 
 @app.command("new-adapter")
@@ -60,6 +63,7 @@ def check(
     Example: `bakeoff check torch`
     """
     from adapters.core import discovery
+    from harness import expected
     from harness.verify import GATES
 
     chosen, current = device_of(device), is_current(python)
@@ -80,7 +84,10 @@ def check(
         if not discovery.adapter_class(each.adapter).computes:
             idle = f"{each.name} computes nothing, by design: there is nothing to check"
             raise Wrong(f"{idle}; name one that computes")
-    results = [_checked(each, chosen, precision, current, console, every) for each in asked]
+    with expected.Expected() as shared:
+        results = [
+            _checked(each, chosen, precision, current, console, every, shared) for each in asked
+        ]
     if json_:
         print_json(results)
     raise typer.Exit(0 if all(result["ok"] for result in results) else 1)
@@ -93,6 +100,7 @@ def _checked(
     current: bool,
     console: Console,
     every: bool,
+    reference: "Expected | None" = None,
 ) -> dict[str, Any]:
     """Walks through the steps and tells each stage as it ends: the next may take minutes.
 
@@ -113,7 +121,7 @@ def _checked(
             console.print(f"  [green]right[/green]  {stage}: {done[stage]}")
             told.add(stage)
 
-    with conformance.Check(contender, device, precision, current) as conformity:
+    with conformance.Check(contender, device, precision, current, reference) as conformity:
         with console.status("") as status:
             for step in conformity.steps():
                 tell(stage for stage in done if stage != step.stage)

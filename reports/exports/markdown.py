@@ -34,7 +34,8 @@ def text(analysis: Analysis) -> str:
     if analysis.problems:
         lines += ["", f"> **Damaged:** {escape(unreadable(analysis.problems))}"]
     lines += [""]
-    for choice in analysis.recommendations:
+    lines += [] if analysis.measured else ["> Nothing was measured.", ""]
+    for choice in analysis.recommendations if analysis.measured else ():
         told = [choice.sentence, without(choice.lost, choice.lacking)]
         told.append(measured_once(choice.once) if len(choice.ranking) > 1 else "")
         sentence = escape(" ".join(filter(None, told)), LONGEST_SENTENCE)

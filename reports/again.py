@@ -69,11 +69,13 @@ def _seconds(run: Run, comparisons: Sequence[dict[str, Any]]) -> float | None:
     firsts: list[tuple[str, float]] = []
     for before, after in pairwise(run.groups):
         if after["launch"] <= statistics.LEAST_LAUNCHES:
-            took = datetime.fromisoformat(after["at"]) - datetime.fromisoformat(before["at"])
+            took = _written(after) - _written(before)
+            if not took >= 0:  # a clock that was set, or none that can be read
+                continue
             if before["launch"] == after["launch"]:
-                visits.setdefault(after["comparison"], []).append(took.total_seconds())
+                visits.setdefault(after["comparison"], []).append(took)
             else:
-                firsts.append((after["comparison"], took.total_seconds()))
+                firsts.append((after["comparison"], took))
     names = {c["id"] for c in comparisons}
     if not names <= visits.keys():
         return None
@@ -86,6 +88,14 @@ def _seconds(run: Run, comparisons: Sequence[dict[str, Any]]) -> float | None:
         steady += sum(visits[name]) + missing * usual[name]
     cold = [c["seconds"] for c in run.cells if c["comparison"] in names and c["seconds"]]
     return steady + sum(seconds.get("total", 0.0) for seconds in cold)
+
+
+def _written(record: dict[str, Any]) -> float:
+    """When, in seconds; NaN where that cannot be read."""
+    try:
+        return datetime.fromisoformat(record["at"]).timestamp()
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 def in_turns(

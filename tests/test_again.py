@@ -1,8 +1,10 @@
 """Claims about the command that measures something again: it asks what the run asked."""
 
 import json
+import math
 import shlex
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from harness.cli import app
 from harness.commands import measure
 from reports import again
 from reports.verdicts import analyse
-from tests.synthetic import write_run
+from tests.synthetic import WORKLOADS, write_run
 
 OWN = """
 [[compare]]
@@ -92,3 +94,54 @@ def test_a_run_of_many_threads_elsewhere_says_how_many(tmp_path: Path) -> None:
     said = analyse(records.read(folder)).comparisons[0].command
     assert "--device cuda:1 --threads 16 --allocator as-shipped" in said
     assert "torch#2" not in said
+
+
+def test_the_budget_is_what_six_launches_took(tmp_path: Path) -> None:
+    """A record is written when a visit is over, a launch's first with its start: ten seconds, and
+    visits of five and of seven, in another order in every other launch."""
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 2.0}, workloads=WORKLOADS[1:3])
+    path, names = (
+        folder / "records-000.jsonl",
+        [c["id"] for c in records.read(folder).plan["comparisons"]],
+    )
+    seconds, found = dict(zip(names, (5.0, 7.0), strict=True)), records_of(path)
+
+    def turned(group: dict[str, Any]) -> tuple[int, int]:
+        place = names.index(group["comparison"])
+        return group["launch"], place if group["launch"] % 2 else -place
+
+    groups = sorted((each for each in found if each["kind"] == "group"), key=turned)
+    clock = 1e9
+    for before, group in zip([{"launch": 0}, *groups], groups, strict=False):
+        clock += seconds[group["comparison"]] + 10.0 * (before["launch"] != group["launch"])
+        group["at"] = datetime.fromtimestamp(clock, UTC).isoformat()
+    others = [each for each in found if each["kind"] != "group"]
+    write(path, [*others, *groups])
+    cold = {
+        name: sum(
+            each["seconds"]["total"]
+            for each in others
+            if each["kind"] == "cell" and each["comparison"] == name and each["seconds"]
+        )
+        for name in names
+    }
+
+    def budget(name: str) -> str:
+        run = records.read(folder)
+        [asked] = [c for c in run.plan["comparisons"] if c["id"] == name]
+        return again.command(run, [asked], ["torch"]).partition("--budget ")[2]
+
+    for name in names:
+        took = 6 * (10 + seconds[name]) + cold[name]
+        assert budget(name) == f"{max(2, math.ceil(1.2 * took / 60))}m"
+    for odd in ("never", None, 7):
+        write(path, [*others, *({**group, "at": odd} for group in groups)])
+        assert budget(names[0]) == ""
+
+
+def records_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def write(path: Path, found: list[dict[str, Any]]) -> None:
+    path.write_text("".join(f"{json.dumps(each)}\n" for each in found))

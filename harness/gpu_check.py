@@ -20,8 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,9 +42,7 @@ if absent := [name for name in NEEDS if not has(name)]:
     print(lacks(", ".join(absent)), file=sys.stderr)
     sys.exit(2)
 
-from adapters.core.discovery import adapter_class  # noqa: E402
 from harness import (  # noqa: E402
-    conformance,
     documents,
     environments,
     faults,
@@ -59,16 +56,12 @@ from harness import (  # noqa: E402
 from harness.agreement import Unfinished, ratios  # noqa: E402
 from harness.commands.common import as_interruptions, results  # noqa: E402
 from harness.errors import Wrong  # noqa: E402
-from harness.expected import Expected  # noqa: E402
-from harness.launch import file_name  # noqa: E402
+from harness.gpu_parity import LOGS, parity  # noqa: E402
 from harness.paths import ROOT  # noqa: E402
-from harness.processes import WorkerFailed  # noqa: E402
 from suites.catalogue import Broken  # noqa: E402
 
 WITHIN = 0.02  # of torch.utils.benchmark
 RUN = "gpu-check"
-LOGS = "gpu-check-logs"  # beside the runs: of whom parity found wrong
-MOST_KEPT = 1 << 20  # bytes of a log, its last
 LIMIT = "8m"
 # Of the limit, that a part may take at most; the last one has what is left.
 SHARES = {"parity": 0.5, "agreement": 0.2}
@@ -96,32 +89,12 @@ class Asked:
     budget: float  # seconds of the suite, at most
 
 
-class Late(BaseException):
-    """The time there was is over. No `except Exception` on the way keeps it to itself."""
-
-
 class Told(KeyboardInterrupt):
     """By a scheduler, say: this process alone, where a terminal tells all of them."""
 
 
 def _told(*_: object) -> None:
     raise Told
-
-
-@contextmanager
-def _at_most(seconds: float) -> Iterator[None]:
-    """Raises Late in the midst of what is under way: it may be a call that hangs."""
-
-    def late(*_: object) -> None:
-        raise Late
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def usual(device: str) -> list[str]:
@@ -145,114 +118,9 @@ def usual(device: str) -> list[str]:
     return plain
 
 
-def _compiling(name: str) -> float:
-    contender = inventory.parse(name)
-    return adapter_class(contender.adapter).variants[contender.variant].compile_seconds
-
-
-def parity(asked: Asked, seconds: float, failures: Failures) -> None:
-    """Everything of `bakeoff check`, in float32. Whoever compiles least is first: who is quick
-    leaves the others its time."""
-    until = time.monotonic() + seconds
-    with Expected() as expected:
-        for place, name in enumerate(sorted(asked.contenders, key=_compiling)):
-            share = (until - time.monotonic()) / (len(asked.contenders) - place)
-            _examine(inventory.parse(name), asked.device, share, failures, expected)
-
-
-def _examine(
-    contender: inventory.Contender,
-    device: str,
-    seconds: float,
-    failures: Failures,
-    expected: Expected | None = None,
-) -> None:
-    """One framework through every step, or as far as it comes in `seconds`.
-
-    What it does not support within a step is said, and no failure. Where anything failed, all
-    that was printed is kept.
-    """
-    begin, before = time.monotonic(), len(failures)
-    right = unsupported = 0
-
-    def fail(what: str, *more: str | None) -> None:
-        failures.append(f"{contender.name}{what}")
-        print(f"  FAILED {failures[-1]}", flush=True)
-        for line in filter(None, more):
-            print(f"    {line}", flush=True)
-
-    with (
-        conformance.Check(contender, device, "float32", True, expected) as check,
-        _keeping_logs(check, contender.name, failures),
-    ):
-        steps = _soonest(check.steps())
-        try:
-            with _at_most(seconds):
-                for step in steps:
-                    finding = step.run()
-                    if finding is None:
-                        right += 1
-                    elif finding.unsupported:
-                        unsupported += 1
-                    else:
-                        more = finding.evidence, finding.cause, *check.printed()
-                        fail(f", {finding.case}: {finding.what}", *more)
-                        if step.stage == "the file":  # it does not open: nothing else can be right
-                            break
-        except conformance.Refused as refused:
-            fail(f": unsupported: {refused}")
-        except (Wrong, WorkerFailed) as failed:
-            fail(f": {failed}")
-        except Late:
-            missed = steps[right + unsupported + len(failures) - before :]
-            if missed:
-                told = f"{len(missed)} of {len(steps)} steps were not reached in {seconds:.0f} s"
-                fail(f": {told}, from '{missed[0].name}' on")
-        if not right and len(failures) == before:
-            fail(": no step was right")
-    print(
-        f"  {contender.name}: {right} right, {len(failures) - before} not, "
-        f"{unsupported} unsupported, in {time.monotonic() - begin:.0f} s",
-        flush=True,
-    )
-
-
-def _soonest(steps: Iterable[conformance.Step]) -> list[conformance.Step]:
-    """What a GPU is most likely to get wrong, and what all figures rest on, before time is over:
-    the clock, and what is said of precision, right behind the first operation that runs."""
-    steps = [*steps]
-    stages = [step.stage for step in steps]
-    if "operations" not in stages:  # it brings whole models: few steps, and no clock among them
-        return steps
-    first, *rest = steps[stages.index("operations") :]
-    rest.sort(key=lambda step: step.stage not in ("clock", "manifest"))
-    return [*steps[: stages.index("operations")], first, *rest]
-
-
-@contextmanager
-def _keeping_logs(check: conformance.Check, name: str, failures: Failures) -> Iterator[None]:
-    """They would go with the check, which has shown their last lines only."""
-    before = len(failures)
-    try:
-        yield
-    finally:
-        if len(failures) > before:
-            print(f"  {name}: {_kept(check.logs, name)}", flush=True)
-
-
-def _kept(logs: Path, name: str) -> str:
-    """Where logs lie from now on, in place of an earlier check's; or why they are lost."""
-    folder = results() / LOGS / file_name(name)
-    try:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True, exist_ok=True)
-        for log in logs.glob("*.txt"):
-            with log.open("rb") as file:
-                file.seek(max(0, log.stat().st_size - MOST_KEPT))
-                (folder / log.name).write_bytes(file.read())
-    except OSError as error:  # of a full disk, say
-        return f"not all of its logs could be kept: {error}"
-    return f"its logs are kept in {folder}"
+def _parity(asked: Asked, seconds: float, failures: Failures) -> None:
+    """Every operation, in float32."""
+    parity(asked.contenders, asked.device, seconds, failures)
 
 
 def agreement(asked: Asked, seconds: float, failures: Failures) -> None:
@@ -341,7 +209,7 @@ def _ended(command: list[str], seconds: float) -> int:
 
 
 PARTS = {  # by the word that --only knows: a title, and the part
-    "parity": ("Parity with the float64 reference", parity),
+    "parity": ("Parity with the float64 reference", _parity),
     "agreement": ("Agreement with torch.utils.benchmark", agreement),
     "suite": ("The suite", measure),
 }

@@ -1,28 +1,23 @@
 """`make gpu-check` on a bare Python, and how it tells what failed. No GPU is needed."""
 
-import io
 import json
-import os
 import shlex
 import subprocess
 import sys
-import timeit
-import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness import agreement, faults, gpu_check, inventory, records, timing
+from harness import faults, gpu_check, inventory, records
 from harness.commands import common
 from harness.errors import Wrong
 from harness.paths import ROOT
-from tests import torch_agreement
 from tests.synthetic import write_run
 
 
-def _asked(**changed: Any) -> gpu_check.Asked:
+def question(**changed: Any) -> gpu_check.Asked:
     usual = {"device": "cpu", "contenders": ["torch"], "named": False}
     usual |= {"suite": "quick", "workloads": gpu_check.FEW, "budget": 480.0}
     return gpu_check.Asked(**{**usual, **changed})
@@ -81,7 +76,7 @@ def test_a_failure_stops_nothing_and_is_told_at_the_end(
 ) -> None:
     assert gpu_check.main(["--device", "cpu"]) == 1
     assert [name for name, *_ in noted] == ["parity", "agreement", "suite"]
-    assert noted[0][1] == _asked(contenders=["torch", "jax"])
+    assert noted[0][1] == question(contenders=["torch", "jax"])
     told = capsys.readouterr()
     assert "FAILED torch, relu: off" in told.err
     assert "1 failed. Checked: parity, agreement, suite; torch, jax; " in told.out
@@ -106,7 +101,7 @@ def test_one_part_can_be_asked_for_alone_of_some_contenders_and_for_longer(
     arguments += ["--suite", "full"]
     assert gpu_check.main(arguments) == 0
     [(_, asked, _)] = noted
-    assert asked == _asked(
+    assert asked == question(
         contenders=["jax"], named=True, suite="full", workloads=None, budget=540.0
     )
     for wrong, told in (
@@ -253,7 +248,7 @@ def _measured(
     monkeypatch.setenv("BAKEOFF_RESULTS", str(tmp_path))
     monkeypatch.setattr(gpu_check, "_ended", run)
     failures: list[str] = []
-    gpu_check.measure(_asked(**asked), seconds, failures)
+    gpu_check.measure(question(**asked), seconds, failures)
     assert not (tmp_path / "gpu-check" / "cache").exists()
     return commands[0] if commands else [], failures
 
@@ -370,115 +365,3 @@ def test_a_run_that_a_terminal_has_interrupted_is_waited_for(
     assert did[:3] == [100, gpu_check.PATIENCE, "signal"]
     [gone] = did[3:]
     assert 0 < gone < gpu_check.RESERVE
-
-
-# --- agreement --------------------------------------------------------------------------------
-
-
-def test_a_timer_of_others_that_hangs_is_ended(tmp_path: Path) -> None:
-    python = tmp_path / "python"
-    python.write_text("#!/bin/sh\nexec sleep 60\n")
-    python.chmod(0o755)
-    with pytest.raises(Wrong, match=r"tests\.torch_agreement was not over in 1 s"):
-        agreement.ratios("torch_agreement", python, "cpu", tmp_path, 1.0)
-
-
-TOLD = """#!/bin/sh
-echo '{"asked": ["relu", "linear", "max_pool"]}'
-echo '{"clock": {"relu": 1.01}, "adapter": {"relu": 1.02}}'
-echo 'a line of the framework'
-echo '{"clock": {"linear": 1.03}, "adapter": {"linear": 1.04}}'
-printf '{"clock": {"max_pool": 1'
-"""
-
-
-@pytest.mark.parametrize(
-    ("end", "told"),
-    [("exec sleep 60", "was not over in 1 s, and was ended"), ("exit 3", "exit status 3: no out")],
-)
-def test_what_a_timer_of_others_told_before_it_was_ended_is_not_lost(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    end: str,
-    told: str,
-) -> None:
-    """A GPU's first convolutions take a minute, and a share of the limit is not much more."""
-    python = tmp_path / "python"
-    python.write_text(f"{TOLD}\n{end}\n")
-    python.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(python))
-    gpu_check.agreement(_asked(), 1.0, failures := [])
-    printed = capsys.readouterr().out
-    assert "relu         ours over theirs 1.0100; adapter over bare 1.0200" in printed
-    assert "linear       ours over theirs 1.0300" in printed and "max_pool" not in printed
-    assert told in failures[0] and failures[0].endswith("; not reached: max_pool")
-    assert failures[1:] == ["linear: ours over torch.utils.benchmark is 1.0300"]
-
-
-def test_a_timer_of_others_that_tells_nothing_has_failed(tmp_path: Path) -> None:
-    python = tmp_path / "python"
-    python.write_text("#!/bin/sh\n")
-    python.chmod(0o755)
-    with pytest.raises(Wrong, match="did not tell all it was asked"):
-        agreement.ratios("torch_agreement", python, "cpu", tmp_path)
-
-
-def test_each_operation_is_told_when_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    flushed: list[str] = [""]
-
-    class Pipe(io.StringIO):
-        def flush(self) -> None:
-            flushed.append(self.getvalue())
-
-    def ratio(_: Any, operation: str, threads: int) -> tuple[float, float]:
-        seen.append(flushed[-1].count("\n"))
-        return 1.0 + threads, 2.0
-
-    seen: list[int] = []
-    monkeypatch.setattr(sys, "stdout", Pipe())
-    monkeypatch.setattr(torch_agreement, "ratio", ratio)
-    monkeypatch.setattr(torch_agreement, "adapter_class", lambda name: lambda *_: None)
-    torch_agreement.main("cpu", 2)
-    monkeypatch.undo()
-    assert seen == [1, 2, 3, 4, 5]
-    operations = [*torch_agreement.PORTABLE]
-    assert agreement._said(flushed[-1]) == (
-        {"clock": dict.fromkeys(operations, 3.0), "adapter": dict.fromkeys(operations, 2.0)},
-        "",
-    )
-
-
-def test_our_tests_are_found_where_another_package_of_that_name_is_installed(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "tests").mkdir()
-    (tmp_path / "tests" / "__init__.py").touch()
-    command = [sys.executable, "-c", "import tests.torch_agreement"]
-    subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(tmp_path)}, check=True)
-
-
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_both_clocks_keep_as_many_results_while_the_next_is_made(device: str) -> None:
-    """Memory that is free again is another allocation, and so another time."""
-
-    class Result: ...
-
-    alive: weakref.WeakSet[Result] = weakref.WeakSet()
-    seen: list[int] = []
-
-    def call() -> Result:
-        seen.append(len(alive))
-        alive.add(result := Result())
-        return result
-
-    def most(run: Callable[[], Any]) -> int:
-        seen.clear()
-        run()
-        return max(seen)
-
-    ours = timing.synced if device == "cpu" else timing.queued
-    statement = torch_agreement.STATEMENT[device]
-    theirs = timeit.Timer(statement, globals={"f": call})
-    kept = most(lambda: ours(call, lambda result: None, 5))
-    assert most(lambda: theirs.timeit(5)) == kept == {"cpu": 0, "cuda": 1}[device]

@@ -6,6 +6,7 @@ estimates say what each comparison may take.
 """
 
 import math
+import operator
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -154,8 +155,11 @@ def make(
     absent = absent + [{"name": n, "reason": "it does not train: nothing to do here"} for n in idle]
     if budget is None:
         whole = seconds(suite.budget, f"suite '{suite.called}': budget")
-        usual = len(suite.contenders) or USUAL
-        share = len(measured) * len(planned) / (len(suite.comparisons) * usual)
+        share = len(planned) / (len(suite.contenders) or USUAL)
+        if [c.id for c in comparisons] != [c.id for c in suite.comparisons]:
+            every = [_comparison(c, device, planned) for c in suite.comparisons]
+            parts = (sum(_cost(c, planned, launches) for c in some) for some in (measured, every))
+            share *= operator.truediv(*parts)
         budget = max(min(LEAST_BUDGET, whole), min(1.0, share) * whole)
     everyone, asked = planned, measured
     crowded: list[dict[str, str]] = []
@@ -346,6 +350,14 @@ def _estimate(
         launch=later + turns,
         launches=launches,
     )
+
+
+def _cost(
+    comparison: PlannedComparison, contenders: list[PlannedContender], launches: int
+) -> float:
+    """Seconds of all launches and the cold pass; nothing where nobody takes part."""
+    each = _estimate(comparison, contenders, launches)
+    return each.cold + each.first + (launches - 1) * each.launch if comparison.contenders else 0.0
 
 
 def launching(contenders: int, launches: int) -> float:

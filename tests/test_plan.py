@@ -89,13 +89,29 @@ def test_what_the_user_named_is_never_left_out() -> None:
     assert not made.left_out
 
 
-def test_a_smaller_question_gets_its_share_of_the_time_but_enough() -> None:
+def test_a_smaller_question_gets_its_share_of_the_time_but_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(estimate, "matrix_rate", lambda: 3e11)
     quick = suite.load("quick")
     assert planned(quick, NAMES)[0].budget_s == 600
     assert planned(quick, NAMES[:3])[0].budget_s == 300
     few = planning.select(quick, "resnet18", None)
     assert {c.direction for c in few} == {"infer", "train"}
     assert planned(quick, ["torch", "jax"], few)[0].budget_s == planning.LEAST_BUDGET
+
+
+def test_two_networks_of_a_suite_of_ten_have_more_than_a_fifth_of_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They take as long as all its operations together: by their number they had too little."""
+    monkeypatch.setattr(estimate, "matrix_rate", lambda: 3e11)
+    quick = suite.load("quick")
+    few = planning.select(quick, "resnet18", None)
+    cheap = planning.select(quick, "relu*", None)
+    budgets = [planned(quick, NAMES, chosen)[0].budget_s for chosen in (few, cheap)]
+    assert 600 / 5 * 1.5 < budgets[0] < 600
+    assert budgets[1] == planning.LEAST_BUDGET
 
 
 def test_a_suite_that_names_its_contenders_has_the_budget_it_asks_for(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import gpus, oracle
+from harness.kin import Kin
 from harness.launch import Launcher, attempt
 from harness.plan import PlannedComparison, PlannedContender
 from harness.processes import WorkerFailed, WorkerProcess
@@ -55,7 +56,8 @@ def _fill(
 ) -> dict[str, Any]:
     opened = launcher.open(worker, contender, comparison.precision)
     loaded = oracle.load(worker, comparison, once=True)
-    first = worker.ask("first")
+    with Kin(worker.pid) as kin:
+        first = worker.ask("first")
     record["seconds"] = {
         "import": opened["import"],
         "load": loaded["load"],
@@ -68,6 +70,7 @@ def _fill(
         "peak_rss_bytes": first["peak_rss_bytes"],  # since it was loaded, where that is known
         "import_rss_bytes": opened["rss_bytes"],
         "load_rss_bytes": loaded.get("rss_bytes"),
+        "kin_bytes": kin.most,  # of processes that it started, while it made its first call
         **first["memory"],
     }
     gpu = gpus.number(launcher.device)

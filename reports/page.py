@@ -21,6 +21,7 @@ KINDS_OF_MEMORY = {
     "import_rss_bytes": "memory after import",
     "load_rss_bytes": "with its weights",
     "peak_rss_bytes": "peak",
+    "kin_bytes": "beside it, its compilers",
     "allocated": "device: allocated",
     "reserved": "reserved",
     "device": "as the device sees it",

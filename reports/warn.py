@@ -8,7 +8,9 @@ from harness import comparable, readings, statistics, uses
 from harness.records import Run
 from reports import interference, roof, rounds
 from reports.analysis import Comparison, ranked, short, warning
+from reports.words import size
 
+COMPILERS = 0.1  # of a peak: what is less beside it needs no telling
 IMPOSSIBLE = 100  # times the roof: no cache and no algorithm is as fast
 
 
@@ -19,6 +21,7 @@ def warnings(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
         *interference.warnings(run, comparisons),
         *_other_precision(comparisons),
         *_whole_peaks(run, comparisons),
+        *_compilers(comparisons),
         *_losses(run, comparisons),
         *_disagreements(comparisons),
         *rounds.warnings(run, comparisons),
@@ -110,6 +113,29 @@ def _whole_peaks(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]
             [comparison for comparison, _ in found],
             dict.fromkeys(name for _, name in found),
         )
+    ]
+
+
+def _compilers(comparisons: list[Comparison]) -> list[dict[str, Any]]:
+    """Whose first call compiles in processes of their own, which no peak of the process holds."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    for comparison in comparisons:
+        for cell in comparison.cells:
+            memory = cell.memory or {}
+            beside, peak = memory.get("kin_bytes") or 0, memory.get("peak_rss_bytes") or 0
+            if cell.status == "ok" and beside > COMPILERS * peak > 0:
+                found.setdefault(cell.contender, []).append((beside, comparison.id))
+    return [
+        warning(
+            name,
+            f"its first call compiles in processes of their own, which take up to "
+            f"{size(max(places)[0])} beside it and are not in its peak of memory",
+            "where it starts with an empty cache, give the container room for both; or bring the "
+            "cache along",
+            [id_ for _, id_ in places],
+            [name],
+        )
+        for name, places in found.items()
     ]
 
 

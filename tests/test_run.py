@@ -49,6 +49,7 @@ def test_a_run_measures_every_cell_in_each_launch_and_verifies_it(
         loaded = memory["load_rss_bytes"]  # known where the kernel forgets what came before
         assert loaded is not None or not os.access("/proc/self/clear_refs", os.W_OK)
         assert (loaded or 0) <= (memory["peak_rss_bytes"] or 0)
+        assert memory["kin_bytes"] == 0  # it starts no compiler
     assert not any(cell.warm for cell in cold[0].cells)  # NumPy leaves no compiler cache
     assert analysis.noise_floor is not None
 

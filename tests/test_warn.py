@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness import busy, records
-from reports import interference, warn, words
+from reports import interference, page, warn, words
 from reports.analysis import short
 from reports.verdicts import analyse
 from tests.synthetic import edit_groups, write_run
@@ -53,6 +53,17 @@ def test_an_engine_whose_model_was_built_within_its_peak_is_warned_of(tmp_path: 
     known = {"peak_rss_bytes": 4 * 10**8, "load_rss_bytes": 10**8}
     edit_cells(folder, "openvino", memory=known)
     assert told() == []
+
+
+def test_compilers_that_take_memory_beside_a_process_are_told(tmp_path: Path) -> None:
+    """The process's own peak holds none of them; a little beside it is not worth a word."""
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "torch:compile": 0.9})
+    for name, beside in (("torch", 10**7), ("torch:compile", 7 * 10**8)):
+        edit_cells(folder, name, memory={"peak_rss_bytes": 4 * 10**8, "kin_bytes": beside})
+    analysis = analyse(records.read(folder))
+    [told] = [each for each in analysis.warnings if "processes of their own" in each["what"]]
+    assert told["contenders"] == ["torch:compile"] and "up to 700 MB beside it" in told["what"]
+    assert "beside it, its compilers" in page.render(analysis)
 
 
 def slowed(folder: Path, who: set[str], by: float) -> list[dict[str, Any]]:

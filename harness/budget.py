@@ -15,8 +15,8 @@ import numpy as np
 
 from harness import design, readings, sampling
 from harness.plan import PlannedComparison
+from harness.sampling import BARE_ROUNDS
 
-BARE_ROUNDS = 2  # where the time allows no more; a design wants sampling.LEAST_ROUNDS
 # After the first launch compilers' caches are full, warm-ups known: a guess, until seen.
 LATER_SETUP = 0.4
 # Later launches may take so much less than the last one, since contenders leave at the looks: what
@@ -30,12 +30,14 @@ TURNS = 0.5
 @dataclass(frozen=True)
 class Spent:
     """Measured seconds of one comparison in one launch: loading and unloading, its turns,
-    how many rounds these were (those of the design, not those asked for), its blocks."""
+    how many rounds these were (those of the design, not those asked for), its blocks, and the
+    fewest rounds that are of any use to it."""
 
     setup: float
     turns: float
     rounds: int
     blocks: float = 0.0
+    least: int = BARE_ROUNDS
 
     @property
     def round(self) -> float:
@@ -71,7 +73,12 @@ class Launch:
 
     def least(self, comparison: str) -> float:
         """Seconds that it should take there with the fewest rounds."""
-        return self.setup(comparison) + BARE_ROUNDS * self.comparisons[comparison].round
+        spent = self.comparisons[comparison]
+        return self.setup(comparison) + spent.least * spent.round
+
+    def bare(self, comparisons: Iterable[str]) -> float:
+        """Seconds that it should take with the fewest rounds of all of these."""
+        return self.overhead + sum(self.least(i) for i in comparisons)
 
     def _setups(self, rounds: dict[str, int]) -> float:
         return self.overhead + sum(self.setup(i) for i in rounds)
@@ -93,27 +100,39 @@ class Launch:
         """The rounds that fit into `share` seconds: the costliest comparisons give way first.
 
         Every comparison gets the same number of seconds at most (none of which a cheap
-        one gives up for a costly one), and at least 2 rounds.
+        one gives up for a costly one), and at least its fewest rounds, from what others get.
         """
         left = share - self._setups(rounds)
-        level = math.inf
         costs = {i: self.comparisons[i].round for i in rounds}
-        wanting = sorted(rounds, key=lambda i: costs[i] * rounds[i])
-        for place, i in enumerate(wanting):
-            level = left / (len(wanting) - place)
-            if costs[i] * rounds[i] > level:
+        least = {i: min(count, self.comparisons[i].least) for i, count in rounds.items()}
+        bare: set[str] = set()
+        while True:
+            free = {i: costs[i] * count for i, count in rounds.items() if i not in bare}
+            level = _level(free, left - sum(costs[i] * least[i] for i in bare))
+            short = {i for i in free if costs[i] * least[i] > level}
+            if not short:
                 break
-            left -= costs[i] * rounds[i]
-        else:
-            return dict(rounds)
-        return {i: bearable(count, costs[i], level) for i, count in rounds.items()}
+            bare |= short
+        fitting = {i: bearable(rounds[i], costs[i], level, least[i]) for i in free}
+        return {i: fitting.get(i, least[i]) for i in rounds}
 
 
-def bearable(rounds: int, a_round: float, share: float) -> int:
-    """Of so many rounds, each of `a_round` seconds, those that `share` seconds bear: 2 at least."""
+def _level(wanted: dict[str, float], left: float) -> float:
+    """The seconds that each may have at most, so that all have `left` together; inf if all fit."""
+    for place, seconds in enumerate(sorted(wanted.values())):
+        level = left / (len(wanted) - place)
+        if seconds > level:
+            return level
+        left -= seconds
+    return math.inf
+
+
+def bearable(rounds: int, a_round: float, share: float, least: int = BARE_ROUNDS) -> int:
+    """Of so many rounds, each of `a_round` seconds, those that `share` seconds bear, or the
+    least."""
     if rounds * a_round <= share:
         return rounds
-    return max(BARE_ROUNDS, min(rounds, int(share / max(a_round, 1e-9))))
+    return max(least, min(rounds, int(share / max(a_round, 1e-9))))
 
 
 def together(groups: list[dict[str, Any]], comparisons: set[str]) -> int:

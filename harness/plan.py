@@ -80,8 +80,13 @@ class PlannedComparison(msgspec.Struct):
 
     @property
     def least_calls(self) -> int:
-        """Calls in a turn at the least, for `calls` in a launch of full length; see sampling.py."""
+        """Calls in a turn at the least, so that its fewest rounds hold `calls`."""
         return timing.holding(math.ceil(self.calls / sampling.LEAST_ROUNDS)) if self.calls else 1
+
+    @property
+    def fewest_rounds(self) -> int:
+        """Of which a launch is of any use: with fewer, too few `calls` would be in it."""
+        return sampling.LEAST_ROUNDS if self.calls else sampling.BARE_ROUNDS
 
     @property
     def ranked_by(self) -> list[str]:

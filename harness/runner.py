@@ -264,7 +264,7 @@ class Runner:
         gone = [i for i in taking if i not in stay]
         if not stay or not gone:
             return set()
-        whole = launches * self.last.expected(dict.fromkeys(taking, budget.BARE_ROUNDS))
+        whole = launches * self.last.bare(taking)
         reason = f"{', '.join(gone)} had to leave after launch {self.launches}"
         reason += f", to make room for {self.wanted} launches of the rest"
         self.writer.write("event", what="budget", reason=reason, left=gone)

@@ -34,6 +34,7 @@ NEAR = math.log(1.1)  # of the best so far: it may yet turn out to be the best i
 HALF_WIDTH = 0.02
 # Of what lies between the ratio and the margin: enough to stay clear of it, twice over.
 RELATIVE = 0.5
+BARE_ROUNDS = 2  # where the time allows no more
 LEAST_ROUNDS, MOST_ROUNDS = 10, 24  # from 10 on, a trimmed mean leaves out two at each end
 # What launches are taken to differ by, as a standard deviation of a log ratio, before any was
 # seen; it counts as much as four launches, since a few may look alike, or apart, by chance.

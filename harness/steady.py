@@ -140,7 +140,7 @@ class LaunchGroup:
         opened = time.monotonic()
         a_round = sum(self.frozen.turn((comparison.id, name)) for name in ready)
         a_round *= 1 + _queued(comparison)  # as many calls again
-        rounds = budget.bearable(rounds, a_round, share)
+        rounds = budget.bearable(rounds, a_round, share, comparison.fewest_rounds)
         order = design.rounds(ready, rounds, self.rng) if ready else []
         load, others = Load(), self._others(comparison.device)
         turns = self._turns(comparison, order, statuses)
@@ -180,7 +180,8 @@ class LaunchGroup:
         for name in ready:
             self.workers[name].stop()
         setup = opened - begin + time.monotonic() - sustained  # unloading as well
-        return Spent(setup, timed - opened, len(order), sustained - timed)
+        least = comparison.fewest_rounds
+        return Spent(setup, timed - opened, len(order), sustained - timed, least)
 
     def _others(self, device: str) -> dict[str, int]:
         """How many processes compute on the GPU that are not ours; nothing where none tells."""

@@ -68,3 +68,17 @@ def test_who_is_near_the_best_gets_more_launches_and_the_best_as_many_as_any(
     for names in (["torch", "torch#2", "jax", "numpy"], ["torch#2", "numpy", "jax", "torch"]):
         found = budget.launches_planned(groups, comparison, names, {}, ("torch#2", "torch"))
         assert found == again | {"torch#2": again["torch"]}
+
+
+def test_whose_fewest_rounds_are_many_keeps_them_and_the_others_give_way() -> None:
+    """With fewer a launch would hold too few calls for a p99, and they would be for nothing."""
+    spent = {"slow": Spent(0.0, 20.0, 10, least=10), "quick": Spent(0.0, 10.0, 10)}
+    launch = Launch(spent, overhead=0.0, warmed=False)
+    assert launch.fit({"slow": 10, "quick": 10}, 30.0) == {"slow": 10, "quick": 10}
+    assert launch.fit({"slow": 10, "quick": 10}, 25.0) == {"slow": 10, "quick": 5}
+    assert launch.fit({"slow": 20, "quick": 10}, 25.0) == {"slow": 10, "quick": 5}
+    assert launch.fit({"slow": 10, "quick": 10}, 15.0) == {"slow": 10, "quick": 2}
+    assert launch.least("slow") == 20.0 and launch.least("quick") == 2.0
+    assert launch.bare(spent) == 22.0
+    assert launch.fitting(["slow", "quick"], 21.0) == ["slow"]
+    assert budget.bearable(12, 2.0, 10.0, least=10) == 10 and budget.bearable(12, 2.0, 10.0) == 5

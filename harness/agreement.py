@@ -51,6 +51,9 @@ def ratios(
     return found
 
 
+KINDS = ("clock", "adapter")  # of ratios
+
+
 def _said(output: str) -> tuple[Ratios, str]:
     """What its whole lines hold, all together; and in words what of it was `asked` and is not
     there. Others' lines may lie between."""
@@ -61,9 +64,12 @@ def _said(output: str) -> tuple[Ratios, str]:
             said = json.loads(line)
         except ValueError:
             continue
-        if isinstance(said, dict):
-            asked += said.pop("asked", [])
-            for kind, by_operation in said.items():
-                found.setdefault(kind, {}).update(by_operation)
+        if not isinstance(said, dict):
+            continue
+        if isinstance(said.get("asked"), list):
+            asked += map(str, said["asked"])
+        for kind in {*KINDS} & said.keys():
+            if isinstance(said[kind], dict):
+                found.setdefault(kind, {}).update(said[kind])
     missed = [name for name in asked if name not in found.get("clock", {})]
     return found, f"; not reached: {', '.join(missed)}" if missed else ""

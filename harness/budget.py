@@ -7,7 +7,7 @@ contender, from the spread that the first six showed.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,6 +157,7 @@ def launches_planned(
     names: list[str],
     native: Mapping[str, str],
     twin: tuple[str, str] | None = None,
+    own: Collection[str] = (),
 ) -> dict[str, int]:
     """Launches in all of each contender, from the first stage alone; see sampling.py.
 
@@ -164,6 +165,7 @@ def launches_planned(
     makes up for it: one failure costs nobody its verdict. `native` maps a contender that is
     not ranked to the portable one whose ratio to it is wanted: the two go on together. `twin`,
     the noise floor's and whose it is, is not ranked either, and goes along: it asks for nothing.
+    `own`: who may be the best, and is chosen for no use: the best of the others leads as well.
     """
     mine = [g for g in groups if g["comparison"] == comparison.id]
     first = sorted({g["launch"] for g in mine})[: sampling.FIRST_STAGE]
@@ -177,8 +179,9 @@ def launches_planned(
             continue
         able = [n for n in column if n not in native]
         behind = readings.standing(np.array([column[n] for n in able]).T) if able else np.empty(0)
-        leader = able[int(np.nanargmin(behind))] if np.isfinite(behind).any() else ""
-        pairs = [(name, leader) for name in able if leader and name != leader]
+        order = [able[i] for i in np.argsort(behind) if np.isfinite(behind[i])]
+        leaders = [*order[:1], *[n for n in order if n not in own][:1]]
+        pairs = [(name, leader) for leader in {*leaders} for name in able if name != leader]
         paired = [(name, of) for name, of in native.items() if {name, of} <= column.keys()]
         for name, other in pairs + paired:
             ratios = readings.launch_log_ratios(stage, comparison.id, name, other, by)
@@ -188,7 +191,7 @@ def launches_planned(
             planned[name] = max(planned.get(name, 0), min(count, sampling.MOST_LAUNCHES))
         for name, of in paired:
             planned[of] = max(planned.get(of, 0), planned[name])
-        if leader:
+        for leader in leaders:
             planned[leader] = max([planned.get(leader, 0), *planned.values()])
     if twin and twin[0] in comparison.contenders and twin[1] in planned:
         planned[twin[0]] = planned[twin[1]]

@@ -5,6 +5,8 @@ with Expected() as expected:
 """
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +58,8 @@ class Expected:
         if self._worker is None or self._worker.dead is not None:
             self._worker = self._launcher.start_reference("reference")
             try:
-                oracle.open_reference(self._worker, count)
+                with _whole(self._worker):
+                    oracle.open_reference(self._worker, count)
             except WorkerFailed as failed:
                 why = f"{failed.status}: {failed.reason}"
                 raise Wrong(f"the reference does not open: {why}") from None
@@ -70,13 +73,14 @@ class Expected:
             worker = self.worker
             path = self.folder / f"answer-{len(self._known)}.npz"
             try:
-                load(worker, workload, direction)
-                if seed:
-                    worker.ask("feed", seed=seed)
-                worker.ask("first")
-                if steps > 1:
-                    worker.ask("again", calls=steps - 1)
-                worker.ask("answer", path=str(path), rows=None, precision="float64")
+                with _whole(worker):
+                    load(worker, workload, direction)
+                    if seed:
+                        worker.ask("feed", seed=seed)
+                    worker.ask("first")
+                    if steps > 1:
+                        worker.ask("again", calls=steps - 1)
+                    worker.ask("answer", path=str(path), rows=None, precision="float64")
             except WorkerFailed as failed:  # which is no fault of an adapter's
                 raise Wrong(
                     f"the reference failed in {workload.name}, {direction}: {failed.status}: "
@@ -89,6 +93,19 @@ class Expected:
                 np.savez(path, **kept)
             self._known[key] = path
         return self._known[key]
+
+
+@contextmanager
+def _whole(worker: WorkerProcess) -> Iterator[None]:
+    """Whoever is interrupted while it computes (a share of the time is over) leaves nobody a worker
+    whose late answer would be taken for another's."""
+    try:
+        yield
+    except WorkerFailed:
+        raise
+    except BaseException:
+        worker.kill()
+        raise
 
 
 def load(worker: WorkerProcess, workload: Workload, direction: str) -> None:

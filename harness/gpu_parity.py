@@ -52,6 +52,7 @@ def parity(contenders: list[str], device: str, seconds: float, failures: list[st
     """Everything of `bakeoff check`, in float32. Whoever compiles least is first: who is quick
     leaves the others its time."""
     until = time.monotonic() + seconds
+    shutil.rmtree(results() / LOGS, ignore_errors=True)  # of an earlier check
     with Expected() as expected:
         for place, name in enumerate(sorted(contenders, key=_compiling)):
             share = (until - time.monotonic()) / (len(contenders) - place)

@@ -6,7 +6,9 @@ are looked at while they live. A page that several share counts in parts (PSS: p
 smaps_rollup): a compiler's workers are forks of one another.
 """
 
+import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 EVERY = 0.5  # seconds: looking into a few large processes takes a hundredth of that or two
@@ -38,13 +40,12 @@ class Kin:
 def descendants(pid: int) -> list[int]:
     """Of a process that lives, and theirs; of one that is gone, none."""
     found: list[int] = []
-    for tasks in (PROC / str(pid) / "task").glob("*/children"):
-        try:
-            children = [int(child) for child in tasks.read_text().split()]
-        except OSError:  # a thread that is over
-            continue
-        for child in children:
-            found += [child, *descendants(child)]
+    tasks = PROC / str(pid) / "task"
+    with suppress(OSError):  # the process is gone, or a thread of it
+        for task in os.listdir(tasks):
+            with suppress(OSError):
+                for child in map(int, (tasks / task / "children").read_text().split()):
+                    found += [child, *descendants(child)]
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from harness import readings, sampling, statistics, uses
-from harness.plan import Plan, PlannedComparison
+from harness.plan import Plan, PlannedComparison, PlannedContender
 
 Key = tuple[str, str]  # comparison, contender
 
@@ -31,11 +31,13 @@ def leaving(
         launches = {g["launch"] for g in groups if g["comparison"] == comparison.id}
         if len(launches) not in sampling.LOOKS:
             continue
-        asked = [[comparison], *(chosen for chosen in used if comparison in chosen)]
+        # A comparison ranks all; a use is for those who may be chosen.
+        asked = [([comparison], plan.rivals)]
+        asked += [(chosen, plan.recommended) for chosen in used if comparison in chosen]
         for name in comparison.contenders:
             if (comparison.id, name) in left or name in _paired(plan, comparison):
                 continue
-            if all(_far_behind(plan, groups, unranked, name, chosen) for chosen in asked):
+            if all(_far_behind(among, groups, unranked, name, chosen) for chosen, among in asked):
                 found.append((comparison.id, name))
     return found
 
@@ -47,7 +49,7 @@ def _paired(plan: Plan, comparison: PlannedComparison) -> set[str]:
 
 
 def _far_behind(
-    plan: Plan,
+    among: list[PlannedContender],
     groups: list[dict[str, Any]],
     unranked: set[Key],
     name: str,
@@ -58,7 +60,7 @@ def _far_behind(
         return False
     rivals = [
         other.name
-        for other in plan.rivals
+        for other in among
         if other.name != name
         and all(other.name in c.contenders for c in comparisons)
         and not any((c.id, other.name) in unranked for c in comparisons)

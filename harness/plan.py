@@ -147,6 +147,11 @@ class Plan(msgspec.Struct):
         twin = self.noise_floor.twin if self.noise_floor else None
         return [c for c in self.contenders if c.computes and not c.of and c.name != twin]
 
+    @property
+    def recommended(self) -> list[PlannedContender]:
+        """Those of them that may be chosen for a use: not Bakeoff's own, unless all are."""
+        return [c for c in self.rivals if not c.baseline] or self.rivals
+
 
 def original(name: str) -> str:
     """`torch#2` -> `torch`: what it is another entry of."""

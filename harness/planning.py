@@ -6,7 +6,6 @@ estimates say what each comparison may take.
 """
 
 import math
-import operator
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -137,7 +136,7 @@ def make(
     """
     device, launches = settings.device, settings.launches or FIRST_STAGE
     planned = [planned_contender(c) for c in contenders]
-    measured = [_comparison(c, device, planned) for c in comparisons]
+    measured = [_comparison(c, device, planned, suite.calls) for c in comparisons]
     left_out = [
         {
             "comparison": c.id,
@@ -157,16 +156,15 @@ def make(
         whole = seconds(suite.budget, f"suite '{suite.called}': budget")
         share = len(planned) / (len(suite.contenders) or USUAL)
         if [c.id for c in comparisons] != [c.id for c in suite.comparisons]:
-            every = [_comparison(c, device, planned) for c in suite.comparisons]
-            parts = (sum(_cost(c, planned, launches) for c in some) for some in (measured, every))
-            share *= operator.truediv(*parts)
+            every = [_comparison(c, device, planned, suite.calls) for c in suite.comparisons]
+            all_ = sum(_cost(c, planned, launches) for c in every)
+            part = sum(_cost(c, planned, launches) for c in measured)
+            share *= part / all_ if all_ else 1.0  # nobody here does what the suite itself holds
         budget = max(min(LEAST_BUDGET, whole), min(1.0, share) * whole)
     everyone, asked = planned, measured
     crowded: list[dict[str, str]] = []
     if not settings.named:
         measured, crowded = _with_room(measured, device)
-    for comparison in filter(uses.USES["single-image latency"], measured):
-        comparison.calls = suite.calls
     if suite.sustained:
         block = seconds(suite.sustained, f"suite '{suite.called}': sustained")
         _sustain(measured, block, launches, budget)
@@ -250,8 +248,9 @@ def planned_contender(contender: Contender) -> PlannedContender:
 
 
 def _comparison(
-    asked: Comparison, device: str, contenders: list[PlannedContender]
+    asked: Comparison, device: str, contenders: list[PlannedContender], calls: int = 0
 ) -> PlannedComparison:
+    """calls: what the suite asks of a launch of one image."""
     try:
         workload = catalogue.get(asked.workload).resized(asked.size)
         cost = cost_model.cost(workload, asked.batch, asked.direction)
@@ -260,7 +259,7 @@ def _comparison(
         raise Wrong(f"{asked.workload}{size}: {in_words(error)}") from None
     layers = [op for op in cost.operations if op.name in ("conv2d", "linear")]
     asked = msgspec.structs.replace(asked, device=device)
-    return PlannedComparison(
+    made = PlannedComparison(
         id=asked.id,
         workload=asked.workload,
         kind=workload.kind,
@@ -283,6 +282,9 @@ def _comparison(
         ),
         operations=cost.identity,
     )
+    if uses.USES["single-image latency"](made):
+        made.calls = calls
+    return made
 
 
 def _sustain(

@@ -27,12 +27,14 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from adapters.core import cost
-from harness import inventory, toml
+from harness import inventory, sampling, timing, toml
 from harness.errors import Wrong, in_words
 from suites import catalogue
 
 FOLDER = Path(catalogue.__file__).parent
 
+# In so many rounds as a launch is sure to have, of the longest turns.
+MOST_CALLS = sampling.LEAST_ROUNDS * (timing.MOST_CALLS - timing.MOST_DROPPED)
 Direction = Literal["infer", "fwd_bwd", "train"]
 Precision = Literal["float32", "float64", "tf32", "bfloat16", "float16"]
 
@@ -116,9 +118,9 @@ def load(name: str) -> Suite:
     file = toml.load("suite", name, FOLDER, names(), _File)
     if not file.compare:
         raise Wrong(f"suite '{name}' compares nothing: give it a [[compare]] table")
-    if file.calls < 0:
+    if not 0 <= file.calls <= MOST_CALLS:
         raise Wrong(
-            f"suite '{name}' has calls = {file.calls}; expected 0 or more, as in calls = 100"
+            f"suite '{name}' has calls = {file.calls}; expected 0 to {MOST_CALLS}, such as 100"
         )
     if file.contenders is not None and name not in names():  # ours are held by tests
         try:

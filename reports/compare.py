@@ -289,16 +289,21 @@ def _more(log: float) -> str:
 
 def _unseen(changes: list[Change]) -> str:
     """What a gate lets pass, not having seen it: the slower ends of the intervals left open."""
-    ends = [c for c in changes if c.verdict in OPEN and math.isfinite(c.high)]
-    if not ends:
-        return ""
+    left = [c for c in changes if c.verdict in OPEN]
+    ends = [c for c in left if math.isfinite(c.high)]
+    if not ends or float(np.median([c.high for c in ends])) <= 1:
+        return f" {_pairs(left, changes)}." if left else ""
     widest = max(ends, key=lambda c: c.high)
     usual, most = (_more(math.log(x)) for x in (np.median([c.high for c in ends]), widest.high))
     return (
-        f" {len(ends)} of {len(changes)} pairs are open: in half of them a slowdown of {usual} "
-        f"would not have been told from none, nor one of {most} in the widest "
-        f"({widest.contender} in {short(widest.comparison)})."
+        f" {_pairs(left, changes)}: in half of those with an interval a slowdown of {usual} would "
+        f"not have been told from none, nor one of {most} in the widest ({widest.contender} in "
+        f"{short(widest.comparison)})."
     )
+
+
+def _pairs(left: list[Change], changes: list[Change]) -> str:
+    return f"{len(left)} of {len(changes)} pairs {'is' if len(left) == 1 else 'are'} open"
 
 
 def _of_the_same(anchor: str, changes: list[Change], same: set[str], drift: Drift) -> str:

@@ -164,7 +164,8 @@ def _switches(run: Run) -> list[dict[str, Any]]:
         return sum(t.get("involuntary_switches", 0) for t in turns) / milliseconds
 
     def quiet(group: dict[str, Any]) -> bool:
-        return (group.get("machine", {}).get("foreign_cpu_share") or 0.0) <= busy.FOREIGN
+        share = group.get("machine", {}).get("foreign_cpu_share")
+        return share is not None and share <= busy.FOREIGN
 
     found = _past(run, rate, SWITCHES)
     alone = {each[:2] for each in _past(run, rate, SWITCHES, quiet)}

@@ -15,7 +15,7 @@ from typing import Any
 from harness import readings
 from harness.errors import Wrong
 from harness.records import Run
-from reports import alike, lost, pairs, repeats, several, unnamed
+from reports import alike, lost, pairs, repeats, sentences, several, unnamed
 from reports.analysis import Analysis, finite, ranked
 from reports.charts import marks
 from reports.profiles import Profile
@@ -121,11 +121,12 @@ def gather(
     if not any(over.values()):
         over = {}
     sentence = repeats.answer(over, [run.plan["created"] for run in runs])
+    own = next(filter(None, (sentences.own(m.analysis) for m in machines)), "")
     sentence = sentence or _sentence(machines, uses, "runs" if one else "machines")
     return Machines(
         machines=machines,
         anchor=anchor,
-        sentence=sentence + repeats.moved(repeated, anchor),
+        sentence=" ".join(filter(None, (sentence + repeats.moved(repeated, anchor), own))),
         uses=uses,
         places=places,
         partly=several.partly(runs),

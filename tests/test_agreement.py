@@ -31,6 +31,7 @@ TOLD = """#!/bin/sh
 echo '{"asked": ["relu", "linear", "max_pool"]}'
 echo '{"clock": {"relu": 1.01}, "adapter": {"relu": 1.02}}'
 echo 'a line of the framework'
+echo '{"level": "info", "asked": 1, "clock": 3}'
 echo '{"clock": {"linear": 1.03}, "adapter": {"linear": 1.04}}'
 printf '{"clock": {"max_pool": 1'
 """

@@ -64,6 +64,9 @@ def test_who_is_near_the_best_gets_more_launches_and_the_best_as_many_as_any(
     paired = budget.launches_planned(groups, comparison, names, {"jax": "numpy"})
     assert paired == dict.fromkeys(names, 7)
     assert budget.launches_planned(groups, comparison, ["torch"], {}) == {}
+    # Who leads and may be chosen for nothing: the best of the others is told from the rest as well.
+    far = budget.launches_planned(groups, comparison, names, {}, own={"torch"})
+    assert far["jax"] == far["torch"] >= again["jax"] and far["numpy"] >= again["numpy"]
     # The noise floor's twin is as fast as whose it is, and leads nothing: it goes along.
     for names in (["torch", "torch#2", "jax", "numpy"], ["torch#2", "numpy", "jax", "torch"]):
         found = budget.launches_planned(groups, comparison, names, {}, ("torch#2", "torch"))

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from harness import records, statistics
+from harness.changes import Change
 from harness.errors import Wrong
 from reports import compare as comparing
 from reports import compare_page, machines, machines_page, template, words
@@ -124,7 +126,7 @@ def test_who_left_early_is_judged_by_the_wider_interval(tmp_path: Path) -> None:
         # A gate is told what it could not have seen.
         found = _compare(old, new, anchor="torch")
         ends = [c.high for c in found.changes if c.verdict == "inconclusive"]
-        told = "are open: in half of them a slowdown of" in found.sentence
+        told = "with an interval a slowdown of" in found.sentence
         assert told == bool(ends) and (verdict != "inconclusive" or ends)
         widest = f"nor one of {100 * (max(ends, default=1) - 1):.2g}% in the widest ("
         assert (widest in found.sentence) == told
@@ -392,3 +394,14 @@ def test_of_three_the_one_that_the_clock_moved_alone_is_no_anchor_and_of_two_eit
     assert comparing._typical(two, ["a", "b"], statistics.MARGIN) == ["a", "b"]
     missed = [[_clocked(a=0.0, b=1.0, c=2.0) | {"d": {}}, _clocked(a=0.5, b=1.1, c=2.11, d=9.0)]]
     assert comparing._typical(missed, ["a", "b", "c", "d"], statistics.MARGIN) == ["b", "c"]
+
+
+def test_what_a_gate_could_not_have_seen_is_a_slowdown_and_all_that_is_open_is_counted() -> None:
+    change = Change("a", "torch", "1", "1", 0.7, 0.5, 0.9, "screening", 1.0, (3, 3))
+    assert comparing._unseen([change]) == " 1 of 1 pairs is open."
+    wide = replace(change, contender="jax", high=1.3)
+    bare = replace(change, low=0.0, high=math.inf)
+    told = comparing._unseen([wide, bare, replace(change, verdict="tie")])
+    assert told.startswith(" 2 of 3 pairs are open: in half of those with an interval a slow")
+    assert told.endswith(" 30% in the widest (jax in a).")
+    assert comparing._unseen([replace(change, verdict="materially_slower")]) == ""

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,3 +73,19 @@ def test_it_ends_with_what_it_watches_however_that_ends() -> None:
     with pytest.raises(RuntimeError), Kin(os.getpid(), every=30.0):
         raise RuntimeError
     assert time.monotonic() - began < 5
+
+
+def test_children_that_come_and_go_between_two_looks_end_nothing() -> None:
+    code = (
+        "import subprocess, sys; print('ready', flush=True)\n"
+        "for _ in range(150): subprocess.run(['/bin/true'])\n"
+        "import time; time.sleep(60)"
+    )
+    caught: list[object] = []
+    before, threading.excepthook = threading.excepthook, caught.append
+    try:
+        with started(code, ready=1) as pid, Kin(pid, every=0.0005):
+            time.sleep(1.0)
+    finally:
+        threading.excepthook = before
+    assert not caught

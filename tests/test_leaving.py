@@ -129,6 +129,22 @@ def test_nobody_leaves_for_the_sake_of_who_may_not_be_ranked(tmp_path: Path) -> 
     assert leaving(plan, groups, set(), {(comparison.id, "torch")}) == []
 
 
+def test_nobody_leaves_for_the_sake_of_who_is_chosen_for_no_use(tmp_path: Path) -> None:
+    """A baseline that leads makes nobody leave who is near the best of those who may be chosen."""
+    net = [("lenet5", "convnet", 1, None, "infer", False)]
+    speeds = {"numpy": 1.0, "torch": 2.2, "jax": 2.3, "tensorflow": 9.0}
+    folder = write_run(tmp_path / "run", speeds, launches=3, workloads=net)
+    plan, groups = _read(folder)
+    plan.noise_floor = None
+    assert {n for _, n in leaving(plan, groups, set(), set())} == {"torch", "jax", "tensorflow"}
+    for contender in plan.contenders:
+        contender.baseline = contender.adapter == "numpy"
+    assert {n for _, n in leaving(plan, groups, set(), set())} == {"tensorflow"}
+    for contender in plan.contenders:
+        contender.baseline = True  # then they are the question
+    assert {n for _, n in leaving(plan, groups, set(), set())} == {"torch", "jax", "tensorflow"}
+
+
 def test_who_is_far_behind_in_one_use_and_ahead_in_another_stays(tmp_path: Path) -> None:
     """A profile that weighs both wants all its launches of both."""
     nets = [

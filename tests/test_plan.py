@@ -114,6 +114,16 @@ def test_two_networks_of_a_suite_of_ten_have_more_than_a_fifth_of_its_time(
     assert budgets[1] == planning.LEAST_BUDGET
 
 
+def test_who_can_do_nothing_of_the_suite_itself_has_a_budget_for_what_is_asked_beside_it(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('[[compare]]\nworkload = "lenet5"\ndirection = "train"\n')
+    mine = suite.load(str(path))
+    asked = [Comparison("lenet5", 1)]
+    assert planned(mine, ["onnxruntime"], asked)[0].budget_s >= planning.LEAST_BUDGET
+
+
 def test_a_suite_that_names_its_contenders_has_the_budget_it_asks_for(tmp_path: Path) -> None:
     for asked, wanted in (("10m", 600), ("30s", 30)):
         path = tmp_path / "mine.toml"

@@ -44,7 +44,7 @@ Typed = Callable[..., subprocess.CompletedProcess[str]]
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where tests run side by side the longest begin: none is left alone at the end."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=lambda item: "test_parity" not in item.nodeid)
+        items.sort(key=lambda i: ("test_parity" not in i.nodeid, "compile" not in i.nodeid))
 
 
 def record_line(path: str, content: bytes) -> str:

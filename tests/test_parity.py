@@ -97,7 +97,7 @@ def _few(contender: tuple[str, str, Path]) -> bool:
 def _every(contender: tuple[str, str, Path], precision: str) -> int:
     """Every how many-th operation it is held to here."""
     slow = 5 if contender[1] in ("compile", "xla") else 3 if _few(contender) else 1
-    return slow * 4 if precision == "float64" and _compiles(contender) else slow
+    return slow * max(slow, 3) if precision == "float64" and _compiles(contender) else slow
 
 
 def _able(contender: tuple[str, str, Path], cells: list[Key]) -> list[Key]:

@@ -151,6 +151,16 @@ def least_rounds(contenders: int) -> int:
     return sampling.whole_squares(0.0, len(design.williams(contenders)))
 
 
+def fewest_rounds(comparison: PlannedComparison, contenders: int) -> int:
+    """Those that a launch of so many is of any use with: of what is asked for `calls` as many as
+    hold them, whole designs where one of them has fewer."""
+    if not comparison.calls:
+        return BARE_ROUNDS
+    square = len(design.williams(max(1, contenders)))
+    whole = math.ceil(sampling.LEAST_ROUNDS / square) * square
+    return whole if square < sampling.LEAST_ROUNDS else sampling.LEAST_ROUNDS
+
+
 def launches_planned(
     groups: list[dict[str, Any]],
     comparison: PlannedComparison,

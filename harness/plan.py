@@ -84,11 +84,6 @@ class PlannedComparison(msgspec.Struct):
         return timing.holding(math.ceil(self.calls / sampling.LEAST_ROUNDS)) if self.calls else 1
 
     @property
-    def fewest_rounds(self) -> int:
-        """Of which a launch is of any use: with fewer, too few `calls` would be in it."""
-        return sampling.LEAST_ROUNDS if self.calls else sampling.BARE_ROUNDS
-
-    @property
     def ranked_by(self) -> list[str]:
         return readings.ranked_by(self.direction, self.batch, self.sustained_s > 0)
 
@@ -151,6 +146,11 @@ class Plan(msgspec.Struct):
     def recommended(self) -> list[PlannedContender]:
         """Those of them that may be chosen for a use: not Bakeoff's own, unless all are."""
         return [c for c in self.rivals if not c.baseline] or self.rivals
+
+    @property
+    def own(self) -> set[str]:
+        """Who may be ahead in a comparison, and is chosen for no use."""
+        return {c.name for c in self.rivals} - {c.name for c in self.recommended}
 
 
 def original(name: str) -> str:

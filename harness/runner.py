@@ -321,10 +321,6 @@ class Runner:
             self.settled.add((comparison, name))
             self.say("settled", reason=reason)
 
-    def _own(self) -> set[str]:
-        """Who may win a comparison, and no use."""
-        return {c.name for c in self.plan.rivals} - {c.name for c in self.plan.recommended}
-
     def _second_stage(self) -> None:
         """As many more as the first six ask for, planned once, while the budget lasts."""
         if self.plan.settings.launches:
@@ -334,7 +330,7 @@ class Runner:
             for c in self._unsettled()
             if self.counts[c.id] >= sampling.FIRST_STAGE
             for name, count in budget.launches_planned(
-                self.groups, c, self._open(c), self.plan.natives, self.plan.twin, self._own()
+                self.groups, c, self._open(c), self.plan.natives, self.plan.twin, self.plan.own
             ).items()
         }
         most = {i: max(n for (j, _), n in planned.items() if j == i) for i, _ in planned}

@@ -140,7 +140,8 @@ class LaunchGroup:
         opened = time.monotonic()
         a_round = sum(self.frozen.turn((comparison.id, name)) for name in ready)
         a_round *= 1 + _queued(comparison)  # as many calls again
-        rounds = budget.bearable(rounds, a_round, share, comparison.fewest_rounds)
+        least = budget.fewest_rounds(comparison, len(ready))
+        rounds = max(least, budget.bearable(rounds, a_round, share, least))
         order = design.rounds(ready, rounds, self.rng) if ready else []
         load, others = Load(), self._others(comparison.device)
         turns = self._turns(comparison, order, statuses)
@@ -180,7 +181,6 @@ class LaunchGroup:
         for name in ready:
             self.workers[name].stop()
         setup = opened - begin + time.monotonic() - sustained  # unloading as well
-        least = comparison.fewest_rounds
         return Spent(setup, timed - opened, len(order), sustained - timed, least)
 
     def _others(self, device: str) -> dict[str, int]:

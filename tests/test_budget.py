@@ -1,10 +1,14 @@
 """Claims about time, shared out: what a launch takes, what gives way, how many it takes."""
 
 import math
+import random
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from harness import budget, records
+import pytest
+
+from harness import budget, design, records
 from harness.budget import Launch, Spent
 from tests.synthetic import edit_groups, write_run
 from tests.test_leaving import _read
@@ -85,3 +89,15 @@ def test_whose_fewest_rounds_are_many_keeps_them_and_the_others_give_way() -> No
     assert launch.bare(spent) == 22.0
     assert launch.fitting(["slow", "quick"], 21.0) == ["slow"]
     assert budget.bearable(12, 2.0, 10.0, least=10) == 10 and budget.bearable(12, 2.0, 10.0) == 5
+
+
+@pytest.mark.parametrize("contenders", range(1, 14))
+def test_a_launch_of_however_many_has_rounds_for_all_the_calls_that_are_asked(
+    contenders: int,
+) -> None:
+    """Designs are whole: ten rounds of four contenders were two of four, and 80 calls of 100."""
+    asked: Any = SimpleNamespace(calls=100)
+    names = [str(number) for number in range(contenders)]
+    least = budget.fewest_rounds(asked, contenders)
+    assert 10 <= len(design.rounds(names, least, random.Random(0))) == least <= 18
+    assert budget.fewest_rounds(SimpleNamespace(calls=0), contenders) == 2  # type: ignore[arg-type]

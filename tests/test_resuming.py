@@ -149,7 +149,9 @@ def test_a_resumed_second_stage_keeps_to_what_is_left_of_the_budget(
     launched, told = [], []
     one = SimpleNamespace(id="c", contenders=["torch", "jax"])
     run: Any = SimpleNamespace(
-        plan=SimpleNamespace(settings=settings(), comparisons=[one], natives={}, twin=None),
+        plan=SimpleNamespace(
+            settings=settings(), comparisons=[one], natives={}, twin=None, own=set()
+        ),
         last=None,
         left=left,
         counts={"c": 6},
@@ -181,7 +183,9 @@ def test_further_launches_lose_rounds_and_then_the_comparisons_that_cost_most() 
     launched, told = [], []
     both = [SimpleNamespace(id=name, contenders=["torch", "jax"]) for name in spent]
     run: Any = SimpleNamespace(
-        plan=SimpleNamespace(settings=settings(), comparisons=both, natives={}, twin=None),
+        plan=SimpleNamespace(
+            settings=settings(), comparisons=both, natives={}, twin=None, own=set()
+        ),
         last=Launch(spent, overhead=5.0, warmed=False),
         left=20.0,
         counts={"costly": 6, "cheap": 6},

@@ -17,7 +17,7 @@ from harness.steady import LaunchGroup
 
 COMPARISON: Any = SimpleNamespace(id="one", device="cpu", latency=True)
 LENET: dict[str, Any] = {"device": "cpu", "latency": True, "contenders": ["torch", "jax"]}
-LENET |= {"precision": "float32", "direction": "infer", "sustained_s": 0, "fewest_rounds": 2}
+LENET |= {"precision": "float32", "direction": "infer", "sustained_s": 0, "calls": 0}
 
 
 class Worker:

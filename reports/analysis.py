@@ -164,6 +164,13 @@ class Analysis:
         return any(cell.status == "ok" for c in self.comparisons for cell in c.cells)
 
     @property
+    def named(self) -> bool:
+        """Whether anybody is, for a workload or for a use."""
+        return any(c.winner for c in self.comparisons) or any(
+            r.choice for r in self.recommendations
+        )
+
+    @property
     def shown(self) -> list[dict[str, Any]]:
         """Contenders as a reader sees them: the noise floor's twin is none."""
         return [c for c in self.contenders if not c["twin"]]

@@ -82,8 +82,7 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         natives=[c["name"] for c in analysis.contenders if c.get("of")],
         names=[c["name"] for c in analysis.shown],
         columns=standing(analysis),
-        named=any(c.winner for c in analysis.comparisons)
-        or any(r.choice for r in analysis.recommendations),
+        named=analysis.named,
         measured=analysis.measured,
         missing=missing(analysis),
         colours=marks.colours(analysis),

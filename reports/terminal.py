@@ -53,9 +53,8 @@ def _answer(analysis: Analysis, console: Console) -> None:
     console.print()
     heading = f"[bold]{escape(analysis.title)}[/], {escape(analysis.run)}"
     console.rule(heading.translate(IN_A_LINE), align="left")
-    named = any(choice.choice for choice in analysis.recommendations)
     for reason in analysis.screening:
-        ending = "" if named else " No winner is named."
+        ending = "" if analysis.named else " No winner is named."
         _print(console, f"Screening: {reason}.{ending}", "yellow")
     if told := unreadable(analysis.problems):
         _print(console, f"Damaged: {told}", "red")

@@ -131,6 +131,19 @@ def test_of_a_run_that_measured_nothing_nothing_is_concluded(folder: Path, tmp_p
     assert "Large-scale training" not in markdown.text(analysis)
 
 
+def test_who_wins_a_workload_alone_is_named_too(folder: Path) -> None:
+    """As on the page: a use may be open, and a workload decided."""
+    analysis = verdicts.analyse(records.read(folder))
+    unsure = [replace(choice, choice=None) for choice in analysis.recommendations]
+    busy = replace(analysis, recommendations=unsure, screening=["the machine was busy"])
+    assert busy.named and not replace(busy, comparisons=[]).named
+    for each, said in ((busy, False), (replace(busy, comparisons=[]), True)):
+        console = Console(width=200, file=io.StringIO(), force_terminal=False)
+        terminal._answer(each, console)
+        assert isinstance(console.file, io.StringIO)
+        assert ("No winner is named" in console.file.getvalue()) == said
+
+
 def test_damaged_records_are_told_before_all_else(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "torn")
     file = tmp_path / "torn" / "records-000.jsonl"

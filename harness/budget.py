@@ -157,8 +157,7 @@ def fewest_rounds(comparison: PlannedComparison, contenders: int) -> int:
     if not comparison.calls:
         return BARE_ROUNDS
     square = len(design.williams(max(1, contenders)))
-    whole = math.ceil(sampling.LEAST_ROUNDS / square) * square
-    return whole if square < sampling.LEAST_ROUNDS else sampling.LEAST_ROUNDS
+    return least_rounds(contenders) if square < sampling.LEAST_ROUNDS else sampling.LEAST_ROUNDS
 
 
 def launches_planned(

@@ -80,7 +80,7 @@ class PlannedComparison(msgspec.Struct):
 
     @property
     def least_calls(self) -> int:
-        """Calls in a turn at the least, so that its fewest rounds hold `calls`."""
+        """Calls in a turn at the least, so that `sampling.LEAST_ROUNDS` of them hold `calls`."""
         return timing.holding(math.ceil(self.calls / sampling.LEAST_ROUNDS)) if self.calls else 1
 
     @property

@@ -87,8 +87,8 @@ def _seconds(run: Run, comparisons: Sequence[dict[str, Any]]) -> float | None:
         missing = max(0, statistics.LEAST_LAUNCHES - len(visits[name]))
         steady += sum(visits[name]) + missing * usual[name]
     cold = [c["seconds"] for c in run.cells if c["comparison"] in names and c["seconds"]]
-    took = steady + sum(seconds.get("total", 0.0) for seconds in cold)
-    return took if 0 <= took < math.inf else None
+    whole = steady + sum(seconds.get("total", 0.0) for seconds in cold)
+    return whole if 0 <= whole < math.inf else None
 
 
 def _written(record: dict[str, Any]) -> float:

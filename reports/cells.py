@@ -118,7 +118,7 @@ def _figures(
         per_call.append(sum(readings.per_call(t) for t in launch) / len(launch))
     over = dict(zip(QUANTILES, np.median(np.array(launches), axis=0), strict=True))
     known = [seen[-1] for seen in launches if not math.isnan(seen[-1])]
-    over[0.99] = np.median(known) if enough(len(known), len(launches)) else math.nan
+    over[0.99] = np.median(known) if tells_p99(len(known), len(launches)) else math.nan
     figures = {"p25": over[0.25], "p50": over[0.5], "mean": np.median(means), "p99": over[0.99]}
     return (
         [[finite(value) for value in seen] for seen in launches],
@@ -127,7 +127,7 @@ def _figures(
     )
 
 
-def enough(known: int, launches: int) -> bool:
+def tells_p99(known: int, launches: int) -> bool:
     """Whether so many launches with P99_CALLS tell a p99: all of them, or as many as a verdict
     takes. A later launch may have had time for fewer rounds."""
     return known == launches or known >= statistics.LEAST_LAUNCHES

@@ -30,7 +30,7 @@ from harness import readings, statistics, uses
 from harness.records import Run
 from reports import words
 from reports.analysis import Cell, Comparison, baselines, ranked
-from reports.cells import P99_CALLS, energy, enough
+from reports.cells import P99_CALLS, energy, tells_p99
 from reports.decide import ONCE, Aspect
 from reports.profiles import Objective
 
@@ -218,7 +218,7 @@ class Evidence:
         found = {launch: _p99(its) for launch, its in turns.items()}
         known = {launch: figure for launch, figure in found.items() if figure is not None}
         # A launch fewer here is one fewer in the whole score.
-        return known if enough(len(known), len(found)) else {}
+        return known if tells_p99(len(known), len(found)) else {}
 
     def _value(self, measure: str, comparison: Comparison, name: str) -> float | None:
         """What a person reads, of one contender in one comparison; None: not known."""

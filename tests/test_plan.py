@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from harness import budget, estimate, gpus, plan, planning, suite, timing
+from harness import budget, estimate, gpus, plan, planning, suite, timing, uses
 from harness.budget import Launch, Spent
 from harness.commands import outlook
 from harness.errors import Wrong
@@ -29,6 +29,9 @@ def test_the_cheapest_contender_is_entered_twice_in_some_comparisons() -> None:
     entered = [c.id for c in made.comparisons if "torch#2" in c.contenders]
     assert 0 < len(entered) < len(made.comparisons)
     assert made.contender("torch#2").copy == 2
+    # In one at least that a choice rests on: of ten operations and networks these cost least.
+    speaks = [c for c in made.comparisons if any(use(c) for use in uses.USES.values())]
+    assert {c.id for c in speaks} & {*entered} and {*entered} - {c.id for c in speaks}
 
 
 def test_a_contender_that_the_user_entered_twice_is_floor_enough() -> None:

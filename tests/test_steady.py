@@ -164,6 +164,17 @@ def test_a_launch_that_has_no_time_takes_two_rounds(monkeypatch: pytest.MonkeyPa
     assert last.comparisons["one"].rounds == 2
 
 
+def test_where_calls_are_asked_for_a_launch_that_has_no_time_has_rounds_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two designs of two contenders fewer would hold 80 calls of the hundred."""
+    group, comparisons = _launched(monkeypatch, "one")
+    comparisons[0].calls = 100
+    for asked in (8, 10, 14):
+        spent = group.measure(comparisons, {"one": asked}, most=-5.0).comparisons["one"]
+        assert (spent.rounds, spent.least) == (10, 10)
+
+
 def test_an_autotuner_chooses_anew_in_three_launches_and_who_does_not_tune_compiles_once() -> None:
     group = _group([])
     drawn = {}

@@ -157,6 +157,18 @@ def test_damaged_records_are_told_before_all_else(folder: Path, tmp_path: Path) 
     assert len(json.loads(promised.text(analysis))["problems"]) == 1
 
 
+def test_what_rests_on_a_single_measurement_is_told_wherever_a_choice_is(folder: Path) -> None:
+    analysis = verdicts.analyse(records.read(folder))
+    shares = {c.once for c in analysis.recommendations if c.once and len(c.ranking) > 1}
+    assert shares
+    documents = told(folder, 400), markdown.text(analysis), page.render(analysis)
+    for share in shares:
+        said = f"{100 * share:.0f}% of the score rests on a single measurement"
+        assert all(said in document for document in documents), said
+    choices = json.loads(promised.text(analysis))["recommendations"]
+    assert {c["once"] for c in choices} == {c.once for c in analysis.recommendations}
+
+
 def test_warnings_of_one_kind_are_one_line(folder: Path) -> None:
     analysis = verdicts.analyse(records.read(folder))
     places = [comparison.id for comparison in analysis.comparisons]

@@ -346,6 +346,25 @@ def test_of_queued_calls_quantiles_are_of_turns(tmp_path: Path) -> None:
     assert cell.throughput == pytest.approx(comparison.batch / cell.seconds)
 
 
+def test_items_a_second_are_of_the_launches_that_the_time_is_of(tmp_path: Path) -> None:
+    """Four quick launches and two of twice the time: a median of them would leave those out."""
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.2}, workloads=WORKLOADS[:1])
+    cell = analyse(records.read(folder)).comparisons[0].cell("jax")
+
+    def slow(group: dict[str, Any]) -> bool:
+        for turn in group["turns"]["jax"] if group["launch"] in (2, 5) else ():
+            turn["calls"] = [2 * call for call in turn["calls"]]
+            turn["total_ns"] *= 2
+        return True
+
+    edit_groups(folder, slow)
+    slower = analyse(records.read(folder)).comparisons[0].cell("jax")
+    assert cell.throughput and slower.throughput and cell.seconds and slower.seconds
+    by = slower.seconds / cell.seconds
+    assert by == pytest.approx(2 ** (1 / 3), rel=0.01)
+    assert cell.throughput / slower.throughput == pytest.approx(by, rel=0.01)
+
+
 def test_a_mean_of_workloads_that_disagree_says_so(tmp_path: Path) -> None:
     two = [WORKLOADS[3], ("resnet20", "convnet", 50, None, "train", False)]
     folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.2}, workloads=two)

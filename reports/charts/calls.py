@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from reports.analysis import QUANTILES, Analysis, finite
-from reports.cells import enough
+from reports.cells import tells_p99
 from reports.charts import marks
 
 NAMES = tuple(f"p{100 * share:.0f}" for share in QUANTILES)  # p5, p25, p50, p75, p95, p99
@@ -62,6 +62,6 @@ def over_median(launches: list[list[float | None]]) -> dict[str, float | None] |
     relative = values / values[:, [NAMES.index("p50")]]
     known = [column[np.isfinite(column)] for column in relative.T]
     return {
-        name: finite(float(np.median(seen))) if enough(len(seen), len(values)) else None
+        name: finite(float(np.median(seen))) if tells_p99(len(seen), len(values)) else None
         for name, seen in zip(NAMES, known, strict=True)
     }

@@ -36,14 +36,14 @@ def text(analysis: Analysis) -> str:
     lines += [""]
     lines += [] if analysis.measured else ["> Nothing was measured.", ""]
     for choice in analysis.recommendations if analysis.measured else ():
-        told = [choice.sentence, without(choice.lost, choice.lacking)]
-        told.append(measured_once(choice.once) if len(choice.ranking) > 1 else "")
-        sentence = escape(" ".join(filter(None, told)), LONGEST_SENTENCE)
+        caveats = [without(choice.lost, choice.lacking)]
+        caveats += [measured_once(choice.once)] if len(choice.ranking) > 1 else []
+        sentence = escape(" ".join(filter(None, [choice.sentence, *caveats])), LONGEST_SENTENCE)
         lines.append(f"- **{escape(choice.title)}:** {sentence}")
-    if told_ := own(analysis):
-        lines.append(f"- {escape(told_)}")
-    for told_, command in unasked(analysis):
-        lines.append(f"- {escape(told_)} {_code(command)}")
+    if told := own(analysis):
+        lines.append(f"- {escape(told)}")
+    for told, command in unasked(analysis) if analysis.measured else ():
+        lines.append(f"- {escape(told)} {_code(command)}")
     lines += ["", *_map(analysis), "", _marks(analysis)]
     if analysis.failures:
         lines += ["", "**What failed**", ""]

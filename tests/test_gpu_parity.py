@@ -153,6 +153,7 @@ def test_the_logs_of_who_failed_are_kept_and_of_who_did_not_are_not(
             assert f"  {name}: its logs are kept in {kept / name}\n" in told
             assert [path.name for path in (kept / name).iterdir()] == ["worker.txt"]
             assert (kept / name / "worker.txt").read_text() == "all of it"
+    assert held(_right) == [] and not kept.exists()  # and would be carried home as this check's
 
 
 def test_a_contender_s_logs_have_a_name_that_a_folder_may_have_and_an_end(

@@ -416,8 +416,12 @@ def test_a_launch_of_one_image_holds_the_hundred_calls_that_a_suite_asks_for(
         calls = runner.frozen.calls(key)
         kept = budget.least_rounds(3) * (calls - timing.dropped_of(calls))
         assert (kept >= 100) == (comparison.id in asked) == (calls > 1)
-    bare = msgspec.structs.replace(suite.load("serving"), calls=0)
+    asking = suite.load("serving")
+    bare = msgspec.structs.replace(asking, calls=0)
     less = planned(bare, ["torch", "onnxruntime", "numpy"])[1]
+    few = [c for c in bare.comparisons if (c.workload, c.batch) == ("resnet18", 1)]
+    shares = [planned(each, ["torch", "numpy"], few)[0].budget_s for each in (bare, asking)]
+    assert shares[1] > 1.1 * shares[0] > 110
     dearer = {i for i in estimates if estimates[i].launch > less[i].launch}
     assert dearer == asked
 

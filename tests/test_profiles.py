@@ -313,6 +313,20 @@ def test_only_the_workloads_that_are_named_count(tmp_path: Path) -> None:
     assert found.comparisons == ["resnet20/b32/infer/float32/cpu"]
 
 
+def test_workloads_that_are_left_out_do_not_count(tmp_path: Path) -> None:
+    """What is trained in minutes says nothing of days: a mean would weigh it like the others."""
+    nets = [WORKLOADS[3], ("threelayer", "convnet", 50, None, "train", False)]
+    folder = write_run(tmp_path / "both", workloads=nets)
+    found = {r.profile: r for r in analyse(records.read(folder)).recommendations}
+    assert found["large-scale-training"].comparisons == ["resnet18@112/b4/train/float32/cpu"]
+    assert len(found["prototyping"].comparisons) == 2
+    mine = asked(folder, 'without = ["resnet*"]\n' + TRAINING)
+    assert mine.comparisons == ["threelayer/b50/train/float32/cpu"]
+    folder = write_run(tmp_path / "toy", workloads=nets[1:])
+    told = {r.profile for r in analyse(records.read(folder)).recommendations}
+    assert "large-scale-training" not in told and "prototyping" in told
+
+
 def test_a_workload_that_decides_alone_is_named_among_what_flips_it(tmp_path: Path) -> None:
     """torch:compile wins by one net; without it, torch leads."""
     nets = [

@@ -112,6 +112,25 @@ def test_a_slow_call_has_a_figure_in_every_launch_or_in_none(tmp_path: Path) -> 
     edit_groups(folder, lambda group: many_calls(group) if group["launch"] < 4 else True)
     found = asked(folder, BOTH)
     assert found.lost == 0.5 and found.launches == 6
+    [why] = [each for each in found.unknown if each.startswith("latency, p99")]
+    assert "`calls = 100` in a suite asks for" in why
+    edit_plan(folder, lambda plan: [c.update(calls=100) for c in plan["comparisons"]])
+    [why] = [each for each in asked(folder, BOTH).unknown if each.startswith("latency, p99")]
+    assert "neither all launches nor six of them held 100 calls" in why
+
+
+def test_six_launches_with_a_hundred_calls_tell_a_slow_call_whatever_the_others_hold(
+    tmp_path: Path,
+) -> None:
+    """A launch had time for fewer rounds; the score is of the six."""
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.3}, launches=8)
+    edit_groups(folder, lambda group: many_calls(group) if group["launch"] > 2 else True)
+    found = asked(folder, BOTH)
+    assert (found.choice, found.lost, found.launches) == ("torch", 0.0, 6)
+    cell = next(c.cell("torch") for c in analyse(records.read(folder)).comparisons if c.batch == 1)
+    assert cell.latency and cell.latency["p99"]
+    edit_groups(folder, lambda group: group["launch"] != 8)
+    assert asked(folder, BOTH).lost == 0.5
 
 
 def test_a_choice_that_rests_on_one_workload_says_so(tmp_path: Path) -> None:

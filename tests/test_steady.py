@@ -1,5 +1,6 @@
 """Claims about a launch group: what it takes, whom it calls how often, what is measured again."""
 
+import math
 import random
 import time
 from pathlib import Path
@@ -170,8 +171,8 @@ def test_where_calls_are_asked_for_a_launch_that_has_no_time_has_rounds_for_them
     """Two designs of two contenders fewer would hold 80 calls of the hundred."""
     group, comparisons = _launched(monkeypatch, "one")
     comparisons[0].calls = 100
-    for asked in (8, 10, 14):
-        spent = group.measure(comparisons, {"one": asked}, most=-5.0).comparisons["one"]
+    for asked, most in ((8, -5.0), (10, -5.0), (14, -5.0), (8, math.inf)):
+        spent = group.measure(comparisons, {"one": asked}, most=most).comparisons["one"]
         assert (spent.rounds, spent.least) == (10, 10)
 
 

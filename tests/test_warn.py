@@ -202,6 +202,15 @@ def test_of_page_faults_nobody_is_sent_to_where_they_are_more(
     assert re.fullmatch(sentence, told["what"])
 
 
+def test_of_launches_beside_which_nobody_looked_nothing_is_said_of_other_programs(
+    tmp_path: Path,
+) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.2})
+    edit_groups(folder, lambda group: group.update(machine={}) is None)
+    [told] = counted(folder, involuntary_switches=10**6)
+    assert "took little" not in told["advice"] and told["advice"].startswith("close other programs")
+
+
 @pytest.mark.parametrize(
     ("loaded", "own"),
     [(0, True), (2, True), (6, False)],  # launches, of six

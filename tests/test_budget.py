@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 
 from harness import budget, design, records
 from harness.budget import Launch, Spent
+from harness.runner import Runner
+from tests.plans import settings
 from tests.synthetic import edit_groups, write_run
 from tests.test_leaving import _read
 
@@ -113,3 +116,100 @@ def test_a_launch_of_however_many_has_rounds_for_all_the_calls_that_are_asked(
     least = budget.fewest_rounds(asked, contenders)
     assert 10 <= len(design.rounds(names, least, random.Random(0))) == least <= 18
     assert budget.fewest_rounds(SimpleNamespace(calls=0), contenders) == 2  # type: ignore[arg-type]
+
+
+def test_the_costly_comparison_loses_rounds_and_the_cheap_one_keeps_its_own() -> None:
+    launch = Launch(
+        {"cheap": Spent(0, 0.5, 1), "costly": Spent(0, 10.0, 1)}, overhead=1.0, warmed=False
+    )
+    rounds = launch.fit({"cheap": 6, "costly": 6}, share=34.0)
+    assert rounds == {"cheap": 6, "costly": 3}
+    assert launch.expected(rounds) <= 34.0
+
+
+def test_rounds_that_fit_are_left_alone_and_two_always_stay() -> None:
+    launch = Launch({"a": Spent(1, 1.0, 1), "b": Spent(1, 2.0, 1)}, overhead=0.0, warmed=False)
+    assert launch.fit({"a": 6, "b": 6}, share=100.0) == {"a": 6, "b": 6}
+    assert launch.fit({"a": 6, "b": 6}, share=0.1) == {"a": 2, "b": 2}
+
+
+def test_where_the_fewest_rounds_of_all_do_not_fit_what_was_asked_for_last_takes_leave() -> None:
+    """And whatever fits behind it stays. Setting up takes less, once it has been done."""
+    spent = {name: Spent(1.0, turns, 1) for name, turns in (("a", 2.0), ("b", 4.0), ("c", 0.5))}
+    launch = Launch(spent, overhead=1.0, warmed=False)
+    order = ["a", "b", "c"]
+    assert launch.fitting(order, 17.0) == order  # 1 + (1 + 4) + (1 + 8) + (1 + 1)
+    assert launch.fitting(order, 16.9) == ["a", "b"]
+    assert launch.fitting(order, 9.0) == ["a", "c"]
+    assert launch.fitting(["c", "b", "a"], 9.0) == ["c", "a"]
+    assert launch.fitting(["b", "a", "c"], 9.0) == []  # what was asked for first never leaves
+    assert launch.fitting(order, 2.0) == []
+    first = replace(launch, warmed=True)
+    assert first.fitting(order, 15.3) == order and first.fitting(order, 15.1) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("given", "launches", "left", "gone"),
+    [
+        ({}, 5, 78.0, set()),  # later launches are cheaper by a tenth
+        ({}, 5, 77.0, {"c"}),
+        ({}, 5, 50.0, {"b"}),
+        ({}, 5, 15.0, set()),  # not even the first would fit: fewer launches, then
+        ({}, 1, 17.0, set()),
+        ({}, 1, 16.9, {"c"}),  # there is none later
+        ({"named": True}, 5, 60.0, set()),
+        ({"launches": 6}, 5, 60.0, set()),
+    ],
+)
+def test_six_launches_of_some_come_before_four_of_all_unless_all_were_named(
+    given: dict[str, Any], launches: int, left: float, gone: set[str]
+) -> None:
+    spent = {name: Spent(0.0, turns, 1) for name, turns in (("a", 2.0), ("b", 4.0), ("c", 2.5))}
+    told: list[dict[str, Any]] = []
+    runner: Any = SimpleNamespace(
+        plan=SimpleNamespace(settings=settings(**given)),
+        last=Launch(spent, overhead=0.0, warmed=False),
+        left=left,
+        launches=1,
+        wanted=6,
+        writer=SimpleNamespace(write=lambda kind, **fields: told.append(fields)),
+        say=lambda what, **fields: told.append(fields),
+    )
+    assert Runner._make_room(runner, ["a", "b", "c"], launches) == gone
+    if gone:
+        written, said = told
+        assert written["what"] == "budget" and written["reason"] == said["reason"]
+        assert said["reason"].startswith(f"{next(iter(gone))} had to leave after launch 1")
+        assert said["needs"] == launches * 2 * (2.0 + 4.0 + 2.5)
+    else:
+        assert not told
+
+
+def test_a_resumed_run_has_six_launches_that_hold_all_that_is_measured() -> None:
+    """A launch was ended in its middle, and the three after it had room for one alone."""
+    held = {1: "abc", 2: "abc", 3: "a", 4: "a", 5: "a", 6: "ac"}
+    groups = [{"launch": n, "comparison": name} for n, names in held.items() for name in names]
+    assert budget.together(groups, {*"abc"}) == 2
+    assert budget.together(groups, {*"ac"}) == 3
+    assert budget.together([], {*"a"}) == 0
+
+
+def test_a_launch_in_which_everybody_failed_leaves_the_next_one_its_rounds() -> None:
+    """Both crashed before their first turn; once before, they were measured."""
+    turn = {"calls": [1000, 1100], "dropped": 0, "total_ns": 2100}
+    groups: list[dict[str, Any]] = [
+        {
+            "comparison": "one",
+            "launch": launch,
+            "order": [["torch", "jax"]] * (2 if measured else 0),
+            "turns": {"torch": [turn] * 2, "jax": [turn] * 2} if measured else {},
+        }
+        for launch, measured in ((1, True), (2, False))
+    ]
+    comparison: Any = SimpleNamespace(id="one", ranked_by=["latency"])
+    last = Launch({"one": Spent(1.0, 0.0, 0)}, overhead=1.0, warmed=False)
+    assert budget.best_rounds(last, groups, comparison, ["torch", "jax"], before=10) == 10
+
+
+def test_a_first_launch_has_whole_designs_of_at_least_ten_rounds() -> None:
+    assert [budget.least_rounds(n) for n in (1, 2, 3, 4, 6, 7)] == [10, 10, 12, 12, 12, 14]

@@ -1,6 +1,7 @@
 """The command that measures something of a run again, as the run measured it; of two runs, both
 versions of what changed, in turns."""
 
+import functools
 import math
 import re
 import shlex
@@ -93,9 +94,16 @@ def _seconds(run: Run, comparisons: Sequence[dict[str, Any]]) -> float | None:
 
 def _written(record: dict[str, Any]) -> float:
     """When, in seconds; NaN where that cannot be read."""
+    at = record.get("at")
+    return _moment(at) if isinstance(at, str) else math.nan
+
+
+@functools.lru_cache(maxsize=100_000)
+def _moment(at: str) -> float:
+    """Kept, since every comparison's command asks it of all records."""
     try:
-        return datetime.fromisoformat(record["at"]).timestamp()
-    except (KeyError, TypeError, ValueError, OverflowError):
+        return datetime.fromisoformat(at).timestamp()
+    except (ValueError, OverflowError):
         return math.nan
 
 

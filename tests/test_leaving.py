@@ -22,7 +22,7 @@ TWO_NETS = (
 )
 
 
-def _made(folder: Path, launches: int = 3, **options: Any) -> tuple[Plan, list[dict[str, Any]]]:
+def _made(folder: Path, launches: int = 4, **options: Any) -> tuple[Plan, list[dict[str, Any]]]:
     return _read(write_run(folder / "run", SPEEDS, launches=launches, **options))
 
 
@@ -84,7 +84,7 @@ def test_who_is_far_behind_in_a_comparison_but_not_in_its_use_stays(tmp_path: Pa
     """A recommendation wants all its comparisons from the same launches.
 
     Nine times as long in one of two and as long in the other is three times over both: so it
-    stays only as long as three launches cannot tell that.
+    stays only as long as four launches cannot tell that.
     """
     plan, _ = _made(tmp_path, workloads=TWO_NETS)
     block = plan.comparisons[2].id
@@ -122,7 +122,7 @@ def test_nobody_leaves_for_the_sake_of_who_may_not_be_ranked(tmp_path: Path) -> 
     """torch ran in TF32: that jax takes twice as long as it says nothing, and numpy is near jax."""
     net = [("resnet20", "convnet", 32, None, "infer", False)]
     speeds = {"torch": 1.0, "jax": 2.0, "numpy": 2.1}
-    folder = write_run(tmp_path / "run", speeds, launches=3, workloads=net)
+    folder = write_run(tmp_path / "run", speeds, launches=4, workloads=net)
     plan, groups = _read(folder)
     [comparison] = plan.comparisons
     assert {name for _, name in leaving(plan, groups, set(), set())} == {"jax", "numpy"}
@@ -133,7 +133,7 @@ def test_nobody_leaves_for_the_sake_of_who_is_chosen_for_no_use(tmp_path: Path) 
     """A baseline that leads makes nobody leave who is near the best of those who may be chosen."""
     net = [("lenet5", "convnet", 1, None, "infer", False)]
     speeds = {"numpy": 1.0, "torch": 2.2, "jax": 2.3, "tensorflow": 9.0}
-    folder = write_run(tmp_path / "run", speeds, launches=3, workloads=net)
+    folder = write_run(tmp_path / "run", speeds, launches=4, workloads=net)
     plan, groups = _read(folder)
     plan.noise_floor = None
     assert {n for _, n in leaving(plan, groups, set(), set())} == {"torch", "jax", "tensorflow"}
@@ -151,7 +151,7 @@ def test_who_is_far_behind_in_one_use_and_ahead_in_another_stays(tmp_path: Path)
         ("resnet18", "convnet", 4, 112, "train", True),
         ("resnet20", "convnet", 32, None, "infer", False),
     ]
-    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 2.0}, launches=3, workloads=nets)
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 2.0}, launches=4, workloads=nets)
 
     def quick(group: dict[str, Any]) -> bool:
         for turn in group["turns"]["jax"] if group["direction"] == "infer" else ():

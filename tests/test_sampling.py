@@ -11,18 +11,18 @@ from harness import sampling, statistics
 STAGE = np.array([0.01, -0.01, 0.005, -0.005, 0.02, -0.02])
 
 
-def test_far_behind_is_seen_at_three_launches_and_no_other_is() -> None:
-    assert sampling.far_behind(math.log(3) + np.array([0.01, -0.01, 0.0]))
-    assert not sampling.far_behind(math.log(3) + np.array([0.01, -0.01]))  # two tell nothing
-    assert not sampling.far_behind(-math.log(3) + np.array([0.01, -0.01, 0.0]))  # it is ahead
-    assert not sampling.far_behind(math.log(1.4) + np.zeros(3))  # alike by chance, and not far
-    assert not sampling.far_behind(math.log(3) + np.array([0.3, -0.3, 0.0]))  # too noisy
+def test_far_behind_is_seen_at_four_launches_and_no_other_is() -> None:
+    assert sampling.far_behind(math.log(3) + np.array([0.01, -0.01, 0.0, 0.0]))
+    assert not sampling.far_behind(math.log(3) + np.array([0.01, -0.01, 0.0]))  # as wide as 2.8
+    assert not sampling.far_behind(-math.log(3) + np.array([0.01, -0.01, 0.0, 0.0]))  # it is ahead
+    assert not sampling.far_behind(math.log(1.4) + np.zeros(4))  # alike by chance, and not far
+    assert not sampling.far_behind(math.log(3) + np.array([0.3, -0.3, 0.0, 0.0]))  # too noisy
     assert not sampling.far_behind(math.log(3) + np.zeros(6))  # the plan's business by then
 
 
 def test_it_must_be_clear_of_whoever_may_yet_turn_out_to_be_the_best() -> None:
-    steady = math.log(3) + np.array([0.01, -0.01, 0.0])
-    unsure = math.log(2.9) + np.array([0.3, -0.3, 0.0])
+    steady = math.log(3) + np.array([0.01, -0.01, 0.0, 0.0])
+    unsure = math.log(2.9) + np.array([0.3, -0.3, 0.0, 0.0])
     assert sampling.leaves({"best": steady})
     assert not sampling.leaves({"best": steady, "nearly": unsure})
     assert sampling.leaves({"best": steady, "behind it": unsure - math.log(2)})

@@ -4,7 +4,8 @@ What a person waits for when they start: import, loading, the first call (which
 compiles), each timed; once with an empty compiler cache (`cold`), once with the cache
 that left behind (`warm`). Memory is read next, while it means something, and only then
 is that first result verified. In the last of a cell's processes, when all is read, one call
-runs under the framework's own profiler: where its time goes.
+runs under the framework's own profiler: where its time goes. Whoever starts soon starts again,
+with an empty cache each time (`again`; `starts.py` says who, and how often): timed, and no more.
 """
 
 import time
@@ -24,24 +25,28 @@ def measure(
     contender: PlannedContender,
     state: str,
     answer: Path | None,
+    start: int | None = None,
 ) -> dict[str, Any]:
-    """One cell record. `state`: "cold" empties its cache beforehand, "warm" does not.
+    """One cell record. `state`: "cold" and "again" empty its cache beforehand, "warm" does not.
 
-    `answer` is the oracle's, or None where there is nothing to verify.
+    `answer` is the oracle's, or None where there is nothing to verify. `start`: which one it is,
+    of those that are made again.
     """
     cache = f"cold-{comparison.id}-{contender.name}"
-    if state == "cold":
+    if state != "warm":
         launcher.forget_cache(cache)
     # A start that is made once more, after a resume, leaves the first one's log alone.
     log = f"{state}-{comparison.id}-{contender.name}-{time.monotonic_ns() % 10**6}"
     worker = launcher.start(contender, cache, log)
-    record = blank(state, comparison.id, contender.name, worker.log.name)
+    record = blank(state, comparison.id, contender.name, worker.log.name) | {"launch": start}
     try:
         _, failed = attempt(
             lambda: _fill(record, worker, launcher, comparison, contender, cache, answer)
         )
     finally:
         launcher.close(worker)
+        if state == "again":
+            launcher.forget_cache(cache)
     return {**record, **outcome(failed)}
 
 
@@ -77,6 +82,8 @@ def _fill(
     if gpu is not None:
         record["memory"]["device"] = gpus.memory(gpu, worker.pid)
     record["manifest"] = first["manifest"]
+    if record["pass"] == "again":
+        return record
     if answer is not None and contender.computes:
         # Of a batch that the reference cannot follow; verifying a smaller one unloads it.
         whole = oracle.question(comparison).whole

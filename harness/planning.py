@@ -175,7 +175,7 @@ def make(
         why = "every comparison that it could run is left out: they do not fit"
         absent = absent + [{"name": n, "reason": why} for n in idle]
     floor = _noise_floor(planned, measured)
-    estimates = {c.id: _estimate(c, everyone + floor[1], launches) for c in asked}
+    estimates = {c.id: estimated(c, everyone + floor[1], launches) for c in asked}
     plan = Plan(
         schema=SCHEMA,
         run=run,
@@ -333,7 +333,7 @@ def _noise_floor(
     return NoiseFloor(twin.name, of.name), [twin]
 
 
-def _estimate(
+def estimated(
     comparison: PlannedComparison, contenders: list[PlannedContender], launches: int
 ) -> Estimate:
     work = comparison.work
@@ -358,7 +358,7 @@ def _cost(
     comparison: PlannedComparison, contenders: list[PlannedContender], launches: int
 ) -> float:
     """Seconds of all launches and the cold pass; nothing where nobody takes part."""
-    each = _estimate(comparison, contenders, launches)
+    each = estimated(comparison, contenders, launches)
     return each.cold + each.first + (launches - 1) * each.launch if comparison.contenders else 0.0
 
 
@@ -402,7 +402,7 @@ def _fit(
     left_out: list[dict[str, str]] = []
     spent = launching(len(contenders), launches)
     for comparison in comparisons:
-        need = _estimate(comparison, contenders, launches).total
+        need = estimated(comparison, contenders, launches).total
         if spent + need > SLACK * budget:
             more, most = spell(need), spell(budget)
             reason = f"about {more} more would not fit into the budget of {most}"

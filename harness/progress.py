@@ -98,6 +98,12 @@ class Progress:
     def _warm(self, comparison: str, contender: str) -> str:
         return f"start with a full compiler cache: {contender} in {comparison}"
 
+    def _again(self, comparison: str, start: int, starts: int) -> str:
+        if self.group.get("again") != starts:
+            self.group["again"] = starts
+            self.line(f"Who starts soon starts {starts} times, in turns")
+        return f"cold start {start} of {starts}: {comparison}"
+
     def _group(self, launch: int, left: float, comparisons: list[str]) -> str:
         self.visited, self.group = 0, {"launch": launch, "of": len(comparisons)}
         self.line(

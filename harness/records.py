@@ -98,8 +98,8 @@ class Cell(msgspec.Struct, tag_field="kind", tag="cell"):
     oracle: dict[str, Any] | None
     manifest: dict[str, Any]
     log: str | None
-    pass_: Literal["cold", "warm", "steady"] = msgspec.field(name="pass")
-    launch: int | None = None
+    pass_: Literal["cold", "warm", "again", "steady"] = msgspec.field(name="pass")
+    launch: int | None = None  # of those that are made again, which start it was: 2, 3 ...
     warmup: dict[str, Any] | None = None
     profile: dict[str, Any] | None = None  # where a call's time goes, or how asking `failed`
 
@@ -193,6 +193,11 @@ class Run:
         return {(e["comparison"], e["contender"]) for e in settled}
 
     @cached_property
+    def again(self) -> list[dict[str, Any]]:
+        """Starts that were made again, with an empty cache like the first (starts.py)."""
+        return [cell for cell in self.cells if cell["pass"] == "again"]
+
+    @cached_property
     def left(self) -> set[str]:
         """Comparisons that made room for the rest before they had six launches (budget.py)."""
         gone = {id_ for event in self.events for id_ in event.get("left", [])}
@@ -201,6 +206,11 @@ class Run:
             for id_ in gone
             if len({g["launch"] for g in self.groups_of(id_)}) < statistics.LEAST_LAUNCHES
         }
+
+    @cached_property
+    def unbegun(self) -> set[str]:
+        """Those of them that were not even set up."""
+        return self.left - {record["comparison"] for record in [*self.cells, *self.groups]}
 
     def groups_of(self, comparison: str) -> list[dict[str, Any]]:
         return self._groups.get(comparison, [])

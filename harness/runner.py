@@ -2,7 +2,7 @@
 
     greet     every contender opens once: versions, the machine's rates, who cannot run
     oracle    the reference's answer for every comparison
-    cold      headline cells from nothing to a first result
+    cold      headline cells from nothing to a first result; who starts soon, several times
     steady    launch groups, 6 at first; then as many as the first stage asks for, and
               only of contenders whose verdict is open (sampling.py has the rules)
 
@@ -33,12 +33,14 @@ from harness import (
     records,
     resuming,
     sampling,
+    starts,
 )
 from harness.frozen import thaw
 from harness.greeting import greet, look_for_load
 from harness.launch import Launcher
 from harness.plan import Plan, PlannedComparison, PlannedContender, original
 from harness.processes import WorkerFailed
+from harness.room import Room
 from harness.steady import LaunchGroup, cache_of
 
 Say = Callable[..., None]
@@ -81,6 +83,7 @@ class Runner:
         self.counts = Counter(g["comparison"] for g in self.groups)
         self.settled = set(self.done.settled)
         self.wanted = plan.settings.launches or sampling.FIRST_STAGE
+        self.room = Room(plan, self.wanted, self.writer.write, say)
         self.launches = max([g["launch"] for g in self.groups], default=0)
 
     def run(self) -> None:
@@ -95,6 +98,7 @@ class Runner:
                 reason = f"after {self.launches} launches"
                 self.writer.write("event", what="resumed", reason=reason)
             self._cold_pass()
+            self._start_again()
             self._first_stage()
             self._second_stage()
         finally:
@@ -175,11 +179,35 @@ class Runner:
                 self.launcher.keep_cache(cache, cache_of(name))
 
     def _cold(
-        self, comparison: PlannedComparison, contender: PlannedContender, state: str
+        self,
+        comparison: PlannedComparison,
+        contender: PlannedContender,
+        state: str,
+        start: int | None = None,
     ) -> dict[str, Any]:
         self._refuse_edited()
         answer = self.answers.get(comparison.id)
-        return cold.measure(self.launcher, comparison, contender, state, answer)
+        return cold.measure(self.launcher, comparison, contender, state, answer, start)
+
+    def _start_again(self) -> None:
+        """Whoever starts soon, in rounds, each in an order drawn anew."""
+        comparisons = [c for c in self.plan.comparisons if starts.waited(c)]
+        took = starts.seconds(self.cells, {c.id for c in comparisons})
+        end = time.monotonic() + min(starts.SHARE * self.plan.budget_s, self.left)
+        rounds, names = starts.rounds(took, end - time.monotonic())
+        known = {(c["launch"], c["comparison"], c["contender"]) for c in self.done.again}
+        rng = random.Random(zlib.crc32(f"{self.plan.run} starts".encode()))
+        for start, key in starts.turns([key for key in took if key[1] in names], rounds, rng):
+            if (start, *key) in known or self.frozen.given_up(key):
+                continue
+            if time.monotonic() > end:
+                break
+            self.say("again", comparison=key[0], start=start, starts=1 + rounds)
+            comparison = next(c for c in comparisons if c.id == key[0])
+            record = self._cold(comparison, self.contenders[key[1]], "again", start)
+            self._write("cell", **record)
+            if record["status"] != "ok":
+                self.frozen.failed(key, record["status"])
 
     def _cut_short(self, comparison: PlannedComparison, name: str) -> bool:
         """Whether an earlier invocation ended between its first start and its second.
@@ -217,20 +245,15 @@ class Runner:
         self.rounds = {
             c.id: budget.least_rounds(max(1, len(self._able(c)))) for c in self.plan.comparisons
         }
-        gone: set[str] = set()
         for done in range(missing):
             share = self.left / (missing - done)
-            taking = {
-                c.id: self._taking(c)
-                for c in self._unsettled()
-                if self._able(c) and c.id not in gone
-            }
+            taking = {c.id: self._taking(c) for c in self._unsettled() if self._able(c)}
+            staying = [i for i in taking if i not in self.room.gone]
+            self.room.make(staying, missing - done, self.last, self.launches, self.left)
+            taking = {i: names for i, names in taking.items() if i not in self.room.gone}
             if not taking:
                 return
             if self.last is not None:
-                left = self._make_room([*taking], missing - done)
-                gone |= left
-                taking = {i: names for i, names in taking.items() if i not in left}
                 rounds = {
                     c.id: self._worthwhile(c) for c in self.plan.comparisons if c.id in taking
                 }
@@ -248,28 +271,6 @@ class Runner:
             self._launch_group(taking, budget.TURNS * share if self.last is None else math.inf)
             if not self.plan.settings.launches:
                 self._settle()
-
-    def _make_room(self, taking: list[str], launches: int) -> set[str]:
-        """Who takes no part in so many launches, which the budget would not hold of all of them.
-
-        Six launches of what a suite asks first decide something, four of everything nothing.
-        What the user named stays, or wants so many launches of, and all where not even the
-        first would fit.
-        """
-        settings = self.plan.settings
-        if self.last is None or settings.named or settings.launches:
-            return set()
-        share = self.left / launches * (budget.CHEAPER if launches > 1 else 1.0)
-        stay = self.last.fitting(taking, share)
-        gone = [i for i in taking if i not in stay]
-        if not stay or not gone:
-            return set()
-        whole = launches * self.last.bare(taking)
-        reason = f"{', '.join(gone)} had to leave after launch {self.launches}"
-        reason += f", to make room for {self.wanted} launches of the rest"
-        self.writer.write("event", what="budget", reason=reason, left=gone)
-        self.say("room", reason=reason, needs=whole)
-        return set(gone)
 
     def _unsettled(self) -> list[PlannedComparison]:
         """Comparisons that more than the best one still takes part in."""
@@ -383,6 +384,7 @@ class Runner:
             if c.id in taking
         ]
         self.say("group", launch=self.launches, left=self.left, comparisons=list(taking))
+        costly = self.room.costly(comparisons) if self.launches == 1 else {}
         group = LaunchGroup(
             launcher=self.launcher,
             number=self.launches,
@@ -395,6 +397,8 @@ class Runner:
             rng=random.Random(zlib.crc32(f"{self.plan.run} {self.launches}".encode())),
             write=self._write,
             say=self.say,
+            costly=[*costly],
+            holds=lambda i, visited: self.room.holds(i, costly[i], visited, self.left),
             refuse=self._refuse_edited,
         )
         self.last = group.measure(comparisons, {i: self.rounds[i] for i in taking}, most)

@@ -49,6 +49,9 @@ class LaunchGroup:
     rng: random.Random
     write: Callable[..., None]
     say: Callable[..., None]
+    # What is visited last, in this order, and only where it has room beside what was by then.
+    costly: list[str] = field(default_factory=list)
+    holds: Callable[[str, Launch], bool] = lambda comparison, visited: True
     refuse: Callable[[], None] = lambda: None  # raises where no process may start any more
     workers: dict[str, WorkerProcess] = field(default_factory=dict)
     told: list[WorkerFailed] = field(default_factory=list)  # failures that are in a record
@@ -68,10 +71,14 @@ class LaunchGroup:
         for precision in precisions:
             visited = [c for c in comparisons if c.precision == precision]
             self.rng.shuffle(visited)
+            visited.sort(key=lambda c: self.costly.index(c.id) if c.id in self.costly else -1)
             needed = {name for c in visited for name in self._open(c)}
             try:
                 self._launch([n for n in self.contenders if n in needed], precision)
                 for comparison in visited:
+                    seen = Launch(spent, self._beside(begin, spent), warmed=True)
+                    if comparison.id in self.costly and not self.holds(comparison.id, seen):
+                        continue
                     share = most / (len(comparisons) - len(spent))
                     visit = self._visit(comparison, rounds[comparison.id], share)
                     spent[comparison.id] = visit
@@ -80,7 +87,7 @@ class LaunchGroup:
                 for worker in self.workers.values():
                     self.launcher.close(worker)
                 self.workers.clear()
-        visits = sum(s.seconds for s in spent.values())
+        overhead = self._beside(begin, spent)
         # Autotuners begin with an empty cache in each of the first launches.
         taking = {original(name) for c in comparisons for name in c.contenders}
         if taking & self.autotuned:
@@ -88,7 +95,11 @@ class LaunchGroup:
         else:  # after a resume warm-ups are known, and only who compiles takes longer once more
             compiling = (self._compiling(n) for c in comparisons for n in self._open(c))
             warmed = self.begun == 1 and (new or any(compiling))
-        return Launch(spent, time.monotonic() - begin - visits, warmed)
+        return Launch(spent, overhead, warmed)
+
+    def _beside(self, begin: float, spent: dict[str, Spent]) -> float:
+        """Seconds since it began that went into none of its visits."""
+        return time.monotonic() - begin - sum(s.seconds for s in spent.values())
 
     def _known(self, comparison: PlannedComparison) -> bool:
         """Whether an earlier launch has warmed it up already."""

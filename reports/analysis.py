@@ -31,7 +31,9 @@ class Cell:
     relative: float | None = None  # time over the best contender's
     share_of_peak: float | None = None
     bound: str | None = None  # on a device, who takes the time: "host" or "device"
-    cold: dict[str, float] | None = None
+    cold: dict[str, float] | None = None  # the mean of its starts
+    # Of every start with an empty cache, in their order; None for one that failed.
+    starts: list[float | None] = field(default_factory=list)
     warm: dict[str, float] | None = None
     memory: dict[str, int | None] | None = None
     oracle: dict[str, Any] | None = None

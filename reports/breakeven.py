@@ -6,9 +6,9 @@ whoever starts later is ahead from n = 1 + (s_b - s_a) / (c_a - c_b) on, or neve
 
 A call's time is the plain mean over a launch, with slow calls and pauses, where a verdict takes
 a lower quartile and trims rounds: calls add up. The difference of the calls is replicated: its
-t-interval is over launches, paired. The starts were seen once, and are trusted to the factor of
-`objectives.MEASURES`; the interval of n holds both, each at its worst. Inputs are records,
-nothing is drawn here.
+t-interval is over launches, paired. The starts were seen once or a few times, and are trusted to
+the factor of `objectives.MEASURES` all the same; the interval of n holds both, each at its worst.
+Inputs are records, nothing is drawn here.
 """
 
 import itertools
@@ -247,12 +247,13 @@ def _sentence(found: BreakEven) -> str:
 
 
 def _near(found: BreakEven) -> str:
-    """Whose start cannot be told from the first one's: each was measured once."""
+    """Whose start cannot be told from the first one's, as far as a start is trusted."""
     first = found.ahead[0][1]
     near = [n for n, s in found.starts.items() if n != first and s < found.starts[first] * GOOD_TO]
     if not near:
         return ""
-    return f" Whether it starts before {listed(sorted(near))} one measurement of each cannot tell."
+    told = f" Whether it starts before {listed(sorted(near))} is not told: a start may be off by "
+    return f"{told}{GOOD_TO - 1:.0%}."
 
 
 def _told(found: BreakEven) -> list[tuple[str, str, float]]:

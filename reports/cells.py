@@ -6,6 +6,7 @@ What failed keeps its status and its reason; what was not measured stays empty.
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from statistics import fmean, geometric_mean
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from harness.records import Run
 from reports.analysis import QUANTILES, Cell, finite, ranked
 
 P99_CALLS = 100
+MOST_STARTS = 100  # a record is a file's: its number may be anything
 
 
 def cell(
@@ -27,6 +29,7 @@ def cell(
 ) -> Cell:
     mine = run.cells_of(plan["id"], contender)
     cold = {c["pass"]: c for c in mine}
+    starts = _starts(mine)
     turns = [g["turns"][contender] for g in groups if contender in g["turns"]]
     status, reason, log = _status(mine, groups, contender, bool(turns))
     seconds = math.exp(float(np.nanmean(logs))) if np.isfinite(logs).any() else None
@@ -48,7 +51,8 @@ def cell(
         energy=float(np.median([*joules.values()])) if joules else None,
         share_of_peak=floor_seconds / seconds if floor_seconds and seconds else None,
         bound=bound(turns) if plan["device"] != "cpu" else None,
-        cold=cold["cold"]["seconds"] or None if "cold" in cold else None,
+        cold=_mean_start([c["seconds"] for c in starts if c and c["seconds"]]),
+        starts=[(c or {}).get("seconds", {}).get("total") for c in starts],
         warm=cold["warm"]["seconds"] or None if "warm" in cold else None,
         memory=memory,
         oracle=_oracle(mine),
@@ -66,6 +70,28 @@ def cell(
         launch_seconds=[math.exp(float(v)) for v in logs if np.isfinite(v)],
         calls=calls,
     )
+
+
+def _starts(mine: list[dict[str, Any]]) -> list[dict[str, Any] | None]:
+    """Those with an empty cache, the first one first; None for a later one that failed."""
+    made = {1: c for c in mine if c["pass"] == "cold"}  # noqa: B035, a resume may repeat it
+    for c in mine:
+        number = c.get("launch") or 0
+        if c["pass"] == "again" and c["status"] == "ok" and 1 < number < MOST_STARTS:
+            made[number] = c
+    return [made.get(number) for number in range(1, max(made, default=0) + 1)]
+
+
+def _mean_start(starts: list[dict[str, float]]) -> dict[str, float] | None:
+    """Geometric mean of the totals, as ratios have it; and its parts, in their proportion."""
+    if not starts:
+        return None
+    totals = [seconds.get("total", 0.0) for seconds in starts]
+    if min(totals) <= 0:
+        return starts[0]
+    share = geometric_mean(totals) / fmean(totals)
+    mean = {part: fmean(s.get(part, 0.0) for s in starts) for part in starts[0]}
+    return {part: share * value for part, value in mean.items()}
 
 
 def _status(

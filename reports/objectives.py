@@ -1,7 +1,8 @@
 """What can be wanted, and what the records hold of it: objectives into evidence.
 
-Times are replicated over launches and come as log ratios, launch by launch. A start, a
-peak of memory, a size were seen once; `allowance` is how far such a look is trusted:
+Times are replicated over launches and come as log ratios, launch by launch. A peak of memory, a
+size, a compiler's start were seen once; `allowance` is how far such a look is trusted. Of a start
+that was made again (`harness/starts.py`) the interval over starts tells, from three on:
 
 * first_result, 30%: the time to import one framework, taken in five fresh processes of
   one run, differed by up to 29% (JAX, 0.24 to 0.31 s). Between six runs within an hour and
@@ -18,6 +19,7 @@ a figure, the objective is left out for all, and the recommendation says so; but
 figure has a hard limit, who is not known to keep it is out.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -33,6 +35,8 @@ from reports.analysis import Cell, Comparison, baselines, ranked
 from reports.cells import P99_CALLS, energy, tells_p99
 from reports.decide import ONCE, Aspect
 from reports.profiles import Objective
+
+LEAST_STARTS = 3  # of which an interval is made
 
 
 @dataclass(frozen=True)
@@ -151,6 +155,7 @@ class Evidence:
         logs = {
             (a, b): self._logs(measure, used, a, b, least) for a in known for b in known if a != b
         }
+        scatter, looks = self._again(measure, used, known, least)
         made = Aspect(
             measure=measure,
             of=objective.of,
@@ -159,6 +164,8 @@ class Evidence:
             values={n: max(self._limited(measure, c, n) for c in used) for n in known},
             means={n: geometric_mean(values) if all(values) else 0.0 for n, values in seen.items()},
             allowance=MEASURES[measure].allowance,
+            scatter=scatter,
+            looks=looks,
             at_most=objective.at_most,
             enough=objective.enough,
             comparisons=tuple(c.id for c in used) if measure != "installed_size" else (),
@@ -188,6 +195,33 @@ class Evidence:
         launches = sorted(set.intersection(*(set(one) for one in found)))
         means = statistics.shared_launches(found)
         return dict(zip(launches, (float(mean) for mean in means), strict=True))
+
+    def _again(
+        self, measure: str, comparisons: list[Comparison], names: list[str], enough: float | None
+    ) -> tuple[dict[tuple[str, str], float], dict[str, int]]:
+        """What starts that were made again tell: half of each pair's interval over them, their mean
+        over comparisons being one value a start; and how many each made."""
+        if measure != "first_result":
+            return {}, {}
+        least = enough or 0.0
+        logs = {
+            name: [
+                [math.log(max(s, least)) if s and s > 0 else math.nan for s in c.cell(name).starts]
+                for c in comparisons
+            ]
+            for name in names
+        }
+        count = {n: min(len(one) for one in each) for n, each in logs.items()}
+        means = {n: np.mean([one[: count[n]] for one in each], axis=0) for n, each in logs.items()}
+        found = {}
+        for a, b in itertools.permutations(names, 2):
+            both = min(count[a], count[b])
+            ratios = means[a][:both] - means[b][:both]
+            ratios = ratios[np.isfinite(ratios)]
+            if len(ratios) >= LEAST_STARTS:
+                low, high = statistics.t_interval(ratios)
+                found[a, b] = (high - low) / 2
+        return found, {n: int(np.isfinite(mean).sum()) for n, mean in means.items()}
 
     def _pair(self, measure: str, comparison: Comparison, a: str, b: str) -> dict[int, float]:
         if b < a:

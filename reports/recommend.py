@@ -55,6 +55,7 @@ class Recommendation:
     unknown: list[str]
     confidence: float = 0.95  # of the interval: 0.999 where one of the two left early
     once: float = 0.0  # the share of the weight that rests on what was measured once
+    starts: int = 0  # of each of the two, where what is weighed of them was measured so often
     lost: float = 0.0  # the share of the weight that has no figure, and went to the rest
     lacking: list[str] = field(default_factory=list)  # what has none
     device: str = "cpu"
@@ -210,12 +211,13 @@ class _Case:
                 self.out[name] = f"{measure.title} of {told}, {asked}"
                 self.beyond[name] = max(value / most, self.beyond.get(name, 0.0))
                 if aspect and value < most * math.exp(aspect.allowance or 0.0):
-                    self.out[name] += "; it was measured once, and may be within it"
+                    seen = sentences.seen(aspect, name)
+                    self.out[name] += f"; it was measured {seen}, and may be within it"
             elif aspect and value * math.exp(aspect.allowance or 0.0) > most:
                 told = measure.tell(value)
                 self.unknown.append(
                     f"whether {name} keeps its limit ({asked}): {measure.title} of {told} was "
-                    "measured once"
+                    f"measured {sentences.seen(aspect, name)}"
                 )
         self.names = [n for n in self.names if n not in self.out]
 
@@ -282,7 +284,8 @@ class _Case:
         divided = self._split()
         ids = list(dict.fromkeys(c for each in self.aspects for c in each.comparisons))
         leader = decision.leader or ""
-        once = sum(each.weight for each in self.aspects if each.once and each.allowance)
+        pair = leader, decision.runner_up or ""
+        once = sum(each.weight for each in self.weighed if each.single(*pair))
         return Recommendation(
             profile=self.profile.name,
             title=self.profile.title,
@@ -310,6 +313,7 @@ class _Case:
             unknown=[*sentences.beware(self.aspects), *self.unknown],
             confidence=best.confidence if best else 0.95,
             once=once,
+            starts=sentences.starts(self.weighed, *pair),
             lost=self.lost,
             lacking=list(dict.fromkeys(self.lacking)),
             device=self.comparisons[0].device,
@@ -384,6 +388,7 @@ def _objective(aspect: Aspect) -> dict[str, Any]:
         "of": aspect.of,
         "weight": aspect.weight,
         "once": aspect.once,
+        "seen": sentences.seen(aspect, *aspect.looks) if aspect.allowance else "",
         "at_most": None if aspect.at_most is None else measure.tell(aspect.at_most),
         "enough": None if aspect.enough is None else measure.tell(aspect.enough),
         "values": dict(aspect.values),

@@ -14,7 +14,7 @@ from reports import flip
 from reports.analysis import Analysis, short
 from reports.decide import Aspect, Decision
 from reports.flip import Weight
-from reports.objectives import MEASURES
+from reports.objectives import LEAST_STARTS, MEASURES
 from reports.words import ends, few, interval, listed, needed, percent, times
 
 # Instructions of a processor that multiply in bfloat16 itself: elsewhere libraries imitate it.
@@ -49,6 +49,8 @@ def sentence(
         over = f"{len(weighed)} objectives and {over}" if len(weighed) > 1 else over
     sure = f"{interval(best.confidence)} {ends(best.low, best.high)}"
     sure += f", {best.launches} launches"
+    begun = starts(weighed, leader or "", runner_up or "")
+    sure += f", {begun} starts" if begun else ""
     if not math.isfinite(best.high):
         sure = f"{best.launches} launch" if best.launches else "no launches"
     if decision.choice:
@@ -62,7 +64,8 @@ def sentence(
     if best.verdict == "screening":
         why = unnamed or f"only {best.launches} of 6 launches"
         if not unnamed and all(each.once for each in weighed):
-            why = "it was measured once; several runs, read together, tell"
+            why = f"it was measured {f'{begun} times' if begun else 'once'}; "
+            why += "several runs, read together, tell"
         return f"{leader} is ahead, not proven ({why}): {fact} ({sure}), over {over}."
     more = f" {would_tell(best)}"
     if not best.launches_needed and any(each.once for each in weighed):
@@ -132,7 +135,7 @@ def balance(decision: Decision, weighed: list[Aspect]) -> str:
 
 
 def _told_apart(each: Aspect, leader: str, rival: str) -> bool:
-    if abs(each.mean(leader, rival)) <= max(each.allowance or 0.0, statistics.MARGIN):
+    if abs(each.mean(leader, rival)) <= max(each.off(leader, rival), statistics.MARGIN):
         return False
     if each.once:
         return True
@@ -161,7 +164,8 @@ def flips(
         off = flip.factor(aspect, decision)
         if off and off[0] < LIKELY:
             found.append(
-                f"{off[1]} leads if {named(aspect)}, measured once, is off by {off[0]:.2f}x"
+                f"{off[1]} leads if {named(aspect)}, measured "
+                f"{seen(aspect, decision.leader or '', off[1])}, is off by {off[0]:.2f}x"
             )
     unseen = flip.unmeasured(lost, decision)
     if unseen and unseen[0] < LIKELY:
@@ -302,6 +306,21 @@ def unreadable(problems: list[str]) -> str:
     )
 
 
+def seen(aspect: Aspect, *names: str) -> str:
+    """How often what is beside the launches was measured, of these: "once", "1 to 6 times"."""
+    counts = {aspect.looks.get(name, 1) for name in names} or {1}
+    if counts == {1}:
+        return "once"
+    least, most = min(counts), max(counts)
+    return f"{least} times" if least == most else f"{least} to {most} times"
+
+
+def starts(aspects: list[Aspect], a: str, b: str) -> int:
+    """How many starts of each of the two their score rests on, where they have an interval."""
+    counts = [min(each.looks[a], each.looks[b]) for each in aspects if (a, b) in each.scatter]
+    return min(counts, default=0)
+
+
 def _deciders(tied: list[str], extras: list[Aspect]) -> str:
     """What decides between the tied: start, then memory, then size, where they differ."""
     for aspect in extras:
@@ -313,18 +332,24 @@ def _deciders(tied: list[str], extras: list[Aspect]) -> str:
             measure = MEASURES[aspect.measure]
             rest = ", ".join(f"{n} {measure.tell(aspect.values[n])}" for n in ordered[1:])
             told = f"{ordered[0]} {measure.tell(first)}, {rest}"
-            return f" What then decides: {measure.title}, measured once: {told}."
+            return f" What then decides: {measure.title}, measured {seen(aspect, *tied)}: {told}."
     return ""
 
 
 def beware(aspects: list[Aspect]) -> list[str]:
     """What limits every word of it."""
-    seen = [each for each in aspects if each.once and each.weight and each.allowance]
-    found = [
-        f"{named(each)} was measured once for each contender: it is trusted to "
-        f"{_within(each.allowance or 0.0)}, and the interval is wider by that"
-        for each in seen
-    ]
+    beside = [each for each in aspects if each.once and each.weight and each.allowance]
+    found = []
+    for each in beside:
+        told = f"{named(each)} was measured {seen(each, *each.values)} for each contender: "
+        within = f"trusted to {_within(each.allowance or 0.0)}"
+        if not each.scatter:
+            told += f"it is {within}, and the interval is wider by that"
+        else:
+            told += "the interval is wider by that of the starts"
+            if any(each.looks.get(name, 1) < LEAST_STARTS for name in each.values):
+                told += f" (fewer than {LEAST_STARTS} are {within})"
+        found.append(told)
     another = "another hour of this machine (six runs tell), any other workload or machine"
     return [*found, another]
 

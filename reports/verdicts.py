@@ -60,6 +60,7 @@ def analyse(
     comparisons = [
         _comparison(run, plan, peak if plan["precision"] == measured_in else None, busy)
         for plan in run.plan["comparisons"]
+        if plan["id"] not in run.unbegun
     ]
     screening = list(busy)
     loud = [short(c.id) for c in comparisons if c.busy and not busy]
@@ -105,7 +106,8 @@ def analyse(
             for cell in c.cells
             if cell.status not in ("ok", "missing")
         ],
-        left_out=run.plan.get("left_out", []),
+        left_out=run.plan.get("left_out", [])
+        + [{"comparison": i, "reason": NO_ROOM} for i in sorted(run.unbegun)],
         problems=run.problems,
         lanes=lanes.lanes(run, comparisons),
         profiled=why.why(run, comparisons),
@@ -121,6 +123,7 @@ def _enough(run: Run, comparison: Comparison) -> bool:
     )
 
 
+NO_ROOM = "the budget has no room for its launches, beside those of what the suite asks before it"
 MOST_FLOORS = 3  # that are told in words, the widest first
 
 

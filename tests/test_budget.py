@@ -11,7 +11,8 @@ import pytest
 
 from harness import budget, design, records
 from harness.budget import Launch, Spent
-from harness.runner import Runner
+from harness.planning import Estimate
+from harness.room import Room
 from tests.plans import settings
 from tests.synthetic import edit_groups, write_run
 from tests.test_leaving import _read
@@ -148,6 +149,22 @@ def test_where_the_fewest_rounds_of_all_do_not_fit_what_was_asked_for_last_takes
     assert first.fitting(order, 15.3) == order and first.fitting(order, 15.1) == ["a", "b"]
 
 
+SEEN = Launch(
+    {name: Spent(0.0, turns, 1) for name, turns in (("a", 2.0), ("b", 4.0), ("c", 2.5))},
+    overhead=0.0,
+    warmed=False,
+)
+
+
+def _room(**given: Any) -> tuple[Room, list[dict[str, Any]]]:
+    told: list[dict[str, Any]] = []
+    plan: Any = SimpleNamespace(
+        settings=settings(**given),
+        comparisons=[SimpleNamespace(id=name) for name in "abcd"],
+    )
+    return Room(plan, 6, lambda kind, **f: told.append(f), lambda what, **f: told.append(f)), told
+
+
 @pytest.mark.parametrize(
     ("given", "launches", "left", "gone"),
     [
@@ -164,18 +181,9 @@ def test_where_the_fewest_rounds_of_all_do_not_fit_what_was_asked_for_last_takes
 def test_six_launches_of_some_come_before_four_of_all_unless_all_were_named(
     given: dict[str, Any], launches: int, left: float, gone: set[str]
 ) -> None:
-    spent = {name: Spent(0.0, turns, 1) for name, turns in (("a", 2.0), ("b", 4.0), ("c", 2.5))}
-    told: list[dict[str, Any]] = []
-    runner: Any = SimpleNamespace(
-        plan=SimpleNamespace(settings=settings(**given)),
-        last=Launch(spent, overhead=0.0, warmed=False),
-        left=left,
-        launches=1,
-        wanted=6,
-        writer=SimpleNamespace(write=lambda kind, **fields: told.append(fields)),
-        say=lambda what, **fields: told.append(fields),
-    )
-    assert Runner._make_room(runner, ["a", "b", "c"], launches) == gone
+    room, told = _room(**given)
+    room.make(["a", "b", "c"], launches, SEEN, number=1, left=left)
+    assert room.gone == gone
     if gone:
         written, said = told
         assert written["what"] == "budget" and written["reason"] == said["reason"]
@@ -183,6 +191,44 @@ def test_six_launches_of_some_come_before_four_of_all_unless_all_were_named(
         assert said["needs"] == launches * 2 * (2.0 + 4.0 + 2.5)
     else:
         assert not told
+
+
+@pytest.mark.parametrize(
+    ("costly", "left", "stays"),
+    [
+        ("d", 136.4, True),  # 40 + 5 x (17 + 5) = 150, and later launches are cheaper by a tenth
+        ("d", 136.3, False),
+        ("b", 77.3, True),  # 40 + 5 x (4 + 5) = 85: beside a alone, which was asked before it
+        ("b", 77.2, False),
+        ("a", 1.0, True),  # whatever it takes: it was asked first
+    ],
+)
+def test_what_is_costly_to_compile_is_not_begun_where_its_launches_would_have_no_room(
+    costly: str, left: float, stays: bool
+) -> None:
+    room, told = _room()
+    visited = replace(SEEN, comparisons={i: s for i, s in SEEN.comparisons.items() if i != costly})
+    each = Estimate(cold=0.0, first=40.0, launch=5.0)
+    assert room.holds(costly, each, visited, left) == stays
+    assert room.gone == (set() if stays else {costly})
+    if not stays:
+        written, said = told
+        assert written["left"] == [costly] and "before it was set up" in said["reason"]
+        assert said["needs"] == 40 + 5 * (visited.bare(visited.comparisons) + 5)
+
+
+def test_a_first_launch_visits_what_is_costly_last_unless_it_was_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A tenth of the budget, by estimate, is costly."""
+    first = {"a": 70.0, "b": 59.0, "c": 5.0, "d": 61.0}
+    monkeypatch.setattr(
+        "harness.planning.estimated", lambda c, contenders, launches: Estimate(0.0, first[c.id], 1)
+    )
+    for given, found in (({}, ["a", "d"]), ({"named": True}, []), ({"launches": 6}, [])):
+        room, _ = _room(**given)
+        room.plan.budget_s, room.plan.contenders = 600.0, []
+        assert [*room.costly(room.plan.comparisons)] == found
 
 
 def test_a_resumed_run_has_six_launches_that_hold_all_that_is_measured() -> None:

@@ -79,6 +79,23 @@ def test_what_made_room_for_the_rest_does_not_undo_what_the_rest_decides(tmp_pat
     assert any(each.startswith("resnet20 b50 train: it made room") for each in found.unknown)
 
 
+def test_what_was_not_even_set_up_is_left_out_like_what_was_never_planned(tmp_path: Path) -> None:
+    """The budget had no room for it: nobody is out for it, and no row of the page is empty."""
+    gone = "resnet18@112/b4/train/float32/cpu"
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.3}, workloads=TRAINED)
+    [path] = folder.glob("records-*.jsonl")
+    kept = [line for line in path.read_text().splitlines() if gone not in line]
+    path.write_text("".join(f"{line}\n" for line in kept))
+    assert of(folder, "large-scale-training").choice is None
+    add(folder, {"kind": "event", "what": "budget", "reason": "no room", "left": [gone]})
+    found = of(folder, "large-scale-training")
+    assert (found.choice, found.comparisons) == ("torch", ["resnet20/b50/train/float32/cpu"])
+    analysis = analyse(records.read(folder))
+    assert [left["comparison"] for left in analysis.left_out] == [gone]
+    assert gone not in [comparison.id for comparison in analysis.comparisons]
+    assert not any("missing" in cell.status for c in analysis.comparisons for cell in c.cells)
+
+
 def test_a_choice_that_rests_on_one_workload_says_so(tmp_path: Path) -> None:
     """Without it the same one leads, by less than the margin."""
     folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.0}, workloads=NETS)

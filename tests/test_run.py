@@ -27,8 +27,8 @@ def _statuses(analysis: Analysis, contender: str) -> set[str]:
 def test_a_run_measures_every_cell_in_each_launch_and_verifies_it(
     bakeoff: Start, tmp_path: Path
 ) -> None:
-    suite = suite_of(tmp_path, f"{NET}\nheadline = true", TRAIN)
-    analysis = measured(bakeoff, tmp_path, suite, "numpy,slow", launches=3)
+    suite = suite_of(tmp_path, f"{NET}\nheadline = true", f"{TRAIN}\nheadline = true")
+    analysis = measured(bakeoff, tmp_path, suite, "numpy,slow", "--budget", "60s", launches=3)
     run = records.read(tmp_path / "r")
     assert not run.problems
     for seen in run.environment["contenders"].values():
@@ -42,9 +42,15 @@ def test_a_run_measures_every_cell_in_each_launch_and_verifies_it(
             assert cell.oracle is not None and cell.oracle["ok"], cell
             assert cell.launches == comparison.launches
     cold = [c for c in analysis.comparisons if any(cell.cold for cell in c.cells)]
-    assert [c.id for c in cold] == ["lenet5/b4/infer/float32/cpu"]
-    started = [cell for cell in cold[0].cells if cell.contender != "numpy#2"]
+    assert [c.id for c in cold] == ["lenet5/b4/infer/float32/cpu", "lenet5/b4/train/float32/cpu"]
+    started = [cell for c in cold for cell in c.cells if cell.contender != "numpy#2"]
     assert started and all(cell.cold for cell in started)
+    # Somebody waits for the first result of a training: they start again, in turns.
+    assert [len(cell.starts) > 2 for cell in started] == [False, False, True, True]
+    turns = [(cell["launch"], cell["comparison"]) for cell in run.again]
+    assert turns == sorted(turns) and {*turns} == {
+        (n, cold[1].id) for n in range(2, turns[-1][0] + 1)
+    }
     for memory in (cell.memory or {} for cell in started):
         loaded = memory["load_rss_bytes"]  # known where the kernel forgets what came before
         assert loaded is not None or not os.access("/proc/self/clear_refs", os.W_OK)
@@ -69,7 +75,7 @@ def test_a_contender_that_takes_twice_its_time_is_found_and_loses(
 def test_whoever_is_far_behind_leaves_early_and_loses_by_the_wider_interval(
     bakeoff: Start, tmp_path: Path
 ) -> None:
-    """`crawls` takes ten times as long: that is seen after three to five launches."""
+    """`crawls` takes ten times as long: that is seen after four or five launches."""
     suite = suite_of(tmp_path, NET)
     process = bakeoff(
         *("run", "--suite", suite, "--contenders", "numpy,numpy,crawls", "--python", "current"),

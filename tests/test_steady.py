@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness import steady, timing
-from harness.budget import Spent
+from harness.budget import Launch, Spent
 from harness.frozen import Frozen
 from harness.processes import WorkerFailed
 from harness.setting import Setting
@@ -127,6 +127,24 @@ def _launched(monkeypatch: pytest.MonkeyPatch, *ids: str) -> tuple[LaunchGroup, 
     monkeypatch.setattr(group, "_launch", launch)
     monkeypatch.setattr(group, "_set_up", lambda comparison, names: {})
     return group, [SimpleNamespace(**LENET | {"id": i}) for i in ids]
+
+
+def test_what_is_costly_is_visited_last_in_its_order_and_only_where_it_has_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By then it is known what the others took."""
+    group, comparisons = _launched(monkeypatch, "a", "b", "c", "d")
+    seen: list[tuple[str, set[str]]] = []
+
+    def holds(comparison: str, visited: Launch) -> bool:
+        seen.append((comparison, {*visited.comparisons}))
+        assert visited.warmed and all(each.seconds > 0 for each in visited.comparisons.values())
+        return comparison != "a"
+
+    group.costly, group.holds = ["a", "c"], holds
+    last = group.measure(comparisons, dict.fromkeys("abcd", 2))
+    assert seen == [("a", {"b", "d"}), ("c", {"b", "d"})]
+    assert {*last.comparisons} == {"b", "c", "d"}
 
 
 def test_a_launch_is_charged_the_rounds_it_took_whatever_it_was_asked_for(

@@ -3,7 +3,7 @@ who has no rival."""
 
 from rich.console import Console
 
-from harness import plan, planning
+from harness import plan, planning, starts
 from harness.commands.common import escape, table
 from harness.sampling import FIRST_STAGE
 
@@ -38,6 +38,8 @@ def show(planned: plan.Plan, estimates: dict[str, planning.Estimate], console: C
         f"About {planning.spell(total)} for {words}, by estimate; the budget is {most}. "
         "What takes longer loses rounds, then launches."
     )
+    if any(starts.waited(c) for c in planned.comparisons):
+        console.print(f"Up to {starts.SHARE:.0%} of it goes to further starts of who starts soon.")
     unfit = [left["comparison"] for left in planned.left_out if left["comparison"] in estimates]
     needed = total + sum(estimates[each].total for each in unfit)
     whole = planning.spell(planning.ROOM * needed)

@@ -61,6 +61,7 @@ class Choice(msgspec.Struct):
     lost: float  # the share of the weight that has no figure, and went to the rest
     lacking: list[str]  # what has none
     once: float  # the share of the weight that rests on what was measured once
+    starts: int  # of each of the two, where what is weighed of them was measured so often; else 0
     unnamed: str  # why nobody may be chosen, whatever the figures say
 
 

@@ -1,0 +1,65 @@
+"""Further cold starts, in turns: of whom, and how often.
+
+One start may be off by half where others share a machine, and some uses are chosen for little
+else. So whoever starts soon starts again, in rounds and in an order drawn anew, like the turns of a
+launch. A compiler's start costs ten of the others', and is far enough from theirs: it has one.
+"""
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from harness import uses
+from harness.plan import PlannedComparison
+
+SHARE = 0.1  # of the budget
+# Further rounds: with fewer than three starts there is no interval worth having, and of six it
+# becomes narrow slowly.
+LEAST, MOST = 2, 5
+ENDING = 0.5  # seconds a process takes beside its start: to begin one, and to end it
+# Whose first result somebody waits for. A pile of images has time (`reports/breakeven.py`).
+WAITED = ("training", "single-image latency")
+
+
+Key = tuple[str, str]  # comparison, contender
+
+
+def waited(comparison: PlannedComparison) -> bool:
+    """Whether its starts are made again."""
+    return comparison.headline and any(uses.USES[use](comparison) for use in WAITED)
+
+
+def seconds(cells: list[dict[str, Any]], comparisons: set[str]) -> dict[Key, float]:
+    """(comparison, contender) -> what its start with an empty cache took in the cold pass."""
+    return {
+        (c["comparison"], c["contender"]): c["seconds"].get("total", 0.0) + ENDING
+        for c in cells
+        if c["pass"] == "cold" and c["status"] == "ok" and c["comparison"] in comparisons
+    }
+
+
+def rounds(took: Mapping[Key, float], share: float) -> tuple[int, set[str]]:
+    """How many further rounds, and of whom: the quickest, as long as LEAST of all fit into `share`
+    seconds. None of one alone, who has nobody to be compared with."""
+    each: dict[str, float] = {}
+    for (_, name), cost in took.items():
+        each[name] = each.get(name, 0.0) + cost
+    chosen: set[str] = set()
+    cost = 0.0
+    for name in sorted(each, key=lambda name: each[name]):
+        if LEAST * (cost + each[name]) > share:
+            break
+        chosen.add(name)
+        cost += each[name]
+    if len(chosen) < 2:
+        return 0, set()
+    return min(MOST, int(share / cost)), chosen
+
+
+def turns(keys: Sequence[Key], rounds: int, rng: random.Random) -> Iterator[tuple[int, Key]]:
+    """(which start it is, whose), round by round; in each, one comparison after the other, its
+    contenders in an order drawn anew."""
+    for start in range(2, 2 + rounds):
+        for comparison in dict.fromkeys(comparison for comparison, _ in keys):
+            row = [key for key in keys if key[0] == comparison]
+            yield from ((start, key) for key in rng.sample(row, len(row)))

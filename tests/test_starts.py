@@ -1,0 +1,165 @@
+"""Claims about starts: who makes several, and how sure what rests on them is."""
+
+import json
+import math
+import random
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from scipy import stats
+
+from harness import records, starts
+from reports import sentences
+from reports.recommend import Recommendation
+from reports.verdicts import analyse
+from tests.synthetic import WORKLOADS, write_run
+from tests.test_profiles import asked, edit_cells
+
+TRAINED = "resnet18@112/b4/train/float32/cpu"
+SOON = """[[objective]]
+measure = "first_result"
+of = "training"
+weight = 1
+[[objective]]
+measure = "throughput"
+of = "training"
+weight = 1
+"""
+
+
+def test_the_quickest_start_again_as_long_as_two_rounds_of_them_fit() -> None:
+    took = {("net", "torch"): 2.0, ("net", "jax"): 1.0, ("net", "torch:compile"): 28.0}
+    assert starts.rounds(took, 62.0) == (2, {*["torch", "jax", "torch:compile"]})
+    assert starts.rounds(took, 61.9) == (5, {"torch", "jax"})
+    assert starts.rounds(took, 6.5) == (2, {"torch", "jax"})
+    assert starts.rounds(took, 5.9) == (0, set())  # one alone has nobody to be compared with
+    assert starts.rounds({}, 60.0) == (0, set())
+
+
+def test_a_round_is_of_all_that_somebody_waits_for() -> None:
+    """What a contender's rounds cost is the sum over its comparisons."""
+    took = {(net, name): 2.0 for net in ("one", "two") for name in ("torch", "jax")}
+    assert starts.rounds(took, 24.0) == (3, {"torch", "jax"})
+    assert starts.rounds(took, 15.9) == (0, set())
+
+
+def test_they_start_in_rounds_and_in_an_order_drawn_anew() -> None:
+    keys = [(net, name) for net in ("one", "two") for name in "abcd"]
+    found = [*starts.turns(keys, 3, random.Random(0))]
+    assert [(start, net) for start, (net, _) in found] == sorted(
+        (start, net) for start in (2, 3, 4) for net, _ in keys
+    )
+    rows = ["".join(name for s, (n, name) in found if (s, n) == (start, net))
+            for start in (2, 3, 4) for net in ("one", "two")]  # fmt: skip
+    assert {"".join(sorted(row)) for row in rows} == {"abcd"} and len({*rows}) > 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({}, True),
+        ({"direction": "train", "batch": 50}, True),
+        ({"headline": False}, False),
+        ({"batch": 32}, False),  # a pile of images has time
+        ({"kind": "block"}, False),
+    ],
+)
+def test_starts_that_somebody_waits_for_are_made_again(
+    changes: dict[str, Any], found: bool
+) -> None:
+    usual = {"headline": True, "direction": "infer", "batch": 1, "kind": "convnet"}
+    assert starts.waited(SimpleNamespace(**usual | changes)) == found  # type: ignore[arg-type]
+
+
+def again(folder: Path, totals: dict[str, list[float]]) -> None:
+    """Adds further starts of the trained network."""
+    [path] = folder.glob("records-*.jsonl")
+    cells = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = []
+    for name, seconds in totals.items():
+        cold = next(
+            c
+            for c in cells
+            if c["kind"] == "cell"
+            and (c["comparison"], c["contender"], c["pass"]) == (TRAINED, name, "cold")
+        )
+        for number, total in enumerate(seconds, start=2):
+            more = {
+                "pass": "again",
+                "launch": number,
+                "seconds": {**cold["seconds"], "total": total},
+            }
+            lines.append(f"{json.dumps({**cold, **more, 'oracle': None})}\n")
+    with path.open("a") as file:
+        file.writelines(lines)
+
+
+def _choice(folder: Path, torch: list[float], jax: list[float]) -> Recommendation:
+    """Two that train alike; the first start of each, and the further ones."""
+    write_run(folder, {"torch": 1.0, "jax": 1.0}, workloads=[WORKLOADS[3]])
+    for name, (first, *_) in (("torch", torch), ("jax", jax)):
+        edit_cells(folder, name, seconds={"total": first})
+    again(folder, {"torch": torch[1:], "jax": jax[1:]})
+    assert not records.read(folder).problems
+    return asked(folder, SOON)
+
+
+def test_a_lead_that_one_start_cannot_prove_three_can(tmp_path: Path) -> None:
+    """By a fifth: one start is trusted to 30%."""
+    once = _choice(tmp_path / "once", [2.0], [2.4])
+    assert once.choice is None and once.once == 0.5 and once.starts == 0
+    thrice = _choice(tmp_path / "thrice", [2.0, 2.02, 1.98], [2.4, 2.41, 2.39])
+    assert thrice.choice == "torch" and thrice.once == 0 and thrice.starts == 3
+    assert ", 3 starts)" in thrice.sentence
+    restless = _choice(tmp_path / "restless", [2.0, 2.5, 1.6], [2.4, 2.0, 2.9])
+    assert restless.choice is None and restless.starts == 3
+
+
+def test_the_interval_is_wider_by_that_of_the_starts(tmp_path: Path) -> None:
+    torch, jax = [2.0, 2.1, 1.9, 2.2], [3.0, 3.3, 2.7, 2.9]
+    found = _choice(tmp_path / "run", torch, jax)
+    bare = _choice(tmp_path / "bare", [2.0], [3.0])
+    logs = [math.log(x / y) for x, y in zip(torch, jax, strict=True)]
+    half = float(stats.t.ppf(0.975, 3) * stats.tstd(logs) / 2)
+    for low, high, by in ((found.low, found.high, half), (bare.low, bare.high, math.log(1.3))):
+        assert low is not None and high is not None
+        launches = math.log(high / low) / 2 - 0.5 * by
+        assert launches == pytest.approx(
+            math.log((bare.high or 0) / (bare.low or 1)) / 2 - 0.1311825, abs=1e-4
+        )
+
+
+def test_a_start_s_figure_is_the_mean_of_all_and_its_parts_add_up(tmp_path: Path) -> None:
+    _choice(tmp_path / "run", [2.0, 4.5, 3.0], [2.4])
+    analysis = analyse(records.read(tmp_path / "run"))
+    torch, jax = (analysis.comparison(TRAINED).cell(name) for name in ("torch", "jax"))
+    assert torch.cold is not None and torch.starts == [2.0, 4.5, 3.0]
+    assert torch.cold["total"] == pytest.approx(3.0)
+    parts = [value for part, value in torch.cold.items() if part != "total"]
+    assert sum(parts) <= 3.6 * 3.0 / (9.5 / 3) + 1e-9
+    assert jax.cold is not None and jax.cold["total"] == 2.4 and jax.starts == [2.4]
+
+
+def test_one_that_was_started_once_is_trusted_as_before_beside_one_that_was_often(
+    tmp_path: Path,
+) -> None:
+    found = _choice(tmp_path / "run", [2.0, 2.02, 1.98], [2.4])
+    assert found.choice is None and found.once == 0.5 and found.starts == 0
+    [told] = (each for each in found.unknown if "time to first result" in each)
+    assert "measured 1 to 3 times for each contender" in told
+    assert sentences.measured_once(found.once) == "50% of the score rests on a single measurement."
+
+
+def test_a_later_start_that_fails_costs_the_others_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    _choice(folder, [2.0, 2.02, 1.98, 2.01], [2.4, 2.41, 2.39, 2.4])
+    [path] = folder.glob("records-*.jsonl")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    failed = next(r for r in lines if r.get("pass") == "again" and r["contender"] == "jax")
+    failed |= {"status": "crash", "reason": "it ended", "seconds": {}}
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in lines))
+    jax = analyse(records.read(folder)).comparison(TRAINED).cell("jax")
+    assert jax.starts == [2.4, None, 2.39, 2.4] and jax.status == "ok"
+    assert asked(folder, SOON).choice == "torch"

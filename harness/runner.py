@@ -193,8 +193,10 @@ class Runner:
         """Whoever starts soon, in rounds, each in an order drawn anew."""
         comparisons = [c for c in self.plan.comparisons if starts.waited(c)]
         took = starts.seconds(self.cells, {c.id for c in comparisons})
-        end = time.monotonic() + min(starts.SHARE * self.plan.budget_s, self.left)
-        rounds, names = starts.rounds(took, end - time.monotonic())
+        budget_s = self.plan.budget_s
+        share = starts.allowed(budget_s, budget_s - self.left)
+        rounds, names = starts.rounds(took, share)
+        end = time.monotonic() + share
         known = {(c["launch"], c["comparison"], c["contender"]) for c in self.done.again}
         rng = random.Random(zlib.crc32(f"{self.plan.run} starts".encode()))
         for start, key in starts.turns([key for key in took if key[1] in names], rounds, rng):

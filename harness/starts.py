@@ -12,7 +12,10 @@ from typing import Any
 from harness import uses
 from harness.plan import PlannedComparison
 
-SHARE = 0.1  # of the budget
+SHARE = 0.1  # of the budget,
+BEFORE = (
+    0.35  # of which launches are left the rest: where compiling took as much, nobody starts again
+)
 # Further rounds: with fewer than three starts there is no interval worth having, and of six it
 # becomes narrow slowly.
 LEAST, MOST = 2, 5
@@ -36,6 +39,11 @@ def seconds(cells: list[dict[str, Any]], comparisons: set[str]) -> dict[Key, flo
         for c in cells
         if c["pass"] == "cold" and c["status"] == "ok" and c["comparison"] in comparisons
     }
+
+
+def allowed(budget: float, spent: float) -> float:
+    """Seconds that further starts may take of a budget of which so many are spent."""
+    return min(SHARE * budget, BEFORE * budget - spent)
 
 
 def rounds(took: Mapping[Key, float], share: float) -> tuple[int, set[str]]:

@@ -45,6 +45,18 @@ def test_a_round_is_of_all_that_somebody_waits_for() -> None:
     assert starts.rounds(took, 15.9) == (0, set())
 
 
+@pytest.mark.parametrize(
+    ("spent", "share"), [(0.0, 60.0), (150.0, 60.0), (180.0, 30.0), (210.0, 0.0), (300.0, -90.0)]
+)
+def test_launches_keep_two_thirds_of_a_budget_whatever_compiling_took(
+    spent: float, share: float
+) -> None:
+    assert starts.allowed(600.0, spent) == pytest.approx(share)
+    assert starts.rounds({("net", "torch"): 1.0, ("net", "jax"): 1.0}, share)[0] == (
+        5 if share >= 10 else 0
+    )
+
+
 def test_they_start_in_rounds_and_in_an_order_drawn_anew() -> None:
     keys = [(net, name) for net in ("one", "two") for name in "abcd"]
     found = [*starts.turns(keys, 3, random.Random(0))]

@@ -1,11 +1,11 @@
-"""The cold pass: one fresh process per headline cell, from nothing to a first result.
+"""The cold pass: fresh processes for each headline cell, from nothing to a first result.
 
 What a person waits for when they start: import, loading, the first call (which
 compiles), each timed; once with an empty compiler cache (`cold`), once with the cache
 that left behind (`warm`). Memory is read next, while it means something, and only then
 is that first result verified. In the last of a cell's processes, when all is read, one call
 runs under the framework's own profiler: where its time goes. Whoever starts soon starts again,
-with an empty cache each time (`again`; `starts.py` says who, and how often): timed, and no more.
+with an empty cache each time (`again`; `starts.py` says who, and how often), and only starts.
 """
 
 import time

@@ -130,7 +130,7 @@ def thaw(done: records.Run, autotuned: set[str], least: Mapping[str, int] | None
         if cell["status"] != "ok":
             if cell["pass"] == "steady" and cell["launch"] is None:
                 frozen.give_up(key)  # it did not even open, as the environment's record says
-            elif (cell["comparison"], cell["launch"], cell["contender"]) not in told:
+            elif cell["pass"] != "steady" or (key[0], cell["launch"], key[1]) not in told:
                 frozen.failed(key, cell["status"])  # else its group says it, once
             continue
         # What an autotuner chose went with its caches: it chooses anew, and is verified anew.

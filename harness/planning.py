@@ -43,6 +43,7 @@ class Estimate:
     first: float
     launch: float  # each one after the first
     launches: int = FIRST_STAGE
+    turns: float = 0.0  # of a launch: those of a whole design, a round for each contender
 
     @property
     def total(self) -> float:
@@ -340,7 +341,7 @@ def estimated(
     taking = [c for c in contenders if c.name in comparison.contenders]
     per_layer = [adapter_class(c.adapter).variants[c.variant].compile_seconds for c in taking]
     turns = len(comparison.contenders) ** 2 * estimate.turn(work, comparison.least_calls)
-    turns += len(comparison.contenders) * comparison.sustained_s
+    blocks = len(comparison.contenders) * comparison.sustained_s
     later = sum(estimate.later_launch(work, p) for p in per_layer)
     first = sum(estimate.first_launch(work, p) for p in per_layer)
     if comparison.device != "cpu":  # where frameworks autotune, so many begin with an empty cache
@@ -348,9 +349,10 @@ def estimated(
         later = ((draws - 1) * first + (launches - draws) * later) / max(1, launches - 1)
     return Estimate(
         cold=sum(estimate.cold(work, p) for p in per_layer) if comparison.headline else 0.0,
-        first=first + turns,
-        launch=later + turns,
+        first=first + turns + blocks,
+        launch=later + turns + blocks,
         launches=launches,
+        turns=turns,
     )
 
 

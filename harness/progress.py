@@ -151,7 +151,8 @@ class Progress:
         self.line(f"  Little time is left: {reason}", "dim")
 
     def _room(self, reason: str, needs: float) -> None:
-        self.needs, self.partly = time.monotonic() - self.begin + needs, True
+        whole = time.monotonic() - self.begin + needs
+        self.needs, self.partly = max(self.needs or 0.0, whole), True
         self.line(f"Too little time for all: {reason}", "yellow")
 
     def _standing(self, record: dict[str, Any]) -> str:

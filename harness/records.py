@@ -209,8 +209,8 @@ class Run:
 
     @cached_property
     def unbegun(self) -> set[str]:
-        """Those of them that were not even set up."""
-        return self.left - {record["comparison"] for record in [*self.cells, *self.groups]}
+        """Those of them that no launch has held."""
+        return {id_ for id_ in self.left if not self.groups_of(id_)}
 
     def groups_of(self, comparison: str) -> list[dict[str, Any]]:
         return self._groups.get(comparison, [])

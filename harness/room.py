@@ -2,8 +2,9 @@
 
 Six launches of what a suite asks first decide something, four of everything nothing. After a
 launch what it took is known. Before the first one there are estimates alone (`estimate.py`), by
-which only what is costly to compile is put off: to the end of that launch, when the others' costs
-are known. Else to compile it, and then to have no room for it, took a ninth of ten minutes.
+which only what is costly to compile, and was not in the cold pass, is put off: to the end of that
+launch, when the others' costs are known. Else to compile it, and then to have no room for it, took
+a ninth of ten minutes.
 """
 
 from collections.abc import Callable
@@ -12,9 +13,8 @@ from dataclasses import dataclass, field
 from harness import budget, planning
 from harness.budget import Launch
 from harness.plan import Plan, PlannedComparison
-from harness.planning import Estimate
 
-COSTLY = 0.1  # of a budget, in the first launch
+COSTLY = 0.1  # of a budget, to set up in the first launch
 
 
 @dataclass
@@ -26,6 +26,11 @@ class Room:
     write: Callable[..., None]
     say: Callable[..., None]
     gone: set[str] = field(default_factory=set)
+    # Seconds that a comparison should take with its fewest rounds, in its first launch and in each
+    # further one; and how many further ones there will be.
+    first: dict[str, float] = field(default_factory=dict)
+    later: dict[str, float] = field(default_factory=dict)
+    more: int = 0
 
     @property
     def fixed(self) -> bool:
@@ -45,26 +50,39 @@ class Room:
         if stay and gone:
             self._leave(gone, f"after launch {number}", launches * last.bare(taking))
 
-    def costly(self, comparisons: list[PlannedComparison]) -> dict[str, Estimate]:
-        """What the first launch visits last, in the suite's order: see `holds`."""
-        if self.fixed:
-            return {}
-        every = {
-            c.id: planning.estimated(c, self.plan.contenders, self.wanted) for c in comparisons
-        }
-        least = COSTLY * self.plan.budget_s
-        return {i: estimate for i, estimate in every.items() if estimate.first > least}
+    def costly(self, comparisons: list[PlannedComparison], more: int) -> list[str]:
+        """Of those that no launch has held yet, what this one visits last, in the suite's order
+        (see `holds`); `more` launches follow it."""
+        self.more, found = more, []
+        for c in comparisons:
+            each = planning.estimated(c, self.plan.contenders, 1 + more)
+            count = max(1, len(c.contenders))
+            turns = each.turns * budget.fewest_rounds(c, count) / count
+            self.first[c.id] = each.first - each.turns + turns
+            self.later[c.id] = each.launch - each.turns + turns
+            if not c.headline and each.first - each.turns > COSTLY * self.plan.budget_s:
+                found.append(c.id)
+        return [] if self.fixed else found
 
-    def holds(self, comparison: str, each: Estimate, visited: Launch, left: float) -> bool:
+    def holds(self, comparison: str, visited: Launch, left: float) -> bool:
         """Whether all launches of a costly one fit beside those of what was asked before it."""
-        order, more = [c.id for c in self.plan.comparisons], self.wanted - 1
-        before = [i for i in order[: order.index(comparison)] if i in visited.comparisons]
-        needs = each.first + more * (visited.bare(before) + each.launch)
-        if not before or needs <= budget.CHEAPER * left:
+        order = [c.id for c in self.plan.comparisons]
+        before = order[: order.index(comparison)]
+        if not {*before} & {*visited.comparisons, *self.first}:
             return True
-        needs = each.first + more * (visited.bare(visited.comparisons) + each.launch)
-        self._leave([comparison], "before it was set up", needs)
+        if self._needs([*before, comparison], visited) <= budget.CHEAPER * left:
+            return True
+        self._leave([comparison], "before it was set up", self._needs(order, visited))
         return False
+
+    def _needs(self, comparisons: list[str], visited: Launch) -> float:
+        """Seconds that the rest of this launch and all further ones of these should take: by what
+        was seen where it was visited, else by estimate (another precision's turn comes later)."""
+        staying = [i for i in comparisons if i not in self.gone]
+        seen = [i for i in staying if i in visited.comparisons]
+        due = [i for i in staying if i not in visited.comparisons and i in self.first]
+        each = visited.bare(seen) + sum(self.later[i] for i in due)
+        return sum(self.first[i] for i in due) + self.more * each
 
     def _leave(self, gone: list[str], when: str, needs: float) -> None:
         """needs: seconds from now that the launches of all would take."""

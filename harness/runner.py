@@ -192,17 +192,19 @@ class Runner:
     def _start_again(self) -> None:
         """Whoever starts soon, in rounds, each in an order drawn anew."""
         comparisons = [c for c in self.plan.comparisons if starts.waited(c)]
-        took = starts.seconds(self.cells, {c.id for c in comparisons})
+        chosen = {c.name for c in self.plan.recommended}  # of nobody else a start decides anything
+        took = starts.seconds(self.cells, {c.id for c in comparisons}, chosen)
         budget_s = self.plan.budget_s
         share = starts.allowed(budget_s, budget_s - self.left)
         rounds, names = starts.rounds(took, share)
         end = time.monotonic() + share
-        known = {(c["launch"], c["comparison"], c["contender"]) for c in self.done.again}
+        known = {(c.get("launch"), c["comparison"], c["contender"]) for c in self.done.again}
         rng = random.Random(zlib.crc32(f"{self.plan.run} starts".encode()))
         for start, key in starts.turns([key for key in took if key[1] in names], rounds, rng):
             if (start, *key) in known or self.frozen.given_up(key):
                 continue
-            if time.monotonic() > end:
+            # Fewer than LEAST would be for nothing.
+            if start > 1 + starts.LEAST and time.monotonic() > end:
                 break
             self.say("again", comparison=key[0], start=start, starts=1 + rounds)
             comparison = next(c for c in comparisons if c.id == key[0])
@@ -270,7 +272,8 @@ class Runner:
                         f"{max(0, self.left):.0f} s are left",
                         (missing - done) * need,
                     )
-            self._launch_group(taking, budget.TURNS * share if self.last is None else math.inf)
+            turns = budget.TURNS * share if self.last is None else math.inf
+            self._launch_group(taking, turns, missing - done - 1)
             if not self.plan.settings.launches:
                 self._settle()
 
@@ -315,7 +318,10 @@ class Runner:
             for c in self.plan.comparisons
             for name in {*c.contenders} - {*self._comparable(c)}
         }
-        for comparison, name in leaving.leaving(self.plan, self.groups, self.settled, unranked):
+        # What has left is in no choice that rests on the others (`reports/recommend.py`).
+        staying = [c for c in self.plan.comparisons if c.id not in self.room.gone]
+        plan = msgspec.structs.replace(self.plan, comparisons=staying)
+        for comparison, name in leaving.leaving(plan, self.groups, self.settled, unranked):
             launches = self.counts[comparison]
             reason = f"{name} is far behind in {comparison} after {launches} launches"
             self.writer.write(
@@ -375,9 +381,11 @@ class Runner:
         able = [n for n in self._comparable(comparison) if n in rivals]
         return budget.best_rounds(self.last, self.groups, comparison, able, before)
 
-    def _launch_group(self, taking: dict[str, list[str]], most: float = math.inf) -> None:
+    def _launch_group(
+        self, taking: dict[str, list[str]], most: float = math.inf, more: int = 0
+    ) -> None:
         """One launch of the comparisons in `taking`, by the contenders it names; `most`: seconds
-        of their turns."""
+        of their turns. more: launches that follow, of the first stage."""
         self.launches += 1
         self.begun += 1
         comparisons = [
@@ -386,7 +394,7 @@ class Runner:
             if c.id in taking
         ]
         self.say("group", launch=self.launches, left=self.left, comparisons=list(taking))
-        costly = self.room.costly(comparisons) if self.launches == 1 else {}
+        new = [c for c in comparisons if not self.counts[c.id]] if self.begun == 1 else []
         group = LaunchGroup(
             launcher=self.launcher,
             number=self.launches,
@@ -399,8 +407,8 @@ class Runner:
             rng=random.Random(zlib.crc32(f"{self.plan.run} {self.launches}".encode())),
             write=self._write,
             say=self.say,
-            costly=[*costly],
-            holds=lambda i, visited: self.room.holds(i, costly[i], visited, self.left),
+            costly=self.room.costly(new, more),
+            holds=lambda i, visited: self.room.holds(i, visited, self.left),
             refuse=self._refuse_edited,
         )
         self.last = group.measure(comparisons, {i: self.rounds[i] for i in taking}, most)

@@ -2,11 +2,12 @@
 
 One start may be off by half where others share a machine, and some uses are chosen for little
 else. So whoever starts soon starts again, in rounds and in an order drawn anew, like the turns of a
-launch. A compiler's start costs ten of the others', and is far enough from theirs: it has one.
+launch. A compiler's start costs ten of the others', and is far from theirs: it has one.
 """
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from harness import uses
@@ -19,6 +20,7 @@ BEFORE = (
 # Further rounds: with fewer than three starts there is no interval worth having, and of six it
 # becomes narrow slowly.
 LEAST, MOST = 2, 5
+FAR = 4.0  # times the median contender's start: whoever takes longer has one
 ENDING = 0.5  # seconds a process takes beside its start: to begin one, and to end it
 # Whose first result somebody waits for. A pile of images has time (`reports/breakeven.py`).
 WAITED = ("training", "single-image latency")
@@ -32,12 +34,17 @@ def waited(comparison: PlannedComparison) -> bool:
     return comparison.headline and any(uses.USES[use](comparison) for use in WAITED)
 
 
-def seconds(cells: list[dict[str, Any]], comparisons: set[str]) -> dict[Key, float]:
-    """(comparison, contender) -> what its start with an empty cache took in the cold pass."""
+def seconds(
+    cells: list[dict[str, Any]], comparisons: set[str], contenders: set[str]
+) -> dict[Key, float]:
+    """Of these, what a start with an empty cache took in the cold pass; without the drawing of
+    weights, and the writing of an engine's model."""
     return {
         (c["comparison"], c["contender"]): c["seconds"].get("total", 0.0) + ENDING
         for c in cells
-        if c["pass"] == "cold" and c["status"] == "ok" and c["comparison"] in comparisons
+        if (c["pass"], c["status"]) == ("cold", "ok")
+        and c["comparison"] in comparisons
+        and c["contender"] in contenders
     }
 
 
@@ -52,10 +59,11 @@ def rounds(took: Mapping[Key, float], share: float) -> tuple[int, set[str]]:
     each: dict[str, float] = {}
     for (_, name), cost in took.items():
         each[name] = each.get(name, 0.0) + cost
+    far = FAR * median(each.values()) if each else 0.0
     chosen: set[str] = set()
     cost = 0.0
     for name in sorted(each, key=lambda name: each[name]):
-        if LEAST * (cost + each[name]) > share:
+        if each[name] > far or LEAST * (cost + each[name]) > share:
             break
         chosen.add(name)
         cost += each[name]

@@ -98,7 +98,7 @@ class Worker:
         """Place weights and inputs. `rows`: for an oracle, of the batch only so many. `once`: for a
         first result alone, and what that takes: a start state is not kept, nor the benchmark's own
         copies of the weights counted."""
-        if not once and not gc.get_freeze_count():
+        if not once and not gc.get_freeze_count() and "cell" not in self.__dict__:
             # What an import has left stays: else each collection walks all of it, two at every
             # `unload`, which took 0.36 s on average and takes 0.05. Not where a person's start is
             # measured, whose Python does not do that.

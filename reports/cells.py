@@ -74,7 +74,7 @@ def cell(
 
 def _starts(mine: list[dict[str, Any]]) -> list[dict[str, Any] | None]:
     """Those with an empty cache, the first one first; None for a later one that failed."""
-    made = {1: c for c in mine if c["pass"] == "cold"}  # noqa: B035, a resume may repeat it
+    made = {1: c for c in mine if c["pass"] == "cold"}  # noqa: B035, there is one at most
     for c in mine:
         number = c.get("launch") or 0
         if c["pass"] == "again" and c["status"] == "ok" and 1 < number < MOST_STARTS:
@@ -87,7 +87,7 @@ def _mean_start(starts: list[dict[str, float]]) -> dict[str, float] | None:
     if not starts:
         return None
     totals = [seconds.get("total", 0.0) for seconds in starts]
-    if min(totals) <= 0:
+    if min(totals) <= 0 or not math.isfinite(sum(totals)):  # a damaged record
         return starts[0]
     share = geometric_mean(totals) / fmean(totals)
     mean = {part: fmean(s.get(part, 0.0) for s in starts) for part in starts[0]}

@@ -114,10 +114,11 @@ def compare(
         for which, run in (("first", old), ("second", new))
         for reason in busy.throughout(run.groups)
     ]
+    restless = [{c.id for c in told.comparisons if c.busy} for told in analyses]
     loud = {
         each[0]["id"]
         for each in both
-        if any(told.comparison(one["id"]).busy for told, one in zip(analyses, each, strict=True))
+        if any(one["id"] in ids for ids, one in zip(restless, each, strict=True))
     }
     judged = _unjudged(family([*changes, *overall]), loud)
     judged, drift = beyond_drift(judged, same, margin)

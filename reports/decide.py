@@ -10,9 +10,10 @@ of two. Below 0, a is the better one.
 How sure it is. Objectives that are replicated (times) are scored launch by launch, so
 the interval is a t-interval over launches that hold all of them. What was seen once (a
 peak of memory, a compiler's start) has no interval. It is granted an *allowance*, the factor
-to which one observation is good; a start that was made again has an interval over starts. The
-interval over launches is widened by all of these at their worst. What is then beyond the margin
-is not beyond it by the luck of one start.
+to which one observation is good; of starts that were made again there is an interval over
+starts, at 99% since what is material has a p below 1%. The interval over launches is widened by
+all of these at their worst. What is then beyond the margin is not beyond it by the luck of one
+start.
 
 Rules, in this order: whoever failed or misses what an objective needs is out; so is who
 breaks a limit; the choice is who beats all others beyond the margin; else there is a tie,
@@ -48,9 +49,9 @@ class Aspect:
     # contender -> what its ratios are of: the geometric mean of its comparisons
     means: Mapping[str, float] = field(default_factory=dict)
     allowance: float | None = None  # None: replicated; else ln of what one look is good to
-    # (a, b) -> half of the 95% interval of ln of a over b, of looks that were repeated beside the
-    # launches; and how many of each contender there were.
-    scatter: Mapping[Pair, float] = field(default_factory=dict)
+    # (a, b) -> ln of a over b, of each look that both had beside the launches, where those are
+    # enough for an interval; and how many each contender had.
+    repeated: Mapping[Pair, np.ndarray] = field(default_factory=dict)
     looks: Mapping[str, int] = field(default_factory=dict)
     at_most: float | None = None
     enough: float | None = None
@@ -63,17 +64,21 @@ class Aspect:
 
     def single(self, a: str, b: str) -> bool:
         """Whether what is said of the two rests on one look that luck has a part in."""
-        return bool(self.allowance) and (a, b) not in self.scatter
+        return bool(self.allowance) and (a, b) not in self.repeated
 
     def off(self, a: str, b: str) -> float:
         """How far ln of a over b may be off, beside what launches tell."""
-        return self.scatter.get((a, b), self.allowance or 0.0)
+        if (a, b) not in self.repeated:
+            return self.allowance or 0.0
+        low, high = statistics.t_interval(self.repeated[a, b], 1 - statistics.MATERIAL_P)
+        return (high - low) / 2
 
     def doubt(self, a: str, b: str) -> float:
-        """The same, as far as it counts: not at all where both stay below `enough` even so."""
-        off = self.off(a, b)
+        """The same, as far as it counts: not at all where both stay below `enough` even if off by
+        as much as one look is good to."""
         worst = max(self.values.get(name, math.inf) for name in (a, b))
-        return 0.0 if self.enough is not None and worst * math.exp(off) <= self.enough else off
+        sure = self.enough is not None and worst * math.exp(self.allowance or 0.0) <= self.enough
+        return 0.0 if sure else self.off(a, b)
 
     def mean(self, a: str, b: str) -> float:
         """ln of a over b, over the launches there are; NaN where they never met."""

@@ -120,7 +120,7 @@ def _envelope(lines: dict[str, tuple[float, float]]) -> list[tuple[float, str]]:
 
 
 def factor(aspect: Aspect, decision: Decision) -> tuple[float, str] | None:
-    """By what factor a figure seen once would have to be wrong to put another in front.
+    """By what factor a figure beside the launches would have to be wrong to put another in front.
 
     And who that is: whoever is overtaken by the smallest one. None where it has no weight, or
     was counted and cannot be off.

@@ -21,7 +21,7 @@ figure has a hard limit, who is not known to keep it is out.
 
 import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import geometric_mean
 from typing import Any
@@ -155,7 +155,9 @@ class Evidence:
         logs = {
             (a, b): self._logs(measure, used, a, b, least) for a in known for b in known if a != b
         }
-        scatter, looks = self._again(measure, used, known, least)
+        looks = self._looks(measure, used, known, least)
+        repeated = _repeated(looks)
+        logs |= {pair: {ONCE: float(np.mean(ratios))} for pair, ratios in repeated.items()}
         made = Aspect(
             measure=measure,
             of=objective.of,
@@ -164,8 +166,8 @@ class Evidence:
             values={n: max(self._limited(measure, c, n) for c in used) for n in known},
             means={n: geometric_mean(values) if all(values) else 0.0 for n, values in seen.items()},
             allowance=MEASURES[measure].allowance,
-            scatter=scatter,
-            looks=looks,
+            repeated=repeated,
+            looks={name: int(np.isfinite(each).sum()) for name, each in looks.items()},
             at_most=objective.at_most,
             enough=objective.enough,
             comparisons=tuple(c.id for c in used) if measure != "installed_size" else (),
@@ -196,32 +198,22 @@ class Evidence:
         means = statistics.shared_launches(found)
         return dict(zip(launches, (float(mean) for mean in means), strict=True))
 
-    def _again(
+    def _looks(
         self, measure: str, comparisons: list[Comparison], names: list[str], enough: float | None
-    ) -> tuple[dict[tuple[str, str], float], dict[str, int]]:
-        """What starts that were made again tell: half of each pair's interval over them, their mean
-        over comparisons being one value a start; and how many each made."""
+    ) -> dict[str, np.ndarray]:
+        """ln of each start's seconds, its mean over the comparisons; NaN for one that failed."""
         if measure != "first_result":
-            return {}, {}
+            return {}
         least = enough or 0.0
-        logs = {
-            name: [
-                [math.log(max(s, least)) if s and s > 0 else math.nan for s in c.cell(name).starts]
-                for c in comparisons
-            ]
-            for name in names
-        }
-        count = {n: min(len(one) for one in each) for n, each in logs.items()}
-        means = {n: np.mean([one[: count[n]] for one in each], axis=0) for n, each in logs.items()}
         found = {}
-        for a, b in itertools.permutations(names, 2):
-            both = min(count[a], count[b])
-            ratios = means[a][:both] - means[b][:both]
-            ratios = ratios[np.isfinite(ratios)]
-            if len(ratios) >= LEAST_STARTS:
-                low, high = statistics.t_interval(ratios)
-                found[a, b] = (high - low) / 2
-        return found, {n: int(np.isfinite(mean).sum()) for n, mean in means.items()}
+        for name in names:
+            of = [comparison.cell(name).starts for comparison in comparisons]
+            rows = [
+                [math.log(max(s, least)) if s and s > 0 else math.nan for s in its]
+                for its in zip(*of, strict=False)  # as many as each comparison has
+            ]
+            found[name] = np.array([np.mean(row) for row in rows])
+        return found
 
     def _pair(self, measure: str, comparison: Comparison, a: str, b: str) -> dict[int, float]:
         if b < a:
@@ -292,6 +284,18 @@ class Evidence:
             # What the ratios are of, so that two figures beside a ratio come to it.
             return cell.seconds / (1 if measure == "latency" else comparison.batch)
         return VALUES[measure](cell)
+
+
+def _repeated(looks: Mapping[str, np.ndarray]) -> dict[tuple[str, str], np.ndarray]:
+    """(a, b) -> ln of a over b in each start that both made, where those are enough."""
+    found = {}
+    for a, b in itertools.permutations(looks, 2):
+        both = min(len(looks[a]), len(looks[b]))
+        ratios = looks[a][:both] - looks[b][:both]
+        ratios = ratios[np.isfinite(ratios)]
+        if len(ratios) >= LEAST_STARTS:
+            found[a, b] = ratios
+    return found
 
 
 def _memory(cell: Cell, comparison: Comparison) -> float | None:

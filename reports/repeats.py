@@ -3,7 +3,7 @@ another, which no run sees by itself.
 
 A run's interval is over its own launches, which all lie within minutes. Here a run is what a
 launch is there: its ratio, or its score, is one observation, and the rules are those of a run,
-with six runs for six launches. What a run saw once of each contender (a start, a peak of memory)
+with six runs for six launches. What a run saw beside its launches (a start, a peak of memory)
 several runs have seen as often, so nothing is added for luck.
 """
 

@@ -64,7 +64,8 @@ def sentence(
     if best.verdict == "screening":
         why = unnamed or f"only {best.launches} of 6 launches"
         if not unnamed and all(each.once for each in weighed):
-            why = f"it was measured {f'{begun} times' if begun else 'once'}; "
+            alone = any(each.single(leader or "", runner_up or "") for each in weighed)
+            why = f"it was measured {f'{begun} times' if begun and not alone else 'once'}; "
             why += "several runs, read together, tell"
         return f"{leader} is ahead, not proven ({why}): {fact} ({sure}), over {over}."
     more = f" {would_tell(best)}"
@@ -111,8 +112,8 @@ def open_in_short(pair: Any) -> str:
 def balance(decision: Decision, weighed: list[Aspect]) -> str:
     """Of several wishes: in which the leader is better than its nearest rival, and in which worse.
 
-    The weightiest first. Nothing is said of what lies within the margin, within how far what
-    was measured once is trusted, or of which launches do not tell the sign.
+    The weightiest first. Nothing is said of what lies within the margin, within how far what was
+    measured once or a few times is trusted, or of which launches do not tell the sign.
     """
     leader, rival = decision.leader, decision.runner_up
     if leader is None or rival is None or len(weighed) < 2:
@@ -150,7 +151,8 @@ def flips(
     lost: float,
     lacking: list[str],
 ) -> list[str]:
-    """Which weight would put another in front, which figure seen once, which that nobody saw.
+    """Which weight would put another in front, which figure beside the launches (seen once, or a
+    few times), which that nobody saw.
 
     lost: the share of the weight that has no figure, which is of what is `lacking`.
     """
@@ -317,8 +319,7 @@ def seen(aspect: Aspect, *names: str) -> str:
 
 def starts(aspects: list[Aspect], a: str, b: str) -> int:
     """How many starts of each of the two their score rests on, where they have an interval."""
-    counts = [min(each.looks[a], each.looks[b]) for each in aspects if (a, b) in each.scatter]
-    return min(counts, default=0)
+    return min((len(each.repeated[a, b]) for each in aspects if (a, b) in each.repeated), default=0)
 
 
 def _deciders(tied: list[str], extras: list[Aspect]) -> str:
@@ -328,7 +329,7 @@ def _deciders(tied: list[str], extras: list[Aspect]) -> str:
             continue
         ordered = sorted(tied, key=lambda n: aspect.values[n])
         first, second = (aspect.values[n] for n in ordered[:2])
-        if math.log(second / first) > max(aspect.allowance or 0.0, statistics.MARGIN):
+        if math.log(second / first) > max(aspect.off(*ordered[:2]), statistics.MARGIN):
             measure = MEASURES[aspect.measure]
             rest = ", ".join(f"{n} {measure.tell(aspect.values[n])}" for n in ordered[1:])
             told = f"{ordered[0]} {measure.tell(first)}, {rest}"
@@ -343,7 +344,7 @@ def beware(aspects: list[Aspect]) -> list[str]:
     for each in beside:
         told = f"{named(each)} was measured {seen(each, *each.values)} for each contender: "
         within = f"trusted to {_within(each.allowance or 0.0)}"
-        if not each.scatter:
+        if not each.repeated:
             told += f"it is {within}, and the interval is wider by that"
         else:
             told += "the interval is wider by that of the starts"

@@ -194,41 +194,61 @@ def test_six_launches_of_some_come_before_four_of_all_unless_all_were_named(
 
 
 @pytest.mark.parametrize(
-    ("costly", "left", "stays"),
+    ("costly", "due", "left", "stays"),
     [
-        ("d", 136.4, True),  # 40 + 5 x (17 + 5) = 150, and later launches are cheaper by a tenth
-        ("d", 136.3, False),
-        ("b", 77.3, True),  # 40 + 5 x (4 + 5) = 85: beside a alone, which was asked before it
-        ("b", 77.2, False),
-        ("a", 1.0, True),  # whatever it takes: it was asked first
+        (
+            "d",
+            "",
+            136.4,
+            True,
+        ),  # 40 + 5 x (17 + 5) = 150, and later launches are cheaper by a tenth
+        ("d", "", 136.3, False),
+        ("b", "", 77.3, True),  # 40 + 5 x (4 + 5) = 85: beside a alone, which was asked before it
+        ("b", "", 77.2, False),
+        # Of another precision, whose turn comes later: (40 + 40) + 5 x (9 + 5 + 5) = 175.
+        ("d", "b", 159.1, True),
+        ("d", "b", 159.0, False),
+        ("d", "c", 1.0, False),
+        ("a", "", 1.0, True),  # whatever it takes: it was asked first
+        ("a", "b", 1.0, True),
     ],
 )
 def test_what_is_costly_to_compile_is_not_begun_where_its_launches_would_have_no_room(
-    costly: str, left: float, stays: bool
+    costly: str, due: str, left: float, stays: bool
 ) -> None:
     room, told = _room()
-    visited = replace(SEEN, comparisons={i: s for i, s in SEEN.comparisons.items() if i != costly})
-    each = Estimate(cold=0.0, first=40.0, launch=5.0)
-    assert room.holds(costly, each, visited, left) == stays
+    kept = {i: s for i, s in SEEN.comparisons.items() if i not in (costly, due)}
+    visited = replace(SEEN, comparisons=kept)
+    room.more = 5
+    room.first, room.later = dict.fromkeys("abcd", 40.0), dict.fromkeys("abcd", 5.0)
+    assert room.holds(costly, visited, left) == stays
     assert room.gone == (set() if stays else {costly})
     if not stays:
         written, said = told
         assert written["left"] == [costly] and "before it was set up" in said["reason"]
-        assert said["needs"] == 40 + 5 * (visited.bare(visited.comparisons) + 5)
+        unseen = 4 - len(kept)
+        assert said["needs"] == 40 * unseen + 5 * (visited.bare(kept) + 5 * unseen)
 
 
 def test_a_first_launch_visits_what_is_costly_last_unless_it_was_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A tenth of the budget, by estimate, is costly."""
-    first = {"a": 70.0, "b": 59.0, "c": 5.0, "d": 61.0}
+    """A tenth of the budget, by estimate and without its turns, is costly; what the cold pass has
+    compiled is not."""
+    first = {"a": 82.0, "b": 71.0, "c": 90.0, "d": 73.0}
     monkeypatch.setattr(
-        "harness.planning.estimated", lambda c, contenders, launches: Estimate(0.0, first[c.id], 1)
+        "harness.planning.estimated",
+        lambda c, contenders, launches: Estimate(0.0, first[c.id], 20.0, launches, turns=12.0),
     )
     for given, found in (({}, ["a", "d"]), ({"named": True}, []), ({"launches": 6}, [])):
         room, _ = _room(**given)
         room.plan.budget_s, room.plan.contenders = 600.0, []
-        assert [*room.costly(room.plan.comparisons)] == found
+        for comparison in room.plan.comparisons:
+            comparison.contenders, comparison.calls = [*"uvwxyz"], 0  # type: ignore[misc]
+            comparison.headline = comparison.id == "c"
+        assert room.costly(room.plan.comparisons, more=5) == found
+        # Of six contenders a design has six rounds, of which two are enough.
+        assert room.first["a"] == 74.0 and room.later["a"] == 12.0 and room.more == 5
 
 
 def test_a_resumed_run_has_six_launches_that_hold_all_that_is_measured() -> None:

@@ -18,6 +18,7 @@ from reports import compare_page, machines, machines_page, template, words
 from reports.compare import Changes, compare
 from tests.conftest import Typed
 from tests.synthetic import edit_groups, of_spread, on_a_gpu, write_run
+from tests.test_recommend import add
 
 BOTH = ("compare", "old", "new")
 SPEEDS = {"torch": 1.0, "jax": 1.5, "tensorflow": 1.2}
@@ -49,6 +50,19 @@ def test_a_machine_that_is_slower_by_half_changes_nothing(tmp_path: Path) -> Non
     assert found.anchor is not None
     assert {change.verdict for change in found.changes} == {"tie"}
     assert {change.verdict for change in found.overall} == {"tie"}
+
+
+def test_what_one_of_two_runs_had_no_room_for_is_compared_by_the_rest(tmp_path: Path) -> None:
+    old, new = _pair(tmp_path, {})
+    gone = "resnet18@112/b4/train/float32/cpu"
+    [path] = new.glob("records-*.jsonl")
+    kept = [line for line in path.read_text().splitlines() if gone not in line]
+    path.write_text("".join(f"{line}\n" for line in kept))
+    add(new, {"kind": "event", "what": "budget", "reason": "no room", "left": [gone]})
+    assert records.read(new).unbegun == {gone}
+    found = _compare(old, new)
+    assert {c.verdict for c in found.overall} == {"tie"}
+    assert gone not in {change.comparison for change in found.changes}
 
 
 def test_who_became_slower_is_named_in_every_comparison_and_overall(tmp_path: Path) -> None:

@@ -94,6 +94,17 @@ def test_what_was_not_even_set_up_is_left_out_like_what_was_never_planned(tmp_pa
     assert [left["comparison"] for left in analysis.left_out] == [gone]
     assert gone not in [comparison.id for comparison in analysis.comparisons]
     assert not any("missing" in cell.status for c in analysis.comparisons for cell in c.cells)
+    # One that did not even open is told to have failed in it, too: that is nobody else's matter.
+    failed: dict[str, Any] = {
+        "kind": "cell",
+        "pass": "steady",
+        "comparison": gone,
+        "contender": "jax#2",
+    }
+    failed |= {"status": "crash", "reason": "it does not open", "seconds": {}, "memory": {}}
+    add(folder, failed | {"oracle": None, "manifest": {}, "log": None})
+    assert not records.read(folder).problems
+    assert of(folder, "large-scale-training").choice == "torch"
 
 
 def test_a_choice_that_rests_on_one_workload_says_so(tmp_path: Path) -> None:

@@ -118,6 +118,55 @@ def test_what_failed_in_turns_has_failed_after_a_resume_too(
     assert frozen.thaw(done, set()).given_up(("c", "slow")) == given_up
 
 
+def test_a_start_that_failed_is_none_of_its_launches_failures() -> None:
+    """Its number is that of a launch in which it failed as well: that makes two."""
+    cell = {"comparison": "c", "contender": "jax", "launch": 2, "status": "crash", "oracle": None}
+    group = {"comparison": "c", "launch": 2, "turns": {}, "statuses": {"jax": {"status": "crash"}}}
+    for passed, given_up in (("again", True), ("steady", False)):
+        done: Any = SimpleNamespace(cells=[{**cell, "pass": passed}], groups=[group])
+        assert frozen.thaw(done, set()).given_up(("c", "jax")) == given_up
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_resumed_run_makes_the_starts_that_are_missing(failed: bool) -> None:
+    """Three of eight were made, of which one may have failed: that one is not tried again."""
+    net: Any = SimpleNamespace(id="net", headline=True, direction="train", batch=1, kind="convnet")
+    cells: list[dict[str, Any]] = [
+        {"pass": "cold", "comparison": "net", "contender": name, "status": "ok"}
+        | {"seconds": {"total": 1.5}, "launch": None}
+        for name in ("torch", "jax", "numpy")
+    ]
+    cells += [
+        {"pass": "again", "comparison": "net", "contender": name, "launch": start, "status": "ok"}
+        for start, name in ((2, "torch"), (2, "jax"), (3, "jax"))
+    ]
+    cells[-1]["status"] = "crash" if failed else "ok"
+    made: list[tuple[int, str]] = []
+
+    def cold(comparison: Any, contender: str, state: str, start: int) -> dict[str, Any]:
+        made.append((start, contender))
+        return {"status": "ok"}
+
+    run: Any = SimpleNamespace(
+        plan=SimpleNamespace(
+            run="r",
+            budget_s=160.0,
+            comparisons=[net],
+            recommended=[SimpleNamespace(name=name) for name in ("torch", "jax")],
+        ),
+        left=160.0,
+        cells=cells,
+        done=SimpleNamespace(again=[cell for cell in cells if cell["pass"] == "again"]),
+        contenders={name: name for name in ("torch", "jax", "numpy")},
+        frozen=SimpleNamespace(given_up=lambda key: False),
+        say=lambda what, **told: None,
+        _cold=cold,
+        _write=lambda kind, **fields: None,
+    )
+    Runner._start_again(run)
+    assert sorted(made) == [(3, "torch"), (4, "jax"), (4, "torch"), (5, "jax"), (5, "torch")]
+
+
 def test_who_did_not_even_open_has_failed_after_a_resume_too() -> None:
     """What it ran with is in the environment's record, which is written once."""
     cell = {"pass": "steady", "comparison": "c", "contender": "jax", "launch": None}

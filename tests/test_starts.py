@@ -7,11 +7,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from scipy import stats
 
 from harness import records, starts
 from reports import sentences
+from reports.objectives import Evidence, _repeated
 from reports.recommend import Recommendation
 from reports.verdicts import analyse
 from tests.synthetic import WORKLOADS, write_run
@@ -30,12 +32,18 @@ weight = 1
 
 
 def test_the_quickest_start_again_as_long_as_two_rounds_of_them_fit() -> None:
-    took = {("net", "torch"): 2.0, ("net", "jax"): 1.0, ("net", "torch:compile"): 28.0}
-    assert starts.rounds(took, 62.0) == (2, {*["torch", "jax", "torch:compile"]})
-    assert starts.rounds(took, 61.9) == (5, {"torch", "jax"})
+    took = {("net", "torch"): 2.0, ("net", "jax"): 1.0, ("net", "tensorflow"): 8.0}
+    assert starts.rounds(took, 22.0) == (2, {"torch", "jax", "tensorflow"})
+    assert starts.rounds(took, 21.9) == (5, {"torch", "jax"})
     assert starts.rounds(took, 6.5) == (2, {"torch", "jax"})
     assert starts.rounds(took, 5.9) == (0, set())  # one alone has nobody to be compared with
     assert starts.rounds({}, 60.0) == (0, set())
+
+
+def test_who_takes_four_times_the_median_start_has_one() -> None:
+    """A compiler is far from the others, and its rounds would be theirs."""
+    took = {("net", "torch"): 2.0, ("net", "jax"): 1.0, ("net", "torch:compile"): 8.1}
+    assert starts.rounds(took, 1000.0) == (5, {"torch", "jax"})
 
 
 def test_a_round_is_of_all_that_somebody_waits_for() -> None:
@@ -130,17 +138,47 @@ def test_a_lead_that_one_start_cannot_prove_three_can(tmp_path: Path) -> None:
 
 
 def test_the_interval_is_wider_by_that_of_the_starts(tmp_path: Path) -> None:
-    torch, jax = [2.0, 2.1, 1.9, 2.2], [3.0, 3.3, 2.7, 2.9]
+    torch, jax = [2.0, 2.1, 1.9, 2.2], [3.0, 3.3, 2.7, 2.9]  # the first of each as in `bare`
     found = _choice(tmp_path / "run", torch, jax)
     bare = _choice(tmp_path / "bare", [2.0], [3.0])
     logs = [math.log(x / y) for x, y in zip(torch, jax, strict=True)]
-    half = float(stats.t.ppf(0.975, 3) * stats.tstd(logs) / 2)
+    half = float(stats.t.ppf(0.995, 3) * stats.tstd(logs) / 2)
     for low, high, by in ((found.low, found.high, half), (bare.low, bare.high, math.log(1.3))):
         assert low is not None and high is not None
         launches = math.log(high / low) / 2 - 0.5 * by
         assert launches == pytest.approx(
             math.log((bare.high or 0) / (bare.low or 1)) / 2 - 0.1311825, abs=1e-4
         )
+
+
+def test_over_two_workloads_a_start_is_one_value_of_as_many_as_both_have(tmp_path: Path) -> None:
+    """And none where one of the two failed. Ratios are of starts that both made."""
+    nan = math.nan
+    cells: dict[str, list[list[float | None]]] = {
+        "torch": [[2.0, 2.2, 2.4, 2.0, 2.0], [4.0, 4.4, 4.8, 4.0]],
+        "jax": [[3.0, 3.3, None, 3.0, 3.0, 9.9], [6.0, 6.6, 7.2, 6.0, 6.0]],
+    }
+    comparisons: list[Any] = [
+        SimpleNamespace(cell=lambda name, of=of: SimpleNamespace(starts=cells[name][of]))
+        for of in (0, 1)
+    ]
+    looks = Evidence._looks(None, "first_result", comparisons, [*cells], 1.0)  # type: ignore[arg-type]
+    assert looks["torch"] == pytest.approx([math.log(x * math.sqrt(2)) for x in (2, 2.2, 2.4, 2)])
+    assert looks["jax"] == pytest.approx(
+        [math.log(x * math.sqrt(2)) for x in (3.0, 3.3, nan, 3.0, math.sqrt(18) / math.sqrt(2))],
+        nan_ok=True,
+    )
+    assert _repeated(looks)["jax", "torch"] == pytest.approx([math.log(1.5)] * 3)
+    assert not _repeated({"a": looks["torch"][:2], "b": looks["torch"]})
+    clamped = Evidence._looks(None, "first_result", comparisons, [*cells], 50.0)  # type: ignore[arg-type]
+    assert np.nanmax(np.abs(_repeated(clamped)["jax", "torch"])) == 0
+
+
+@pytest.mark.parametrize("later", [[1e308, 1e308], [1e-300, 1e300]])
+def test_no_start_is_so_long_that_nothing_is_said(tmp_path: Path, later: list[float]) -> None:
+    """A record may be damaged."""
+    found = _choice(tmp_path / "run", [2.0, *later], [2.4, 2.4, 2.4])
+    assert found.choice is None and found.ranking
 
 
 def test_a_start_s_figure_is_the_mean_of_all_and_its_parts_add_up(tmp_path: Path) -> None:

@@ -13,10 +13,8 @@ from typing import Any
 from harness import uses
 from harness.plan import PlannedComparison
 
-SHARE = 0.1  # of the budget,
-BEFORE = (
-    0.35  # of which launches are left the rest: where compiling took as much, nobody starts again
-)
+SHARE = 0.1  # of the budget
+BEFORE = 0.35  # of it: launches have the rest, whatever compiling took
 # Further rounds: with fewer than three starts there is no interval worth having, and of six it
 # becomes narrow slowly.
 LEAST, MOST = 2, 5
@@ -24,7 +22,6 @@ FAR = 4.0  # times the median contender's start: whoever takes longer has one
 ENDING = 0.5  # seconds a process takes beside its start: to begin one, and to end it
 # Whose first result somebody waits for. A pile of images has time (`reports/breakeven.py`).
 WAITED = ("training", "single-image latency")
-
 
 Key = tuple[str, str]  # comparison, contender
 

@@ -54,7 +54,7 @@ class Room:
         """Of those that no launch has held yet, what this one visits last, in the suite's order
         (see `holds`); `more` launches follow it."""
         self.more, found = more, []
-        for c in comparisons:
+        for c in comparisons if not self.fixed else ():
             each = planning.estimated(c, self.plan.contenders, 1 + more)
             count = max(1, len(c.contenders))
             turns = each.turns * budget.fewest_rounds(c, count) / count
@@ -62,7 +62,7 @@ class Room:
             self.later[c.id] = each.launch - each.turns + turns
             if not c.headline and each.first - each.turns > COSTLY * self.plan.budget_s:
                 found.append(c.id)
-        return [] if self.fixed else found
+        return found
 
     def holds(self, comparison: str, visited: Launch, left: float) -> bool:
         """Whether all launches of a costly one fit beside those of what was asked before it."""

@@ -191,24 +191,20 @@ class Runner:
 
     def _start_again(self) -> None:
         """Whoever starts soon, in rounds, each in an order drawn anew."""
-        comparisons = [c for c in self.plan.comparisons if starts.waited(c)]
-        chosen = {c.name for c in self.plan.recommended}  # of nobody else a start decides anything
-        took = starts.seconds(self.cells, {c.id for c in comparisons}, chosen)
-        budget_s = self.plan.budget_s
-        share = starts.allowed(budget_s, budget_s - self.left)
-        rounds, names = starts.rounds(took, share)
+        share = starts.allowed(self.plan.budget_s, self.plan.budget_s - self.left)
         end = time.monotonic() + share
+        count, planned = starts.planned(self.plan, self.cells, share)
         known = {(c.get("launch"), c["comparison"], c["contender"]) for c in self.done.again}
-        rng = random.Random(zlib.crc32(f"{self.plan.run} starts".encode()))
-        for start, key in starts.turns([key for key in took if key[1] in names], rounds, rng):
+        comparisons = {c.id: c for c in self.plan.comparisons}
+        for start, key in planned:
             if (start, *key) in known or self.frozen.given_up(key):
                 continue
             # Fewer than LEAST would be for nothing.
             if start > 1 + starts.LEAST and time.monotonic() > end:
                 break
-            self.say("again", comparison=key[0], start=start, starts=1 + rounds)
-            comparison = next(c for c in comparisons if c.id == key[0])
-            record = self._cold(comparison, self.contenders[key[1]], "again", start)
+            self.say("again", comparison=key[0], start=start, starts=count)
+            contender = self.contenders[key[1]]
+            record = self._cold(comparisons[key[0]], contender, "again", start)
             self._write("cell", **record)
             if record["status"] != "ok":
                 self.frozen.failed(key, record["status"])

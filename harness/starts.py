@@ -6,12 +6,13 @@ launch. A compiler's start costs ten of the others', and is far from theirs: it 
 """
 
 import random
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
 from harness import uses
-from harness.plan import PlannedComparison
+from harness.plan import Plan, PlannedComparison
 
 SHARE = 0.1  # of the budget
 BEFORE = 0.35  # of it: launches have the rest, whatever compiling took
@@ -26,23 +27,32 @@ WAITED = ("training", "single-image latency")
 Key = tuple[str, str]  # comparison, contender
 
 
-def waited(comparison: PlannedComparison) -> bool:
-    """Whether its starts are made again."""
-    return comparison.headline and any(uses.USES[use](comparison) for use in WAITED)
+def planned(
+    plan: Plan, cells: list[dict[str, Any]], share: float
+) -> tuple[int, list[tuple[int, Key]]]:
+    """How many starts each of those chosen has in all, and the further ones in their order.
 
-
-def seconds(
-    cells: list[dict[str, Any]], comparisons: set[str], contenders: set[str]
-) -> dict[Key, float]:
-    """Of these, what a start with an empty cache took in the cold pass; without the drawing of
-    weights, and the writing of an engine's model."""
-    return {
+    cells: of the cold pass, which tells what a start takes. share: seconds. Only of who may be
+    chosen for a use does a start decide anything.
+    """
+    places = {c.id for c in plan.comparisons if waited(c)}
+    names = {c.name for c in plan.recommended}
+    took = {
+        # Without the drawing of weights, and the writing of an engine's model.
         (c["comparison"], c["contender"]): c["seconds"].get("total", 0.0) + ENDING
         for c in cells
         if (c["pass"], c["status"]) == ("cold", "ok")
-        and c["comparison"] in comparisons
-        and c["contender"] in contenders
+        and c["comparison"] in places
+        and c["contender"] in names
     }
+    count, chosen = rounds(took, share)
+    rng = random.Random(zlib.crc32(f"{plan.run} starts".encode()))  # a resume has the same order
+    return 1 + count, [*turns([key for key in took if key[1] in chosen], count, rng)]
+
+
+def waited(comparison: PlannedComparison) -> bool:
+    """Whether its starts are made again."""
+    return comparison.headline and any(uses.USES[use](comparison) for use in WAITED)
 
 
 def allowed(budget: float, spent: float) -> float:

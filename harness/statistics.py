@@ -25,7 +25,9 @@ MARGIN = math.log(1.03)  # the smallest difference that matters in practice
 # spread by more than the margin, the margin alone is no guard (`bakeoff prove identical-live`).
 MATERIAL_P = 0.01
 LEAST_LAUNCHES = 6  # fewer are a screening, and name nothing,
-LEAST_SETTLED = 3  # but for contenders that were far behind: sampling.py, and these intervals
+# But for contenders that were far behind, and these intervals: sampling.py looks after four; who
+# missed one of those has three, and so has who left a run that looked after three.
+LEAST_SETTLED = 3
 MOST_LAUNCHES = 20  # that a run takes by itself, whatever a verdict asks for
 LOOK_CONFIDENCE = 0.999
 

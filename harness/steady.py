@@ -65,7 +65,7 @@ class LaunchGroup:
         """Visits all `comparisons`; `rounds` by id, fewer where all would take more than `most`
         seconds. Returns what each took."""
         begin = time.monotonic()
-        new = any(not self._known(c) for c in comparisons)
+        new = any(not self._known(c) for c in comparisons)  # before any is visited
         spent: dict[str, Spent] = {}
         precisions = sorted({c.precision for c in comparisons})
         for precision in precisions:
@@ -76,9 +76,10 @@ class LaunchGroup:
             try:
                 self._launch([n for n in self.contenders if n in needed], precision)
                 for comparison in visited:
-                    seen = Launch(spent, self._beside(begin, spent), warmed=True)
-                    if comparison.id in self.costly and not self.holds(comparison.id, seen):
-                        continue
+                    if comparison.id in self.costly:
+                        seen = self._seen(comparisons, spent, begin, new)
+                        if not self.holds(comparison.id, seen):
+                            continue
                     share = most / (len(comparisons) - len(spent))
                     visit = self._visit(comparison, rounds[comparison.id], share)
                     spent[comparison.id] = visit
@@ -87,7 +88,17 @@ class LaunchGroup:
                 for worker in self.workers.values():
                     self.launcher.close(worker)
                 self.workers.clear()
-        overhead = self._beside(begin, spent)
+        return self._seen(comparisons, spent, begin, new)
+
+    def _seen(
+        self,
+        comparisons: list[PlannedComparison],
+        spent: dict[str, Spent],
+        begin: float,
+        new: bool,
+    ) -> Launch:
+        """What it took so far. new: it found some that no earlier launch had warmed up."""
+        beside = time.monotonic() - begin - sum(s.seconds for s in spent.values())
         # Autotuners begin with an empty cache in each of the first launches.
         taking = {original(name) for c in comparisons for name in c.contenders}
         if taking & self.autotuned:
@@ -95,11 +106,7 @@ class LaunchGroup:
         else:  # after a resume warm-ups are known, and only who compiles takes longer once more
             compiling = (self._compiling(n) for c in comparisons for n in self._open(c))
             warmed = self.begun == 1 and (new or any(compiling))
-        return Launch(spent, overhead, warmed)
-
-    def _beside(self, begin: float, spent: dict[str, Spent]) -> float:
-        """Seconds since it began that went into none of its visits."""
-        return time.monotonic() - begin - sum(s.seconds for s in spent.values())
+        return Launch(spent, beside, warmed)
 
     def _known(self, comparison: PlannedComparison) -> bool:
         """Whether an earlier launch has warmed it up already."""

@@ -112,10 +112,19 @@ def test_what_is_given_back_before_a_first_call_is_no_part_of_loading(
         return {"rss_bytes": 1}
 
     monkeypatch.setattr(worker, "_forget_peak", slowly)
+    frozen: list[None] = []  # this process's own objects are to be collected still
+    monkeypatch.setattr(worker.gc, "freeze", lambda: frozen.append(None))
     process = worker.Worker()
     process.planted, process.adapter = 0.0, Reference()  # type: ignore[assignment]
     asked: dict[str, Any] = {"workload": "check_residual", "batch": 2, "direction": "infer"}
-    once, usual = (process.load(**asked, once=once) for once in (True, False))
+    once = process.load(**asked, once=True)
+    process.load(**asked, once=False)
+    assert (
+        not frozen
+    )  # nobody's Python does that before a first call, and what is loaded would stay
+    process.unload()
+    usual = process.load(**asked, once=False)
+    assert len(frozen) == 1
     assert once["rss_bytes"] == 1 and once["drawn"] > 0.3 > once["load"]
     assert "rss_bytes" not in usual and usual["drawn"] < 0.3
 

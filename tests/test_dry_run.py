@@ -13,6 +13,9 @@ def test_a_dry_run_says_what_would_be_measured_and_measures_nothing(
     assert result.returncode == 0, result.stderr
     for word in ("relu_16x32x32", "lenet5", "for six launches", "budget"):
         assert word in result.stdout
+    again = "Up to 10% of it goes to further starts"
+    assert again not in result.stdout  # smoke has no cold pass
+    assert again in typed("run", "--dry-run", "-c", "numpy,c", "-w", "resnet18").stdout
     assert not (tmp_path / "results").exists()
 
 

@@ -290,6 +290,11 @@ def test_headline_trainings_have_blocks_as_many_as_fit_into_a_quarter_of_the_bud
     full = suite.load("full")
     made, _ = planned(full, NAMES, device="cuda:0")
     blocks = [c for c in made.comparisons if c.sustained_s]
+    for c in blocks:  # which are no turns
+        bare = msgspec.structs.replace(c, sustained_s=0.0)
+        with_, without = (planning.estimated(each, made.contenders, 6) for each in (c, bare))
+        assert with_.turns == without.turns > 0
+        assert with_.first == pytest.approx(without.first + c.sustained_s * len(c.contenders))
     assert blocks and all(c.headline and c.direction == "train" for c in blocks)
     needed = sum(6 * c.sustained_s * len([n for n in c.contenders if "#" not in n]) for c in blocks)
     assert needed <= made.budget_s / 4

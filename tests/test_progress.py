@@ -86,6 +86,8 @@ def test_a_budget_that_held_six_launches_of_some_is_too_short_for_all() -> None:
         assert "had to leave" in console.file.getvalue()  # type: ignore[attr-defined]
         told = planning.too_short(say.needs, "all")
         assert told.startswith("Too short to decide all: 6 launches need about 9")
+        say("room", reason="b had to leave after launch 2", needs=30.0)  # all without c
+        assert say.needs >= 90
         say("budget", reason="5 of 6 launches fit into 60s", needs=20.0)
         assert not say.partly
 

@@ -127,44 +127,91 @@ def test_a_start_that_failed_is_none_of_its_launches_failures() -> None:
         assert frozen.thaw(done, set()).given_up(("c", "jax")) == given_up
 
 
-@pytest.mark.parametrize("failed", [False, True])
-def test_a_resumed_run_makes_the_starts_that_are_missing(failed: bool) -> None:
+def _starting(further: list[dict[str, Any]], cold: Callable[..., dict[str, Any]]) -> Any:
+    """A run whose cold pass is over, and which made these further starts before it was resumed."""
+    net = SimpleNamespace(id="net", headline=True, direction="train", batch=1, kind="convnet")
+    names = ("torch", "jax", "numpy")
+    first = [
+        {"pass": "cold", "comparison": "net", "contender": name, "launch": None, "status": "ok"}
+        | {"seconds": {"total": 1.5}}
+        for name in names
+    ]
+    return SimpleNamespace(
+        plan=SimpleNamespace(
+            run="r",
+            budget_s=160.0,  # a tenth of it is four rounds
+            comparisons=[net],
+            recommended=[SimpleNamespace(name=name) for name in ("torch", "jax")],
+        ),
+        left=160.0,
+        cells=first + further,
+        done=SimpleNamespace(again=further),
+        contenders={name: name for name in names},
+        frozen=SimpleNamespace(given_up=lambda key: False),
+        say=lambda what, **told: None,
+        _cold=cold,
+        _write=lambda kind, **fields: None,
+    )
+
+
+@pytest.mark.parametrize("status", ["ok", "crash"])
+def test_a_resumed_run_makes_the_starts_that_are_missing(status: str) -> None:
     """Three of eight were made, of which one may have failed: that one is not tried again."""
-    net: Any = SimpleNamespace(id="net", headline=True, direction="train", batch=1, kind="convnet")
-    cells: list[dict[str, Any]] = [
-        {"pass": "cold", "comparison": "net", "contender": name, "status": "ok"}
-        | {"seconds": {"total": 1.5}, "launch": None}
-        for name in ("torch", "jax", "numpy")
+    further = [
+        {"pass": "again", "comparison": "net", "contender": name, "launch": start, "status": how}
+        for start, name, how in ((2, "torch", "ok"), (2, "jax", "ok"), (3, "jax", status))
     ]
-    cells += [
-        {"pass": "again", "comparison": "net", "contender": name, "launch": start, "status": "ok"}
-        for start, name in ((2, "torch"), (2, "jax"), (3, "jax"))
-    ]
-    cells[-1]["status"] = "crash" if failed else "ok"
     made: list[tuple[int, str]] = []
 
     def cold(comparison: Any, contender: str, state: str, start: int) -> dict[str, Any]:
         made.append((start, contender))
         return {"status": "ok"}
 
-    run: Any = SimpleNamespace(
-        plan=SimpleNamespace(
-            run="r",
-            budget_s=160.0,
-            comparisons=[net],
-            recommended=[SimpleNamespace(name=name) for name in ("torch", "jax")],
-        ),
-        left=160.0,
-        cells=cells,
-        done=SimpleNamespace(again=[cell for cell in cells if cell["pass"] == "again"]),
-        contenders={name: name for name in ("torch", "jax", "numpy")},
-        frozen=SimpleNamespace(given_up=lambda key: False),
-        say=lambda what, **told: None,
-        _cold=cold,
-        _write=lambda kind, **fields: None,
-    )
-    Runner._start_again(run)
+    Runner._start_again(_starting(further, cold))
     assert sorted(made) == [(3, "torch"), (4, "jax"), (4, "torch"), (5, "jax"), (5, "torch")]
+
+
+@pytest.mark.parametrize(("seconds", "last"), [(0.0, 5), (1000.0, 3)])
+def test_further_starts_end_with_their_share_of_the_time_but_not_before_there_are_three(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, last: int
+) -> None:
+    """What a start takes may have been underrated: a model is written, weights are drawn."""
+    now = 0.0
+    monkeypatch.setattr(runner.time, "monotonic", lambda: now)
+    made: list[int] = []
+
+    def cold(comparison: Any, contender: str, state: str, start: int) -> dict[str, Any]:
+        nonlocal now
+        now += seconds
+        made.append(start)
+        return {"status": "ok"}
+
+    Runner._start_again(_starting([], cold))
+    assert sorted(made) == [start for start in range(2, last + 1) for _ in ("torch", "jax")]
+
+
+def test_what_had_to_leave_keeps_nobody_in_the_rest(
+    planned: plan.Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No launch holds all of a use that it is part of: nobody would be far behind there."""
+    asked: list[list[str]] = []
+
+    def leaving(plan: plan.Plan, *_: Any) -> list[Any]:
+        asked.append([c.id for c in plan.comparisons])
+        return []
+
+    monkeypatch.setattr(runner.leaving, "leaving", leaving)
+    [one] = planned.comparisons
+    stays = msgspec.structs.replace(one, id="stays")
+    run: Any = SimpleNamespace(
+        plan=msgspec.structs.replace(planned, comparisons=[one, stays]),
+        groups=[],
+        settled=set(),
+        room=SimpleNamespace(gone={one.id}),
+        _comparable=lambda comparison: comparison.contenders,
+    )
+    Runner._settle(run)
+    assert asked == [["stays"]]
 
 
 def test_who_did_not_even_open_has_failed_after_a_resume_too() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness import records, starts
+from harness import cold, records, starts
 from reports import sentences
 from reports.objectives import Evidence, _repeated
 from reports.recommend import Recommendation
@@ -93,6 +93,38 @@ def test_starts_that_somebody_waits_for_are_made_again(
     assert starts.waited(SimpleNamespace(**usual | changes)) == found  # type: ignore[arg-type]
 
 
+def test_a_further_start_begins_with_nothing_leaves_nothing_and_is_only_a_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not verified, nor profiled: the first one was."""
+    done: list[str] = []
+
+    class Worker:
+        log, started, pid = tmp_path / "log.txt", 0.0, 1
+
+        def ask(self, do: str) -> dict[str, Any]:
+            done.append(do)
+            first = {"first_call": 1.0, "finished": 2.0, "peak_rss_bytes": 1, "memory": {}}
+            return first | {"manifest": {"mode": "jit"}}
+
+    launcher: Any = SimpleNamespace(
+        device="cpu",
+        forget_cache=lambda name: done.append(f"forget {name}"),
+        start=lambda contender, cache, log: done.append("start") or Worker(),
+        open=lambda *_: {"import": 0.5, "rss_bytes": 1},
+        close=lambda worker: done.append("close"),
+    )
+    monkeypatch.setattr("harness.oracle.load", lambda *_, **__: {"load": 0.1, "drawn": 0.25})
+    comparison: Any = SimpleNamespace(id="net", precision="float32")
+    contender: Any = SimpleNamespace(name="jax", computes=True)
+    record = cold.measure(launcher, comparison, contender, "again", tmp_path / "answer.npz", 3)
+    cache = "forget cold-net-jax"
+    assert done == [cache, "start", "first", "close", cache]
+    assert (record["pass"], record["launch"], record["status"]) == ("again", 3, "ok")
+    assert record["seconds"]["total"] == 1.75 and record["manifest"] == {"mode": "jit"}
+    assert record["oracle"] is None and record["profile"] is None
+
+
 def again(folder: Path, totals: dict[str, list[float]]) -> None:
     """Adds further starts of the trained network."""
     [path] = folder.glob("records-*.jsonl")
@@ -116,14 +148,46 @@ def again(folder: Path, totals: dict[str, list[float]]) -> None:
         file.writelines(lines)
 
 
-def _choice(folder: Path, torch: list[float], jax: list[float]) -> Recommendation:
+def _choice(
+    folder: Path, torch: list[float], jax: list[float], wanted: str = SOON
+) -> Recommendation:
     """Two that train alike; the first start of each, and the further ones."""
     write_run(folder, {"torch": 1.0, "jax": 1.0}, workloads=[WORKLOADS[3]])
     for name, (first, *_) in (("torch", torch), ("jax", jax)):
         edit_cells(folder, name, seconds={"total": first})
     again(folder, {"torch": torch[1:], "jax": jax[1:]})
     assert not records.read(folder).problems
-    return asked(folder, SOON)
+    return asked(folder, wanted)
+
+
+def test_a_choice_for_starts_alone_says_how_often_they_were_measured(tmp_path: Path) -> None:
+    """As often as what was measured least: a peak of memory beside them was seen once."""
+    torch, jax = [2.0, 2.02, 1.98], [2.4, 2.41, 2.39]
+    start, _, _ = SOON.partition('[[objective]]\nmeasure = "throughput"')
+    told = _choice(tmp_path / "starts", torch, jax, start).sentence
+    assert "not proven (it was measured 3 times; several runs" in told
+    both = start + '[[objective]]\nmeasure = "peak_memory"\nof = "training"\nweight = 1\n'
+    told = _choice(tmp_path / "both", torch, jax, both).sentence
+    assert "not proven (it was measured once; several runs" in told
+
+
+@pytest.mark.parametrize(
+    ("torch", "jax", "decides"),
+    [
+        ([2.0, 2.02, 1.98], [2.4, 2.41, 2.39], "measured 3 times: torch 2 s, jax 2.4 s"),
+        ([2.0, 2.5, 1.6], [2.4, 2.0, 2.9], ""),
+        ([2.0], [2.4], ""),  # one start is trusted to 30%
+        ([2.0], [2.7], "measured once: torch 2 s, jax 2.7 s"),
+    ],
+)
+def test_starts_decide_between_the_tied_as_far_as_they_are_trusted(
+    tmp_path: Path, torch: list[float], jax: list[float], decides: str
+) -> None:
+    step = SOON.partition("weight = 1\n")[2]
+    found = _choice(tmp_path / "run", torch, jax, step)
+    assert found.tied == ["torch", "jax"] or found.tied == ["jax", "torch"]
+    assert ("What then decides: time to first result" in found.sentence) == bool(decides)
+    assert decides in found.sentence
 
 
 def test_a_lead_that_one_start_cannot_prove_three_can(tmp_path: Path) -> None:
@@ -133,8 +197,13 @@ def test_a_lead_that_one_start_cannot_prove_three_can(tmp_path: Path) -> None:
     thrice = _choice(tmp_path / "thrice", [2.0, 2.02, 1.98], [2.4, 2.41, 2.39])
     assert thrice.choice == "torch" and thrice.once == 0 and thrice.starts == 3
     assert ", 3 starts)" in thrice.sentence
+    # What is better is told as far as it is sure.
+    assert once.balance == "" and "an earlier first result (0.83x)" in thrice.balance
     restless = _choice(tmp_path / "restless", [2.0, 2.5, 1.6], [2.4, 2.0, 2.9])
-    assert restless.choice is None and restless.starts == 3
+    assert restless.choice is None and restless.starts == 3 and restless.balance == ""
+    [told] = (each for each in thrice.unknown if "time to first result" in each)
+    assert "3 times for each contender: the interval is wider by that of the starts" in told
+    assert "fewer than 3" not in told
 
 
 def test_the_interval_is_wider_by_that_of_the_starts(tmp_path: Path) -> None:
@@ -174,6 +243,28 @@ def test_over_two_workloads_a_start_is_one_value_of_as_many_as_both_have(tmp_pat
     assert np.nanmax(np.abs(_repeated(clamped)["jax", "torch"])) == 0
 
 
+def test_a_start_that_only_one_of_two_made_moves_no_ratio(tmp_path: Path) -> None:
+    """Nor does it add to how sure the ratio is."""
+    torch, jax = [2.0, 2.02, 1.98], [2.4, 2.41, 2.39]
+    both = _choice(tmp_path / "both", torch, jax)
+    more = _choice(tmp_path / "more", [*torch, 9.0, 9.0], jax)
+    assert (more.choice, more.ratio, more.low) == (both.choice, both.ratio, both.low)
+    assert more.starts == 3
+
+
+def test_no_number_of_a_start_makes_a_reader_count_to_it(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    _choice(folder, [2.0, 2.1], [2.4, 2.3])
+    [path] = folder.glob("records-*.jsonl")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for record in lines:
+        record |= {"launch": 10**10} if record.get("pass") == "again" else {}
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in lines))
+    run = records.read(folder)
+    assert {c["launch"] for c in run.again} == {10**10}
+    assert analyse(run).comparison(TRAINED).cell("jax").starts == [2.4]
+
+
 @pytest.mark.parametrize("later", [[1e308, 1e308], [1e-300, 1e300]])
 def test_no_start_is_so_long_that_nothing_is_said(tmp_path: Path, later: list[float]) -> None:
     """A record may be damaged."""
@@ -187,8 +278,8 @@ def test_a_start_s_figure_is_the_mean_of_all_and_its_parts_add_up(tmp_path: Path
     torch, jax = (analysis.comparison(TRAINED).cell(name) for name in ("torch", "jax"))
     assert torch.cold is not None and torch.starts == [2.0, 4.5, 3.0]
     assert torch.cold["total"] == pytest.approx(3.0)
-    parts = [value for part, value in torch.cold.items() if part != "total"]
-    assert sum(parts) <= 3.6 * 3.0 / (9.5 / 3) + 1e-9
+    parts = [value for part, value in torch.cold.items() if part != "total"]  # 3.6 in each start
+    assert sum(parts) == pytest.approx(3.6 * 3.0 / ((2.0 + 4.5 + 3.0) / 3))
     assert jax.cold is not None and jax.cold["total"] == 2.4 and jax.starts == [2.4]
 
 
@@ -200,6 +291,15 @@ def test_one_that_was_started_once_is_trusted_as_before_beside_one_that_was_ofte
     [told] = (each for each in found.unknown if "time to first result" in each)
     assert "measured 1 to 3 times for each contender" in told
     assert sentences.measured_once(found.once) == "50% of the score rests on a single measurement."
+
+
+def test_whose_starts_are_few_is_told_beside_those_whose_are_many(tmp_path: Path) -> None:
+    folder = write_run(
+        tmp_path / "run", {"torch": 1.0, "jax": 1.0, "late": 1.0}, workloads=[WORKLOADS[3]]
+    )
+    again(folder, {"torch": [4.0, 4.0], "jax": [4.1, 4.1]})
+    [told] = (each for each in asked(folder, SOON).unknown if "time to first result" in each)
+    assert "measured 1 to 3 times" in told and "(fewer than 3 are trusted to 30%)" in told
 
 
 def test_a_later_start_that_fails_costs_the_others_nothing(tmp_path: Path) -> None:

@@ -54,10 +54,10 @@ from harness import (  # noqa: E402
     suite,
 )
 from harness.agreement import Unfinished, ratios  # noqa: E402
-from harness.commands.common import as_interruptions, results  # noqa: E402
+from harness.commands.common import as_interruptions  # noqa: E402
 from harness.errors import Wrong  # noqa: E402
 from harness.gpu_parity import LOGS, parity  # noqa: E402
-from harness.paths import ROOT  # noqa: E402
+from harness.paths import ROOT, results  # noqa: E402
 from suites.catalogue import Broken  # noqa: E402
 
 WITHIN = 0.02  # of torch.utils.benchmark

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from adapters.core.discovery import adapter_class
 from harness import conformance, inventory
-from harness.commands.common import results
 from harness.errors import Wrong
 from harness.expected import Expected
 from harness.launch import file_name
+from harness.paths import results
 from harness.processes import WorkerFailed
 
 LOGS = "gpu-check-logs"  # beside the runs: of whom parity found wrong

@@ -1,4 +1,4 @@
-"""Where this project lies. Nothing is imported here: workers' environments have little."""
+"""Where this project lies, and its runs. Nothing is imported: workers' environments have little."""
 
 import os
 from pathlib import Path
@@ -9,3 +9,8 @@ ROOT = Path(__file__).resolve().parent.parent
 def python_path() -> str:
     """This project first, then what the user has there: an adapter package of their own."""
     return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+
+
+def results() -> Path:
+    """Where runs lie: from the root, since workers are started in another folder than we are."""
+    return Path(os.environ.get("BAKEOFF_RESULTS", ROOT / "results")).absolute()

@@ -14,7 +14,7 @@ import pytest
 import typer
 from rich.console import Console
 
-from harness import inventory, records
+from harness import inventory, paths, records
 from harness import suite as suites
 from harness.commands import common, measure, trust
 from harness.errors import Wrong
@@ -209,7 +209,7 @@ def test_a_relative_folder_of_results_is_one_place_wherever_a_worker_is_started(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BAKEOFF_RESULTS", "mine")
     folder = write_run(tmp_path / "mine" / "r", launches=0)
-    assert common.results() == tmp_path / "mine"
+    assert paths.results() == tmp_path / "mine"
     for named in ("r", "mine/r", ""):
         assert common.folder_of(named) == folder
 

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from harness import documents, environments, gpus, machine
 from harness.errors import Wrong
-from harness.paths import ROOT
+from harness.paths import ROOT, results
 
 PAGES = ROOT / "reports" / "html"  # where a page goes unless told, which is made as it is needed
 MOST_NAMED = 8  # runs, to who asked for one that is not there
@@ -60,11 +60,6 @@ Price = Annotated[
     float | None,
     typer.Option(help="Of an hour of this machine, to tell what a million images cost."),
 ]
-
-
-def results() -> Path:
-    """Where runs lie: from the root, since workers are started in another folder than we are."""
-    return Path(os.environ.get("BAKEOFF_RESULTS", ROOT / "results")).absolute()
 
 
 def folder_of(run: str) -> Path:

@@ -25,9 +25,9 @@ from harness.commands.common import (
     folder_of,
     is_current,
     print_json,
-    results,
 )
 from harness.errors import Wrong
+from harness.paths import results
 from harness.setup import Outcome, failures, make
 
 DAY = 86400

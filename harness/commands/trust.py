@@ -18,8 +18,8 @@ from harness.commands.common import (
     app,
     device_of,
     print_json,
-    results,
 )
+from harness.paths import results
 from harness.plan import check_run_name
 
 STATES = {"ok": "green", "note": "cyan", "warn": "yellow"}

@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import busy, clashes, energy, environments, gpus, machine
 from harness.errors import maybe
+from harness.host import energy, gpus, machine
+from harness.install import clashes, environments
 from harness.paths import ROOT
+from harness.stats import busy
 
 SYS, CGROUP = Path("/sys"), Path("/sys/fs/cgroup")
 HOT = 85.0  # degrees Celsius, from which processors and GPUs begin to slow down

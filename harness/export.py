@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from adapters.core import discovery
-from harness import environments
 from harness.errors import Wrong
+from harness.install import environments
 from suites import catalogue
 
 WRITERS = ("onnxruntime", "openvino")  # whoever is installed can write it
@@ -24,7 +24,7 @@ PATIENCE = 600
 
 def write(workload: str, path: Path, batch: int | None, size: int | None, seed: int) -> Any:
     """Raises Wrong. Returns what was written: `path`, `bytes`, `input`, `output`."""
-    from harness.suite import Comparison, check
+    from harness.plan.suite import Comparison, check
 
     try:
         known = catalogue.get(workload)

@@ -42,22 +42,16 @@ if absent := [name for name in NEEDS if not has(name)]:
     print(lacks(", ".join(absent)), file=sys.stderr)
     sys.exit(2)
 
-from harness import (  # noqa: E402
-    documents,
-    environments,
-    faults,
-    gpus,
-    inventory,
-    machine,
-    planning,
-    records,
-    suite,
-)
-from harness.agreement import Unfinished, ratios  # noqa: E402
+from harness.check import faults  # noqa: E402
+from harness.check.gpu_parity import LOGS, parity  # noqa: E402
 from harness.commands.common import as_interruptions  # noqa: E402
 from harness.errors import Wrong  # noqa: E402
-from harness.gpu_parity import LOGS, parity  # noqa: E402
+from harness.host import gpus, machine  # noqa: E402
+from harness.install import environments  # noqa: E402
 from harness.paths import ROOT, results  # noqa: E402
+from harness.plan import inventory, planning, suite  # noqa: E402
+from harness.proof.agreement import Unfinished, ratios  # noqa: E402
+from harness.record import documents, records  # noqa: E402
 from suites.catalogue import Broken  # noqa: E402
 
 WITHIN = 0.02  # of torch.utils.benchmark

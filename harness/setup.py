@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from harness import environments, installers
-from harness.environments import Environment, Say, say_lines
 from harness.errors import Wrong
-from harness.installers import CannotInstall
+from harness.install import environments, installers
+from harness.install.environments import Environment, Say, say_lines
+from harness.install.installers import CannotInstall
 
 AT_A_TIME = 2  # one downloads while the other unpacks
 
@@ -55,7 +55,7 @@ def make(
     live elsewhere, as in `keras:torch`. `wheels`: a folder from which alone to install.
     Raises Wrong for what does not exist.
     """
-    from harness import inventory  # needs NumPy: the bare Python has made .venv by now
+    from harness.plan import inventory  # needs NumPy: the bare Python has made .venv by now
 
     if wheels is not None:
         wheels = wheels.resolve()
@@ -178,7 +178,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _controller()
     device = given.device or environments.default_device()
     try:
-        from harness.installing import Installing  # needs rich, which .venv has
+        from harness.install.installing import Installing  # needs rich, which .venv has
     except ImportError as error:
         print(f"{error}: `make env` first, then .venv/bin/bakeoff setup", file=sys.stderr)
         return 2

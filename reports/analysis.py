@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness import comparable, statistics
-from harness.records import Run
+from harness.record.records import Run
+from harness.stats import comparable, statistics
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)  # of a launch's calls
 

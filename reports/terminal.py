@@ -9,16 +9,24 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.unseen import IN_A_LINE
-from reports import lost
 from reports.analysis import Analysis, Comparison, short
 from reports.charts.marks import label
-from reports.compare import WORDS, Changes
-from reports.flip import Limit
-from reports.lanes import Lane
-from reports.machines import Machines
-from reports.objectives import MEASURES
-from reports.recommend import Recommendation
-from reports.sentences import answer, left_out, measured_once, own, unasked, unreadable, without
+from reports.choice.flip import Limit
+from reports.choice.objectives import MEASURES
+from reports.choice.recommend import Recommendation
+from reports.choice.sentences import (
+    answer,
+    left_out,
+    measured_once,
+    own,
+    unasked,
+    unreadable,
+    without,
+)
+from reports.comparison.lanes import Lane
+from reports.runs import lost
+from reports.runs.compare import WORDS, Changes
+from reports.runs.machines import Machines
 from reports.words import end, figure, seconds, times
 
 

@@ -12,23 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from harness import comparable, readings, statistics
-from harness.busy import throughout as busy_throughout
-from harness.records import Run
-from reports import (
-    again,
-    breakeven,
-    lanes,
-    pairs,
-    profiles,
-    recommend,
-    roof,
-    several,
-    unnamed,
-    warn,
-    why,
-)
-from reports import cells as cells_of
+from harness.record.records import Run
+from harness.stats import comparable, readings, statistics
+from harness.stats.busy import throughout as busy_throughout
 from reports.analysis import (
     Analysis,
     Cell,
@@ -40,7 +26,11 @@ from reports.analysis import (
     ranked,
     short,
 )
-from reports.sentences import why_open, within, would_tell
+from reports.choice import breakeven, profiles, recommend
+from reports.choice.sentences import why_open, within, would_tell
+from reports.comparison import cells as cells_of
+from reports.comparison import lanes, pairs, roof, unnamed, why
+from reports.trust import again, warn
 from reports.words import ends, few, interval, listed, times
 
 
@@ -332,7 +322,7 @@ def _floor(cost: dict[str, Any], peak: dict[str, float] | None) -> float | None:
 def _contenders(run: Run) -> list[dict[str, Any]]:
     seen = run.environment.get("contenders", {})
     floor = run.plan.get("noise_floor") or {}
-    versions = several.versions(run)
+    versions = run.versions
     own = baselines(run)
     return [
         {

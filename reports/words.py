@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from harness import statistics
+from harness.stats import statistics
 
 
 def _scaled(value: float | None, *units: tuple[str, float]) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from harness import machine
+from harness.host import machine
 
 # NumPy's BLAS reads how many threads it has when it is imported, which comes next.
 os.environ.update(machine.thread_environment(machine.threads()))
@@ -27,11 +27,13 @@ from adapters.core import discovery
 from adapters.core.base import Adapter, Unsupported
 from adapters.core.cost import cost
 from adapters.core.reference import Reference
-from harness import oracle, suite, timing, verify
-from harness.cell import Cell
 from harness.errors import Wrong
-from harness.inventory import Contender
-from harness.suite import Comparison
+from harness.plan import suite
+from harness.plan.inventory import Contender
+from harness.plan.suite import Comparison
+from harness.run import oracle
+from harness.worker import timing, verify
+from harness.worker.cell import Cell
 from suites import catalogue
 
 WARM_UP_SECONDS = 3.0

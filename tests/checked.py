@@ -6,8 +6,9 @@ from contextlib import contextmanager
 import pytest
 
 from adapters.core import discovery
-from harness import environments, inventory
-from harness.conformance import Check
+from harness.check.conformance import Check
+from harness.install import environments
+from harness.plan import inventory
 
 
 @contextmanager

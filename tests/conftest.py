@@ -24,8 +24,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import adapters
 from adapters.core import discovery
-from harness import cli, environments, installers, lock, processes
+from harness import cli
+from harness.install import environments, installers, lock
 from harness.paths import ROOT
+from harness.process import processes
 from tests.browser import CHROMIUM, DRIVER, show, start
 from tests.runs import FAKES, Start
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import environments
+from harness.install import environments
 from harness.paths import ROOT
 
 

@@ -25,7 +25,9 @@ from adapters.core.cost import CostModel, Declaration, Shape
 from adapters.core.discovery import adapter_class
 from adapters.core.network import Network
 from adapters.core.tape import Node
-from harness import machine, readings, timing
+from harness.host import machine
+from harness.stats import readings
+from harness.worker import timing
 from suites import catalogue
 
 BATCH = 16
@@ -96,7 +98,7 @@ def calls(adapter: Any, conv: Conv) -> tuple[Callable[[], Any], Callable[[], Any
 def comparisons(
     adapters: dict[str, Any], shapes: str
 ) -> Iterator[tuple[str, dict[str, Callable[[], Any]], dict[str, Any]]]:
-    """Name, contenders, and what `harness.records` would say of it."""
+    """Name, contenders, and what `harness.record.records` would say of it."""
     a = np.random.default_rng(0).standard_normal((PRODUCT, PRODUCT), np.float32)
 
     for channels, size in NUMPY:
@@ -176,7 +178,7 @@ def main() -> None:
     if given.launch:
         launch(given.shapes)
         return
-    from harness.environments import python_of, why_absent
+    from harness.install.environments import python_of, why_absent
 
     python = python_of("torch", "cpu")
     if python is None:

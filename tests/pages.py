@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness import records
-from reports import compare, compare_page, machines_page, page
+from harness.record import records
+from reports.pages import compare_page, machines_page, page
+from reports.runs import compare
 from tests.browser import await_
 from tests.synthetic import EVERYONE, WORKLOADS, edit_groups, write_run
 from tests.test_history import SUITE as CONVNETS

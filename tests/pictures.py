@@ -11,9 +11,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from harness import records
 from harness.paths import ROOT
-from reports import machines_page, page
+from harness.record import records
+from reports.pages import machines_page, page
 from tests.browser import CHROMIUM, DRIVER, await_, emulate, start
 
 PRESS = "document.querySelector('table.map tbody tr:nth-child(8) td button').click()"

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from harness import inventory, plan, planning
-from harness.suite import Comparison, Suite
+from harness.plan import inventory, plan, planning
+from harness.plan.suite import Comparison, Suite
 
 
 def settings(**given: Any) -> plan.Settings:

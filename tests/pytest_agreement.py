@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from adapters.core.discovery import adapter_class
-from harness import timing
+from harness.worker import timing
 from tests.torch_agreement import placed
 
 PAIRS = 16

@@ -4,8 +4,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from harness import records
 from harness.paths import ROOT
+from harness.record import records
 from reports.analysis import Analysis
 from reports.verdicts import analyse
 

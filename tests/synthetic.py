@@ -14,7 +14,7 @@ from unittest import mock
 import msgspec
 import numpy as np
 
-from harness import records
+from harness.record import records
 from tests import plans
 
 EVERYONE = {"torch": 1.0, "torch:compile": 0.82, "jax": 1.01, "tensorflow": 1.6, "numpy": 9.0}

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from harness import machine, records
 from harness.cli import app
 from harness.commands import measure
-from reports import again
+from harness.host import machine
+from harness.record import records
+from reports.trust import again
 from reports.verdicts import analyse
 from tests.synthetic import WORKLOADS, write_run
 

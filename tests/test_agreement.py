@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from harness import agreement, gpu_check, timing
+from harness import gpu_check
 from harness.errors import Wrong
 from harness.paths import ROOT
+from harness.proof import agreement
+from harness.worker import timing
 from tests import torch_agreement
 from tests.test_gpu_check import question
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from reports import compare_page
+from reports.pages import compare_page
 from tests.conftest import Typed
 from tests.test_compare import BOTH, _compare, _elsewhere, _pair, _versions
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness import answers
+from harness.process import answers
 
 PAGE = (Path(__file__).parents[1] / "docs" / "worker.md").read_text()
 RIGHT: dict[str, dict[str, Any]] = {

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.apart import PIECE, apart, update
+from harness.worker.apart import PIECE, apart, update
 
 RNG = np.random.default_rng(0)
 

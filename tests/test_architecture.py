@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from adapters.core import discovery
-from harness.environments import ROOT, python_of
+from harness.install.environments import ROOT, python_of
 
 OURS = ("adapters", "harness", "reports", "suites")
 FRAMEWORKS = {
@@ -73,7 +73,7 @@ def imports(path: Path) -> Iterator[Import]:
 
 
 def _file_of(module: str, name: str) -> str:
-    """`from harness import timing` imports harness.timing, as `from harness.timing import turn`."""
+    """`from harness.worker import timing` imports the file, as does importing a name from it."""
     inner = ROOT.joinpath(*module.split("."), name)
     return f"{module}.{name}" if inner.with_suffix(".py").exists() or inner.is_dir() else module
 
@@ -127,14 +127,8 @@ def test_the_harness_reaches_adapters_by_name_and_never_a_report() -> None:
 def test_a_report_reads_records_and_nothing_else() -> None:
     readable = (
         "reports",
-        "harness.records",
-        "harness.readings",
-        "harness.statistics",
-        "harness.modes",
-        "harness.busy",
-        "harness.changes",
-        "harness.uses",
-        "harness.comparable",
+        "harness.record.records",
+        "harness.stats",
         "harness.errors",
         "harness.toml",
         "harness.unseen",
@@ -142,9 +136,43 @@ def test_a_report_reads_records_and_nothing_else() -> None:
     none_of([e for e in of("reports") if e.root in OURS and not e.within(*readable)])
 
 
+def test_the_harness_stands_in_a_line() -> None:
+    """Each folder may import those before it, and itself; so does each file beside the folders."""
+    line = [
+        *("paths", "unseen", "errors", "toml"),  # the ground
+        *("worker", "host", "install", "stats", "record", "plan", "process", "run"),
+        *("check", "proof", "export", "setup", "doctor", "commands", "gpu_check", "cli"),
+    ]
+    none_of(_uphill("harness", line))
+
+
+def _uphill(folder: str, line: list[str]) -> list[Import]:
+    """Imports of what stands later in the line, which holds all that the folder does."""
+    there = {path.relative_to(ROOT / folder).parts[0] for path in sources(folder)}
+    assert {name.removesuffix(".py") for name in there} - {"__init__"} == set(line)
+    place = {name: number for number, name in enumerate(line)}
+
+    def of_file(each: Import) -> int:
+        return place[each.file.removesuffix(".py").split("/")[1]]
+
+    own = [each for each in of(folder) if each.within(folder)]
+    return [each for each in own if place[each.module.split(".")[1]] > of_file(each)]
+
+
+def test_the_reports_stand_in_a_line() -> None:
+    line = [
+        *("words", "analysis", "comparison", "choice", "charts", "trust", "verdicts", "runs"),
+        *("terminal", "pages", "exports"),
+    ]
+    none_of(_uphill("reports", line))
+
+
 def test_what_a_worker_imports_is_the_standard_library_and_numpy() -> None:
     """Followed from file to file, through every import anywhere in them, the front left out."""
-    todo = [ROOT / "harness" / "worker.py", *(p for p in sources("suites") if _is_worker_side(p))]
+    todo = [
+        ROOT / "harness" / "worker" / "worker.py",
+        *(p for p in sources("suites") if _is_worker_side(p)),
+    ]
     todo += sources("adapters/core")
     seen: set[Path] = set()
     offences = []
@@ -160,7 +188,7 @@ def test_what_a_worker_imports_is_the_standard_library_and_numpy() -> None:
                 todo.append(file)
     none_of(offences)
     names = {path.relative_to(ROOT).as_posix() for path in seen}
-    assert {"harness/timing.py", "harness/cell.py", "harness/verify.py"} <= names
+    assert {f"harness/worker/{name}.py" for name in ("timing", "cell", "verify")} <= names
     assert not any(name.startswith("reports/") for name in names)
 
 
@@ -182,7 +210,7 @@ def test_a_worker_imports_where_there_is_numpy_alone() -> None:
     python = python_of("numpy", "cpu")
     if python is None:
         pytest.skip("the environment numpy-cpu is not made: `make env`")
-    code = "import harness.worker; harness.worker._adapter_class('numpy')"
+    code = "import harness.worker.worker; harness.worker.worker._adapter_class('numpy')"
     subprocess.run([python, "-c", code], cwd=ROOT, check=True)
 
 
@@ -190,7 +218,7 @@ def test_an_import_inside_a_function_is_seen_and_told_from_one_at_the_top(tmp_pa
     """The tests above see what they look for."""
     path = ROOT / "tests" / "test_architecture.py"
     found = {(each.module, each.at_top) for each in imports(path)}
-    assert ("harness.environments", True) in found
+    assert ("harness.install.environments", True) in found
     assert ("adapters.core.discovery", True) in found
     import harness.errors  # noqa: F401
 

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness import records, statistics
 from harness.paths import ROOT
+from harness.record import records
+from harness.stats import statistics
 from reports.verdicts import analyse
 from tests.conftest import Typed
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from harness import records, statistics
-from reports import breakeven
-from reports.breakeven import GOOD_TO, MOST, BreakEven
+from harness.record import records
+from harness.stats import statistics
+from reports.choice import breakeven
+from reports.choice.breakeven import GOOD_TO, MOST, BreakEven
 from reports.verdicts import analyse
 from tests.synthetic import edit_groups, of_spread, on_a_gpu, write_run
 from tests.test_profiles import edit_cells

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from harness import budget, design, records
-from harness.budget import Launch, Spent
-from harness.planning import Estimate
-from harness.room import Room
+from harness.plan.planning import Estimate
+from harness.record import records
+from harness.run import budget, design
+from harness.run.budget import Launch, Spent
+from harness.run.room import Room
 from tests.plans import settings
 from tests.synthetic import edit_groups, write_run
 from tests.test_leaving import _read
@@ -240,7 +241,7 @@ def test_a_first_launch_visits_what_is_costly_last_unless_it_was_named(
     compiled is not."""
     first = {"a": 82.0, "b": 71.0, "c": 90.0, "d": 73.0}
     monkeypatch.setattr(
-        "harness.planning.estimated",
+        "harness.plan.planning.estimated",
         lambda c, contenders, launches: Estimate(0.0, first[c.id], 20.0, launches, turns=12.0),
     )
     for given, found in (({}, ["a", "d"]), ({"named": True}, []), ({"launches": 6}, [])):

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from harness import busy, records, statistics
-from reports import unnamed
-from reports.compare import compare
+from harness.record import records
+from harness.stats import busy, statistics
+from reports.comparison import unnamed
+from reports.runs.compare import compare
 from reports.verdicts import analyse
 from tests.synthetic import edit_groups, write_run
 

@@ -11,8 +11,8 @@ from adapters.core.base import Unsupported
 from adapters.core.engine import Engine
 from adapters.core.reference import Reference
 from adapters.null import Null
-from harness import worker
-from harness.cell import Cell, inputs
+from harness.worker import worker
+from harness.worker.cell import Cell, inputs
 from suites import catalogue
 
 CALLS = 50_000

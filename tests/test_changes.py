@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from harness.changes import Change, beyond_drift, factor, family
+from harness.stats.changes import Change, beyond_drift, factor, family
 
 MARGIN = math.log(1.03)
 

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from adapters.core import discovery
-from harness import records
 from harness.paths import ROOT
-from reports import page, template, verdicts, words
+from harness.record import records
+from reports import verdicts, words
 from reports.analysis import Analysis
 from reports.charts import calls, every, marks, start
-from reports.why import KINDS
+from reports.comparison.why import KINDS
+from reports.pages import page, template
 from tests.synthetic import EVERYONE, edit_groups, write_run
 from tests.test_page import EYES, XYZ, lab, linear
 

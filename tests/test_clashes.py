@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import clashes
+from harness.install import clashes
 from tests.conftest import make_wheel, record_line
 
 CUDNN = "nvidia/cudnn/lib/libcudnn.so.9"

@@ -14,12 +14,14 @@ import pytest
 import typer
 from rich.console import Console
 
-from harness import inventory, paths, records
-from harness import suite as suites
+from harness import paths
 from harness.commands import common, measure, trust
 from harness.errors import Wrong
 from harness.paths import ROOT
-from reports import template
+from harness.plan import inventory
+from harness.plan import suite as suites
+from harness.record import records
+from reports.pages import template
 from tests.conftest import Typed, refused
 from tests.synthetic import EVERYONE, write_run
 

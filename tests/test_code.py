@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from adapters.core import cost, discovery
-from harness import code
+from harness.plan import code
 from suites import catalogue
 from suites.workload import Workload
 
@@ -47,8 +47,8 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ),
         ("adapters/core/same.py", {"tensorflow", "keras", "litert"}),
         ("adapters/core/network.py", NAMES),
-        ("harness/timing.py", NAMES),
-        ("harness/statistics.py", set()),
+        ("harness/worker/timing.py", NAMES),
+        ("harness/stats/statistics.py", set()),
         ("harness/cli.py", set()),
         ("suites/convnets.py", set()),
     ],

@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import records, statistics
-from harness.changes import Change
 from harness.errors import Wrong
-from reports import compare as comparing
-from reports import compare_page, machines, machines_page, template, words
-from reports.compare import Changes, compare
+from harness.record import records
+from harness.stats import statistics
+from harness.stats.changes import Change
+from reports import words
+from reports.pages import compare_page, machines_page, template
+from reports.runs import compare as comparing
+from reports.runs import machines
+from reports.runs.compare import Changes, compare
 from tests.conftest import Typed
 from tests.synthetic import edit_groups, of_spread, on_a_gpu, write_run
 from tests.test_recommend import add

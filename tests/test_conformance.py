@@ -18,13 +18,15 @@ from rich.console import Console
 from adapters.core import skeleton
 from adapters.core.base import Adapter
 from adapters.core.reference import Reference
-from harness import cases, comparable, conformance, expected, inventory
-from harness.cell import Cell
+from harness.check import cases, conformance, expected
 from harness.commands import adapt
 from harness.errors import Wrong
-from harness.inventory import Contender
 from harness.paths import ROOT
-from harness.processes import WorkerFailed
+from harness.plan import inventory
+from harness.plan.inventory import Contender
+from harness.process.processes import WorkerFailed
+from harness.stats import comparable
+from harness.worker.cell import Cell
 from suites import catalogue
 from tests.conftest import Typed
 

@@ -12,7 +12,7 @@ import pytest
 from adapters.core.base import Unsupported
 from adapters.core.cost import declare
 from adapters.darknet import LIBRARY, Darknet
-from harness.conformance import Check
+from harness.check.conformance import Check
 from suites import catalogue
 from tests.checked import held, opened
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness import statistics
-from reports import flip
-from reports.decide import ONCE, Aspect, Decision, decide, dominates
+from harness.stats import statistics
+from reports.choice import flip
+from reports.choice.decide import ONCE, Aspect, Decision, decide, dominates
 from tests.synthetic import of_spread
 
 ROUNDS = 60

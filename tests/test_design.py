@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from harness import design
+from harness.run import design
 
 
 @pytest.mark.parametrize("count", range(1, 9))

@@ -14,7 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from harness import doctor, gpus, machine
+from harness import doctor
+from harness.host import gpus, machine
 from harness.paths import ROOT
 
 

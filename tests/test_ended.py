@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from harness import documents, environments, records
+from harness.install import environments
+from harness.record import documents, records
 from reports.verdicts import analyse
 from tests.runs import NET, RELU, TRAIN, Start, measured, suite_of
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from harness import doctor, energy, records
-from reports import page
+from harness import doctor
+from harness.host import energy
+from harness.record import records
+from reports.pages import page
 from reports.verdicts import analyse
 from tests.synthetic import edit_groups, write_run
 from tests.test_doctor import FakeDriver

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 import typer
 
-from harness import environments, installers, lock, setup
+from harness import setup
 from harness.commands import measure
-from harness.environments import ROOT, CannotInstall, Environment
 from harness.errors import Wrong
+from harness.install import environments, installers, lock
+from harness.install.environments import ROOT, CannotInstall, Environment
 from tests.conftest import Put, make_wheel
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from adapters.core.reference import Reference
-from harness import environments, export
-from harness.cell import Cell, inputs
+from harness import export
 from harness.errors import Wrong
+from harness.install import environments
+from harness.worker.cell import Cell, inputs
 from suites import catalogue
 from tests import inside
 from tests.conftest import Typed

@@ -14,9 +14,9 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from harness import records
 from harness.errors import Wrong
 from harness.paths import ROOT
+from harness.record import records
 from reports import terminal, verdicts
 from reports.analysis import Analysis
 from reports.charts import every

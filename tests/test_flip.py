@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from reports import elsewhere, flip
-from reports.decide import ONCE, decide
+from reports.choice import elsewhere, flip
+from reports.choice.decide import ONCE, decide
 from tests.synthetic import edit_groups, write_run
 from tests.test_decide import aspect
 from tests.test_profiles import asked

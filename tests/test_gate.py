@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from reports import compare as comparing
-from reports import compare_page
+from reports.pages import compare_page
+from reports.runs import compare as comparing
 from tests.conftest import Typed
 from tests.synthetic import edit_groups, write_run
 from tests.test_compare import BOTH, SPEEDS, _compare, _pair

@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
-from harness import faults, gpu_check, inventory, records
+from harness import gpu_check
+from harness.check import faults
 from harness.commands import common
 from harness.errors import Wrong
 from harness.paths import ROOT
+from harness.plan import inventory
+from harness.record import records
 from tests.synthetic import write_run
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from harness import conformance, gpu_parity
+from harness.check import conformance, gpu_parity
+from harness.check.expected import Expected
 from harness.errors import Wrong
-from harness.expected import Expected
-from harness.inventory import Contender
+from harness.plan.inventory import Contender
 from suites import catalogue
 
 Steps = Callable[..., list[str]]

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
-from harness import environments, gpu_check, gpus, greeting, machine
+from harness import gpu_check
 from harness.commands import common
 from harness.errors import Wrong
-from reports import warn
+from harness.host import gpus, machine
+from harness.install import environments
+from harness.run import greeting
+from reports.trust import warn
 
 
 class SharedDriver:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from harness import greeting, probe
+from harness.run import greeting, probe
 
 
 class Worker:

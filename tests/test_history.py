@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import records
-from reports import history, page, verdicts
+from harness.record import records
+from reports import verdicts
+from reports.pages import page
+from reports.runs import history
 from tests.synthetic import write_run
 
 SUITE = tuple(

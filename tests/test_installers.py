@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness import installers
-from harness.installers import CannotInstall, Output
-from harness.installing import Installing
+from harness.install import installers
+from harness.install.installers import CannotInstall, Output
+from harness.install.installing import Installing
 
 # What pip 23 and uv 0.13 said, shortened (a full disk: as their sources have it).
 PIP_OFFLINE = """

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from adapters.jax import Jax
-from harness import environments, inventory
 from harness.errors import Wrong
-from harness.inventory import Contender, contenders, parse, parse_list
+from harness.install import environments
+from harness.plan import inventory
+from harness.plan.inventory import Contender, contenders, parse, parse_list
 from tests.conftest import ADAPTER, Put
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness.kin import Kin, descendants
+from harness.process.kin import Kin, descendants
 
 HOLD = "held = b'x' * {size}; "
 WAIT = "print('ready', flush=True); import time; time.sleep(60)"

@@ -10,8 +10,11 @@ import pytest
 
 from adapters.core import native
 from adapters.core.cost import declare
-from harness import budget, inventory, leaving, plan, planning, records, suite
-from reports import page, terminal
+from harness.plan import inventory, plan, planning, suite
+from harness.record import records
+from harness.run import budget, leaving
+from reports import terminal
+from reports.pages import page
 from reports.verdicts import analyse
 from suites import catalogue
 from tests.synthetic import edit_groups, write_run

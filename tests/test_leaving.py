@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness import records
-from harness.leaving import Key, leaving
-from harness.plan import Plan
+from harness.plan.plan import Plan
+from harness.record import records
+from harness.run.leaving import Key, leaving
 from tests.conftest import Typed
 from tests.synthetic import edit_groups, write_run
 

@@ -30,7 +30,7 @@ SHARED = """
 import numpy as np
 from adapters.core.reference import Reference
 from adapters.litert import LiteRt
-from harness.cell import Cell
+from harness.worker.cell import Cell
 from suites.workload import Workload
 
 def function(net, x):

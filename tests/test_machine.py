@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import machine
+from harness.host import machine
 
 SPIN = "import time\nend = time.time() + 30\nwhile time.time() < end: pass"
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from harness import records
 from harness.errors import Wrong
-from reports import alike, machines, machines_page, several
+from harness.record import records
+from reports.pages import machines_page
+from reports.runs import alike, machines, several
 from tests.synthetic import edit_groups, write_run
 
 

@@ -15,11 +15,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness import documents, plan, records, runner
 from harness.commands import common, measure, read, trust
 from harness.paths import ROOT
+from harness.plan import plan
 from harness.proof import live
-from reports import machines_page, page, profiles, template
+from harness.record import documents, records
+from harness.run import runner
+from reports.choice import profiles
+from reports.pages import machines_page, page, template
 from tests.conftest import Typed, refused
 from tests.synthetic import WORKLOADS, write_run
 

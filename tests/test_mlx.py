@@ -9,7 +9,7 @@ import pytest
 
 from adapters.core.base import Unsupported
 from adapters.mlx import Mlx
-from harness import machine
+from harness.host import machine
 from tests import inside
 from tests.test_parity import THREADS, _load
 from tests.test_precision import _opened
@@ -38,7 +38,7 @@ def test_a_step_leaves_one_state_behind() -> None:
     code = """
 import json
 from adapters.mlx import Mlx
-from harness.cell import Cell
+from harness.worker.cell import Cell
 from suites import catalogue
 adapter = Mlx("", "cpu", "float32", 1)
 cell = Cell(adapter, catalogue.get("lenet5"), 2, "train")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from harness import modes
+from harness.stats import modes
 
 
 @pytest.mark.parametrize(

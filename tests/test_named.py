@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness import records
-from reports import flip, page, terminal
-from reports.decide import decide
+from harness.record import records
+from reports import terminal
+from reports.choice import flip
+from reports.choice.decide import decide
 from reports.exports import markdown
+from reports.pages import page
 from reports.verdicts import analyse
 from tests.pages import edit_plan
 from tests.synthetic import WORKLOADS, edit_groups, write_run

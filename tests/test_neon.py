@@ -9,8 +9,8 @@ import pytest
 
 from adapters import neon
 from adapters.neon import HOME, Neon
-from harness import inventory
-from harness.conformance import Check
+from harness.check.conformance import Check
+from harness.plan import inventory
 from suites import catalogue
 from tests.checked import held, opened
 

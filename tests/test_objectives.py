@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from harness import records
-from reports.objectives import Evidence
-from reports.profiles import Objective
+from harness.record import records
+from reports.choice.objectives import Evidence
+from reports.choice.profiles import Objective
 from reports.verdicts import analyse
 from tests.synthetic import edit_groups, write_run
 from tests.test_profiles import asked

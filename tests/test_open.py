@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from harness import records, statistics
-from reports.sentences import open_in_short, why_open, would_tell
+from harness.record import records
+from harness.stats import statistics
+from reports.choice.sentences import open_in_short, why_open, would_tell
 from reports.verdicts import analyse
 from tests.synthetic import edit_groups, of_spread, write_run
 

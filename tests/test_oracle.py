@@ -10,8 +10,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from harness import cold, oracle, suite
-from harness.plan import PlannedComparison
+from harness.plan import suite
+from harness.plan.plan import PlannedComparison
+from harness.run import cold, oracle
 from tests.plans import planned
 
 

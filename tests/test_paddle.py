@@ -7,10 +7,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness import environments, inventory, machine
-from harness.conformance import Check
-from harness.expected import load
-from harness.processes import WorkerFailed
+from harness.check.conformance import Check
+from harness.check.expected import load
+from harness.host import machine
+from harness.install import environments
+from harness.plan import inventory
+from harness.process.processes import WorkerFailed
 from suites import catalogue
 
 

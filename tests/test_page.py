@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import records
 from harness.errors import Wrong
 from harness.paths import ROOT
-from reports import compare, compare_page, machines_page, page, template, verdicts
+from harness.record import records
+from reports import verdicts
 from reports.charts import marks
+from reports.pages import compare_page, machines_page, page, template
+from reports.runs import compare
 from tests.synthetic import WORKLOADS, edit_groups, poison, write_run
 from tests.yardstick import Limit
 
@@ -438,7 +440,7 @@ def test_a_page_that_cannot_be_written_is_one_line(folder: Path, tmp_path: Path)
 
 def test_measuring_and_showing_need_no_library_of_the_page() -> None:
     code = (
-        "import sys, harness.runner, reports.page, reports.terminal, reports.verdicts\n"
+        "import sys, harness.run.runner, reports.pages.page, reports.terminal, reports.verdicts\n"
         "sys.exit(', '.join({'altair', 'jinja2', 'vl_convert'} & sys.modules.keys()) or 0)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from harness import records
 from harness.paths import ROOT
 from harness.proof import campaign
-from reports import compare, compare_page, machines_page, page, proof
+from harness.record import records
+from reports.pages import compare_page, machines_page, page, proof
+from reports.runs import compare
 from tests.browser import OPEN_ALL, emulate, show
 from tests.synthetic import EVERYONE, write_run
 from tests.test_history import SUITE as CONVNETS

@@ -13,7 +13,7 @@ import pytest
 
 from harness.paths import ROOT
 from harness.proof import campaign
-from reports import proof
+from reports.pages import proof
 from tests.browser import emulate
 from tests.pages import DESK, PHONE, Open
 from tests.test_page import HOSTILE

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from harness import records
-from reports import page
+from harness.record import records
 from reports.charts.start import PHASES
+from reports.pages import page
 from tests.browser import await_, emulate, show
 from tests.pages import DESK, PHONE, Open, tick
 from tests.synthetic import EVERYONE, write_run

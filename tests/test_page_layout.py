@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from harness import records
 from harness.paths import ROOT
-from reports import page
+from harness.record import records
+from reports.pages import page
 from tests.browser import OPEN_ALL, show
 from tests.synthetic import write_run
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from harness import records
-from reports import machines, page
+from harness.record import records
 from reports.analysis import Analysis
-from reports.objectives import MEASURES
+from reports.choice.objectives import MEASURES
+from reports.pages import page
+from reports.runs import machines
 from reports.verdicts import analyse
 from tests.synthetic import edit_groups, write_run
 from tests.test_page import made

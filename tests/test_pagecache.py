@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import pagecache
+from harness.host import pagecache
 
 
 def resident(path: Path) -> int:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from harness import records
-from reports import pairs
+from harness.record import records
+from reports.comparison import pairs
 from tests.synthetic import edit_groups, write_run
 
 WORKLOAD = "resnet20/b32/infer/float32/cpu"

@@ -20,9 +20,10 @@ import pytest
 
 from adapters.core import discovery
 from adapters.core.cost import cost, declare
-from harness import inventory, machine
-from harness.planning import planned_contender
-from harness.processes import WorkerFailed, WorkerProcess
+from harness.host import machine
+from harness.plan import inventory
+from harness.plan.planning import planned_contender
+from harness.process.processes import WorkerFailed, WorkerProcess
 from suites import catalogue
 from tests import inside
 
@@ -326,7 +327,7 @@ def test_frozen_weights_are_packed_beforehand_and_not_trained() -> None:
     _skip_if_missing(("torch", "compile", inside.python_of("torch")))
     code = (
         "from torch._dynamo.utils import counters; from adapters.core.base import Unsupported\n"
-        "from adapters.torch import Torch; from harness.cell import Cell\n"
+        "from adapters.torch import Torch; from harness.worker.cell import Cell\n"
         "from suites import catalogue\n"
         "net = catalogue.get('resnet_basic')\n"
         "torch = Torch('compile-freezing', 'cpu', 'float32', 1)\n"
@@ -348,7 +349,7 @@ def test_a_native_model_of_which_one_result_is_asked_takes_its_step() -> None:
     """Its state is inside it: what it began with is no state that a step could return."""
     code = (
         "import numpy as np; from adapters.torch_nn import TorchNN\n"
-        "from harness.cell import Cell; from suites import catalogue\n"
+        "from harness.worker.cell import Cell; from suites import catalogue\n"
         "answers = []\n"
         "for once in (False, True):\n"
         "    adapter = TorchNN('', 'cpu', 'float32', 1)\n"
@@ -367,7 +368,7 @@ def test_tensorflow_s_frozen_weights_are_constants_that_batch_norm_is_folded_int
     """No variable is read in its graph, other weights are frozen anew, and none is trained."""
     code = (
         "import numpy as np; from adapters.core.base import Unsupported\n"
-        "from adapters.tensorflow import TensorFlow; from harness.cell import Cell\n"
+        "from adapters.tensorflow import TensorFlow; from harness.worker.cell import Cell\n"
         "from suites import catalogue\n"
         "net = catalogue.get('resnet_basic')\n"
         "tensorflow = TensorFlow('frozen', 'cpu', 'float32', 1)\n"
@@ -418,7 +419,7 @@ def test_tensorflow_splits_a_grouped_convolution_only_where_it_must(
 ) -> None:
     """oneDNN has its gradients, and takes a third of the time; Eigen has none."""
     code = (
-        "from adapters.tensorflow import TensorFlow; from harness.cell import Cell\n"
+        "from adapters.tensorflow import TensorFlow; from harness.worker.cell import Cell\n"
         "from suites import catalogue\n"
         "adapter = TensorFlow('', 'cpu', 'float32', 1)\n"
         "cell = Cell(adapter, catalogue.get('check_conv3x3_groups2'), 2, 'fwd_bwd')\n"
@@ -438,7 +439,7 @@ def test_tensorflow_pads_before_max_pooling_only_where_it_must(
 ) -> None:
     """XLA has no pooling that pads so, and its gradient is slower by oneDNN."""
     code = (
-        "from adapters.tensorflow import TensorFlow; from harness.cell import Cell\n"
+        "from adapters.tensorflow import TensorFlow; from harness.worker.cell import Cell\n"
         "from suites import catalogue\n"
         f"adapter = TensorFlow('{variant}', 'cpu', 'float32', 1)\n"
         "net = catalogue.get('check_max_pool3_stride2_padded')\n"

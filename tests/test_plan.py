@@ -10,11 +10,15 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from harness import budget, estimate, gpus, plan, planning, suite, timing, uses
 from harness.commands import outlook
 from harness.errors import Wrong
-from harness.runner import Runner
-from harness.suite import Comparison
+from harness.host import gpus
+from harness.plan import estimate, plan, planning, suite
+from harness.plan.suite import Comparison
+from harness.run import budget
+from harness.run.runner import Runner
+from harness.stats import uses
+from harness.worker import timing
 from tests.plans import planned
 
 NAMES = ["torch", "torch:compile", "tensorflow", "tensorflow:xla", "jax", "numpy"]

@@ -11,9 +11,11 @@ import pytest
 from adapters.core.precision import MIXED, PRECISIONS
 from adapters.core.reference import Reference
 from adapters.numpy import NumPy
-from harness import machine, records, verify
-from harness.cell import Cell
-from harness.processes import WorkerFailed, WorkerProcess
+from harness.host import machine
+from harness.process.processes import WorkerFailed, WorkerProcess
+from harness.record import records
+from harness.worker import verify
+from harness.worker.cell import Cell
 from reports.analysis import Comparison
 from reports.verdicts import analyse
 from suites import catalogue
@@ -187,7 +189,7 @@ def test_a_call_in_one_precision_enters_no_autocast() -> None:
     """Its users' calls do not; even switched off it took a tenth of the shortest calls."""
     code = (
         "import torch; from unittest import mock; from adapters.torch import Torch\n"
-        "from harness.cell import Cell; from suites import catalogue\n"
+        "from harness.worker.cell import Cell; from suites import catalogue\n"
         "net = catalogue.get('lenet5')\n"
         "for precision, entered in (('float32', 0), ('bfloat16', 1)):\n"
         "    for direction in ('infer', 'train'):\n"

@@ -3,7 +3,7 @@
 from typing import Any
 
 from adapters.core.cost import declare
-from harness import probe
+from harness.run import probe
 from suites import catalogue
 
 ROOM = 126e6  # bytes: the largest L2 of a GPU there is (NVIDIA's B200)

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import machine, processes
-from harness.launch import Launcher
+from harness.host import machine
 from harness.paths import ROOT
-from harness.processes import WorkerFailed, WorkerProcess
-from harness.worker import Worker, failure
+from harness.process import processes
+from harness.process.launch import Launcher
+from harness.process.processes import WorkerFailed, WorkerProcess
+from harness.worker.worker import Worker, failure
 
 FAKES = ROOT / "tests" / "fakes"
 CELL: dict[str, Any] = {"workload": "relu_16x32x32", "batch": 2, "direction": "infer"}
@@ -310,8 +311,8 @@ def test_no_worker_outlives_a_killed_runner_not_even_a_stopped_one_or_its_child(
     tmp_path: Path, stopped: bool
 ) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from harness import machine\n"
-        "from harness.processes import WorkerProcess\n"
+        "import sys, time; from pathlib import Path; from harness.host import machine\n"
+        "from harness.process.processes import WorkerProcess\n"
         "tmp = Path(sys.argv[1])\n"
         "environment = machine.worker_environment('cpu', 1, tmp)\n"
         "worker = WorkerProcess(Path(sys.executable), environment, tmp / 'log')\n"

@@ -10,10 +10,14 @@ import pytest
 from adapters import jax
 from adapters.core import profiling, xla
 from adapters.core.base import Unsupported
-from harness import cold, machine, records
-from harness.processes import WorkerFailed, WorkerProcess
-from harness.worker import Worker
-from reports import page, verdicts, why
+from harness.host import machine
+from harness.process.processes import WorkerFailed, WorkerProcess
+from harness.record import records
+from harness.run import cold
+from harness.worker.worker import Worker
+from reports import verdicts
+from reports.comparison import why
+from reports.pages import page
 from tests import inside
 from tests.synthetic import edit_groups, write_run
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from harness import records, uses
 from harness.errors import Wrong
-from reports import objectives, profiles, sentences
-from reports.recommend import Recommendation
+from harness.record import records
+from harness.stats import uses
+from reports.choice import objectives, profiles, sentences
+from reports.choice.recommend import Recommendation
 from reports.verdicts import analyse
 from tests.synthetic import EVERYONE, WORKLOADS, edit_groups, write_run
 

@@ -10,9 +10,11 @@ import pytest
 import typer
 from rich.console import Console
 
-from harness import planning, progress, readings, runner, suite
 from harness.commands import measure
-from harness.progress import Progress
+from harness.plan import planning, suite
+from harness.run import progress, runner
+from harness.run.progress import Progress
+from harness.stats import readings
 from tests.plans import planned
 from tests.synthetic import edit_groups, write_run
 

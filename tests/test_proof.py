@@ -17,13 +17,14 @@ from typing import Any
 import psutil
 import pytest
 
-from harness import code, records, resuming
 from harness.errors import Wrong
 from harness.paths import ROOT
-from harness.plan import write as write_plan
+from harness.plan import code, resuming
+from harness.plan.plan import write as write_plan
 from harness.proof import calibrate, campaign, live
 from harness.proof.claims import Figure, rate
-from reports import proof
+from harness.record import records
+from reports.pages import proof
 from tests.synthetic import write_run
 
 QUICK = [p for p in campaign.PARTS if p.how != "live" or p.name == "sync"]

@@ -26,7 +26,7 @@ class Script:
     def __init__(self) -> None:
         asks, self.ask = os.pipe()
         self.answers, answer = os.pipe()
-        command = [sys.executable, "-m", "harness.worker", str(asks), str(answer)]
+        command = [sys.executable, "-m", "harness.worker.worker", str(asks), str(answer)]
         self.process = subprocess.Popen(command, cwd=ROOT, pass_fds=(asks, answer))
         os.close(asks)
         os.close(answer)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import machine
-from harness.environments import ROOT
+from harness.host import machine
+from harness.install.environments import ROOT
 from tests import inside
 
 SUITE = """
@@ -64,7 +64,7 @@ def test_with_benchmarks_disabled_it_is_a_conformance_test(tmp_path: Path) -> No
 def test_of_what_the_reference_cannot_follow_two_are_verified(tmp_path: Path) -> None:
     """As in a run; here its reach is cut down to nothing."""
     (tmp_path / "short_reach.py").write_text(
-        "from harness import oracle\noracle.MOST_FLOPS = 1.0\n"
+        "from harness.run import oracle\noracle.MOST_FLOPS = 1.0\n"
     )
     written = tmp_path / "out.json"
     suite = tmp_path / "large.toml"
@@ -121,7 +121,7 @@ SETTLED = """
 import numpy as np
 from adapters.core import discovery
 from adapters.core.reference import Reference
-from harness.cell import Cell
+from harness.worker.cell import Cell
 from suites import catalogue
 
 kind = discovery.adapter_class("{name}")
@@ -175,7 +175,7 @@ def test_a_wrong_option_is_refused_in_one_line(option: str, value: str) -> None:
 def test_numpy_has_the_threads_that_its_manifest_says() -> None:
     """OpenBLAS counts logical processors unless it is told otherwise before it is imported."""
     code = (
-        "import suites.conftest, ctypes, numpy, pathlib; from harness import machine;"
+        "import suites.conftest, ctypes, numpy, pathlib; from harness.host import machine;"
         "[blas] = (pathlib.Path(numpy.__file__).parents[1] / 'numpy.libs').glob('*openblas*');"
         "count = ctypes.CDLL(str(blas)).scipy_openblas_get_num_threads64_();"
         "assert count == machine.threads(), (count, machine.threads())"

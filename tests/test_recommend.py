@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from harness import records
-from reports import page, sentences
+from harness.record import records
 from reports.analysis import Comparison
-from reports.decide import decide
-from reports.objectives import Evidence
-from reports.profiles import Objective
-from reports.recommend import Recommendation
+from reports.choice import sentences
+from reports.choice.decide import decide
+from reports.choice.objectives import Evidence
+from reports.choice.profiles import Objective
+from reports.choice.recommend import Recommendation
+from reports.pages import page
 from reports.verdicts import analyse
 from tests.conftest import Typed
 from tests.synthetic import WORKLOADS, edit_groups, on_a_gpu, write_run

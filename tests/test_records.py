@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from harness import documents, records
 from harness.errors import Wrong
 from harness.paths import ROOT
+from harness.record import documents, records
 from reports.verdicts import analyse
 from tests.synthetic import write_run
 from tests.yardstick import Limit
@@ -101,7 +101,8 @@ def test_a_turn_that_leaves_nothing_to_read_takes_its_record_and_no_other(
 def test_a_full_disk_leaves_whole_lines_only(folder: Path) -> None:
     """A limit on the file's size stands for the disk: the write that does not fit is undone."""
     code = (
-        "import resource, signal, sys; from pathlib import Path; from harness import records\n"
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from harness.record import records\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "writer = records.Writer(Path(sys.argv[1]))\n"
@@ -120,7 +121,7 @@ def test_a_full_disk_leaves_whole_lines_only(folder: Path) -> None:
 
 def test_a_writer_killed_at_any_moment_loses_nothing_it_reported(folder: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from harness import records\n"
+        "import sys; from pathlib import Path; from harness.record import records\n"
         "writer = records.Writer(Path(sys.argv[1]))\n"
         "for number in range(10**6):\n"
         "    writer.write('event', what='test', reason=str(number)); print(number, flush=True)\n"
@@ -198,7 +199,7 @@ def test_100_000_records_of_100_samples_are_a_frame_in_under_6_seconds(folder: P
             file.write(f'{text},"comparison":"c{n % 50}","launch":{n // 50}}}\n')
     code = (
         "import sys; from pathlib import Path\n"
-        "from harness import records\n"
+        "from harness.record import records\n"
         "frame = records.frame(records.read(Path(sys.argv[1])))\n"
         "print(len(frame), frame['ns'].sum())"
     )
@@ -217,7 +218,7 @@ def test_the_collector_runs_again_after_reading(folder: Path) -> None:
 
 def test_reading_needs_no_frame_library() -> None:
     """A machine that only measures need not have pandas imported."""
-    code = "import sys, harness.records; sys.exit('pandas' in sys.modules)"
+    code = "import sys, harness.record.records; sys.exit('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.core.reference import Consumed, Reference
 from adapters.core.tape import Node
-from harness.cell import Cell
+from harness.worker.cell import Cell
 from suites import catalogue
 from suites.workload import Workload
 

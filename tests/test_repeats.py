@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import records, statistics
-from reports import machines, machines_page, repeats, several
+from harness.record import records
+from harness.stats import statistics
+from reports.pages import machines_page
+from reports.runs import machines, repeats, several
 from tests.synthetic import edit_groups, write_run
 from tests.test_profiles import edit_cells
 from tests.test_recommend import add

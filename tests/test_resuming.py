@@ -13,19 +13,22 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from harness import budget, code, frozen, gpus, launch, plan, resuming, runner
-from harness.budget import Launch, Spent
 from harness.commands import measure
 from harness.errors import Wrong
-from harness.launch import Launcher
+from harness.host import gpus
+from harness.plan import code, plan, resuming
+from harness.process import launch
+from harness.process.launch import Launcher
 from harness.proof import live
-from harness.runner import Runner
-from harness.steady import LaunchGroup
+from harness.run import budget, frozen, runner
+from harness.run.budget import Launch, Spent
+from harness.run.runner import Runner
+from harness.run.steady import LaunchGroup
 from tests.plans import settings
 from tests.synthetic import write_run
 
 
-@pytest.mark.parametrize("name", ["suites/c.c", "harness/some.lua", "harness/timing.py"])
+@pytest.mark.parametrize("name", ["suites/c.c", "harness/some.lua", "harness/worker/timing.py"])
 def test_other_code_is_another_run_in_whatever_language(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from harness import records
-from reports import rounds
+from harness.record import records
+from reports.trust import rounds
 from reports.verdicts import analyse
 from tests.synthetic import edit_groups, write_run
 

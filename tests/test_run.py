@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import records
+from harness.record import records
 from reports.analysis import Analysis
 from reports.verdicts import analyse
 from tests.runs import FAKES, NET, RELU, TRAIN, Start, measured, suite_of

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness import sampling, statistics
+from harness.stats import sampling, statistics
 
 STAGE = np.array([0.01, -0.01, 0.005, -0.005, 0.02, -0.02])
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from harness import environments, installers, setup
-from harness.environments import CannotInstall, Environment
+from harness import setup
+from harness.install import environments, installers
+from harness.install.environments import CannotInstall, Environment
 from tests.conftest import Put
 from tests.test_environments import failed
 
@@ -83,7 +84,7 @@ def test_a_disk_on_which_not_even_the_reason_fits_stops_no_other(
 def test_a_bare_python_is_sent_to_the_one_that_has_what_set_up_shows_itself_with(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "harness.installing", None)  # as if it had no rich
+    monkeypatch.setitem(sys.modules, "harness.install.installing", None)  # as if it had no rich
     assert setup.main(["numpy"]) == 2
     told = capsys.readouterr().err
     assert "`make env` first" in told and len(told.splitlines()) == 1

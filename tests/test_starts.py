@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness import cold, records, starts
-from reports import sentences
-from reports.objectives import Evidence, _repeated
-from reports.recommend import Recommendation
+from harness.record import records
+from harness.run import cold, starts
+from reports.choice import sentences
+from reports.choice.objectives import Evidence, _repeated
+from reports.choice.recommend import Recommendation
 from reports.verdicts import analyse
 from tests.synthetic import WORKLOADS, write_run
 from tests.test_profiles import asked, edit_cells
@@ -114,7 +115,7 @@ def test_a_further_start_begins_with_nothing_leaves_nothing_and_is_only_a_start(
         open=lambda *_: {"import": 0.5, "rss_bytes": 1},
         close=lambda worker: done.append("close"),
     )
-    monkeypatch.setattr("harness.oracle.load", lambda *_, **__: {"load": 0.1, "drawn": 0.25})
+    monkeypatch.setattr("harness.run.oracle.load", lambda *_, **__: {"load": 0.1, "drawn": 0.25})
     comparison: Any = SimpleNamespace(id="net", precision="float32")
     contender: Any = SimpleNamespace(name="jax", computes=True)
     record = cold.measure(launcher, comparison, contender, "again", tmp_path / "answer.npz", 3)

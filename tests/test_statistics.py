@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness import modes, readings
-from harness import statistics as st
 from harness.proof import claims, traces
+from harness.stats import modes, readings
+from harness.stats import statistics as st
 from tests.synthetic import of_spread
 
 # --- formulas -------------------------------------------------------------------------------

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from harness import steady, timing
-from harness.budget import Launch, Spent
-from harness.frozen import Frozen
-from harness.processes import WorkerFailed
-from harness.setting import Setting
-from harness.steady import LaunchGroup
+from harness.process.processes import WorkerFailed
+from harness.run import steady
+from harness.run.budget import Launch, Spent
+from harness.run.frozen import Frozen
+from harness.run.setting import Setting
+from harness.run.steady import LaunchGroup
+from harness.worker import timing
 
 COMPARISON: Any = SimpleNamespace(id="one", device="cpu", latency=True)
 LENET: dict[str, Any] = {"device": "cpu", "latency": True, "contenders": ["torch", "jax"]}

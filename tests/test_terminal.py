@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness import records
-from reports import page, sentences, terminal, verdicts, words
+from harness.record import records
+from reports import terminal, verdicts, words
 from reports.analysis import short, warning
+from reports.choice import sentences
 from reports.exports import markdown
 from reports.exports import verdicts as promised
+from reports.pages import page
 from tests.synthetic import write_run
 
 

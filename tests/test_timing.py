@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from harness import readings, timing
+from harness.stats import readings
+from harness.worker import timing
 
 pytestmark = pytest.mark.alone
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from harness import records
-from reports import page
+from harness.record import records
 from reports.analysis import Analysis
+from reports.pages import page
 from reports.verdicts import analyse
 from tests.synthetic import EVERYONE, WORKLOADS, edit_groups, on_a_gpu, write_run
 

@@ -10,8 +10,8 @@ import pytest
 from adapters.core.algebra import Pair
 from adapters.core.reference import Reference
 from adapters.core.tape import Node
-from harness import verify
-from harness.cell import Cell
+from harness.worker import verify
+from harness.worker.cell import Cell
 from suites import catalogue
 from suites.workload import Workload
 

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
-from harness import busy, records
-from reports import interference, page, warn, words
+from harness.record import records
+from harness.stats import busy
+from reports import words
 from reports.analysis import short
+from reports.pages import page
+from reports.trust import interference, warn
 from reports.verdicts import analyse
 from tests.synthetic import edit_groups, write_run
 from tests.test_profiles import edit_cells

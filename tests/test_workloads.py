@@ -9,8 +9,9 @@ import pytest
 
 import suites
 from adapters.core.cost import cost, declare, output_shape
-from harness import planning, suite, uses
 from harness.errors import Wrong
+from harness.plan import planning, suite
+from harness.stats import uses
 from suites import catalogue, micro
 from suites.workload import Workload
 

@@ -23,8 +23,8 @@ from typing import Any
 
 from adapters.core.cost import declare
 from adapters.core.discovery import adapter_class
-from harness import timing
-from harness.cell import inputs
+from harness.worker import timing
+from harness.worker.cell import inputs
 from suites.workload import Workload
 
 ORDERS = 8  # of each of the six orders

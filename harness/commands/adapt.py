@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from adapters.core.precision import PRECISIONS
-from harness import inventory
 from harness.commands.common import Device, Json, Python, app, device_of, is_current, print_json
 from harness.errors import Wrong
 from harness.paths import ROOT
+from harness.plan import inventory
 
 if TYPE_CHECKING:
-    from harness.expected import Expected
+    from harness.check.expected import Expected
 
 
 @app.command("new-adapter")
@@ -63,8 +63,8 @@ def check(
     Example: `bakeoff check torch`
     """
     from adapters.core import discovery
-    from harness import expected
-    from harness.verify import GATES
+    from harness.check import expected
+    from harness.worker.verify import GATES
 
     chosen, current = device_of(device), is_current(python)
     if precision not in GATES:
@@ -108,7 +108,7 @@ def _checked(
     """
     from dataclasses import asdict
 
-    from harness import conformance
+    from harness.check import conformance
 
     console.print(f"{contender.name} on {device}, {precision}", style="bold")
     done: dict[str, int] = {}

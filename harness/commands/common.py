@@ -21,9 +21,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from harness import documents, environments, gpus, machine
 from harness.errors import Wrong
+from harness.host import gpus, machine
+from harness.install import environments
 from harness.paths import ROOT, results
+from harness.record import documents
 
 PAGES = ROOT / "reports" / "html"  # where a page goes unless told, which is made as it is needed
 MOST_NAMED = 8  # runs, to who asked for one that is not there

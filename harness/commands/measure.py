@@ -12,8 +12,6 @@ import typer
 from rich.console import Console
 
 from adapters.core.precision import PRECISIONS
-from harness import documents, gpus, inventory, machine, plan, planning, records, resuming
-from harness import suite as suites
 from harness.commands import outlook
 from harness.commands.common import (
     Device,
@@ -27,7 +25,11 @@ from harness.commands.common import (
     print_json,
 )
 from harness.errors import Wrong
+from harness.host import gpus, machine
 from harness.paths import results
+from harness.plan import inventory, plan, planning, resuming
+from harness.plan import suite as suites
+from harness.record import documents, records
 from harness.setup import Outcome, failures, make
 
 DAY = 86400
@@ -101,7 +103,7 @@ def run(
     Examples: `bakeoff run` · `bakeoff run -c torch,jax,jax:no-ynn -w resnet18` ·
     `bakeoff run --suite full --budget 2h` · `bakeoff run --resume RUN`
     """
-    from reports import profiles
+    from reports.choice import profiles
 
     console = Console()
     profiles.load()  # one that cannot be read is told before anything is measured
@@ -215,7 +217,7 @@ def setup(
     Examples: `bakeoff setup torch jax` · `bakeoff setup torch@2.12` (side by side with the other) ·
     `bakeoff setup --wheels FOLDER`
     """
-    from harness.installing import Installing
+    from harness.install.installing import Installing
 
     # Also on a machine with a network and no GPU, for one that has it the other way round.
     kind = (device or device_of(None)).partition(":")[0]
@@ -272,8 +274,8 @@ def _resumed(resume: str, given: dict[str, Any]) -> tuple[plan.Plan, Path]:
 def _measure(
     planned: plan.Plan, folder: Path, console: Console, timeout: float, page: bool
 ) -> None:
-    from harness.progress import Progress
-    from harness.runner import Runner
+    from harness.run.progress import Progress
+    from harness.run.runner import Runner
     from reports import terminal, verdicts
 
     console.print(
@@ -327,7 +329,7 @@ def _measure(
 
 def _before(run: records.Run) -> list[records.Run]:
     """Runs before this one that measured half its comparisons or more here; the latest last."""
-    from reports import several
+    from reports.runs import several
 
     found = []
     asked = {comparison["id"] for comparison in run.plan["comparisons"]}
@@ -345,7 +347,7 @@ def _before(run: records.Run) -> list[records.Run]:
 
 def _beside(run: records.Run, before: list[records.Run]) -> str:
     """What to ask of this run and earlier ones, of which some may be replicates of it."""
-    from reports import alike
+    from reports.runs import alike
 
     now = _named(run.folder)
     told = f"What changed: bakeoff compare {_named(before[-1].folder)} {now}"
@@ -357,7 +359,7 @@ def _beside(run: records.Run, before: list[records.Run]) -> str:
 
 def _try_page(folder: Path, console: Console) -> None:
     """The page of what was just measured; where its libraries are absent, how to get it."""
-    from reports import page
+    from reports.pages import page
 
     try:
         path = page.write(records.read(folder))

@@ -3,9 +3,10 @@ who has no rival."""
 
 from rich.console import Console
 
-from harness import plan, planning, starts
 from harness.commands.common import escape, table
-from harness.sampling import FIRST_STAGE
+from harness.plan import plan, planning
+from harness.run import starts
+from harness.stats.sampling import FIRST_STAGE
 
 
 def show(planned: plan.Plan, estimates: dict[str, planning.Estimate], console: Console) -> None:

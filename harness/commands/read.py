@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from harness import inventory, machine, records, statistics
-from harness import suite as suites
 from harness.commands.common import (
     Device,
     Json,
@@ -30,6 +28,11 @@ from harness.commands.common import (
     table,
 )
 from harness.errors import Wrong
+from harness.host import machine
+from harness.plan import inventory
+from harness.plan import suite as suites
+from harness.record import records
+from harness.stats import statistics
 
 if TYPE_CHECKING:
     from suites.workload import Workload
@@ -141,7 +144,9 @@ def show(
     Example: `bakeoff show` · `bakeoff show RUN --json` · `bakeoff show --profile mine.toml` ·
     `bakeoff show RUN RUN RUN`
     """
-    from reports import machines, profiles, terminal, verdicts
+    from reports import terminal, verdicts
+    from reports.choice import profiles
+    from reports.runs import machines
 
     folders = [folder_of(run) for run in runs or [""]]
     chosen, costs = profiles.load(profile), price_of(price)
@@ -207,8 +212,9 @@ def report(
     `bakeoff report --profile prototyping --price 3.50` ·
     `bakeoff report HERE THERE --output machines.html`
     """
-    from reports import machines_page, page, profiles, template
+    from reports.choice import profiles
     from reports.exports import formats, pictures
+    from reports.pages import machines_page, page, template
     from reports.verdicts import analyse
 
     folders = [folder_of(run) for run in runs or [""]]
@@ -280,8 +286,9 @@ def compare(
     Examples: `bakeoff compare OLD NEW` · `bakeoff compare OLD NEW --fail-on slower=5%` ·
     `bakeoff compare HERE THERE --html --price HERE=3.50 --price THERE=1.20`
     """
-    from reports import compare as comparing
-    from reports import compare_page, terminal
+    from reports import terminal
+    from reports.pages import compare_page
+    from reports.runs import compare as comparing
 
     margin = _margin(fail_on)
     prices = _prices(price or [], old, new)

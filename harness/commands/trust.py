@@ -20,7 +20,7 @@ from harness.commands.common import (
     print_json,
 )
 from harness.paths import results
-from harness.plan import check_run_name
+from harness.plan.plan import check_run_name
 
 STATES = {"ok": "green", "note": "cyan", "warn": "yellow"}
 
@@ -118,7 +118,7 @@ def prove(
     if json_:
         print_json(found)
     if page:
-        from reports import proof
+        from reports.pages import proof
 
         written = proof.write(campaign.read(folder), name)
         console.print(Text(f"The page: {written}"), soft_wrap=True)

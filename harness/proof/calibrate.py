@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from harness import sampling, statistics
 from harness.proof import live
+from harness.stats import sampling, statistics
 
 WORKLOADS, LAUNCHES, PLANTED = 10, 8, 0.05
 PAST_COUNTING = 1000  # launches

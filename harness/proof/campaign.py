@@ -16,10 +16,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import code, documents, machine, resuming
 from harness.errors import Wrong
+from harness.host import machine
+from harness.plan import code, resuming
 from harness.proof import live, savings, simulated, traces
 from harness.proof.claims import Figure
+from harness.record import documents
 
 Say = Callable[..., None]
 

@@ -19,26 +19,18 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from harness import (
-    agreement,
-    busy,
-    environments,
-    inventory,
-    machine,
-    modes,
-    plan,
-    planning,
-    readings,
-    records,
-    resuming,
-    statistics,
-    timing,
-)
 from harness.errors import Wrong
+from harness.host import machine
+from harness.install import environments
+from harness.plan import inventory, plan, planning, resuming
+from harness.plan.suite import Comparison, Suite
+from harness.proof import agreement
 from harness.proof.claims import Figure
 from harness.proof.simulated import DIFFERENT, SLOWER
-from harness.runner import Runner
-from harness.suite import Comparison, Suite
+from harness.record import records
+from harness.run.runner import Runner
+from harness.stats import busy, modes, readings, statistics
+from harness.worker import timing
 
 Say = Callable[..., None]
 # Whoever ends a campaign, by whatever signal, ends its load as well (PR_SET_PDEATHSIG).

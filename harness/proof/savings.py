@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import readings, records, sampling
 from harness.errors import Wrong
 from harness.paths import ROOT
 from harness.proof.claims import Figure
 from harness.proof.simulated import fixed_winner, planned_run
+from harness.record import records
+from harness.stats import readings, sampling
 
 NAME = "quick-20"
 

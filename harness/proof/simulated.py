@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness import changes, modes, readings, sampling, statistics
 from harness.proof.claims import Figure, rate
+from harness.stats import changes, modes, readings, sampling, statistics
 
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import modes, readings, statistics, timing
 from harness.paths import ROOT
 from harness.proof.claims import Figure, rate
 from harness.proof.simulated import DIFFERENT
+from harness.stats import modes, readings, statistics
+from harness.worker import timing
 
 FOLDER = ROOT / "tests" / "data" / "traces"
 ONE_MODE = ("conv-small", "conv-malloc-fixed")

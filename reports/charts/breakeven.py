@@ -5,8 +5,8 @@ import math
 from typing import Any
 
 from reports.analysis import Analysis
-from reports.breakeven import MOST, BreakEven
 from reports.charts import marks
+from reports.choice.breakeven import MOST, BreakEven
 
 POINTS, SYMLOG = 80, 0.3  # of a line of break-even; seconds about which its axis is linear
 

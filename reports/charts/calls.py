@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from reports.analysis import QUANTILES, Analysis, finite
-from reports.cells import tells_p99
 from reports.charts import marks
+from reports.comparison.cells import tells_p99
 
 NAMES = tuple(f"p{100 * share:.0f}" for share in QUANTILES)  # p5, p25, p50, p75, p95, p99
 

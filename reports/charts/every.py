@@ -10,7 +10,7 @@ from reports.analysis import Analysis
 from reports.charts import batches, breakeven, calls, ratios, roof, start
 from reports.charts.marks import label
 from reports.charts.start import started
-from reports.why import KINDS, bars
+from reports.comparison.why import KINDS, bars
 
 
 def specs(analysis: Analysis) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from harness import statistics
+from harness.stats import statistics
 from reports import words
 from reports.analysis import Analysis
 from reports.charts import marks

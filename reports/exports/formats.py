@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.errors import Wrong
-from harness.records import Run
-from reports import template
+from harness.record.records import Run
 from reports.analysis import Analysis
+from reports.choice.profiles import Profile
 from reports.exports import github_action, markdown, parquet, pytest_benchmark, table, verdicts
-from reports.profiles import Profile
+from reports.pages import template
 from reports.verdicts import analyse
 
 TEXT: dict[str, Callable[[Analysis], str]] = {

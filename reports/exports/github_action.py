@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 
-from harness import statistics
+from harness.stats import statistics
 from reports.analysis import Analysis
-from reports.template import visible
+from reports.pages.template import visible
 
 
 def text(analysis: Analysis) -> str:

@@ -8,8 +8,8 @@ import re
 
 from reports.analysis import Analysis, Comparison
 from reports.charts.marks import label
-from reports.sentences import measured_once, own, unasked, unreadable, without
-from reports.template import visible
+from reports.choice.sentences import measured_once, own, unasked, unreadable, without
+from reports.pages.template import visible
 from reports.words import seconds, times
 
 LONGEST, LONGEST_SENTENCE = 300, 1500

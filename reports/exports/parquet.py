@@ -7,8 +7,8 @@ among Bakeoff's dependencies: 40 MB for one format that few ask for.
 from importlib import util
 from pathlib import Path
 
-from harness import records
 from harness.errors import Wrong
+from harness.record import records
 
 
 def write(run: records.Run, output: Path) -> Path:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import Wrong
-from reports import template
 from reports.analysis import Analysis
 from reports.charts import every
+from reports.pages import template
 
 WIDTH = 720
 CONFIG = {

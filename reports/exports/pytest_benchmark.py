@@ -10,7 +10,7 @@ import json
 import statistics as plain
 from typing import Any
 
-from harness import readings
+from harness.stats import readings
 from reports.analysis import Analysis, Cell, Comparison
 
 FORMAT = "5.3.1"  # the release whose files these are like

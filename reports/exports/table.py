@@ -9,7 +9,7 @@ import io
 from typing import Any
 
 from reports.analysis import Analysis, Cell, Comparison
-from reports.template import visible
+from reports.pages.template import visible
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 

@@ -58,7 +58,7 @@ def nvmlDeviceGetTotalEnergyConsumption(handle: int) -> int:
 
 def _worker(pid: str) -> bool:
     try:
-        return "harness.worker" in Path(f"/proc/{pid}/cmdline").read_text()
+        return "harness.worker.worker" in Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:
         return False
 

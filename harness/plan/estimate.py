@@ -1,0 +1,117 @@
+"""How long will it take? Rough answers from the cost model, before anything is measured.
+
+They decide what a budget can hold, and what the progress display promises at first;
+once the first launch has been seen, its measured costs take over. All seconds.
+"""
+
+import functools
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from harness.host import gpus
+from harness.worker import timing
+
+# Seconds a worker takes to start and import its framework (FACTS: 0.1 to 3.6).
+IMPORT = 1.5
+# The slowest contender reaches about this share of the matrix rate on convolutions.
+SHARE = 0.3
+BYTES_PER_SECOND = 5e9
+CALL_OVERHEAD = 100e-6
+# Of what its data sheet promises, what a GPU's libraries are taken to reach: no GPU was at hand.
+REACHED = 0.5
+# Where its driver promises nothing, a modest GPU's (NVIDIA's T4): what fits it fits a better one.
+MODEST_GPU = 8.1e12, 3.2e11
+# What a training step costs a compiler, beyond the forward pass alone.
+TRAIN_COMPILES = 2.5
+# Warm-up in the first launch, and verification, per cell.
+SETTLING = 0.7
+TURN = 0.040
+# Bytes that a process takes of a GPU before it has allocated anything: a guess, no GPU was at hand.
+CONTEXT = 0.4e9
+# A profile in the cold pass: its profiler's own starts, and some calls.
+PROFILE, PROFILED_CALLS = 2.0, 8
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an estimate needs to know of one comparison."""
+
+    flops: float
+    bytes: float
+    layers: int  # convolutions and linear layers: what a compiler chews on
+    trains: bool
+    device: str = "cpu"
+
+
+@functools.cache
+def matrix_rate() -> float:
+    """This machine's float32 matrix product, operations per second: the best of 0.3 s.
+
+    The best, so that another program's load does not make a budget look too small.
+    """
+    a = np.ones((768, 768), np.float32)
+    best, end = float("inf"), time.perf_counter() + 0.3
+    while time.perf_counter() < end:
+        begin = time.perf_counter()
+        a @ a
+        best = min(best, time.perf_counter() - begin)
+    return 2 * 768**3 / best
+
+
+def call(work: Work) -> float:
+    """One call of a slow contender."""
+    flops, moved = _rates(work.device)
+    return max(work.flops / (flops * SHARE), work.bytes / moved) + CALL_OVERHEAD
+
+
+def _rates(device: str) -> tuple[float, float]:
+    """Operations and bytes per second that a good library reaches."""
+    index = gpus.number(device)
+    if index is None:
+        return matrix_rate(), BYTES_PER_SECOND
+    flops, moved = gpus.rates(index) or MODEST_GPU
+    return REACHED * flops, REACHED * moved
+
+
+def memory(cost: Any, trains: bool, value_bytes: int) -> float:
+    """Bytes of a GPU that a contender takes at the least: a lower bound, for what cannot be.
+
+    A context with its libraries; weights, in training with momentum and gradients; and of what
+    a training keeps for its backward pass the half, since half may be computed again.
+    """
+    weights = cost.parameters * 4.0 * (3 if trains else 1)
+    kept = cost.activations * value_bytes / 2 if trains else 0.0
+    return CONTEXT + weights + kept
+
+
+def turn(work: Work, least: int = 1) -> float:
+    """least: calls of it, where more are asked for than come of its usual length."""
+    seconds = call(work)
+    calls = timing.calls_for(seconds, TURN)
+    return seconds * max(calls, least, 2)
+
+
+def compiling(work: Work, per_layer: float) -> float:
+    """per_layer: seconds of a forward pass (`Variant.compile_seconds`)."""
+    return per_layer * work.layers * (TRAIN_COMPILES if work.trains else 1.0)
+
+
+def cold(work: Work, per_layer: float) -> float:
+    """A cell in the cold pass: a fresh process with an empty cache, then with a full one."""
+    again = IMPORT if per_layer else 0.0  # only a compiler leaves a cache to start from
+    calls = (4 + PROFILED_CALLS) * call(work) + PROFILE
+    return IMPORT + again + calls + 1.15 * compiling(work, per_layer) + SETTLING
+
+
+def first_launch(work: Work, per_layer: float) -> float:
+    """Setting a cell up for the first time: compile, verify, warm up; without its turns."""
+    return compiling(work, per_layer) + SETTLING + 10 * call(work)
+
+
+def later_launch(work: Work, per_layer: float) -> float:
+    """The same with a filled cache; warm XLA still traces. On a CPU two are set up at a time."""
+    at_a_time = 2 if work.device == "cpu" else 1
+    return (0.15 * compiling(work, per_layer) + 0.1 + 10 * call(work)) / at_a_time

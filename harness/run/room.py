@@ -1,0 +1,94 @@
+"""Who makes room: comparisons that leave a run, so that the rest has its six launches.
+
+Six launches of what a suite asks first decide something, four of everything nothing. After a
+launch what it took is known. Before the first one there are estimates alone (`estimate.py`), by
+which only what is costly to compile, and was not in the cold pass, is put off: to the end of that
+launch, when the others' costs are known. Else to compile it, and then to have no room for it, took
+a ninth of ten minutes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from harness.plan import planning
+from harness.plan.plan import Plan, PlannedComparison
+from harness.run import budget
+from harness.run.budget import Launch
+
+COSTLY = 0.1  # of a budget, to set up in the first launch
+
+
+@dataclass
+class Room:
+    """Of one run's launches, `wanted` in its first stage."""
+
+    plan: Plan
+    wanted: int
+    write: Callable[..., None]
+    say: Callable[..., None]
+    gone: set[str] = field(default_factory=set)
+    # Seconds that a comparison should take with its fewest rounds, in its first launch and in each
+    # further one; and how many further ones there will be.
+    first: dict[str, float] = field(default_factory=dict)
+    later: dict[str, float] = field(default_factory=dict)
+    more: int = 0
+
+    @property
+    def fixed(self) -> bool:
+        """What the user named, or wants so many launches of, stays."""
+        return self.plan.settings.named or bool(self.plan.settings.launches)
+
+    def make(
+        self, taking: list[str], launches: int, last: Launch | None, number: int, left: float
+    ) -> None:
+        """Whose launches, so many of them, do not fit into `left` seconds, by the `last` one, the
+        run's `number`-th. Nobody where not even what was asked first would fit."""
+        if last is None or self.fixed:
+            return
+        share = left / launches * (budget.CHEAPER if launches > 1 else 1.0)
+        stay = last.fitting(taking, share)
+        gone = [i for i in taking if i not in stay]
+        if stay and gone:
+            self._leave(gone, f"after launch {number}", launches * last.bare(taking))
+
+    def costly(self, comparisons: list[PlannedComparison], more: int) -> list[str]:
+        """Of those that no launch has held yet, what this one visits last, in the suite's order
+        (see `holds`); `more` launches follow it."""
+        self.more, found = more, []
+        for c in comparisons if not self.fixed else ():
+            each = planning.estimated(c, self.plan.contenders, 1 + more)
+            count = max(1, len(c.contenders))
+            turns = each.turns * budget.fewest_rounds(c, count) / count
+            self.first[c.id] = each.first - each.turns + turns
+            self.later[c.id] = each.launch - each.turns + turns
+            if not c.headline and each.first - each.turns > COSTLY * self.plan.budget_s:
+                found.append(c.id)
+        return found
+
+    def holds(self, comparison: str, visited: Launch, left: float) -> bool:
+        """Whether all launches of a costly one fit beside those of what was asked before it."""
+        order = [c.id for c in self.plan.comparisons]
+        before = order[: order.index(comparison)]
+        if not {*before} & {*visited.comparisons, *self.first}:
+            return True
+        if self._needs([*before, comparison], visited) <= budget.CHEAPER * left:
+            return True
+        self._leave([comparison], "before it was set up", self._needs(order, visited))
+        return False
+
+    def _needs(self, comparisons: list[str], visited: Launch) -> float:
+        """Seconds that the rest of this launch and all further ones of these should take: by what
+        was seen where it was visited, else by estimate (another precision's turn comes later)."""
+        staying = [i for i in comparisons if i not in self.gone]
+        seen = [i for i in staying if i in visited.comparisons]
+        due = [i for i in staying if i not in visited.comparisons and i in self.first]
+        each = visited.bare(seen) + sum(self.later[i] for i in due)
+        return sum(self.first[i] for i in due) + self.more * each
+
+    def _leave(self, gone: list[str], when: str, needs: float) -> None:
+        """needs: seconds from now that the launches of all would take."""
+        reason = f"{', '.join(gone)} had to leave {when}"
+        reason += f", to make room for {self.wanted} launches of the rest"
+        self.gone |= set(gone)
+        self.write("event", what="budget", reason=reason, left=gone)
+        self.say("room", reason=reason, needs=needs)

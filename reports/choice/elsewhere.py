@@ -1,0 +1,122 @@
+"""Who leads on other evidence: fewer workloads, another batch, another precision.
+
+A choice rests on the comparisons that its objectives speak of. Here others of the run are put
+in their place, one exchange after the other, and it is seen who then leads: not who is proved
+to. But of a choice it is told where it rests on one workload, and is none without that.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from reports.analysis import Comparison, short
+from reports.choice import flip
+from reports.choice.decide import Aspect, Decision
+from reports.choice.objectives import MEASURES, Evidence, comparisons_of
+from reports.choice.profiles import Objective
+from reports.words import listed
+
+# Of more workloads than these none is left out or taken alone: each try reads all the others.
+MOST_ALONE = 50
+MOST_NAMED = 3  # of those without which a choice is none
+OUT = "leaving a workload out"
+# What is tried, how it is told, and the comparisons that an aspect would rest on, by its place.
+Try = tuple[str, str, dict[int, list[Comparison]]]
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A decision, and what else might have been asked in its place."""
+
+    evidence: Evidence
+    objectives: list[Objective]  # one for each aspect
+    aspects: list[Aspect]
+    decision: Decision
+    comparisons: list[Comparison]  # of the profile, on its device and in its precision
+    everywhere: list[Comparison]  # on all devices, in all precisions
+    decide: Callable[[Sequence[Aspect]], Decision]  # by other evidence, on the same terms
+
+    def tried(self) -> tuple[list[str], list[str]]:
+        """Who leads where instead, in words; and what could be tried at all, in order."""
+        flips, kinds, open_ = [], [], []
+        for kind, where, swap in [*self._fewer(), *self._batches(), *self._precisions()]:
+            changed = self._with(swap)
+            leads = flip.leads(changed, self.decision) if changed else None
+            if changed and leads:
+                kinds.append(kind)
+                if leads != self.decision.leader:
+                    flips.append(f"{leads} leads {where}")
+                elif kind == OUT and self.decision.choice and not self.decide(changed).choice:
+                    open_.append(where)
+        if open_:
+            flips.append(
+                f"{self.decision.choice} leads, but is no longer decided, {_either(open_)}"
+            )
+        return flips, list(dict.fromkeys(kinds))
+
+    def _with(self, swap: dict[int, list[Comparison]]) -> list[Aspect] | None:
+        """These comparisons in those aspects' places; None where they do not suffice."""
+        changed = list(self.aspects)
+        for place, comparisons in swap.items():
+            objective = self.objectives[place]
+            aspect, _ = self.evidence.aspect(objective, comparisons, self.decision.order)
+            if aspect is None:
+                return None
+            changed[place] = replace(aspect, weight=self.aspects[place].weight)
+        return changed
+
+    def _fewer(self) -> Iterator[Try]:
+        """Of all that rests on the same workloads at once: of a latency and its p99, say."""
+        together: dict[tuple[str, ...], list[int]] = {}
+        speaking = self._speaking()
+        for place in speaking:
+            if MEASURES[self.objectives[place].measure].allowance is None:
+                together.setdefault(self.aspects[place].comparisons, []).append(place)
+        for places in together.values():
+            comparisons = speaking[places[0]]
+            if 1 < len(comparisons) <= MOST_ALONE:
+                for c in comparisons:
+                    rest = [other for other in comparisons if other is not c]
+                    yield OUT, f"without {short(c.id)}", dict.fromkeys(places, rest)
+                for c in comparisons if len(comparisons) > 2 else ():  # of two it is the same
+                    yield (
+                        "one workload alone",
+                        f"on {short(c.id)} alone",
+                        {place: [c] for place in places},
+                    )
+
+    def _batches(self) -> Iterator[Try]:
+        """The very same workloads at another batch, where all of them were measured at it."""
+        now = self._speaking()
+        for batch in sorted({c.batch for c in self.comparisons}):
+            there = {place: [self._at(batch, c) for c in mine] for place, mine in now.items()}
+            swap = {place: [c for c in found if c is not None] for place, found in there.items()}
+            if swap == there and swap != now:
+                yield "another batch", f"at batch {batch}", swap
+
+    def _at(self, batch: int, of: Comparison) -> Comparison | None:
+        wanted = (of.workload, of.size, of.direction, batch)
+        same = (c for c in self.comparisons if (c.workload, c.size, c.direction, c.batch) == wanted)
+        return next(same, None)
+
+    def _precisions(self) -> Iterator[Try]:
+        found: dict[tuple[str, str], list[Comparison]] = {}
+        for comparison in self.everywhere:
+            found.setdefault((comparison.device, comparison.precision), []).append(comparison)
+        found.pop((self.comparisons[0].device, self.comparisons[0].precision), None)
+        for (device, precision), there in sorted(found.items(), key=lambda each: each[0]):
+            swap = {i: comparisons_of(o.of, there) for i, o in enumerate(self.objectives)}
+            yield "another precision", f"in {precision} on {device}", swap
+
+    def _speaking(self) -> dict[int, list[Comparison]]:
+        """The comparisons that each aspect rests on, by its place; none for what rests on none."""
+        by_id = {c.id: c for c in self.comparisons}
+        found = {i: [by_id[id_] for id_ in a.comparisons] for i, a in enumerate(self.aspects)}
+        return {place: comparisons for place, comparisons in found.items() if comparisons}
+
+
+def _either(wheres: list[str]) -> str:
+    """without a, without b or without c: each by itself, and not all of them together."""
+    left = len(wheres) - MOST_NAMED
+    if left > 1:
+        wheres = [*wheres[:MOST_NAMED], f"without one of {left} more"]
+    return listed(wheres, "or")

@@ -1,0 +1,412 @@
+"""What to choose, profile by profile, and what that rests on.
+
+Who decides is `decide.py`, what would flip it `flip.py`, what was measured
+`objectives.py`; here they are put together for each device and precision that a profile
+has comparisons on, and said in words. It speaks of these workloads on this machine.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+
+from harness.record.records import Run
+from reports.analysis import Comparison, finite, first_stage, short
+from reports.choice import flip, sentences
+from reports.choice.decide import Aspect, Decision, aligned, apart, decide, split
+from reports.choice.elsewhere import Elsewhere
+from reports.choice.flip import Limit, Weight
+from reports.choice.objectives import MEASURES, Evidence, comparisons_of
+from reports.choice.profiles import SEEN_ONCE, Objective, Profile
+from reports.comparison import unnamed
+from reports.words import percent
+
+Wanted = list[tuple[Objective, list[Comparison]]]
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The choice for one profile; `choice` is None where nothing is sure enough."""
+
+    profile: str
+    title: str
+    summary: str
+    choice: str | None
+    tied: list[str]
+    untold: list[str]  # of a tie: who is neither part of it nor shown to be behind
+    sentence: str
+    verdict: str
+    runner_up: str | None
+    ratio: float | None  # of the score, which is of times where nothing else is wanted
+    low: float | None
+    high: float | None
+    launches: int
+    comparisons: list[str]
+    # contender, ratio (score over the leader's), low, high, verdict; factors: title, ratio,
+    # weight of each objective: the ratios to the power of the weights make the score
+    ranking: list[dict[str, Any]]
+    incomplete: list[dict[str, str]]  # contender, why: it failed, or breaks a limit
+    objectives: list[dict[str, Any]]  # see _objective
+    flips: list[str]
+    steady: str  # what was tried and flips nothing
+    limits: list[Limit]
+    weights: list[Weight]
+    unknown: list[str]
+    confidence: float = 0.95  # of the interval: 0.999 where one of the two left early
+    once: float = 0.0  # the share of the weight that rests on what was measured once
+    starts: int = 0  # of each of the two, where what is weighed of them was measured so often
+    lost: float = 0.0  # the share of the weight that has no figure, and went to the rest
+    lacking: list[str] = field(default_factory=list)  # what has none
+    device: str = "cpu"
+    precision: str = "float32"
+    conditions: list[str] = field(default_factory=list)
+    # comparison, leader, ratio (the leader here over the leader there), where it is behind
+    split: list[dict[str, Any]] = field(default_factory=list)
+    # of several objectives: in which the leader is better than the runner-up, in which worse
+    balance: str = ""
+    unnamed: str = ""  # why nobody may be, whatever the figures say
+    engineless: bool = False  # it is served on a CPU, and no inference engine took part
+
+
+def recommend(
+    run: Run,
+    comparisons: list[Comparison],
+    profiles: Sequence[Profile],
+    price: float | None = None,
+) -> list[Recommendation]:
+    """One for each profile, device and precision that the run has comparisons for."""
+    evidence = Evidence(run, price)
+    found = []
+    for profile in profiles:
+        mine = [c for c in comparisons if profile.speaks_of(c)]
+        for device, precision in sorted({(c.device, c.precision) for c in mine}):
+            same = [c for c in mine if (c.device, c.precision) == (device, precision)]
+            plain = (device, precision) == (comparisons[0].device, "float32")
+            title = profile.title if plain else f"{profile.title} ({precision}, {device})"
+            named = msgspec.structs.replace(profile, title=title)
+            made = _Case(evidence, named, same, mine).recommendation()
+            found += [made] if made else []
+    return found
+
+
+class _Case:
+    """One profile on one device in one precision."""
+
+    def __init__(
+        self,
+        evidence: Evidence,
+        profile: Profile,
+        comparisons: list[Comparison],
+        everywhere: list[Comparison],
+    ):
+        self.evidence, self.profile = evidence, profile
+        self.comparisons, self.everywhere = comparisons, everywhere
+        self.wanted: Wanted = [(o, self._asked(o)) for o in profile.objectives]
+
+    def recommendation(self) -> Recommendation | None:
+        """None where the run has no comparison for most of what the profile weighs."""
+        if not unnamed.enough(sum(o.weight for o, found in self.wanted if found)):
+            return None
+        self.out = self.evidence.failures(self.wanted)
+        self.names = [n for n in self.evidence.names if n not in self.out]
+        gone = {
+            c.id
+            for objective, found in self.wanted
+            for c in comparisons_of(objective.of, self.comparisons)
+            if c not in found
+        }
+        self.unknown = [
+            f"{short(id_)}: it made room for the rest, and its times are in no score"
+            for id_ in sorted(gone)
+        ]
+        self.lost = 0.0
+        self.lacking: list[str] = []
+        self.beyond: dict[str, float] = {}  # who breaks a limit, and how many times it that is
+        self.aspects = self._aspects()
+        self.unnamed = self._unnamed()
+        for name in apart(self.aspects, self.names):
+            self.out[name] = "shares no launch with the others"
+        self.names = [n for n in self.names if n not in self.out] if self.aspects else []
+        self.weighed = [each for each in aligned(self.aspects) if each.weight > 0]
+        self.decision = self._decide(self.aspects)
+        return self._told()
+
+    def _decide(self, aspects: Sequence[Aspect]) -> Decision:
+        return decide(
+            aspects,
+            self.names,
+            self._modal(aspects),
+            self._settled(aspects),
+            bool(self.unnamed),
+            first_stage(self.evidence.run),
+        )
+
+    def _unnamed(self) -> str:
+        """What somebody takes on disk is what it is, wherever else the machine was busy."""
+        measured = [(o, found) for o, found in self.wanted if o.measure != "installed_size"]
+        used = [c for _, found in measured for c in found]
+        crowded = sorted({name for c in used for name in c.crowded})
+        return unnamed.reason(any(c.busy for c in used), crowded, self.lost)
+
+    # --- evidence -------------------------------------------------------------------------------
+
+    def _asked(self, objective: Objective) -> list[Comparison]:
+        """What an objective rests on: without what made room for the rest, if there is a rest.
+
+        A score is of the launches that hold all of it, and such a one has few.
+        """
+        found = comparisons_of(objective.of, self.comparisons)
+        if MEASURES[objective.measure].allowance is not None:
+            return found
+        return [c for c in found if c.id not in self.evidence.run.left] or found
+
+    def _aspects(self) -> list[Aspect]:
+        """What is wanted, as far as it is known of all; whoever breaks a limit is out before."""
+        for objective, comparisons in self.wanted:
+            if objective.at_most is not None:
+                self._limit(objective, *self.evidence.aspect(objective, comparisons, self.names))
+        if self.beyond and not self.names:
+            return []
+        found = []
+        for objective, comparisons in self.wanted:
+            measure = MEASURES[objective.measure]
+            where = f" in {objective.of}" if objective.of else ""
+            aspect, lacking = self.evidence.aspect(objective, comparisons, self.names)
+            if aspect and lacking and {*lacking} <= self._behind(comparisons):
+                # Who is far behind anyway does not take a wish from all the others.
+                for name in lacking:
+                    self.out[name] = f"far behind, and without a figure for {measure.title}"
+                self.names = [n for n in self.names if n not in lacking]
+                lacking = []
+            if aspect is None or lacking:
+                who = "" if aspect is None else f" of {', '.join(lacking)}"
+                why = self.evidence.absent(objective.measure, comparisons)
+                text = f"{measure.title}{where}{who}: {why}"
+                if objective.weight:
+                    text += f"; its {percent(objective.weight)} of the weight went to the rest"
+                    trained = " in training" if objective.of == "training" else ""
+                    self.lacking.append(f"{measure.title}{trained}")
+                self.lost += objective.weight
+                self.unknown.append(text)
+            else:
+                found.append(aspect)
+        kept = sum(each.weight for each in found)
+        return [replace(each, weight=each.weight / kept) for each in found] if kept else []
+
+    def _behind(self, comparisons: list[Comparison]) -> set[str]:
+        """Who left one of these early, being far behind."""
+        ids = {c.id for c in comparisons}
+        return {name for id_, name in self.evidence.run.settled if id_ in ids}
+
+    def _limit(self, objective: Objective, aspect: Aspect | None, lacking: list[str]) -> None:
+        measure, most = MEASURES[objective.measure], objective.at_most or 0.0
+        least = objective.measure == "throughput"  # told as a rate, of which more is better
+        asked = f"{'at least' if least else 'at most'} {measure.tell(most)} is asked for"
+        for name in lacking:
+            self.out[name] = f"{measure.title} is not known, {asked}"
+        for name, value in (aspect.values if aspect else {}).items():
+            if value > most:
+                told = measure.tell(value)
+                self.out[name] = f"{measure.title} of {told}, {asked}"
+                self.beyond[name] = max(value / most, self.beyond.get(name, 0.0))
+                if aspect and value < most * math.exp(aspect.allowance or 0.0):
+                    seen = sentences.seen(aspect, name)
+                    self.out[name] += f"; it was measured {seen}, and may be within it"
+            elif aspect and value * math.exp(aspect.allowance or 0.0) > most:
+                told = measure.tell(value)
+                self.unknown.append(
+                    f"whether {name} keeps its limit ({asked}): {measure.title} of {told} was "
+                    f"measured {sentences.seen(aspect, name)}"
+                )
+        self.names = [n for n in self.names if n not in self.out]
+
+    def _extras(self) -> list[Aspect]:
+        """What nobody asked for and everybody may want to limit: as objectives of no weight."""
+        there = {each.measure for each in self.profile.objectives}
+        wanted = [m for m in SEEN_ONCE if m not in there]
+        if self.evidence.price and "cost" not in there:
+            wanted.append("cost")
+        all_ = list({c.id: c for _, found in self.wanted for c in found}.values())
+        extras = []
+        for measure in wanted:
+            of = all_
+            if measure == "cost":
+                of = [c for c in all_ if c.direction == "train" or c.batch > 1] or all_
+            aspect, lacking = self.evidence.aspect(Objective(measure, 0.0), of, self.names)
+            if aspect is None or lacking:
+                who = "of anybody" if aspect is None else f"of {', '.join(lacking)}"
+                self.unknown.append(f"{MEASURES[measure].title} {who}: {MEASURES[measure].absent}")
+            else:
+                extras.append(aspect)
+        return extras
+
+    def _modal(self, aspects: Sequence[Aspect]) -> list[tuple[str, str]]:
+        used = self._used(aspects)
+        return [(r.a, r.b) for c in used for r in c.ratios if r.verdict == "multimodal"]
+
+    def _settled(self, aspects: Sequence[Aspect]) -> list[str]:
+        run, used = self.evidence.run, self._used(aspects)
+        return [n for n in self.names if any((c.id, n) in run.settled for c in used)]
+
+    def _used(self, aspects: Sequence[Aspect]) -> list[Comparison]:
+        """What a score was measured on launch by launch; a mere limit is in no score."""
+        ids = {id_ for a in aspects if a.weight > 0 and not a.once for id_ in a.comparisons}
+        return [c for c in self.comparisons if c.id in ids]
+
+    # --- what would flip it ---------------------------------------------------------------------
+
+    def _flips(self, weights: list[Weight]) -> tuple[list[str], str]:
+        """What would, in words; and all that was tried."""
+        if len(self.decision.order) < 2:
+            return [], ""
+        found = sentences.flips(self.aspects, self.decision, weights, self.lost, self.lacking)
+        places = {(o.measure, o.of): o for o, _ in self.wanted}
+        elsewhere = Elsewhere(
+            self.evidence,
+            [places[each.measure, each.of] for each in self.aspects],
+            self.aspects,
+            self.decision,
+            self.comparisons,
+            self.everywhere,
+            self._decide,
+        )
+        flips, tried = elsewhere.tried()
+        return found + flips, ", ".join([*(["every weight"] if weights else []), *tried])
+
+    # --- in words -------------------------------------------------------------------------------
+
+    def _told(self) -> Recommendation:
+        decision, best = self.decision, self.decision.best
+        extras = self._extras()
+        weights = flip.weights([*self.aspects, *extras], decision)
+        flips, tried = self._flips(weights)
+        divided = self._split()
+        ids = list(dict.fromkeys(c for each in self.aspects for c in each.comparisons))
+        leader = decision.leader or ""
+        pair = leader, decision.runner_up or ""
+        once = sum(each.weight for each in self.weighed if each.single(*pair))
+        return Recommendation(
+            profile=self.profile.name,
+            title=self.profile.title,
+            summary=self.profile.summary,
+            choice=decision.choice,
+            tied=decision.tied,
+            untold=decision.untold if decision.tied else [],
+            sentence=self._sentence(extras) + sentences.divided(divided),
+            verdict=best.verdict if best else "screening",
+            runner_up=decision.runner_up,
+            ratio=finite(best.ratio) if best else None,
+            low=finite(best.low) if best else None,
+            high=finite(best.high) if best else None,
+            launches=best.launches if best else 0,
+            comparisons=ids,
+            ranking=[self._row(name) for name in decision.order],
+            incomplete=[{"contender": n, "why": why} for n, why in self.out.items()],
+            objectives=[_objective(each) for each in [*self.aspects, *extras]],
+            flips=flips,
+            steady=tried,
+            limits=flip.limits(
+                self.aspects, [a for a in [*self.aspects, *extras] if _limited(a)], decision
+            ),
+            weights=weights,
+            unknown=[*sentences.beware(self.aspects), *self.unknown],
+            confidence=best.confidence if best else 0.95,
+            once=once,
+            starts=sentences.starts(self.weighed, *pair),
+            lost=self.lost,
+            lacking=list(dict.fromkeys(self.lacking)),
+            device=self.comparisons[0].device,
+            precision=self.comparisons[0].precision,
+            conditions=_conditions(self._used(self.aspects), [leader, decision.runner_up or ""]),
+            split=divided,
+            balance=sentences.balance(decision, self.weighed),
+            engineless=self._engineless(),
+            unnamed=self.unnamed,
+        )
+
+    def _sentence(self, extras: list[Aspect]) -> str:
+        if self.beyond and not self.decision.order:
+            nearest = min(self.beyond, key=lambda name: self.beyond[name])
+            return f"Nobody keeps the limits. The nearest is {nearest}: {self.out[nearest]}."
+        ids = list(dict.fromkeys(id_ for each in self.weighed for id_ in each.comparisons))
+        told = sentences.sentence(self.decision, self.aspects, ids, extras, self.unnamed)
+        return told + sentences.ruled_out(self.decision, self.aspects)
+
+    def _split(self) -> list[dict[str, Any]]:
+        leader, used = self.decision.leader, self._used(self.aspects)
+        return split({c.id: {r.b: r for r in c.ratios if r.a == leader} for c in used})
+
+    def _engineless(self) -> bool:
+        """Engines that only infer take part when named: who serves should know of them."""
+        uses = {objective.of for objective, _ in self.wanted} - {None}
+        serves = bool(uses) and "training" not in uses
+        engines = any(not c.get("trains", True) for c in self.evidence.run.plan["contenders"])
+        return serves and not engines and self.comparisons[0].device == "cpu"
+
+    def _row(self, name: str) -> dict[str, Any]:
+        leader = self.decision.leader or ""
+        row: dict[str, Any] = {"contender": name, "factors": self._factors(name, leader)}
+        if name == leader:
+            best = {"ratio": 1.0, "low": None, "high": None}
+            return {**row, **best, "verdict": "best", "confidence": 0.95}
+        pair = self.decision.pairs[name, leader]
+        return {
+            **row,
+            "ratio": finite(pair.ratio),
+            "low": finite(pair.low),
+            "high": finite(pair.high),
+            "verdict": pair.verdict,
+            "confidence": pair.confidence,
+        }
+
+    def _factors(self, name: str, leader: str) -> list[dict[str, Any]]:
+        """What makes the score of one over the leader: each ratio to the power of its weight."""
+        return [
+            {
+                "title": sentences.named(each),
+                "ratio": 1.0 if name == leader else finite(math.exp(each.mean(name, leader))),
+                "weight": each.weight,
+            }
+            for each in self.weighed
+        ]
+
+
+def _limited(aspect: Aspect) -> bool:
+    return aspect.measure in (*SEEN_ONCE, "cost", "latency", "latency_p99")
+
+
+def _objective(aspect: Aspect) -> dict[str, Any]:
+    """What is weighed is told as its ratios are made, what one may limit by its worst."""
+    measure = MEASURES[aspect.measure]
+    told, over = (aspect.means, "geometric mean") if aspect.weight else (aspect.values, "worst")
+    count = len(aspect.comparisons)
+    over = f"{over} of {count} workloads" if count > 1 else ""
+    return {
+        "measure": aspect.measure,
+        "title": measure.title,
+        "of": aspect.of,
+        "weight": aspect.weight,
+        "once": aspect.once,
+        "seen": sentences.seen(aspect, *aspect.looks) if aspect.allowance else "",
+        "at_most": None if aspect.at_most is None else measure.tell(aspect.at_most),
+        "enough": None if aspect.enough is None else measure.tell(aspect.enough),
+        "values": dict(aspect.values),
+        "told": {name: measure.tell(value) for name, value in told.items()},
+        "over": over,
+        "comparisons": list(aspect.comparisons),
+    }
+
+
+def _conditions(comparisons: list[Comparison], names: list[str]) -> list[str]:
+    autotuned = [
+        n
+        for n in names
+        if any(
+            cell.contender == n and cell.one_compilation for c in comparisons for cell in c.cells
+        )
+    ]
+    if not autotuned:
+        return []
+    return [f"conditional on one compilation: {', '.join(autotuned)} autotunes"]

@@ -1,0 +1,360 @@
+"""What is said of a choice: sentences for a person who reads nothing else.
+
+The same in the terminal, on the page and in every export; what they say was decided in
+`decide.py`, on what `objectives.py` holds.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from harness.stats import statistics
+from reports.analysis import Analysis, short
+from reports.choice import flip
+from reports.choice.decide import Aspect, Decision
+from reports.choice.flip import Weight
+from reports.choice.objectives import LEAST_STARTS, MEASURES
+from reports.words import ends, few, interval, listed, needed, percent, times
+
+# Instructions of a processor that multiply in bfloat16 itself: elsewhere libraries imitate it.
+BFLOAT16 = ("amx_bf16", "avx512_bf16", "bf16")
+LIKELY = 3.0  # who would have to be off by more is not told of
+
+
+def sentence(
+    decision: Decision,
+    aspects: list[Aspect],
+    ids: list[str],
+    extras: list[Aspect],
+    unnamed: str,
+) -> str:
+    """The choice, or why there is none.
+
+    ids: of the comparisons it rests on. extras: what may decide between the tied. unnamed: why
+    nobody may be named, if so.
+    """
+    leader, best = decision.leader, decision.best
+    runner_up, tied = decision.runner_up, decision.tied
+    if not decision.order:
+        return "No contender was measured in all that this asks for, within its limits."
+    if best is None or not math.isfinite(best.ratio):
+        return f"Only {leader} did all that this asks for: nothing to choose from."
+    over = short(ids[0]) if len(ids) == 1 else f"{len(ids)} workloads (geometric mean)"
+    weighed = [each for each in aspects if each.weight > 0]
+    if len(weighed) == 1 and not weighed[0].once:
+        fact = f"it takes {times(best.ratio)} the time of {runner_up}"
+    else:
+        fact = f"its score is {times(best.ratio)} that of {runner_up} (less is better)"
+        over = f"{len(weighed)} objectives and {over}" if len(weighed) > 1 else over
+    sure = f"{interval(best.confidence)} {ends(best.low, best.high)}"
+    sure += f", {best.launches} launches"
+    begun = starts(weighed, leader or "", runner_up or "")
+    sure += f", {begun} starts" if begun else ""
+    if not math.isfinite(best.high):
+        sure = f"{best.launches} launch" if best.launches else "no launches"
+    if decision.choice:
+        return f"Choose {leader}: {fact} ({sure}), over {over}."
+    apart = decision.untold
+    if tied:
+        decides = _deciders(tied, extras)
+        names = ", ".join(tied)
+        left = f" Not yet told apart from them: {', '.join(apart)}." if apart else ""
+        return f"A tie of {names}: {within(tied)} over {over}.{left}{decides}"
+    if best.verdict == "screening":
+        why = unnamed or f"only {best.launches} of 6 launches"
+        if not unnamed and all(each.once for each in weighed):
+            alone = any(each.single(leader or "", runner_up or "") for each in weighed)
+            why = f"it was measured {f'{begun} times' if begun and not alone else 'once'}; "
+            why += "several runs, read together, tell"
+        return f"{leader} is ahead, not proven ({why}): {fact} ({sure}), over {over}."
+    more = f" {would_tell(best)}"
+    if not best.launches_needed and any(each.once for each in weighed):
+        more = " More launches would hardly tell; more runs, read together, may."
+    others = [name for name in apart if name != runner_up]
+    more += f" Its lead over {listed(others)} is not proven either." if others else ""
+    return f"No winner: {why_open(best)}. {leader} leads: {fact} ({sure}), over {over}.{more}"
+
+
+def within(tied: list[str]) -> str:
+    """What a tie claims: of each against the first, not of all against each other."""
+    if len(tied) > 2:
+        return f"each is within 3% of {tied[0]}"
+    return "they differ by less than 3%"
+
+
+def why_open(pair: Any) -> str:
+    """Why a pair of enough launches has no winner. pair: a verdict and `high` of its interval."""
+    if pair.verdict == "multimodal":
+        return "launches fall into modes that overlap"
+    if pair.high is not None and math.log(pair.high) < -statistics.MARGIN:
+        return "the lead is beyond the margin of 3%, but p is not below 1%"
+    return "the lead is not proven to be beyond the margin of 3%"
+
+
+def would_tell(pair: Any, of: str = "launches") -> str:
+    """How many it takes, of a pair that is open; at the margin itself no number does."""
+    if not pair.launches_needed:
+        return f"More {of} would hardly tell."
+    return f"{needed(pair.launches_needed, of).capitalize()} would tell."
+
+
+def open_in_short(pair: Any) -> str:
+    """The same, in a cell of a table."""
+    if pair.verdict == "multimodal":
+        return "launches fall into modes"
+    if pair.verdict == "inconclusive":
+        return "either may lead"
+    beyond = pair.high is not None and math.log(pair.high) < -statistics.MARGIN
+    return "beyond 3%, but p is not below 1%" if beyond else "ahead, not surely by 3%"
+
+
+def balance(decision: Decision, weighed: list[Aspect]) -> str:
+    """Of several wishes: in which the leader is better than its nearest rival, and in which worse.
+
+    The weightiest first. Nothing is said of what lies within the margin, within how far what was
+    measured once or a few times is trusted, or of which launches do not tell the sign.
+    """
+    leader, rival = decision.leader, decision.runner_up
+    if leader is None or rival is None or len(weighed) < 2:
+        return ""
+    measures = [each.measure for each in weighed]
+    told: dict[bool, list[str]] = {True: [], False: []}
+    logs = [(each.mean(leader, rival), each) for each in weighed]
+    for log, each in sorted(logs, key=lambda pair: -abs(pair[0]) * pair[1].weight):
+        if _told_apart(each, leader, rival):
+            measure = MEASURES[each.measure]
+            where = ""
+            if measures.count(each.measure) > 1:
+                of = "batch inference" if each.of == "throughput" else each.of
+                where = f" in {of}" if of else " over all"
+            word = f"{measure.better if log < 0 else measure.worse}{where}"
+            told[log < 0].append(f"{word} ({times(math.exp(log))})")
+    parts = [listed(told[True])] if told[True] else []
+    parts += [f"{'but ' if parts else ''}{listed(told[False])}"] if told[False] else []
+    return ", ".join(parts)
+
+
+def _told_apart(each: Aspect, leader: str, rival: str) -> bool:
+    if abs(each.mean(leader, rival)) <= max(each.off(leader, rival), statistics.MARGIN):
+        return False
+    if each.once:
+        return True
+    low, high = statistics.t_interval(np.array([*each.logs[leader, rival].values()]))
+    return low > 0 or high < 0
+
+
+def flips(
+    aspects: list[Aspect],
+    decision: Decision,
+    weights: list[Weight],
+    lost: float,
+    lacking: list[str],
+) -> list[str]:
+    """Which weight would put another in front, which figure beside the launches (seen once, or a
+    few times), which that nobody saw.
+
+    lost: the share of the weight that has no figure, which is of what is `lacking`.
+    """
+    found = [
+        f"{other} leads once {named(weight)} weighs "
+        f"{'less' if side == 'below' else 'more'} than {_share(at)} (now {percent(weight.now)})"
+        for weight in weights
+        for side, at, other in weight.flips()
+    ]
+    for aspect in aspects:
+        off = flip.factor(aspect, decision)
+        if off and off[0] < LIKELY:
+            found.append(
+                f"{off[1]} leads if {named(aspect)}, measured "
+                f"{seen(aspect, decision.leader or '', off[1])}, is off by {off[0]:.2f}x"
+            )
+    unseen = flip.unmeasured(lost, decision)
+    if unseen and unseen[0] < LIKELY:
+        found.append(
+            f"{unseen[1]} leads if {decision.leader} is more than {unseen[0]:.2f}x worse in what "
+            f"has no figure ({listed(list(dict.fromkeys(lacking)))})"
+        )
+    return found
+
+
+def _share(at: float) -> str:
+    """A weight, to two figures: 0.71%, 28%, 99.7%."""
+    return f"{100 * at:.2g}%" if at < 0.995 else f"{100 * at:.4g}%"
+
+
+def trusted() -> str:
+    """How far what is measured once is trusted, where luck has a part in it."""
+    told = [
+        f"{each.title} to {_within(each.allowance)}" for each in MEASURES.values() if each.allowance
+    ]
+    return listed(told)
+
+
+def _within(allowance: float) -> str:
+    return f"{math.expm1(allowance):.0%}"
+
+
+def answer(recommendations: list[Any]) -> str:
+    """All choices in a breath: what is decided first, then who is in front without proof."""
+    decided: dict[str, list[str]] = {}
+    tied: dict[str, list[str]] = {}
+    ahead: dict[str, list[str]] = {}
+    for each in recommendations:
+        if each.choice:
+            decided.setdefault(each.choice, []).append(each.title)
+        elif each.tied:
+            left = f" ({listed(each.untold)} not told apart yet)" if each.untold else ""
+            tied.setdefault(listed(each.tied), []).append(f"{each.title}{left}")
+        elif each.ranking:
+            ahead.setdefault(each.ranking[0]["contender"], []).append(each.title)
+    told = [
+        f"{head}: {'; '.join(f'{who} for {listed(titles)}' for who, titles in found.items())}."
+        for head, found in (("Decided", decided), ("A tie", tied), ("Leading, not proven", ahead))
+        if found
+    ]
+    return " ".join(told) if decided or not told else " ".join(["Nothing is decided.", *told])
+
+
+def left_out(ids: list[str]) -> str:
+    """What no verdict rests on, though the suite asks for it; nothing where all was planned."""
+    if not ids:
+        return ""
+    return (
+        f"Left out of this run, and of every verdict: {few([short(id_) for id_ in ids])}. A use "
+        "that needs them is not there, or rests on less."
+    )
+
+
+def unasked(analysis: Analysis) -> list[tuple[str, str]]:
+    """What nobody asked, though it may choose otherwise; and the command that asks it."""
+    found = []
+    if titles := [each.title for each in analysis.recommendations if each.engineless]:
+        told = "Inference engines (ONNX Runtime, OpenVINO, LiteRT) took no part, which "
+        found.append((f"{told}{listed(titles)} should ask as well:", "make bench-serving"))
+    lower = _lower(analysis)
+    if lower and {comparison.precision for comparison in analysis.comparisons} == {"float32"}:
+        told = f"{lower}, and all of this was measured in float32:"
+        found.append((told, "bakeoff run --precision bfloat16"))
+    return found
+
+
+def own(analysis: Analysis) -> str:
+    """Who is ranked and recommended to nobody; nothing where nobody is."""
+    names = [c["name"] for c in analysis.shown if c["baseline"]]
+    if not names or not analysis.recommendations:
+        return ""
+    them = "a baseline" if len(names) == 1 else "baselines"
+    return (
+        f"{listed(names)} {'is' if len(names) == 1 else 'are'} Bakeoff's own, {them} and no "
+        "framework: ranked in each workload, and nobody's choice for a use."
+    )
+
+
+def _lower(analysis: Analysis) -> str:
+    """Why bfloat16 may be faster there: nothing where a machine has no units for it."""
+    if analysis.settings.get("device", "cpu") != "cpu":
+        return "GPUs have units for bfloat16"
+    told = str(analysis.machine.get("instructions") or "").split()
+    names = [name for name in BFLOAT16 if name in told]
+    return f"This processor multiplies in bfloat16 as well ({names[0]})" if names else ""
+
+
+def ruled_out(decision: Decision, aspects: list[Aspect]) -> str:
+    """Who need not be considered: a choice that is open is seldom open between all."""
+    leader = decision.leader or ""
+    rows = [
+        (name, decision.pairs[name, leader])
+        for name in decision.order[1:]
+        if name != decision.runner_up
+    ]
+    slower = [f"{n} ({times(p.ratio)})" for n, p in rows if p.verdict == "materially_slower"]
+    word = "slower" if len(aspects) == 1 else "behind"
+    return f" Materially {word}: {', '.join(slower)}." if slower else ""
+
+
+def divided(split: list[dict[str, Any]]) -> str:
+    """Where the one that leads over all does not: a mean of workloads hides it."""
+    told = [
+        f"on {short(each['comparison'])} it takes {times(each['ratio'])} {each['leader']}'s time"
+        + ("" if each["proven"] else " (more, not surely by 3%)")
+        for each in split
+    ]
+    return f" But {listed(told)}." if told else ""
+
+
+def without(share: float, lacking: list[str]) -> str:
+    """What is weighed and was not measured; nothing where all was."""
+    if not share:
+        return ""
+    return (
+        f"{percent(share)} of the weight ({listed(lacking)}) has no figure, and went to the rest."
+    )
+
+
+def measured_once(share: float) -> str:
+    """What of a score no launch has repeated; nothing where there is none."""
+    return f"{percent(share)} of the score rests on a single measurement." if share else ""
+
+
+def unreadable(problems: list[str]) -> str:
+    """That records are damaged; nothing where all were read."""
+    if not problems:
+        return ""
+    count = "a record" if len(problems) == 1 else f"{len(problems)} records"
+    return (
+        f"{count} could not be read, and what is said here may be another thing without what "
+        f"was in there: {few(problems, 2)}."
+    )
+
+
+def seen(aspect: Aspect, *names: str) -> str:
+    """How often what is beside the launches was measured, of these: "once", "1 to 6 times"."""
+    counts = {aspect.looks.get(name, 1) for name in names} or {1}
+    if counts == {1}:
+        return "once"
+    least, most = min(counts), max(counts)
+    return f"{least} times" if least == most else f"{least} to {most} times"
+
+
+def starts(aspects: list[Aspect], a: str, b: str) -> int:
+    """How many starts of each of the two their score rests on, where they have an interval."""
+    return min((len(each.repeated[a, b]) for each in aspects if (a, b) in each.repeated), default=0)
+
+
+def _deciders(tied: list[str], extras: list[Aspect]) -> str:
+    """What decides between the tied: start, then memory, then size, where they differ."""
+    for aspect in extras:
+        if not aspect.once or not set(tied) <= aspect.values.keys():
+            continue
+        ordered = sorted(tied, key=lambda n: aspect.values[n])
+        first, second = (aspect.values[n] for n in ordered[:2])
+        if math.log(second / first) > max(aspect.off(*ordered[:2]), statistics.MARGIN):
+            measure = MEASURES[aspect.measure]
+            rest = ", ".join(f"{n} {measure.tell(aspect.values[n])}" for n in ordered[1:])
+            told = f"{ordered[0]} {measure.tell(first)}, {rest}"
+            return f" What then decides: {measure.title}, measured {seen(aspect, *tied)}: {told}."
+    return ""
+
+
+def beware(aspects: list[Aspect]) -> list[str]:
+    """What limits every word of it."""
+    beside = [each for each in aspects if each.once and each.weight and each.allowance]
+    found = []
+    for each in beside:
+        told = f"{named(each)} was measured {seen(each, *each.values)} for each contender: "
+        within = f"trusted to {_within(each.allowance or 0.0)}"
+        if not each.repeated:
+            told += f"it is {within}, and the interval is wider by that"
+        else:
+            told += "the interval is wider by that of the starts"
+            if any(each.looks.get(name, 1) < LEAST_STARTS for name in each.values):
+                told += f" (fewer than {LEAST_STARTS} are {within})"
+        found.append(told)
+    another = "another hour of this machine (six runs tell), any other workload or machine"
+    return [*found, another]
+
+
+def named(each: Aspect | Weight) -> str:
+    title = MEASURES[each.measure].title
+    return f"{title} in {each.of}" if each.of and title not in each.of else title

@@ -42,6 +42,7 @@ if absent := [name for name in NEEDS if not has(name)]:
     print(lacks(", ".join(absent)), file=sys.stderr)
     sys.exit(2)
 
+from harness import durations  # noqa: E402
 from harness.check import faults  # noqa: E402
 from harness.check.gpu_parity import LOGS, parity  # noqa: E402
 from harness.commands.common import as_interruptions  # noqa: E402
@@ -216,7 +217,7 @@ def main(arguments: list[str] | None = None) -> int:
     stopped = False
     try:
         parts = _parts(given.only)
-        limit = planning.seconds(given.limit, "--limit")
+        limit = durations.seconds(given.limit, "--limit")
         asked = _asked(given)
         for part in parts:
             title, check = PARTS[part]
@@ -291,7 +292,7 @@ def _asked(given: argparse.Namespace) -> Asked:
     if device not in machine.devices():
         known = ", ".join(machine.devices())
         raise Wrong(f"device '{device}': this machine has {known}{gpus.unseen()}")
-    budget = planning.seconds(given.budget or given.limit, "--budget")
+    budget = durations.seconds(given.budget or given.limit, "--budget")
     if given.contenders:
         contenders = [c.name for c in inventory.parse_list(given.contenders)]
     else:

@@ -1,4 +1,5 @@
-"""Where this project lies, and its runs. Nothing is imported: workers' environments have little."""
+"""Where this project lies, and its runs. Workers' environments have little: it needs only the
+standard library."""
 
 import os
 from pathlib import Path

@@ -199,8 +199,11 @@ def warning(
     advice: str,
     comparisons: Iterable[str] = (),
     contenders: Iterable[str] = (),
+    why: str = "",
 ) -> dict[str, Any]:
     """What a reader should know before trusting a figure (`what`), and what to do (`advice`).
+
+    Without advice it is a note: nothing is to be done, and `why` says what to know of it.
 
     comparisons, contenders: that it is about. One without the first is about these contenders
     everywhere, one without the second about everybody there, one without both about the run.
@@ -209,7 +212,7 @@ def warning(
     about = {"comparisons": list(dict.fromkeys(comparisons)), "contenders": list(contenders)}
     for comparison in about["comparisons"]:
         where, what = (text.replace(comparison, short(comparison)) for text in (where, what))
-    return {"where": where, "what": what, "advice": advice, **about}
+    return {"where": where, "what": what, "advice": advice, "why": why, **about}
 
 
 def ranked(run: Run) -> list[str]:

@@ -18,7 +18,9 @@ from reports.choice.sentences import (
     answer,
     left_out,
     measured_once,
+    open_in_short,
     own,
+    status,
     unasked,
     unreadable,
     without,
@@ -27,25 +29,38 @@ from reports.comparison.lanes import Lane
 from reports.runs import lost
 from reports.runs.compare import WORDS, Changes
 from reports.runs.machines import Machines
-from reports.words import end, figure, seconds, times
+from reports.words import end, figure, less, percent, seconds, times
 
 
-def render(analysis: Analysis, console: Console) -> None:
-    """What to choose, first; then every comparison; then what failed and what to beware of."""
+def render(analysis: Analysis, console: Console, why: bool = False) -> None:
+    """What to choose, first; then every comparison; then what failed and what to beware of; at the
+    end the answer once more, since that is what stays on a screen.
+
+    why: of each use in full, also what would flip it.
+    """
     _answer(analysis, console)
-    for choice in analysis.recommendations if analysis.measured else ():
-        _choice(choice, console)
-    for found in analysis.breakeven:
-        _print(console, f"Break-even, {short(found.comparison)}: {found.sentence}")
+    choices = analysis.recommendations if analysis.measured else []
+    why = why or len(choices) == 1 or analysis.price is not None
+    if len(choices) > 1:
+        console.print(_uses(choices))
+    if why:
+        for choice in choices:
+            _choice(choice, console)
+        for found in analysis.breakeven:
+            _print(console, f"Break-even, {short(found.comparison)}: {found.sentence}")
+    elif choices:
+        _print(console, "In full, and what would flip it: bakeoff show --why; or the page.", "dim")
     console.print()
     for place, table in enumerate(_tables(analysis, console)):
         console.print(*[""] * (place > 0), table, sep="\n")
     marks = (
-        "Times are of one call, and as multiples of the best; * is a winner, = ties with the best."
+        "Times are of one call, and as multiples of the best, paired by launch (of unlike launches "
+        "they are no quotients of the times); * is a winner, = ties with the best."
     )
     if floor := analysis.noise_floor:
         marks += (
-            f" Noise floor: {floor['of']} entered twice differs from itself by {floor['told']}."
+            f" Noise floor (an A/A test): {floor['of']} entered twice differs from itself by "
+            f"{floor['told']}."
         )
     _print(console, marks, "dim")
     if versions := analysis.versions():
@@ -54,6 +69,44 @@ def render(analysis: Analysis, console: Console) -> None:
         console.print(_lanes(analysis))
         _print(console, LANES, "dim")
     _troubles(analysis, console)
+    if len(choices) > 1:
+        _print(console, answer(choices), "bold")
+
+
+def _uses(choices: list[Recommendation]) -> Table:
+    """A line a use: who, by how much, how sure."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for head in ("for", "choose, or who leads", "lead over the nearest rival", "how sure"):
+        table.add_column(head, overflow="fold")
+    for choice in choices:
+        word = sure = status(choice)
+        if word in ("open", "depends"):
+            sure = f"{word}, {open_in_short(choice)}"
+        elif choice.launches:
+            sure = f"{word}, {choice.launches} launches"
+        if choice.lost:
+            sure += f"; {percent(choice.lost)} of the weight has no figure"
+        if choice.once and len(choice.ranking) > 1:
+            sure += f"; {percent(choice.once)} measured once"
+        who = ", ".join(choice.tied) or next((row["contender"] for row in choice.ranking), "nobody")
+        table.add_row(
+            *(Text(each.translate(IN_A_LINE)) for each in (choice.title, who, _lead(choice))),
+            Text(sure),
+            style="bold" if word == "decided" else "",
+        )
+    return table
+
+
+def _lead(choice: Recommendation) -> str:
+    """6.8% less time than torch (7.7% less to 5.8% less)"""
+    if not choice.runner_up or not choice.ratio:
+        return "-"
+    mixed = sum(each["weight"] > 0 for each in choice.objectives) > 1
+    words = ("lower", "higher") if mixed else ("less", "more")
+    told = f"{less(choice.ratio, *words)} {'score' if mixed else 'time'} than {choice.runner_up}"
+    if choice.low and choice.high:
+        told += f" ({less(choice.low, *words)} to {less(choice.high, *words)})"
+    return told
 
 
 def _answer(analysis: Analysis, console: Console) -> None:
@@ -91,9 +144,9 @@ def _choice(choice: Recommendation, console: Console) -> None:
         _print(console, f"  A million costs: {_cheapest_first(cost['values'])}.", "dim")
     for limit in choice.limits:
         if limit.measure == "first_result" and len(limit.steps) > 2:
-            _print(console, f"  To start within {_steps(limit)}.", "dim")
+            _print(console, f"  With a limit on the first result: {_steps(limit)}.", "dim")
     if choice.flips:
-        _print(console, f"  It flips: {'; '.join(choice.flips[:FLIPS])}.", "dim")
+        _print(console, f"  What would flip it: {'; '.join(choice.flips[:FLIPS])}.", "dim")
 
 
 def _troubles(analysis: Analysis, console: Console) -> None:
@@ -108,8 +161,11 @@ def _troubles(analysis: Analysis, console: Console) -> None:
             also = "; ".join(each["where"] for each in others[:ALSO])
             left = len(others) - ALSO
             text += f"Also: {also}{f'; and {left} more' if left > 0 else ''}. "
-        count = f" ({len(kind)} of a kind)" if others else ""
-        _print(console, f"Warning{count}: {text}What to do: {first['advice']}.", "yellow")
+        count = f" ({len(kind)} alike)" if others else ""
+        if first["advice"]:
+            _print(console, f"Warning{count}: {text}What to do: {first['advice']}.", "yellow")
+        else:
+            _print(console, f"Note{count}: {text}{first['why'].capitalize()}.", "dim")
     for problem in analysis.problems:
         _print(console, f"Unreadable: {problem}", "yellow")
 
@@ -118,11 +174,11 @@ ALSO = 3  # warnings of a kind whose places are named; the page and --json have 
 
 
 def _alike(warnings: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Warnings of one kind together: what is to be done about them is the same."""
+    """Warnings of one kind together: what is to be done about them is the same. Notes come last."""
     kinds: dict[str, list[dict[str, Any]]] = {}
     for warning in warnings:
-        kinds.setdefault(warning["advice"], []).append(warning)
-    return list(kinds.values())
+        kinds.setdefault(warning["advice"] or warning["why"], []).append(warning)
+    return sorted(kinds.values(), key=lambda kind: not kind[0]["advice"])
 
 
 def _cheapest_first(costs: dict[str, float]) -> str:
@@ -139,12 +195,13 @@ FLIPS = 3  # that are told here; the page and --json have all of them
 
 
 def _steps(limit: Limit) -> str:
-    """0.18 s: numpy; 0.97 s: torch, jax (a tie)"""
+    """from 0.18 s on numpy; from 0.97 s on torch, jax"""
     told = [
         (step.low, ", ".join(step.tied or (step.leader,))) for step in limit.steps if step.leader
     ]
     news = [each for i, each in enumerate(told) if i == 0 or each[1] != told[i - 1][1]]
-    return "; ".join(f"{MEASURES[limit.measure].tell(low)}: {names}" for low, names in news)
+    tell = MEASURES[limit.measure].tell
+    return "; ".join(f"from {tell(low)} on {names}" for low, names in news)
 
 
 LANES = (

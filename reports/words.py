@@ -37,6 +37,12 @@ def less(ratio: float, fewer: str = "less", more: str = "more") -> str:
     return f"{told} {fewer if ratio < 1 else more}" if told != "0.0%" else "as much"
 
 
+def by(ratio: float, of: str) -> str:
+    """18% less time per call; 2.40x the time per call."""
+    told = less(ratio)
+    return f"{told} {'the ' if told.endswith('x') else ''}{of}"
+
+
 def tally(value: float) -> str:
     """Three figures of a count, as a person writes them: 2,160; 0.541."""
     return f"{float(f'{value:.3g}'):,.0f}" if value >= 100 else f"{value:.3g}"

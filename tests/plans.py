@@ -1,5 +1,6 @@
 """Plans for tests: a question, and how it would be measured."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from harness.plan import inventory, plan, planning
@@ -17,6 +18,7 @@ def planned(
     names: list[str],
     comparisons: list[Comparison] | None = None,
     budget: float | None = None,
+    rows: Sequence[dict[str, Any]] = (),
     **given: Any,
 ) -> tuple[plan.Plan, dict[str, planning.Estimate]]:
     """What `bakeoff run` would plan of a suite, or of a few comparisons of it."""
@@ -29,5 +31,5 @@ def planned(
         absent=[],
         budget=budget,
         settings=settings(**given),
-        versions={},
+        rows=[*rows],
     )

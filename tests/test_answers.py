@@ -24,7 +24,7 @@ RIGHT: dict[str, dict[str, Any]] = {
     "loss": {"loss": None},
     "waits": {"unfinished": 0.0},
     "warm": {"calls": 3, "seconds": 0.1, "steady": True, "needed": 2, "call": 0.01},
-    "turn": {"turn": {"calls": [1, 2], "dropped": 1, "total_ns": 2}},
+    "turn": {"turn": {"calls": [1, 2], "dropped": 1, "total_ns": 2, "cpu_ns": 3, "wall_ns": 3}},
     "block": {"block": {"calls": 1, "total_ns": 1}},
     "profile": {"profile": {}},
     "memory": {"peak_rss_bytes": 1, "memory": {}},
@@ -48,6 +48,27 @@ def test_an_answer_without_a_field_that_is_read_of_it_is_none(do: str, field: st
     short = {key: value for key, value in RIGHT[do].items() if key != field}
     with pytest.raises(ValueError, match=f"missing required field `{field}`"):
         _read(do, short)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "queue", "told"),
+    [
+        ({"cpu_ns": None}, False, "cpu_ns"),
+        ({"wall_ns": 0}, False, "wall_ns"),
+        ({"queued_ns": None}, True, "queued_ns"),
+    ],
+)
+def test_a_turn_holds_what_a_probe_divides_by(
+    wrong: dict[str, Any], queue: bool, told: str
+) -> None:
+    """Else a worker that leaves it out would end the run."""
+    turn = RIGHT["turn"]["turn"] | {"queued_ns": 4}
+    _read("turn", {"turn": turn}, queue=queue)
+    with pytest.raises(ValueError, match=told):
+        _read("turn", {"turn": turn | wrong}, queue=queue)
+    short = {key: value for key, value in turn.items() if key not in wrong}
+    with pytest.raises(ValueError, match=f"missing required field `{told}`"):
+        _read("turn", {"turn": short}, queue=queue)
 
 
 def test_who_warms_up_for_a_number_of_calls_need_not_say_how_many_it_needed() -> None:

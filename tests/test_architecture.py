@@ -139,7 +139,7 @@ def test_a_report_reads_records_and_nothing_else() -> None:
 def test_the_harness_stands_in_a_line() -> None:
     """Each folder may import those before it, and itself; so does each file beside the folders."""
     line = [
-        *("paths", "unseen", "errors", "toml"),  # the ground
+        *("paths", "unseen", "errors", "durations", "toml"),  # the ground
         *("worker", "host", "install", "stats", "record", "plan", "process", "run"),
         *("check", "proof", "export", "setup", "doctor", "commands", "gpu_check", "cli"),
     ]

@@ -13,6 +13,7 @@ from harness.record import records
 from harness.stats import statistics
 from reports.choice import breakeven
 from reports.choice.breakeven import GOOD_TO, MOST, BreakEven
+from reports.pages import page
 from reports.verdicts import analyse
 from tests.synthetic import edit_groups, of_spread, on_a_gpu, write_run
 from tests.test_profiles import edit_cells
@@ -55,6 +56,35 @@ def test_the_sentence_says_what_the_table_says_and_skips_who_leads_for_a_moment(
         pair = found.of(early, late)
         assert pair is not None and pair.calls is not None
         assert f"{late} from {breakeven.count(pair.calls)} steps on" in found.sentence
+
+
+def test_a_late_start_is_told_beside_whoever_leads_a_use(tmp_path: Path) -> None:
+    found = made(tmp_path, {"eager": 1.0, "compiled": 21.0}, {"eager": 1.0, "compiled": 0.5})
+    [pair] = found.crossings
+    told = breakeven.pays([found], "compiled", [found.comparison])
+    assert told.startswith("its start of 21 s pays from ") and told.endswith("(until then eager)")
+    assert f"from {breakeven.count(pair.calls or 0)} steps on" in told
+    assert breakeven.pays([found], "eager", [found.comparison]) == ""  # nobody starts sooner
+    assert breakeven.pays([found], "compiled", ["another"]) == ""
+    analysis = analyse(records.read(tmp_path))
+    uses = {each.profile: each for each in analysis.recommendations}
+    assert page.pays(analysis, uses["large-scale-training"]) == told
+    assert page.pays(analysis, uses["prototyping"]) == ""  # that weighs the start itself
+
+
+def test_a_baseline_is_not_ahead_of_whom_one_may_choose(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, {"numpy": 3.0, "eager": 1.0, "late": 0.9}, workloads=[NET])
+    for name, total in {"numpy": 0.1, "eager": 1.0, "late": 2.0}.items():
+        edit_cells(folder, name, seconds={"total": total})
+    [before] = analyse(records.read(folder)).breakeven
+    assert before.ahead[0][1] == "numpy"  # of a plan that calls nobody a baseline
+    plan = json.loads((folder / "plan.json").read_text())
+    for contender in plan["contenders"]:
+        contender["baseline"] = contender["name"] == "numpy"
+    (folder / "plan.json").write_text(json.dumps(plan))
+    [found] = analyse(records.read(folder)).breakeven
+    assert [name for _, name in found.ahead] == ["eager", "late"]
+    assert "numpy" not in found.sentence and found.starts["numpy"] == pytest.approx(0.1)
 
 
 def test_what_starts_later_and_calls_slower_never_pays(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from harness.plan.planning import Estimate
 from harness.record import records
 from harness.run import budget, design
 from harness.run.budget import Launch, Spent
-from harness.run.room import Room
+from harness.run.room import Outlook, Room
 from tests.plans import settings
 from tests.synthetic import edit_groups, write_run
 from tests.test_leaving import _read
@@ -222,10 +222,9 @@ def test_what_is_costly_to_compile_is_not_begun_where_its_launches_would_have_no
     room.gone = {"b", "c"} if due == "gone" else set()
     kept = {i: s for i, s in SEEN.comparisons.items() if i not in (costly, due)}
     visited = replace(SEEN, comparisons=kept)
-    room.more = 5
-    room.first, room.later = dict.fromkeys("abcd", 40.0), dict.fromkeys("abcd", 5.0)
+    outlook = Outlook([], dict.fromkeys("abcd", 40.0), dict.fromkeys("abcd", 5.0), more=5)
     before = {*room.gone}
-    assert room.holds(costly, visited, left) == stays
+    assert room.holds(outlook, costly, visited, left) == stays
     assert room.gone - before == (set() if stays else {costly})
     if not stays:
         written, said = told
@@ -250,10 +249,11 @@ def test_a_first_launch_visits_what_is_costly_last_unless_it_was_named(
         for comparison in room.plan.comparisons:
             comparison.contenders, comparison.calls = [*"uvwxyz"], 0  # type: ignore[misc]
             comparison.headline = comparison.id == "c"
-        assert room.costly(room.plan.comparisons, more=5) == found
+        outlook = room.outlook(room.plan.comparisons, more=5)
+        assert outlook.costly == found
         # Of six contenders a design has six rounds, of which two are enough.
         told = (74.0, 12.0) if found else (None, None)
-        assert (room.first.get("a"), room.later.get("a")) == told and room.more == 5
+        assert (outlook.first.get("a"), outlook.later.get("a")) == told and outlook.more == 5
 
 
 def test_a_resumed_run_has_six_launches_that_hold_all_that_is_measured() -> None:

@@ -411,11 +411,11 @@ def test_several_runs_are_shown_together_and_to_a_script(tmp_path: Path, typed: 
         "Over 3 runs, begun within 0 min. Nothing is decided. Leading, not proven: torch for"
         in text
     )
-    assert "Large-scale training: torch leads, not proven (3 of 6 runs), ahead in all" in text
+    assert "Training throughput: torch leads, not proven (3 of 6 runs), ahead in all" in text
     assert "jax 1.21x 1.20x 1.21x 1.22x" in text
     told = json.loads(typed("show", *runs, "--json", **place).stdout)
     assert told["runs"] == runs and told["one_machine"] and told["anchor"] == "torch"
-    training = told["uses"]["Large-scale training"]
+    training = told["uses"]["Training throughput"]
     assert training["over"]["choice"] is None and training["over"]["rival"] == "jax"
     assert [training["runs"][run]["choice"] for run in runs] == ["torch"] * 3
     assert told["ratios"]["all"]["jax"]["over"]["ratio"] == pytest.approx(1.21, rel=0.01)

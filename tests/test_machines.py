@@ -25,8 +25,8 @@ def runs(tmp_path: Path) -> list[records.Run]:
 
 def test_each_machine_names_its_own_winner(runs: list[records.Run]) -> None:
     found = machines.gather(runs)
-    assert "Large-scale training: torch on here, jax on there" in found.sentence
-    choices = found.uses["Large-scale training"]
+    assert "Training throughput: torch on here, jax on there" in found.sentence
+    choices = found.uses["Training throughput"]
     assert [choice.choice for choice in choices] == ["torch", "jax"]
 
 
@@ -85,7 +85,7 @@ def test_work_that_only_one_machine_did_is_left_out_of_the_table(tmp_path: Path)
     ])  # fmt: skip
     found = machines.gather([records.read(tmp_path / name) for name in ("a", "b")])
     assert list(found.places) == ["relu/b32/infer/float32/cpu"]
-    assert [choice is None for choice in found.uses["Large-scale training"]] == [False, True]
+    assert [choice is None for choice in found.uses["Training throughput"]] == [False, True]
     assert "resnet20/b32/infer/float32" in found.partly
     assert "Not of all runs, and so not here: 3 comparisons" in machines_page.render(found)
 

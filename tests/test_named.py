@@ -116,7 +116,7 @@ def test_nobody_is_advised_to_use_what_bakeoff_brings_itself(tmp_path: Path) -> 
     found = asked(folder, TRAINING)
     assert found.choice == "torch"
     assert [row["contender"] for row in found.ranking] == ["torch", "jax"]
-    told = "ranked in each workload, and nobody"
+    told = "shown in each workload, and never recommended"
     assert told in page.render(analysis) and told in in_a_terminal(analysis)
     assert told in markdown.text(analysis)
     edit_plan(folder, lambda plan: [c.update(baseline=True) for c in plan["contenders"]])

@@ -9,7 +9,7 @@ import pytest
 
 from harness.record import records
 from harness.stats import statistics
-from reports.choice.sentences import open_in_short, why_open, would_tell
+from reports.choice.sentences import behind, open_in_short, status, why_open, would_tell
 from reports.verdicts import analyse
 from tests.synthetic import edit_groups, of_spread, write_run
 
@@ -47,7 +47,8 @@ def _without(group: dict[str, Any], who: str, really: bool) -> bool:
         ("multimodal", 0.9, "launches fall into modes that overlap"),
         ("faster", 0.9, "the lead is beyond the margin of 3%, but p is not below 1%"),
         ("faster", 0.99, "the lead is not proven to be beyond the margin of 3%"),
-        ("inconclusive", None, "the lead is not proven to be beyond the margin of 3%"),
+        ("inconclusive", 1.01, "another may be ahead"),
+        ("inconclusive", None, "another may be ahead"),
     ],
 )
 def test_what_keeps_a_pair_open_is_told_as_it_is(
@@ -58,16 +59,37 @@ def test_what_keeps_a_pair_open_is_told_as_it_is(
 
 
 @pytest.mark.parametrize(
-    ("verdict", "high", "why"),
+    ("verdict", "high", "worst", "why"),
     [
-        ("multimodal", 0.9, "launches fall into modes"),
-        ("faster", 0.9, "beyond 3%, but p is not below 1%"),
-        ("faster", 0.99, "ahead, not surely by 3%"),
-        ("inconclusive", 1.01, "either may lead"),
+        ("multimodal", 0.9, None, "launches fall into modes"),
+        ("faster", 0.9, None, "beyond 3%, but p is not below 1%"),
+        ("faster", 0.99, None, "ahead, not surely by 3%"),
+        ("faster", 0.99, 1.08, "at worst 8.0% behind"),  # against another than the nearest
+        ("inconclusive", 1.01, 1.01, "at worst 1.0% behind"),
+        ("inconclusive", None, None, "either may lead"),
     ],
 )
-def test_a_table_says_in_short_what_keeps_a_pair_open(verdict: str, high: float, why: str) -> None:
-    assert open_in_short(SimpleNamespace(verdict=verdict, high=high)) == why
+def test_a_table_says_in_short_what_keeps_a_pair_open(
+    verdict: str, high: float | None, worst: float | None, why: str
+) -> None:
+    assert open_in_short(SimpleNamespace(verdict=verdict, high=high, worst=worst)) == why
+
+
+def test_how_far_a_leader_that_is_not_proven_may_be_behind_is_told(tmp_path: Path) -> None:
+    """By the far end of the widest interval against whom it is not shown to beat."""
+    folder = write_run(tmp_path / "run", {"a": 1.0, "b": 1.02, "c": 1.03})
+    _scattered(folder, "b", 0.1)
+    _scattered(folder, "c", 0.2)
+    [found] = [
+        each
+        for each in analyse(records.read(folder)).recommendations
+        if each.profile == "batch-inference"
+    ]
+    rivals = [row["low"] for row in found.ranking[1:]]
+    assert found.choice is None and found.worst is not None
+    assert found.worst == pytest.approx(max(1 / low for low in rivals)) and found.worst > 1.05
+    assert f"At worst it is {behind(found.worst)} behind." in found.sentence
+    assert status(found) == "open"
 
 
 @pytest.mark.parametrize(

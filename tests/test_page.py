@@ -18,6 +18,7 @@ from harness.errors import Wrong
 from harness.paths import ROOT
 from harness.record import records
 from reports import verdicts
+from reports.analysis import short
 from reports.charts import marks
 from reports.pages import compare_page, machines_page, page, template
 from reports.runs import compare
@@ -107,16 +108,15 @@ def test_weight_that_has_no_figure_is_told_beside_the_choice(folder: Path) -> No
     analysis = verdicts.analyse(records.read(folder))
     choice = next(c for c in analysis.recommendations if c.profile == "low-latency-serving")
     assert (choice.lost, choice.lacking) == (0.5, ["latency, p99"])
-    assert "50% of weight (latency, p99) has no figure" in page.render(analysis)
+    assert "no figure: latency, p99 (50% of the weight)" in page.render(analysis)
 
 
 def test_the_noise_floors_band_says_where_it_was_found(folder: Path) -> None:
     analysis = verdicts.analyse(records.read(folder))
     floor = analysis.noise_floor
     assert floor and floor["widest"] in {c.id for c in analysis.comparisons}
-    assert f"differs from itself, at most {floor['told'].split('%')[0]}%, in " in (
-        page.render(analysis)
-    )
+    most = f"differs from itself, most in {short(floor['widest'])}: {floor['percent']:.1f}%."
+    assert most in page.render(analysis)
 
 
 def test_where_another_leads_it_is_told_by_how_much(folder: Path) -> None:

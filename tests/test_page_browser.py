@@ -112,7 +112,7 @@ def test_what_to_choose_is_on_the_first_screens(open_page: Open, width: int) -> 
     assert browser.execute_script(below, ".answer") < (450 if width == DESK else 800)
     assert browser.execute_script(below, ".choices tbody tr") < 1000
     if width == DESK:
-        assert browser.execute_script(below, ".choices") < 1050
+        assert browser.execute_script(below, ".choices") < 1150
         assert browser.execute_script(below, "table.steps") < 1800
 
 

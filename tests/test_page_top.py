@@ -58,6 +58,11 @@ def test_a_warning_about_a_leader_is_linked_beside_it(tmp_path: Path) -> None:
     edit_groups(folder, switched)
     analysis = analyse(records.read(folder))
     batch = next(r for r in analysis.recommendations if r.profile == "batch-inference")
+    assert page.concerning(analysis, batch) == before  # its own threads did it: a note, no warning
+    assert "Notes: good to know" in text_of(folder)
+    edit_groups(folder, lambda group: group.update(machine={}) is None)
+    analysis = analyse(records.read(folder))
+    batch = next(r for r in analysis.recommendations if r.profile == "batch-inference")
     more = [each for each in page.concerning(analysis, batch) if each not in before]
     assert [each["contenders"] for each in more] == [["torch"]]  # who leads, and not its rival
     assert "1 warning" in text_of(folder).partition("What if there is a limit")[0]
@@ -130,7 +135,7 @@ def test_what_a_choice_of_several_wishes_wins_and_loses_on_stands_in_its_row(
     found = {choice.profile: choice for choice in analyse(records.read(folder)).recommendations}
     assert found["small-memory"].ranking[0]["contender"] == "jax"
     balance = found["small-memory"].balance
-    assert balance == "less memory (0.10x), but slower per call (1.50x)"
+    assert balance == "90% less memory (70%), but 50% more time per call (30%)"
     assert balance in text_of(folder).partition("What if there is a limit")[0]
     assert found["batch-inference"].balance == ""  # one objective: its ratio says it
 
@@ -176,8 +181,8 @@ def test_where_somebody_had_no_room_beside_the_others_nobody_is_named(tmp_path: 
             made.append(records.read(folder))
         analysis = analyse(made[0])
         [training] = [c for c in analysis.comparisons if c.direction == "train"]
-        use = next(r for r in analysis.recommendations if r.title == "Large-scale training")
-        over = machines.gather(made, "torch").over["Large-scale training"]
+        use = next(r for r in analysis.recommendations if r.title == "Training throughput")
+        over = machines.gather(made, "torch").over["Training throughput"]
         assert over is not None
         told[where, status] = training.winner, use.choice, over.choice
         if (where, status) == ("steady", "oom"):

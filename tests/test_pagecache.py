@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.host import pagecache
+from harness.install import pagecache
 
 
 def resident(path: Path) -> int:

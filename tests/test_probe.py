@@ -39,3 +39,12 @@ def test_what_a_gpu_s_call_waits_is_no_part_of_its_rates() -> None:
     amounts = {"cpu": 2 * 2048**3, "cuda": 2 * 4096**3}
     assert on["cpu"]["flops_per_s"] == amounts["cpu"] / 1e-3
     assert on["cuda"]["flops_per_s"] == amounts["cuda"] / 0.5e-3
+
+
+def test_a_call_that_a_clock_saw_take_no_time_ends_nobody_s_run() -> None:
+    class Worker(_Worker):
+        def ask(self, do: str, timeout: float | None = None, **arguments: Any) -> dict[str, Any]:
+            answer = super().ask(do, timeout, **arguments)
+            return answer | {"turn": answer["turn"] | {"calls": [0] * 6}}
+
+    assert probe.measure(Worker(), "cpu", "float32")["flops_per_s"] > 0  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,6 +21,7 @@ from harness.paths import ROOT
 from harness.process import processes
 from harness.process.launch import Launcher
 from harness.process.processes import WorkerFailed, WorkerProcess
+from harness.worker import worker as working
 from harness.worker.worker import Worker, failure
 
 FAKES = ROOT / "tests" / "fakes"
@@ -114,6 +116,40 @@ def test_no_signal_goes_to_an_id_that_may_be_another_program_s_by_now(
     sent.clear()
     worker.stop(), worker.resume(), worker.kill(), worker.close()
     assert not sent
+
+
+def test_who_ended_while_it_was_not_asked_is_known_to_have(start: Any) -> None:
+    worker = start("numpy")
+    worker.stop()
+    assert not worker.gone() and worker.dead is None
+    os.kill(worker.pid, signal.SIGKILL)
+    while not _gone(worker.pid):
+        time.sleep(0.01)
+    assert worker.gone()
+    with pytest.raises(WorkerFailed, match="SIGKILL"):
+        worker.ask("memory")
+
+
+def test_descriptors_are_closed_by_one_thread_alone(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By then a number that is closed again may be another file's."""
+    worker, held = start("numpy", opened=False), []
+
+    def watched(self: Any, name: str, value: Any) -> None:
+        if name in ("_ask", "_answer", "_end"):
+            held.append(self._reaping.locked())
+        object.__setattr__(self, name, value)
+
+    monkeypatch.setattr(WorkerProcess, "__setattr__", watched)
+    worker.kill()
+    assert held == [True] * 3
+
+
+def test_nobody_waits_for_descriptors_that_are_closed() -> None:
+    begin = time.monotonic()
+    assert processes._ready(-1, -1, seconds=3.0) == []
+    assert time.monotonic() - begin < 1.0
 
 
 def test_a_signal_without_a_name_is_told_by_its_number(start: Any) -> None:
@@ -271,6 +307,31 @@ def test_a_cell_is_gone_before_the_device_s_pools_are_emptied() -> None:
     assert alive == [None]
 
 
+def test_a_cell_is_gone_before_the_next_one_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two whose weights do not fit side by side: a small batch is verified before the timed one."""
+    alive: list[Any] = []
+    made: list[Any] = []
+
+    class Cell:
+        drawn = 0.0
+
+        def __init__(self, *_: Any, **__: Any) -> None:
+            alive.append([each() for each in made])
+            made.append(weakref.ref(self))
+            self.step = lambda: self
+
+        def build(self) -> None: ...
+
+    monkeypatch.setattr(working, "Cell", Cell)
+    monkeypatch.setattr(working.gc, "get_freeze_count", lambda: 1)  # nothing of this process
+    worker = Worker()
+    worker.adapter, worker.planted = None, 0.0  # type: ignore[assignment]
+    for _ in range(2):
+        worker.load(**CELL)
+        worker.result = worker.cell.step()
+    assert alive == [[], [None]]
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -365,6 +426,22 @@ def test_a_long_log_is_cut_to_its_tail(start: Any) -> None:
     worker.close()
     assert worker.log.stat().st_size < 70 * 1024
     assert worker.log.read_text().startswith("(the beginning is cut)")
+
+
+def test_of_a_log_that_is_larger_than_memory_the_tail_alone_is_read(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with log.open("wb") as file:
+        file.truncate(64 << 20)
+        file.seek(0, os.SEEK_END)
+        file.write(b"\nlast words\n")
+    tracemalloc.start()
+    try:
+        assert processes.last_line(log) == "last words"
+        processes._keep_tail(log)
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+    assert log.stat().st_size < 70 * 1024 and log.read_bytes().endswith(b"\nlast words\n")
 
 
 def test_every_thread_of_a_worker_keeps_to_its_processors(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_a_weight_on_the_start_changes_the_choice_and_the_flip_is_told_beforehan
     free = asked(folder, TRAINING)
     assert free.choice == "slow-start"
     # 0.5^(1-w) 16^w = 1 at w = 1/5
-    assert "torch leads once time to first result weighs more than 20% (now 0%)" in free.flips
+    assert "torch leads if time to first result weighs more than 20% (now 0%)" in free.flips
     assert asked(folder, TRAINING + START + "weight = 0.11\n").choice == "slow-start"
     assert asked(folder, TRAINING + START + "weight = 0.22\n").choice is None  # 30% of a look
     assert asked(folder, TRAINING + START + "weight = 1\n").choice == "torch"
@@ -266,17 +266,16 @@ def test_all_choices_are_told_in_a_breath_and_what_is_not_proved_is_told_apart(
 ) -> None:
     analysis = analyse(records.read(write_run(tmp_path, {"torch": 1.0, "jax": 2.0})))
     told = sentences.answer(analysis.recommendations)
-    assert told.startswith("Decided: torch for One for everything, Large-scale training, ")
+    assert told.startswith("Decided: torch for General use, Training throughput, ")
     assert told.endswith(" and Small memory. Leading, not proven: torch for Low-latency serving.")
     tied = replace(analysis.recommendations[0], choice=None, tied=["a", "b"], untold=["c", "d"])
     told = sentences.answer([tied])
     assert (
-        told
-        == "Nothing is decided. A tie: a and b for One for everything (c and d not told apart yet)."
+        told == "Nothing is decided. A tie: a and b for General use (c and d not told apart yet)."
     )
     few = analyse(records.read(write_run(tmp_path / "few", {"a": 1.0, "b": 2.0}, 2)))
     told = sentences.answer(few.recommendations)
-    assert told.startswith("Nothing is decided. Leading, not proven: a for One for everything, ")
+    assert told.startswith("Nothing is decided. Leading, not proven: a for General use, ")
 
 
 def test_the_size_of_an_installation_counts_where_it_is_known_of_all(tmp_path: Path) -> None:

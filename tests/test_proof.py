@@ -21,7 +21,7 @@ from harness.errors import Wrong
 from harness.paths import ROOT
 from harness.plan import code, resuming
 from harness.plan.plan import write as write_plan
-from harness.proof import calibrate, campaign, live
+from harness.proof import calibrate, campaign, live, savings
 from harness.proof.claims import Figure, rate
 from harness.record import records
 from reports.pages import proof
@@ -45,6 +45,14 @@ def test_the_claim_holds(part: campaign.Part, tmp_path: Path) -> None:
         f"{f.name}: {f.value:.4f} ({f.low} to {f.high}), wanted {f.least} to {f.most}"
         for f in broken
     )
+
+
+def test_twenty_launches_are_twenty_of_every_comparison() -> None:
+    """One that was cut short holds some of them alone, and the next has another number."""
+    held = {1: "ab", 2: "a", 3: "ab"}
+    groups = [{"launch": n, "comparison": name} for n, names in held.items() for name in names]
+    run: Any = SimpleNamespace(plan={"comparisons": [{"id": "a"}, {"id": "b"}]}, groups=groups)
+    assert savings._launches(run) == 2
 
 
 def test_every_claim_of_the_method_has_a_proof() -> None:

@@ -2,7 +2,9 @@
 
 import gc
 import json
+import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +39,25 @@ def test_every_writer_has_a_file_of_its_own(folder: Path) -> None:
         _event(writer, number)
     assert [w.path.name for w in writers] == [f"records-00{n}.jsonl" for n in range(3)]
     assert _reasons(records.read(folder)) == ["0", "1", "2"]
+
+
+def test_the_names_of_a_run_s_files_outlast_a_power_cut_as_what_they_hold_does(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[set[str]] = []
+    really = os.fsync
+
+    def fsync(file: int) -> None:
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            synced.append({path.name for path in Path(f"/proc/self/fd/{file}").resolve().iterdir()})
+        really(file)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    documents.begin(folder, {"machine": {}, "contenders": {}})
+    records.Writer(folder).close()
+    document, record = synced
+    assert "environment.json" in document and "environment.partial" not in document
+    assert "records-000.jsonl" in record - document
 
 
 def test_a_torn_line_is_skipped_and_said(folder: Path) -> None:

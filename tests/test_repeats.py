@@ -18,7 +18,7 @@ from tests.synthetic import edit_groups, write_run
 from tests.test_profiles import edit_cells
 from tests.test_recommend import add
 
-TRAINING = "Large-scale training"
+TRAINING = "Training throughput"
 
 
 def _runs(folder: Path, *speeds: float) -> list[records.Run]:
@@ -49,7 +49,7 @@ def test_a_ratio_has_an_interval_over_runs(tmp_path: Path) -> None:
     assert jax.ratio == pytest.approx(1.3, rel=0.02) and jax.runs == 3
     assert jax.low < 1.2 and jax.high > 1.4  # t with two degrees
     assert jax.apart == pytest.approx(1.4 / 1.2, rel=0.01)
-    assert "From run to run jax over torch moved most, by 17% in" in found.sentence
+    assert "What repeats least from run to run is jax over torch in" in found.sentence
     assert "over all comparisons nobody by more than 17%." in found.sentence
     assert found.repeated[several.ALL]["numpy"].apart < 1.01
     assert "95%, 3 runs</small>" in machines_page.render(found)
@@ -87,7 +87,8 @@ def test_what_every_run_decides_for_itself_six_hours_may_undo(tmp_path: Path) ->
     assert each == ["jax"] * 3 + ["torch"] * 3
     chosen = found.over[TRAINING]
     assert chosen and chosen.choice is None and chosen.lead.verdict == "inconclusive"
-    assert "No winner: the lead is not proven" in chosen.sentence and "in 3 of 6" in chosen.sentence
+    assert "Open: another may be ahead. jax leads" in chosen.sentence
+    assert "in 3 of 6" in chosen.sentence
     assert "Nothing is decided." in found.sentence
 
 
@@ -227,7 +228,7 @@ def test_runs_in_other_settings_are_no_replicates_and_the_page_says_why(tmp_path
     _edit(runs[1].folder / "plan.json", lambda plan: plan["settings"].update(threads=1))
     found = machines.gather([records.read(run.folder) for run in runs], "torch")
     assert found.one and not found.repeated and not found.over
-    assert found.sentence.startswith("One for everything: torch on all runs")
+    assert found.sentence.startswith("General use: torch on all runs")
     text = machines_page.render(found)
     assert "These runs are not replicates" in text and "run1: threads: 2 → 1" in text
     assert "over the 2 runs" not in text

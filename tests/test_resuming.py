@@ -16,14 +16,17 @@ from rich.console import Console
 from harness.commands import measure
 from harness.errors import Wrong
 from harness.host import gpus
-from harness.plan import code, plan, resuming
+from harness.plan import code, inventory, plan, resuming, suite
 from harness.process import launch
 from harness.process.launch import Launcher
+from harness.process.processes import WorkerFailed
 from harness.proof import live
-from harness.run import budget, frozen, runner
+from harness.record import records
+from harness.run import budget, cold, frozen, runner
 from harness.run.budget import Launch, Spent
 from harness.run.runner import Runner
 from harness.run.steady import LaunchGroup
+from tests import plans
 from tests.plans import settings
 from tests.synthetic import write_run
 
@@ -34,7 +37,7 @@ def test_other_code_is_another_run_in_whatever_language(
 ) -> None:
     monkeypatch.setattr(code, "ROOT", tmp_path)
     path = tmp_path / name
-    path.parent.mkdir()
+    path.parent.mkdir(parents=True)
     path.write_text("one")
     before = resuming.fingerprint({"torch": "2.13"}, "cpu", ())
     resuming.refuse_change(before, resuming.fingerprint({"torch": "2.13"}, "cpu", ()))
@@ -71,6 +74,25 @@ def test_a_processor_that_is_gone_is_told() -> None:
         resuming.refuse_lost([99999, *os.sched_getaffinity(0)])
 
 
+def test_a_run_from_which_an_idle_contender_was_dropped_can_be_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine for inference alone, of a suite of trainings: its version is nobody's business."""
+    rows = [{"name": n, "home": n, "version": "1.22"} for n in ("numpy", "onnxruntime")]
+
+    def contenders(device: str, current: bool, named: Any, everyone: bool) -> list[dict[str, Any]]:
+        return [row for row in rows if row["name"] in {each.adapter for each in named}]
+
+    monkeypatch.setattr(inventory, "contenders", contenders)
+    monkeypatch.setenv("BAKEOFF_RESULTS", str(tmp_path))
+    smoke = suite.load("smoke")
+    trainings = [c for c in smoke.comparisons if c.direction == "train"]
+    made, _ = plans.planned(smoke, ["numpy", "onnxruntime"], trainings, rows=rows)
+    plan.begin(made, tmp_path / "r")
+    assert [gone["name"] for gone in made.absent] == ["onnxruntime"]
+    assert measure._resumed("r", {})[0] == made
+
+
 @pytest.fixture
 def launcher(tmp_path: Path) -> Launcher:
     return Launcher(tmp_path, "cpu", True, 1, [0], False, timeout=7.0)
@@ -99,6 +121,20 @@ def test_the_limit_of_a_request_is_every_contender_s_and_not_the_reference_s(
     launcher._start(Path("python"), "cache", "log")
     launcher.start_reference("reference")
     assert limits == [7.0, 600.0]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "asked", "limit"),
+    [(90.0, None, 120.0), (600.0, None, 150.0), (7200.0, None, 600.0), (600.0, 7.0, 7.0)],
+)
+def test_a_contender_that_hangs_takes_a_quarter_of_a_short_run_at_most(
+    tmp_path: Path, planned: plan.Plan, seconds: float, asked: float | None, limit: float
+) -> None:
+    planned.budget_s = seconds
+    plan.begin(planned, tmp_path / "r")
+    made = Runner(planned, tmp_path / "r", lambda *_, **__: None, asked)
+    os.close(made.lock)
+    assert made.launcher.timeout == limit
 
 
 @pytest.mark.parametrize(
@@ -218,10 +254,20 @@ def test_what_had_to_leave_keeps_nobody_in_the_rest(
 
 
 def test_who_did_not_even_open_has_failed_after_a_resume_too() -> None:
-    """What it ran with is in the environment's record, which is written once."""
-    cell = {"pass": "steady", "comparison": "c", "contender": "jax", "launch": None}
-    done: Any = SimpleNamespace(cells=[{**cell, "status": "crash", "oracle": None}], groups=[])
-    assert frozen.thaw(done, set()).given_up(("c", "jax"))
+    """What it ran with is in the environment's record, which is written once: who has no manifest
+    there never opened. Who failed to open at a resume alone is asked again at the next."""
+    cell = {"pass": "steady", "comparison": "c", "contender": "jax#2", "launch": None}
+    for manifest, status, given_up in (
+        ({}, "crash", True),
+        ({"framework": "jax"}, "timeout", False),
+        ({"framework": "jax"}, "unsupported", True),
+    ):
+        done: Any = SimpleNamespace(
+            cells=[{**cell, "status": status, "oracle": None}],
+            groups=[],
+            environment={"contenders": {"jax": {"manifest": manifest}}},
+        )
+        assert frozen.thaw(done, set()).given_up(("c", "jax#2")) == given_up
 
 
 def test_what_is_verified_anew_after_a_resume_is_an_autotuners_choice_and_a_first_result() -> None:
@@ -260,8 +306,8 @@ def test_a_resumed_second_stage_keeps_to_what_is_left_of_the_budget(
         say=lambda *_, **__: None,
         writer=SimpleNamespace(write=lambda kind, **fields: told.append(fields["what"])),
         _unsettled=lambda: [one],
-        _open=lambda comparison: comparison.contenders,
-        _able=lambda comparison: comparison.contenders,
+        _undecided=lambda comparison: comparison.contenders,
+        frozen=SimpleNamespace(able=lambda comparison: comparison.contenders),
         _worthwhile=lambda comparison: 10,
     )
 
@@ -294,8 +340,8 @@ def test_further_launches_lose_rounds_and_then_the_comparisons_that_cost_most() 
         say=lambda *_, **__: None,
         writer=SimpleNamespace(write=lambda kind, **fields: told.append(fields["reason"])),
         _unsettled=lambda: both,
-        _open=lambda comparison: comparison.contenders,
-        _able=lambda comparison: comparison.contenders,
+        _undecided=lambda comparison: comparison.contenders,
+        frozen=SimpleNamespace(able=lambda comparison: comparison.contenders),
         _worthwhile=lambda comparison: 24,
     )
 
@@ -342,6 +388,60 @@ def test_a_run_whose_code_was_edited_meanwhile_stops(
     assert launched == [1]
     [event] = map(json.loads, (tmp_path / "r" / "records-000.jsonl").read_text().splitlines())
     assert event["what"] == "edited" and "harness/" in event["reason"]
+
+
+def test_a_run_whose_framework_was_upgraded_meanwhile_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planned: plan.Plan
+) -> None:
+    """Before anything of that launch is asked for or written down."""
+    asked: list[str] = []
+
+    class Worker:
+        def ask(self, do: str, **_: Any) -> dict[str, Any]:
+            asked.append(do)
+            return {"manifest": {"version": "2.5"}}
+
+        def stop(self) -> None: ...
+
+        def kill(self) -> None: ...
+
+        def close(self, by_force: bool) -> None: ...
+
+    def start(self: Launcher, *_: Any) -> Any:
+        self.live.append(Worker())  # type: ignore[arg-type]
+        return self.live[-1]
+
+    seen = {"numpy": {"manifest": {"version": "2.4"}}}
+    told = {"machine": {}, "contenders": seen}
+    greeted = SimpleNamespace(failed={}, seen=seen, environment=lambda launcher: told)
+    monkeypatch.setattr(runner, "greet", lambda *_: greeted)
+    monkeypatch.setattr(runner, "look_for_load", lambda *_: None)
+    monkeypatch.setattr(Runner, "_ask_oracle", lambda self: None)
+    monkeypatch.setattr(Launcher, "start", start)
+    plan.begin(planned, tmp_path / "r")
+    for _ in ("at first", "resumed"):
+        with pytest.raises(resuming.Edited, match=r"numpy.* was upgraded .* 2\.4, is 2\.5"):
+            Runner(planned, tmp_path / "r", lambda *_, **__: None, 1.0).run()
+    events = [e["what"] for e in records.read(tmp_path / "r").events]
+    assert events == ["edited", "resumed", "edited"] and {*asked} == {"open"}
+    assert not records.read(tmp_path / "r").cells
+
+
+def test_a_launch_that_was_cut_short_before_its_first_group_keeps_its_number(
+    tmp_path: Path, planned: plan.Plan
+) -> None:
+    """Its cells were set up, and are recorded. A further start's number is another thing."""
+    folder = tmp_path / "r"
+    plan.begin(planned, folder)
+    (folder / "environment.json").write_text('{"machine": {}, "contenders": {}}')
+    writer = records.Writer(folder)
+    for name, number in (("steady", None), ("steady", 2), ("again", 5)):
+        cell = cold.blank(name, planned.comparisons[0].id, "numpy", None) | {"launch": number}
+        writer.write("cell", **cell, **cold.outcome(WorkerFailed("timeout", "it hung")))
+    writer.close()
+    made = Runner(planned, folder, lambda *_, **__: None, 1.0)
+    os.close(made.lock)
+    assert made.launches == 2
 
 
 def test_a_contender_that_is_no_more_is_told_as_other_code(planned: plan.Plan) -> None:

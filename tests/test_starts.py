@@ -199,7 +199,7 @@ def test_a_lead_that_one_start_cannot_prove_three_can(tmp_path: Path) -> None:
     assert thrice.choice == "torch" and thrice.once == 0 and thrice.starts == 3
     assert ", 3 starts)" in thrice.sentence
     # What is better is told as far as it is sure.
-    assert once.balance == "" and "an earlier first result (0.83x)" in thrice.balance
+    assert once.balance == "" and "17% less time to a first result (50%)" in thrice.balance
     restless = _choice(tmp_path / "restless", [2.0, 2.5, 1.6], [2.4, 2.0, 2.9])
     assert restless.choice is None and restless.starts == 3 and restless.balance == ""
     [told] = (each for each in thrice.unknown if "time to first result" in each)

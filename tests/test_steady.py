@@ -38,6 +38,9 @@ class Worker:
     def stop(self) -> None:
         pass
 
+    def gone(self) -> bool:
+        return self.dead is not None
+
 
 def _group(written: list[str]) -> LaunchGroup:
     frozen = Frozen()
@@ -146,6 +149,71 @@ def test_what_is_costly_is_visited_last_in_its_order_and_only_where_it_has_room(
     last = group.measure(comparisons, dict.fromkeys("abcd", 2))
     assert seen == [("a", {"b", "d"}), ("c", {"b", "d"})]
     assert {*last.comparisons} == {"b", "c", "d"}
+
+
+def test_what_had_no_room_leaves_its_share_of_the_time_to_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    group, comparisons = _launched(monkeypatch, "a", "b", "c")
+    shares: list[tuple[str, float]] = []
+
+    def visit(comparison: Any, rounds: int, share: float) -> Spent:
+        shares.append((comparison.id, share))
+        return Spent(1.0, 1.0, 1)
+
+    monkeypatch.setattr(group, "_visit", visit)
+    group.costly, group.holds = ["a", "c"], lambda comparison, visited: comparison != "a"
+    group.measure(comparisons, dict.fromkeys("abc", 2), most=30.0)
+    assert shares == [("b", 10.0), ("c", 29.0)]
+
+
+def test_a_worker_that_died_while_it_took_no_part_is_launched_again_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody has asked it since: the next comparison would have its failure."""
+    group, comparisons = _launched(monkeypatch, "one", "two")
+    launched, written = [], []
+    launch = group._launch
+
+    class Dying(Worker):
+        def gone(self) -> bool:
+            self.dead = WorkerFailed("oom", "killed by the kernel")  # type: ignore[assignment]
+            return True
+
+    def watched(names: list[str], precision: str) -> dict[str, Any]:
+        launched.append(names)
+        found = launch(names, precision)
+        if len(launched) == 1:
+            group.workers["jax"] = Dying()  # type: ignore[assignment]
+        return found
+
+    monkeypatch.setattr(group, "_launch", watched)
+    group.write = lambda kind, **fields: written.append(fields)
+    group.measure(comparisons, {"one": 2, "two": 2})
+    assert launched == [["torch", "jax"], ["jax"]]
+    assert [each["what"] for each in written if "what" in each] == ["launched_again"]
+    assert [each["statuses"] for each in written if "turns" in each] == [{}, {}]
+
+
+def test_who_died_when_its_call_was_held_again_is_not_told_of_twice() -> None:
+    """Its comparison has the failure, in words of its own."""
+    written: list[str] = []
+    group = _group(written)
+    group.frozen = Frozen()
+    setting = _set_up(group)
+    statuses: dict[str, WorkerFailed] = {}
+    died = WorkerFailed("crash", "killed by SIGSEGV")
+
+    class Dies(SetUp):
+        def ask(self, do: str, timeout: float | None = None, **arguments: Any) -> Any:
+            self.dead = died  # type: ignore[assignment]
+            raise died
+
+    group.workers["torch"] = Dies()  # type: ignore[assignment]
+    group._verify_again(setting.comparison, {"torch": [{"calls": [1]}]}, statuses)
+    assert statuses["torch"].reason.endswith("after 1 timed ones: killed by SIGSEGV")
+    group._tell("torch", setting.comparison)
+    assert not written
 
 
 def test_a_launch_is_charged_the_rounds_it_took_whatever_it_was_asked_for(
@@ -356,7 +424,7 @@ def test_a_warm_up_that_was_disturbed_throughout_is_mended_by_the_turns() -> Non
         for calls, each in ((2, 9e-3), (2, 1.1e-3), (2, 3e-3))
     ]
     for name in ("torch", "torch#2"):
-        frozen.seen(("one", name), turns, queued=False)
+        frozen.seen(("one", name), turns, kept_queued=False)
     both = 39  # 40 ms of the mean of 1.0 and 1.1
     assert [frozen.calls(("one", name)) for name in ("torch", "torch#2")] == [both, both]
 
@@ -372,7 +440,7 @@ def test_queued_calls_that_take_less_are_no_sign_of_a_disturbed_warm_up(training
     frozen = Frozen()
     frozen.freeze(("one", "torch"), {"needed": 10, "call": 2e-3})
     before = frozen.calls(("one", "torch"))
-    frozen.seen(("one", "torch"), [turn], queued=training)
+    frozen.seen(("one", "torch"), [turn], kept_queued=training)
     assert frozen.calls(("one", "torch")) == before == 20
 
 

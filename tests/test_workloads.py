@@ -9,6 +9,7 @@ import pytest
 
 import suites
 from adapters.core.cost import cost, declare, output_shape
+from harness import durations
 from harness.errors import Wrong
 from harness.plan import planning, suite
 from harness.stats import uses
@@ -105,7 +106,7 @@ def test_what_a_slow_machine_keeps_of_quick_speaks_of_every_use() -> None:
 @pytest.mark.parametrize("name", suite.names())
 def test_every_suite_loads_and_says_what_it_is_for(name: str) -> None:
     loaded = suite.load(name)
-    assert loaded.summary and planning.seconds(loaded.budget) > 0
+    assert loaded.summary and durations.seconds(loaded.budget) > 0
     assert len({c.id for c in loaded.comparisons}) == len(loaded.comparisons)
 
 

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from adapters.core.precision import PRECISIONS
+from harness import durations
 from harness.commands import outlook
 from harness.commands.common import (
     Device,
@@ -94,8 +95,12 @@ def run(
         ),
     ] = None,
     timeout: Annotated[
-        float, typer.Option(help="Seconds after which one request to a worker is ended.")
-    ] = 600.0,
+        float | None,
+        typer.Option(
+            help="Seconds after which one request to a worker is ended. Default: a quarter of the "
+            "budget, but 120 at least and 600 at most."
+        ),
+    ] = None,
     page: Annotated[bool, typer.Option(help="Write the HTML page at the end.")] = True,
 ) -> None:
     """Measure a suite, print the verdicts, write the page. Exit status 1 where all failed.
@@ -107,7 +112,7 @@ def run(
 
     console = Console()
     profiles.load()  # one that cannot be read is told before anything is measured
-    if not 1 <= timeout <= DAY:  # click lets nan through
+    if timeout is not None and not 1 <= timeout <= DAY:  # click lets nan through
         raise Wrong(f"--timeout {timeout:g}: expected seconds, from 1 to {DAY}")
     if resume is not None:
         given = {
@@ -125,7 +130,7 @@ def run(
         }
         planned, folder = _resumed(resume, given)
         if budget is not None:
-            planned.budget_s = planning.seconds(budget, "--budget")
+            planned.budget_s = durations.seconds(budget, "--budget")
         return _measure(planned, folder, console, timeout, page)
     allocator = allocator or "tuned"
     if allocator not in ("tuned", "as-shipped"):
@@ -144,7 +149,7 @@ def run(
         raise Wrong(f"run name '{name}': a published run has it; choose another --run-id")
     if folder.exists():
         raise Wrong(f"run '{name}' exists already; choose another --run-id, or --resume {name}")
-    limit = planning.seconds(budget, "--budget") if budget else None
+    limit = durations.seconds(budget, "--budget") if budget else None
     everyone = not asked_for
     rows = inventory.contenders(chosen, current, named, everyone)
     asked = _everyone(rows) if everyone else named
@@ -173,7 +178,7 @@ def run(
         threads=count,
         cpus=sorted(machine.cpu_set(count)),
         allocator=allocator,
-        warmup_limit_s=planning.seconds(loaded.warm_up, f"suite '{loaded.called}': warm_up"),
+        warmup_limit_s=durations.seconds(loaded.warm_up, f"suite '{loaded.called}': warm_up"),
         launches=launches,
         named=workloads is not None,
     )
@@ -186,7 +191,7 @@ def run(
         absent=absent,
         budget=limit,
         settings=settings,
-        versions=inventory.versions([c.name for c in taking], rows),
+        rows=rows,
     )
     if dry_run:
         outlook.show(planned, estimates, console)
@@ -272,7 +277,7 @@ def _resumed(resume: str, given: dict[str, Any]) -> tuple[plan.Plan, Path]:
 
 
 def _measure(
-    planned: plan.Plan, folder: Path, console: Console, timeout: float, page: bool
+    planned: plan.Plan, folder: Path, console: Console, timeout: float | None, page: bool
 ) -> None:
     from harness.run.progress import Progress
     from harness.run.runner import Runner
@@ -319,7 +324,7 @@ def _measure(
         raise edited
     if progress.needs and not planned.settings.launches:
         short = planning.too_short(progress.needs, "all" if progress.partly else "")
-        most = planning.spell(progress.needs)
+        most = durations.spell(progress.needs)
         told = f"[bold yellow]{short}[/], or go on: {again} --budget {most}"
         console.print(told, soft_wrap=True)
     if not measured:

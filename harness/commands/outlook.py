@@ -3,6 +3,7 @@ who has no rival."""
 
 from rich.console import Console
 
+from harness import durations
 from harness.commands.common import escape, table
 from harness.plan import plan, planning
 from harness.run import starts
@@ -24,7 +25,7 @@ def show(planned: plan.Plan, estimates: dict[str, planning.Estimate], console: C
         total += estimate.total
         parts = (estimate.cold, estimate.first, estimate.launch, estimate.total)
         count = len(comparison.contenders) - (comparison in again)
-        rows.append((short(comparison.id), str(count), *map(planning.spell, parts)))
+        rows.append((short(comparison.id), str(count), *map(durations.spell, parts)))
     heads = ("comparison", "contenders", "cold", "first", "later", "in all")
     table(console, f"Would measure ({escape(planned.suite['title'])})", heads, rows)
     for left in planned.left_out:
@@ -34,16 +35,16 @@ def show(planned: plan.Plan, estimates: dict[str, planning.Estimate], console: C
         where = f"in {len(again)} of {len(planned.comparisons)} comparisons"
         console.print(f"And {escape(floor.of)} again, for the noise floor, {where}.")
     console.print("First, later: launches, each a fresh process of every contender.")
-    most = planning.spell(planned.budget_s)
+    most = durations.spell(planned.budget_s)
     console.print(
-        f"About {planning.spell(total)} for {words}, by estimate; the budget is {most}. "
+        f"About {durations.spell(total)} for {words}, by estimate; the budget is {most}. "
         "What takes longer loses rounds, then launches."
     )
     if any(starts.waited(c) for c in planned.comparisons):
         console.print(f"Up to {starts.SHARE:.0%} of it goes to further starts of who starts soon.")
     unfit = [left["comparison"] for left in planned.left_out if left["comparison"] in estimates]
     needed = total + sum(estimates[each].total for each in unfit)
-    whole = planning.spell(planning.ROOM * needed)
+    whole = durations.spell(planning.ROOM * needed)
     if unfit:
         console.print(
             f"{len(unfit)} of {len(unfit) + len(planned.comparisons)} comparisons are left out "

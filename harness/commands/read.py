@@ -133,15 +133,22 @@ def _with_version(row: dict[str, Any]) -> str:
 def show(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(help="Names or folders; default: the latest. Several: side by side."),
+        typer.Argument(
+            help="Names or folders; default: the latest. Several of one machine are taken "
+            "together, of several machines shown side by side."
+        ),
     ] = None,
+    why: Annotated[
+        bool, typer.Option("--why", help="Each use in full, and what would flip it.")
+    ] = False,
     profile: Profiles = None,
     price: Price = None,
     json_: Json = False,
 ) -> None:
-    """The verdicts of a run, in the terminal; or of several, taken together where they repeat.
+    """The verdicts of a run, in the terminal; or of several runs.
 
-    Example: `bakeoff show` · `bakeoff show RUN --json` · `bakeoff show --profile mine.toml` ·
+    Example: `bakeoff show` · `bakeoff show --why` · `bakeoff show RUN --json` ·
+    `bakeoff show --profile mine.toml` ·
     `bakeoff show RUN RUN RUN`
     """
     from reports import terminal, verdicts
@@ -164,7 +171,7 @@ def show(
     if json_:
         print_json(asdict(analysis))
     else:
-        terminal.render(analysis, Console())
+        terminal.render(analysis, Console(), why)
 
 
 def _of_one_price(price: float | None) -> None:
@@ -203,7 +210,8 @@ def report(
         Path | None, typer.Option(help="A folder for PNG and SVG of every chart.")
     ] = None,
     anchor: Annotated[
-        str | None, typer.Option(help="With several runs: whom all are related to on each.")
+        str | None,
+        typer.Option(help="With several runs: the contender that all ratios are relative to."),
     ] = None,
 ) -> None:
     """Write the HTML page of a run: one file, no network needed. Or another format.

@@ -25,8 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import Wrong
-from harness.host import pagecache
-from harness.install import installers, lock
+from harness.install import installers, lock, pagecache
 from harness.install.installers import CannotInstall
 from harness.paths import ROOT, python_path
 

@@ -1,7 +1,7 @@
 """How long will it take? Rough answers from the cost model, before anything is measured.
 
-They decide what a budget can hold, and what the progress display promises at first;
-once the first launch has been seen, its measured costs take over. All seconds.
+They decide what a budget can hold, what --dry-run says, and what a first launch visits last;
+once that launch has been seen, its measured costs take over. All seconds.
 """
 
 import functools
@@ -14,7 +14,7 @@ import numpy as np
 from harness.host import gpus
 from harness.worker import timing
 
-# Seconds a worker takes to start and import its framework (FACTS: 0.1 to 3.6).
+# Seconds a worker takes to start and import its framework: 0.1 to 3.6 were seen.
 IMPORT = 1.5
 # The slowest contender reaches about this share of the matrix rate on convolutions.
 SHARE = 0.3

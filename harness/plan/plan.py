@@ -29,7 +29,6 @@ class Cost(msgspec.Struct):
     parameters: int
     activations: float
     layers: int
-    reduction: int
 
 
 class PlannedContender(msgspec.Struct):
@@ -124,9 +123,6 @@ class Plan(msgspec.Struct):
     noise_floor: NoiseFloor | None
     comparisons: list[PlannedComparison]
     left_out: list[dict[str, str]]  # comparison, reason
-
-    def contender(self, name: str) -> PlannedContender:
-        return next(c for c in self.contenders if c.name == name)
 
     @property
     def twin(self) -> tuple[str, str] | None:

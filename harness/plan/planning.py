@@ -6,20 +6,21 @@ estimates say what each comparison may take.
 """
 
 import math
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatch
+from typing import Any
 
 import msgspec
 
 from adapters.core import cost as cost_model
 from adapters.core.discovery import adapter_class
 from adapters.core.precision import PRECISIONS, value_bytes
+from harness import durations
 from harness.errors import Wrong, in_words
 from harness.host import gpus
-from harness.plan import code, resuming
-from harness.plan.inventory import Contender
+from harness.plan import code, estimate, resuming
+from harness.plan.inventory import Contender, versions
 from harness.plan.plan import (
     Cost,
     NoiseFloor,
@@ -27,7 +28,6 @@ from harness.plan.plan import (
     PlannedComparison,
     PlannedContender,
     Settings,
-    estimate,
 )
 from harness.plan.suite import HIDDEN, Comparison, Suite, unique
 from harness.record.documents import SCHEMA
@@ -57,42 +57,13 @@ class Estimate:
 
     @property
     def total(self) -> float:
+        """Of the cold pass and all launches; nothing where nobody takes part."""
         return self.cold + self.first + self.launch * (self.launches - 1)
-
-
-def seconds(text: str, of: str = "time") -> float:
-    """'90s', '10m', '1h30m' -> seconds; so is a bare '90'. Raises Wrong, which says of what.
-
-    A bare number below 60 is refused: it is more likely meant as minutes.
-    """
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?|(\d+)", text.strip())
-    if not text.strip() or match is None:
-        raise Wrong(f"{of} '{text}': expected something like 90s, 10m or 1h30m")
-    hours, minutes, rest, bare = (int(part or 0) for part in match.groups())
-    total = 3600 * hours + 60 * minutes + rest + bare
-    if total <= 0:
-        raise Wrong(f"{of} '{text}': expected more than nothing, such as 10m")
-    if 0 < bare < 60:
-        raise Wrong(f"{of} '{text}': expected a unit: {bare}s or {bare}m")
-    return float(total)
-
-
-def spell(time: float) -> str:
-    """As `seconds` reads it, rounded up to what people say: 100s, 13m, 2h10m, 29h."""
-    if time <= 120:
-        return f"{math.ceil(time)}s"
-    minutes = math.ceil(time / 60)
-    if minutes <= 90:
-        return f"{minutes}m"
-    if minutes > 600:
-        return f"{math.ceil(minutes / 60)}h"
-    hours, tens = divmod(math.ceil(minutes / 10), 6)
-    return f"{hours}h{tens}0m" if tens else f"{hours}h"
 
 
 def too_short(needed: float, what: str = "", launches: int = FIRST_STAGE) -> str:
     """What is said of a budget that does not hold the launches (of all, where of some it did)."""
-    told = spell(needed)
+    told = durations.spell(needed)
     short = f"Too short {'to decide' if launches == FIRST_STAGE else ''} {what}".split()
     return f"{' '.join(short)}: {launches} launches need about {told}; give --budget {told}"
 
@@ -139,11 +110,12 @@ def make(
     absent: list[dict[str, str]],
     budget: float | None,
     settings: Settings,
-    versions: dict[str, str],
+    rows: list[dict[str, Any]],
 ) -> tuple[Plan, dict[str, Estimate]]:
     """Turns the question into a plan, and says what each comparison may take, left out or not.
 
-    Raises Wrong for a workload whose sizes are impossible, and where nobody can do what is asked.
+    rows: of `inventory.contenders`, which know the versions. Raises Wrong for a workload whose
+    sizes are impossible, and where nobody can do what is asked.
     """
     device, launches = settings.device, settings.launches or FIRST_STAGE
     planned = [planned_contender(c) for c in contenders]
@@ -164,29 +136,17 @@ def make(
     planned, idle = _taking(planned, measured)
     absent = absent + [{"name": n, "reason": "it does not train: nothing to do here"} for n in idle]
     if budget is None:
-        whole = seconds(suite.budget, f"suite '{suite.called}': budget")
-        share = len(planned) / (len(suite.contenders) or USUAL)
-        if [c.id for c in comparisons] != [c.id for c in suite.comparisons]:
-            every = [_comparison(c, device, planned, suite.calls) for c in suite.comparisons]
-            all_ = sum(_cost(c, planned, launches) for c in every)
-            part = sum(_cost(c, planned, launches) for c in measured)
-            share *= part / all_ if all_ else 1.0  # nobody here does what the suite itself holds
-        budget = max(min(LEAST_BUDGET, whole), min(1.0, share) * whole)
+        budget = _usual_budget(suite, comparisons, measured, planned, settings)
     everyone, asked = planned, measured
-    crowded: list[dict[str, str]] = []
-    if not settings.named:
-        measured, crowded = _with_room(measured, device)
-    if suite.sustained:
-        block = seconds(suite.sustained, f"suite '{suite.called}': sustained")
-        _sustain(measured, block, launches, budget)
-    if not settings.named:
-        measured, unfit = _fit(measured, planned, budget, launches)
-        left_out += [*crowded, *unfit]
-        planned, idle = _taking(planned, measured)
-        why = "every comparison that it could run is left out: they do not fit"
-        absent = absent + [{"name": n, "reason": why} for n in idle]
+    measured, unfit = _fitting(suite, measured, planned, budget, settings)
+    left_out += unfit
+    planned, idle = _taking(planned, measured)
+    why = "every comparison that it could run is left out: they do not fit"
+    absent = absent + [{"name": n, "reason": why} for n in idle]
     floor = _noise_floor(planned, measured)
     estimates = {c.id: estimated(c, everyone + floor[1], launches) for c in asked}
+    # Whose versions count: who has nothing to do here is not asked when the run is resumed.
+    measuring = [c.name for c in planned + floor[1]]
     plan = Plan(
         schema=SCHEMA,
         run=run,
@@ -195,7 +155,7 @@ def make(
         suite={key: getattr(suite, key) for key in ("name", "path", "title", "summary")},
         settings=settings,
         budget_s=budget,
-        fingerprint=resuming.fingerprint(versions, device, planned + floor[1]),
+        fingerprint=resuming.fingerprint(versions(measuring, rows), device, planned + floor[1]),
         contenders=planned + floor[1],
         absent=absent,
         noise_floor=floor[0],
@@ -203,6 +163,56 @@ def make(
         left_out=left_out,
     )
     return plan, estimates
+
+
+def _usual_budget(
+    suite: Suite,
+    asked: list[Comparison],
+    measured: list[PlannedComparison],
+    contenders: list[PlannedContender],
+    settings: Settings,
+) -> float:
+    """What a run has that is given none: the suite's, or as much of it as is asked for of it."""
+    launches = settings.launches or FIRST_STAGE
+    whole = durations.seconds(suite.budget, f"suite '{suite.called}': budget")
+    share = len(contenders) / (len(suite.contenders) or USUAL)
+    if [c.id for c in asked] != [c.id for c in suite.comparisons]:
+        every = [
+            _comparison(c, settings.device, contenders, suite.calls) for c in suite.comparisons
+        ]
+        all_ = sum(estimated(c, contenders, launches).total for c in every)
+        part = sum(estimated(c, contenders, launches).total for c in measured)
+        share *= part / all_ if all_ else 1.0  # nobody here does what the suite itself holds
+    return max(min(LEAST_BUDGET, whole), min(1.0, share) * whole)
+
+
+def _fitting(
+    suite: Suite,
+    measured: list[PlannedComparison],
+    contenders: list[PlannedContender],
+    budget: float,
+    settings: Settings,
+) -> tuple[list[PlannedComparison], list[dict[str, str]]]:
+    """What a device has room for and the budget time, with blocks; and what is left out.
+
+    Nothing that the user named is.
+    """
+    launches = settings.launches or FIRST_STAGE
+    left_out: list[dict[str, str]] = []
+    if not settings.named:
+        measured, left_out = _with_room(measured, settings.device)
+    if suite.sustained:
+        block = durations.seconds(suite.sustained, f"suite '{suite.called}': sustained")
+        _sustain(measured, block, launches, budget)
+    if not settings.named:
+        measured, unfit = _fit(measured, contenders, budget, launches)
+        left_out += unfit
+    return measured, left_out
+
+
+def compile_seconds(contender: PlannedContender) -> float:
+    """Of a layer's forward pass, as its adapter has it."""
+    return adapter_class(contender.adapter).variants[contender.variant].compile_seconds
 
 
 def refused(comparison: PlannedComparison, contenders: list[PlannedContender]) -> dict[str, str]:
@@ -289,7 +299,6 @@ def _comparison(
             cost.parameters,
             cost.activations,
             len(layers),
-            max([op.reduction for op in layers], default=1),
         ),
         operations=cost.identity,
     )
@@ -325,9 +334,8 @@ def _noise_floor(
         return None, []
 
     def price(contender: PlannedContender) -> tuple[float, bool, str]:
-        kind = adapter_class(contender.adapter)
-        compile_seconds = kind.variants[contender.variant].compile_seconds
-        return compile_seconds, kind.requires in ((), ("numpy",)), contender.name
+        light = adapter_class(contender.adapter).requires in ((), ("numpy",))
+        return compile_seconds(contender), light, contender.name
 
     of = min(able, key=price)
     twin = msgspec.structs.replace(of, name=f"{of.name}#2", copy=2)
@@ -349,7 +357,7 @@ def estimated(
 ) -> Estimate:
     work = comparison.work
     taking = [c for c in contenders if c.name in comparison.contenders]
-    per_layer = [adapter_class(c.adapter).variants[c.variant].compile_seconds for c in taking]
+    per_layer = [compile_seconds(c) for c in taking]
     turns = len(comparison.contenders) ** 2 * estimate.turn(work, comparison.least_calls)
     blocks = len(comparison.contenders) * comparison.sustained_s
     later = sum(estimate.later_launch(work, p) for p in per_layer)
@@ -364,14 +372,6 @@ def estimated(
         launches=launches,
         turns=turns,
     )
-
-
-def _cost(
-    comparison: PlannedComparison, contenders: list[PlannedContender], launches: int
-) -> float:
-    """Seconds of all launches and the cold pass; nothing where nobody takes part."""
-    each = estimated(comparison, contenders, launches)
-    return each.cold + each.first + (launches - 1) * each.launch if comparison.contenders else 0.0
 
 
 def launching(contenders: int, launches: int) -> float:
@@ -416,7 +416,7 @@ def _fit(
     for comparison in comparisons:
         need = estimated(comparison, contenders, launches).total
         if spent + need > SLACK * budget:
-            more, most = spell(need), spell(budget)
+            more, most = durations.spell(need), durations.spell(budget)
             reason = f"about {more} more would not fit into the budget of {most}"
             left_out.append({"comparison": comparison.id, "reason": reason})
             continue

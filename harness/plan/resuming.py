@@ -7,6 +7,7 @@ same reason a run stops where its code is edited meanwhile.
 import os
 import platform
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from harness.errors import Wrong, maybe
 from harness.host import gpus, machine
@@ -15,7 +16,7 @@ from harness.plan.plan import PlannedContender
 
 
 class Edited(Wrong):
-    """The code that measures is no longer what a run was begun with."""
+    """What measures, or is measured, is no longer what a run was begun with."""
 
 
 WHOLE = "all code"  # that of others too: for telling what changed from run to run
@@ -73,6 +74,15 @@ def refuse_edited(before: str, look: Callable[[], str]) -> None:
         raise Edited(
             "the code changed during the run: its adapters, harness/ or suites/ were edited; what "
             "was measured before is kept; start another run, or put the files back and go on"
+        )
+
+
+def refuse_replaced(name: str, before: Any, now: Any) -> None:
+    """Raises Edited where a worker holds another release of its framework than the run is of."""
+    if now != before:
+        raise Edited(
+            f"{name} was upgraded during the run: its version was {before}, is {now}; what was "
+            "measured before is kept; start another run, or put that version back and go on"
         )
 
 

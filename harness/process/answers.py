@@ -1,10 +1,10 @@
 """What a worker's answers must hold, request by request: the table of docs/worker.md.
 
-A worker may be anybody's program, in any language. An answer that lacks what is read of it
-later, or that no record could hold, is that contender's crash, and nobody else's.
+A worker may come to be anybody's program. An answer that lacks what is read of it later, or that
+no record could hold, is that contender's crash, and nobody else's.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import field
@@ -68,8 +68,25 @@ class Steadied(Warmed):
     call: Seconds
 
 
+class Timed(records.Turn, kw_only=True):
+    """As records keep it; a probe divides by what they can do without."""
+
+    cpu_ns: records.Count
+    wall_ns: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+
+
+class TimedQueue(Timed, kw_only=True):
+    queued_ns: records.Count
+
+
 class Turned(msgspec.Struct):
-    turn: records.Turn
+    turn: Timed
+
+
+class Queued(msgspec.Struct):
+    """Asked for with `queue`."""
+
+    turn: TimedQueue
 
 
 class Sustained(msgspec.Struct):
@@ -115,4 +132,6 @@ def _shape(answer: dict[str, Any], do: str, arguments: dict[str, Any]) -> Any:
         return Failed
     if do == "warm" and arguments.get("calls") is None:
         return Steadied
+    if do == "turn" and arguments.get("queue"):
+        return Queued
     return ANSWERS.get(do, dict)

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from harness.errors import Wrong
 from harness.host import machine
 from harness.install import environments
-from harness.plan.plan import PlannedContender
+from harness.plan import resuming
+from harness.plan.plan import PlannedContender, original
 from harness.process.processes import PATIENCE, WorkerFailed, WorkerProcess
 
 Item = TypeVar("Item")
@@ -29,6 +30,8 @@ class Launcher:
     cpus: list[int]
     as_shipped: bool  # the allocator as the system has it
     timeout: float = PATIENCE  # seconds for one request
+    # Of the run's contenders, where known: no worker of another release is measured with them.
+    versions: dict[str, Any] = field(default_factory=dict)
     live: list[WorkerProcess] = field(default_factory=list)
 
     @property
@@ -74,7 +77,8 @@ class Launcher:
     def open(
         self, worker: WorkerProcess, contender: PlannedContender, precision: str
     ) -> dict[str, Any]:
-        return worker.ask(
+        """Raises WorkerFailed; resuming.Edited where its framework was replaced meanwhile."""
+        answer = worker.ask(
             "open",
             adapter=contender.adapter,
             variant=contender.variant,
@@ -84,6 +88,11 @@ class Launcher:
             cpus=self.cpus,
             **({"planted": contender.planted} if contender.planted else {}),
         )
+        before = self.versions.get(original(contender.name))
+        if before is not None:
+            name, now = contender.name, answer["manifest"].get("version")
+            resuming.refuse_replaced(name, before, now)
+        return answer
 
     def close(self, worker: WorkerProcess) -> None:
         """In peace; by force on the way out of an interruption, since whoever compiles would not

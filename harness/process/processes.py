@@ -128,6 +128,8 @@ class WorkerProcess:
         """Its next answer. A child of its may hold the pipe open when it has died."""
         while b"\n" not in self._buffer:
             if not _ready(self._answer, self._end, seconds=deadline - time.monotonic()):
+                if self._answer < 0:  # another thread has killed it
+                    raise EOFError
                 raise TimeoutError
             # Dead or not, what it has said is in the pipe.
             data = os.read(self._answer, 1 << 16) if _ready(self._answer) else b""
@@ -154,6 +156,12 @@ class WorkerProcess:
         last = last_line(self.log)
         self.dead = WorkerFailed(status, f"{how}; last output: {last}" if last else how)
         return self.dead
+
+    def gone(self) -> bool:
+        """Whether it has ended, asked or not: `dead` says how."""
+        if self.dead is None and self._ended(0):
+            self._died()
+        return self.dead is not None
 
     def stop(self) -> None:
         """Suspend it and its children: an idle framework's threads may spin."""
@@ -182,10 +190,11 @@ class WorkerProcess:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(0 if self._stuck else KILLED)
             self._stuck = self._process.returncode is None
+            # One thread's alone: a number that is closed twice may be another file's by then.
+            descriptors = self._ask, self._answer, self._end
+            self._ask = self._answer = self._end = -1
         if not self._stuck:
             guard.forget(self.pid)
-        descriptors = self._ask, self._answer, self._end
-        self._ask = self._answer = self._end = -1
         for descriptor in descriptors:
             if descriptor >= 0:
                 os.close(descriptor)
@@ -223,29 +232,38 @@ def _pidfd(pid: int) -> int:
 
 
 def _ready(*descriptors: int, seconds: float = 0.0) -> list[int]:
-    """Those that can be read within `seconds`."""
+    """Those that can be read within `seconds`; of none, none at once."""
     there = [descriptor for descriptor in descriptors if descriptor >= 0]
+    if not there:
+        return []
     return select.select(there, [], [], max(0.0, seconds))[0]
 
 
 def last_line(log: Path) -> str:
     """The last line of a log that says something, for a reason of one line."""
     try:
-        text = log.read_bytes()[-LOG_TAIL:].decode(errors="replace")
+        text = _tail(log).decode(errors="replace")
     except OSError:
         return ""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:300] if lines else ""
 
 
+def _tail(log: Path) -> bytes:
+    """The end of a log, which may be larger than memory."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - LOG_TAIL))
+        return file.read(LOG_TAIL)
+
+
 def _keep_tail(log: Path) -> None:
     """Cut a log to its tail; an empty one goes."""
     try:
-        data = log.read_bytes()
-        if not data:
+        size = log.stat().st_size
+        if not size:
             log.unlink()
-        elif len(data) > LOG_TAIL:
-            log.write_bytes(b"(the beginning is cut)\n" + data[-LOG_TAIL:])
+        elif size > LOG_TAIL:
+            log.write_bytes(b"(the beginning is cut)\n" + _tail(log))
     except OSError as error:
         print(f"{log}: {error}", file=sys.stderr)
 

@@ -111,7 +111,7 @@ class Itself:
                 launches=self.launches,
                 named=True,
             ),
-            versions=inventory.versions([self.contender], rows),
+            rows=rows,
         )
         first = made.contenders[0]
         made.contenders = [c for c in made.contenders if c.copy <= self.copies]  # no other twin

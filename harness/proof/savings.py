@@ -8,6 +8,7 @@ each of the others would have got, who would have been named.
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,7 +45,9 @@ def measure(folder: Path, say: Callable[..., None]) -> list[Figure]:
 
 
 def _launches(run: records.Run) -> int:
-    return max([g["launch"] for g in run.groups], default=0)
+    """Those of every comparison: one that was cut short holds some alone, and keeps its number."""
+    counts = Counter(g["comparison"] for g in run.groups)
+    return min((counts[c["id"]] for c in run.plan["comparisons"]), default=0)
 
 
 def replay(run: records.Run) -> list[Figure]:

@@ -100,7 +100,8 @@ class Cell(msgspec.Struct, tag_field="kind", tag="cell"):
     manifest: dict[str, Any]
     log: str | None
     pass_: Literal["cold", "warm", "again", "steady"] = msgspec.field(name="pass")
-    launch: int | None = None  # of those that are made again, which start it was: 2, 3 ...
+    # A steady cell's launch group; of starts made again, which one: 2, 3 ...
+    launch: int | None = None
     warmup: dict[str, Any] | None = None
     profile: dict[str, Any] | None = None  # where a call's time goes, or how asking `failed`
 
@@ -143,6 +144,7 @@ class Writer:
             except FileExistsError:
                 continue
             self.path = path
+            documents.sync_folder(folder)
             self._end = 0
             return
         raise Wrong(f"{folder} holds 1,000 record files already; start a new run")
@@ -210,7 +212,7 @@ class Run:
 
     @cached_property
     def left(self) -> set[str]:
-        """Comparisons that made room for the rest before they had six launches (budget.py)."""
+        """Comparisons that made room for the rest before they had six launches (run/room.py)."""
         gone = {id_ for event in self.events for id_ in event.get("left", [])}
         return {
             id_

@@ -14,18 +14,26 @@ from typing import Any
 import numpy as np
 
 from harness.plan.plan import PlannedComparison
+from harness.process.processes import PATIENCE
 from harness.run import design
 from harness.stats import readings, sampling
 from harness.stats.sampling import BARE_ROUNDS
 
 # After the first launch compilers' caches are full, warm-ups known: a guess, until seen.
 LATER_SETUP = 0.4
-# Later launches may take so much less than the last one, since contenders leave at the looks: what
-# makes room does not come back, and a comparison left for 4% of a launch.
+# Contenders that leave at the looks make later launches up to this much cheaper. Without the
+# allowance a comparison was made to leave, for good, for want of 4% of a launch.
 CHEAPER = 1.1
 # What a launch not yet seen may take for its turns, of its share of the time: a guess as well. At
 # their full number, eight comparisons on a slow machine took half of all six launches' time.
 TURNS = 0.5
+LEAST_PATIENCE = 120.0  # seconds for one request, however short a run: compilers take their time
+
+
+def patience(budget: float) -> float:
+    """Seconds that one request may take where the user gave none: one contender that hangs must not
+    take everybody's time."""
+    return min(PATIENCE, max(LEAST_PATIENCE, budget / 4))
 
 
 @dataclass(frozen=True)
@@ -85,10 +93,8 @@ class Launch:
         return self.overhead + sum(self.setup(i) for i in rounds)
 
     def fitting(self, comparisons: Sequence[str], share: float) -> list[str]:
-        """Of which a launch with the fewest rounds fits into `share` seconds, the first first.
-
-        None where the first does not fit: nothing that is asked for later stays in its place.
-        """
+        """Those, in this order, that `share` seconds hold with their fewest rounds; none where the
+        first does not fit: nothing that is asked for later stays in its place."""
         found, left = [], share - self.overhead
         for i in comparisons:
             need = self.least(i)
@@ -153,8 +159,11 @@ def least_rounds(contenders: int) -> int:
 
 
 def fewest_rounds(comparison: PlannedComparison, contenders: int) -> int:
-    """Those that a launch of so many is of any use with: of what is asked for `calls` as many as
-    hold them, whole designs where one of them has fewer."""
+    """The fewest rounds with which a launch of so many contenders is of use.
+
+    BARE_ROUNDS; where the suite asks for `calls`, the rounds that hold them, in whole designs where
+    a design is shorter.
+    """
     if not comparison.calls:
         return BARE_ROUNDS
     square = len(design.williams(max(1, contenders)))

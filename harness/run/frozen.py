@@ -1,7 +1,8 @@
-"""What a cell's first launch decides once and for all, and how it is known again after a resume.
+"""What a cell's first launch decides for the later ones, and how it is known again after a resume.
 
 How often it is called before its first turn, how many calls a turn has, whether it was right,
-and whether it is tried again. Every later launch of the run goes by that.
+and whether it is tried again. One thing is mended afterwards: a call that a disturbed warm-up made
+look long (`seen`).
 """
 
 import itertools
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from statistics import geometric_mean
 from typing import Any
 
-from harness.plan.plan import original
+from harness.plan.plan import PlannedComparison, original
 from harness.record import records
 from harness.worker import timing
 
@@ -27,7 +28,7 @@ ALIKE = 1.5  # between whom nothing is cut, however many they are
 
 
 class Frozen:
-    """What a cell's first launch decides once and for all."""
+    """What a cell's first launch decides for the later ones."""
 
     def __init__(self, least: Mapping[str, int] | None = None) -> None:
         """least: calls in a turn at the least, by comparison, where a suite asks for many."""
@@ -47,15 +48,15 @@ class Frozen:
         self.warmup[key] = math.ceil(1.5 * warmed["needed"])
         self._seconds[key] = max(warmed["call"], LEAST)
 
-    def seen(self, key: Key, turns: list[dict[str, Any]], queued: bool) -> None:
+    def seen(self, key: Key, turns: list[dict[str, Any]], kept_queued: bool) -> None:
         """What a launch's quickest turn says of a call, where its warm-up said far more.
 
         A warm-up of a second may be disturbed from its beginning to its end: beside several
         loads, one of two identical contenders was told to take 14 times what its twin took.
-        queued: nobody waited for the kept calls (a training on a device), which takes less than
-        a warm-up's, that are waited for; so are those at a turn's start.
+        kept_queued: see `keeps_queued`; such calls take less than a warm-up's, that are waited for;
+        so are those at a turn's start.
         """
-        seconds = max(LEAST, min(_waited(turn, queued) for turn in turns))
+        seconds = max(LEAST, min(_waited(turn, kept_queued) for turn in turns))
         if self._seconds[key] > DISTURBED * seconds:
             self._seconds[key] = seconds
 
@@ -94,6 +95,10 @@ class Frozen:
     def given_up(self, key: Key) -> bool:
         return key in self._given_up
 
+    def able(self, comparison: PlannedComparison) -> list[str]:
+        """Those of its contenders that have not failed for good."""
+        return [n for n in comparison.contenders if not self.given_up((comparison.id, n))]
+
 
 def _chains(seconds: list[float]) -> list[list[float]]:
     """Sorted seconds of a call, in parts that steps of NEAR link.
@@ -111,11 +116,21 @@ def _chains(seconds: list[float]) -> list[list[float]]:
     return _chains(seconds[:cut]) + _chains(seconds[cut:])
 
 
-def _waited(turn: dict[str, Any], queued: bool) -> float:
+def keeps_queued(direction: str, device: str) -> bool:
+    """Whether nobody waits for the kept calls of a turn one by one: a training's, on a device."""
+    return direction != "infer" and device != "cpu"
+
+
+def _waited(turn: dict[str, Any], kept_queued: bool) -> float:
     """Seconds of a call of a turn that was waited for."""
-    if queued:
+    if kept_queued:
         return float(min(turn["calls"][: max(1, turn["dropped"])]) * 1e-9)
     return float(turn["total_ns"] / (len(turn["calls"]) - turn["dropped"]) * 1e-9)
+
+
+def _has_opened(done: records.Run, name: str) -> bool:
+    """Whether it said what it is, when the run greeted everybody."""
+    return bool(done.environment["contenders"].get(original(name), {}).get("manifest"))
 
 
 def thaw(done: records.Run, autotuned: set[str], least: Mapping[str, int] | None = None) -> Frozen:
@@ -129,8 +144,10 @@ def thaw(done: records.Run, autotuned: set[str], least: Mapping[str, int] | None
     for cell in done.cells:
         key = (cell["comparison"], cell["contender"])
         if cell["status"] != "ok":
-            if cell["pass"] == "steady" and cell["launch"] is None:
-                frozen.give_up(key)  # it did not even open, as the environment's record says
+            if cell["pass"] == "steady" and cell["launch"] is None:  # it did not even open
+                # Where it once did, at a resume alone: the next one asks it again.
+                if cell["status"] in FINAL or not _has_opened(done, key[1]):
+                    frozen.give_up(key)
             elif cell["pass"] != "steady" or (key[0], cell["launch"], key[1]) not in told:
                 frozen.failed(key, cell["status"])  # else its group says it, once
             continue
@@ -148,6 +165,6 @@ def thaw(done: records.Run, autotuned: set[str], least: Mapping[str, int] | None
             if original(name) not in autotuned and code in frozen.verified:
                 frozen.still_right.add(code)
             if (group["comparison"], name) in frozen.warmup:
-                queued = group["direction"] != "infer" and group["device"] != "cpu"
+                queued = keeps_queued(group["direction"], group["device"])
                 frozen.seen((group["comparison"], name), turns, queued)
     return frozen

@@ -46,4 +46,4 @@ def _rate(worker: WorkerProcess, workload: str, figure: str, queue: bool) -> tup
     took = min(turn["calls"])
     if queue:
         took = min(took, turn["queued_ns"] / (len(turn["calls"]) - turn["dropped"]))
-    return amount / (took * 1e-9), turn["cpu_ns"] / turn["wall_ns"]
+    return amount / (max(took, 1) * 1e-9), turn["cpu_ns"] / turn["wall_ns"]

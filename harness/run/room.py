@@ -18,6 +18,18 @@ from harness.run.budget import Launch
 COSTLY = 0.1  # of a budget, to set up in the first launch
 
 
+@dataclass(frozen=True)
+class Outlook:
+    """What is expected of comparisons that no launch has held yet, by estimate."""
+
+    costly: list[str]  # what the first launch visits last, in the suite's order
+    # Seconds that each should take with its fewest rounds, in its first launch and in each further
+    # one; and how many further ones there will be.
+    first: dict[str, float]
+    later: dict[str, float]
+    more: int
+
+
 @dataclass
 class Room:
     """Of one run's launches, `wanted` in its first stage."""
@@ -27,11 +39,6 @@ class Room:
     write: Callable[..., None]
     say: Callable[..., None]
     gone: set[str] = field(default_factory=set)
-    # Seconds that a comparison should take with its fewest rounds, in its first launch and in each
-    # further one; and how many further ones there will be.
-    first: dict[str, float] = field(default_factory=dict)
-    later: dict[str, float] = field(default_factory=dict)
-    more: int = 0
 
     @property
     def fixed(self) -> bool:
@@ -41,8 +48,8 @@ class Room:
     def make(
         self, taking: list[str], launches: int, last: Launch | None, number: int, left: float
     ) -> None:
-        """Whose launches, so many of them, do not fit into `left` seconds, by the `last` one, the
-        run's `number`-th. Nobody where not even what was asked first would fit."""
+        """Makes those leave whose next `launches` do not fit into `left` seconds, judged by the
+        `last` launch, the run's `number`-th. Nobody leaves where not even the first would fit."""
         if last is None or self.fixed:
             return
         share = left / launches * (budget.CHEAPER if launches > 1 else 1.0)
@@ -51,39 +58,39 @@ class Room:
         if stay and gone:
             self._leave(gone, f"after launch {number}", launches * last.bare(taking))
 
-    def costly(self, comparisons: list[PlannedComparison], more: int) -> list[str]:
-        """Of those that no launch has held yet, what this one visits last, in the suite's order
-        (see `holds`); `more` launches follow it."""
-        self.more, found = more, []
+    def outlook(self, comparisons: list[PlannedComparison], more: int) -> Outlook:
+        """Of those that no launch has held yet; `more` launches follow this one."""
+        seen = Outlook([], {}, {}, more)
         for c in comparisons if not self.fixed else ():
             each = planning.estimated(c, self.plan.contenders, 1 + more)
             count = max(1, len(c.contenders))
             turns = each.turns * budget.fewest_rounds(c, count) / count
-            self.first[c.id] = each.first - each.turns + turns
-            self.later[c.id] = each.launch - each.turns + turns
+            seen.first[c.id] = each.first - each.turns + turns
+            seen.later[c.id] = each.launch - each.turns + turns
             if not c.headline and each.first - each.turns > COSTLY * self.plan.budget_s:
-                found.append(c.id)
-        return found
+                seen.costly.append(c.id)
+        return seen
 
-    def holds(self, comparison: str, visited: Launch, left: float) -> bool:
+    def holds(self, outlook: Outlook, comparison: str, visited: Launch, left: float) -> bool:
         """Whether all launches of a costly one fit beside those of what was asked before it."""
         order = [c.id for c in self.plan.comparisons]
         before = order[: order.index(comparison)]
-        if not {*before} & {*visited.comparisons, *self.first}:
+        if not {*before} & {*visited.comparisons, *outlook.first}:
             return True
-        if self._needs([*before, comparison], visited) <= budget.CHEAPER * left:
+        if self._needs(outlook, [*before, comparison], visited) <= budget.CHEAPER * left:
             return True
-        self._leave([comparison], "before it was set up", self._needs(order, visited))
+        needs = self._needs(outlook, order, visited)
+        self._leave([comparison], "before it was set up", needs)
         return False
 
-    def _needs(self, comparisons: list[str], visited: Launch) -> float:
+    def _needs(self, outlook: Outlook, comparisons: list[str], visited: Launch) -> float:
         """Seconds that the rest of this launch and all further ones of these should take: by what
         was seen where it was visited, else by estimate (another precision's turn comes later)."""
         staying = [i for i in comparisons if i not in self.gone]
         seen = [i for i in staying if i in visited.comparisons]
-        due = [i for i in staying if i not in visited.comparisons and i in self.first]
-        each = visited.bare(seen) + sum(self.later[i] for i in due)
-        return sum(self.first[i] for i in due) + self.more * each
+        due = [i for i in staying if i not in visited.comparisons and i in outlook.first]
+        each = visited.bare(seen) + sum(outlook.later[i] for i in due)
+        return sum(outlook.first[i] for i in due) + outlook.more * each
 
     def _leave(self, gone: list[str], when: str, needs: float) -> None:
         """needs: seconds from now that the launches of all would take."""

@@ -22,7 +22,8 @@ from typing import Any
 
 import msgspec
 
-from harness.plan import planning, resuming
+from harness import durations
+from harness.plan import resuming
 from harness.plan.plan import (
     Plan,
     PlannedComparison,
@@ -45,7 +46,8 @@ Say = Callable[..., None]
 class Runner:
     """One invocation: a plan, a folder, and what is done already."""
 
-    def __init__(self, plan: Plan, folder: Path, say: Say, timeout: float):
+    def __init__(self, plan: Plan, folder: Path, say: Say, timeout: float | None):
+        """timeout: seconds for one request of a contender; None: what the budget allows."""
         self.plan, self.folder, self.say = plan, folder, say
         self.began = time.monotonic()
         self.lock = documents.claim(folder)
@@ -57,7 +59,7 @@ class Runner:
             threads=settings.threads,
             cpus=settings.cpus,
             as_shipped=settings.allocator == "as-shipped",
-            timeout=timeout,
+            timeout=budget.patience(plan.budget_s) if timeout is None else timeout,
         )
         self.resumed = documents.is_begun(folder)
         if not self.resumed:  # it may have ended while it greeted: it greets again, from nothing
@@ -70,6 +72,7 @@ class Runner:
         self.begun = 0  # launches of this invocation
         self.answers: dict[str, Path] = {}
         self.autotuned = _autotuned(self.done.environment["contenders"])
+        self.launcher.versions = _versions(self.done.environment["contenders"])
         least = {c.id: c.least_calls for c in plan.comparisons}
         self.frozen = thaw(self.done, self.autotuned, least)
         self.rounds: dict[str, int] = {}
@@ -80,12 +83,14 @@ class Runner:
         self.settled = set(self.done.settled)
         self.wanted = plan.settings.launches or sampling.FIRST_STAGE
         self.room = Room(plan, self.wanted, self.writer.write, say)
-        self.launches = max([g["launch"] for g in self.groups], default=0)
+        # One that was cut short before its first group has set cells up: its number is taken.
+        begun = [c["launch"] or 0 for c in self.cells if c["pass"] == "steady"]
+        self.launches = max([*(g["launch"] for g in self.groups), *begun], default=0)
 
     def run(self) -> None:
         """To the end of the plan or of the budget, whichever comes first.
 
-        Raises resuming.Edited where the code was edited meanwhile.
+        Raises resuming.Edited where the code was edited meanwhile, or a framework replaced.
         """
         try:
             self._greet()
@@ -97,6 +102,9 @@ class Runner:
             self._start_again()
             self._first_stage()
             self._second_stage()
+        except resuming.Edited as edited:
+            self.writer.write("event", what="edited", reason=str(edited))
+            raise
         finally:
             self.launcher.kill_all()
             self.launcher.forget_caches()
@@ -119,6 +127,7 @@ class Runner:
             self._give_up(name, failed, greeted.without(name))
         if not self.resumed:
             self.autotuned = _autotuned(greeted.seen)
+            self.launcher.versions = _versions(greeted.seen)
             documents.begin(self.folder, greeted.environment(self.launcher))
 
     def _give_up(self, name: str, failed: WorkerFailed, precisions: set[str]) -> None:
@@ -157,7 +166,7 @@ class Runner:
                     if (state, comparison.id, name) in known:
                         continue
                     if self.left <= 0:
-                        spent = f"the budget of {planning.spell(self.plan.budget_s)} is spent"
+                        spent = f"the budget of {durations.spell(self.plan.budget_s)} is spent"
                         return self._stop(f"the cold pass was left early: {spent}")
                     if state == "warm" and self._cut_short(comparison, name):
                         self._cold(comparison, contender, "cold")  # reported; its cache is gone
@@ -218,14 +227,10 @@ class Runner:
         )
 
     def _refuse_edited(self) -> None:
-        """Raises resuming.Edited, written down, before workers start from other code."""
-        try:
-            resuming.refuse_edited(
-                self.plan.fingerprint["code"], lambda: resuming.code_of(self.plan.contenders)
-            )
-        except resuming.Edited as edited:
-            self.writer.write("event", what="edited", reason=str(edited))
-            raise
+        """Raises resuming.Edited before workers start from other code."""
+        resuming.refuse_edited(
+            self.plan.fingerprint["code"], lambda: resuming.code_of(self.plan.contenders)
+        )
 
     def _stop(self, reason: str, needs: float | None = None) -> None:
         """The budget is spent: it is written down, and told. needs: seconds that are wanting."""
@@ -236,14 +241,15 @@ class Runner:
 
     def _first_stage(self) -> None:
         """Six launch groups, or what was asked for, with as many rounds as the budget bears."""
-        able = {c.id for c in self._unsettled() if self._able(c)}
+        able = {c.id for c in self._unsettled() if self.frozen.able(c)}
         missing = self.wanted - budget.together(self.groups, able)
         self.rounds = {
-            c.id: budget.least_rounds(max(1, len(self._able(c)))) for c in self.plan.comparisons
+            c.id: budget.least_rounds(max(1, len(self.frozen.able(c))))
+            for c in self.plan.comparisons
         }
         for done in range(missing):
             share = self.left / (missing - done)
-            taking = {c.id: self._taking(c) for c in self._unsettled() if self._able(c)}
+            taking = {c.id: self._taking(c) for c in self._unsettled() if self.frozen.able(c)}
             staying = [i for i in taking if i not in self.room.gone]
             self.room.make(staying, missing - done, self.last, self.launches, self.left)
             taking = {i: names for i, names in taking.items() if i not in self.room.gone}
@@ -257,10 +263,10 @@ class Runner:
                 self.rounds |= fitting
                 need = self.last.expected(fitting)
                 if need > self.left:
-                    most = planning.spell(self.plan.budget_s)
+                    most = durations.spell(self.plan.budget_s)
                     return self._stop(
                         f"{done} of {missing} launches fit into {most}; "
-                        f"another would take about {planning.spell(need)}, "
+                        f"another would take about {durations.spell(need)}, "
                         f"{max(0, self.left):.0f} s are left",
                         (missing - done) * need,
                     )
@@ -270,20 +276,16 @@ class Runner:
                 self._settle()
 
     def _unsettled(self) -> list[PlannedComparison]:
-        """Comparisons that more than the best one still takes part in."""
+        """Comparisons that still have more than one contender, or that nobody has left."""
         return [
             c
             for c in self.plan.comparisons
             if len(self._taking(c)) > 1 or not any(i == c.id for i, _ in self.settled)
         ]
 
-    def _able(self, comparison: PlannedComparison) -> list[str]:
-        """Those that have not failed for good."""
-        return [n for n in comparison.contenders if not self.frozen.given_up((comparison.id, n))]
-
     def _taking(self, comparison: PlannedComparison) -> list[str]:
-        """Those of them that did not leave it either, being far behind."""
-        return [n for n in self._able(comparison) if (comparison.id, n) not in self.settled]
+        """Those that have not failed for good, and did not leave it either, being far behind."""
+        return [n for n in self.frozen.able(comparison) if (comparison.id, n) not in self.settled]
 
     def _comparable(self, comparison: PlannedComparison) -> list[str]:
         """Those between whom there is a verdict: at work, not failed, and run alike."""
@@ -291,14 +293,14 @@ class Runner:
             n: comparable.ran(
                 [c for c in self.cells if (c["comparison"], c["contender"]) == (comparison.id, n)]
             )
-            for n in self._able(comparison)
+            for n in self.frozen.able(comparison)
             if self.contenders[n].computes
         }
         threads = self.plan.settings.threads
         apart = comparable.apart(able, comparison.precision, comparison.cost.layers, threads)
         return [n for n in able if n not in apart]
 
-    def _open(self, comparison: PlannedComparison) -> list[str]:
+    def _undecided(self, comparison: PlannedComparison) -> list[str]:
         """Those of whom a verdict may still be wanted."""
         comparable_ = self._comparable(comparison)
         return [n for n in self._taking(comparison) if n in comparable_]
@@ -331,7 +333,7 @@ class Runner:
             for c in self._unsettled()
             if self.counts[c.id] >= sampling.FIRST_STAGE
             for name, count in budget.launches_planned(
-                self.groups, c, self._open(c), self.plan.natives, self.plan.twin, self.plan.own
+                self.groups, c, self._undecided(c), self.plan.natives, self.plan.twin, self.plan.own
             ).items()
         }
         most = {i: max(n for (j, _), n in planned.items() if j == i) for i, _ in planned}
@@ -341,7 +343,9 @@ class Runner:
         gone: set[str] = set()
         while True:
             taking = {
-                c.id: [n for n in self._able(c) if planned.get((c.id, n), 0) > self.counts[c.id]]
+                c.id: [
+                    n for n in self.frozen.able(c) if planned.get((c.id, n), 0) > self.counts[c.id]
+                ]
                 for c in self.plan.comparisons
                 if c.id not in gone
             }
@@ -387,6 +391,7 @@ class Runner:
         ]
         self.say("group", launch=self.launches, left=self.left, comparisons=list(taking))
         new = [c for c in comparisons if not self.counts[c.id]] if self.begun == 1 else []
+        outlook = self.room.outlook(new, more)
         group = LaunchGroup(
             launcher=self.launcher,
             number=self.launches,
@@ -399,8 +404,8 @@ class Runner:
             rng=random.Random(zlib.crc32(f"{self.plan.run} {self.launches}".encode())),
             write=self._write,
             say=self.say,
-            costly=self.room.costly(new, more),
-            holds=lambda i, visited: self.room.holds(i, visited, self.left),
+            costly=outlook.costly,
+            holds=lambda i, visited: self.room.holds(outlook, i, visited, self.left),
             refuse=self._refuse_edited,
         )
         self.last = group.measure(comparisons, {i: self.rounds[i] for i in taking}, most)
@@ -418,3 +423,9 @@ class Runner:
 def _autotuned(contenders: dict[str, Any]) -> set[str]:
     """Who said of itself that it chooses among kernels by trying them."""
     return {name for name, seen in contenders.items() if seen["manifest"].get("autotune")}
+
+
+def _versions(contenders: dict[str, Any]) -> dict[str, Any]:
+    """Of whom it is known: which release of its framework the run is of."""
+    told = {name: seen["manifest"].get("version") for name, seen in contenders.items()}
+    return {name: version for name, version in told.items() if version is not None}

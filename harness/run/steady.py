@@ -1,6 +1,6 @@
 """The steady pass: one launch group, the unit that is replicated.
 
-A launch group is one fresh process per contender. Together they visit every open
+A launch group is one fresh process per contender and precision. Together they visit every open
 comparison, in an order drawn anew; in each, rounds; in each round, one turn of each
 contender. Nothing is timed while anything else of ours runs: idle workers are stopped.
 A comparison becomes one record when its last turn is over, or none at all.
@@ -14,16 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from adapters.core.discovery import adapter_class
 from harness.host import gpus, machine
 from harness.host.energy import Energy
 from harness.host.machine import Disturbances, Load
+from harness.plan import planning
 from harness.plan.plan import PlannedComparison, PlannedContender, original
 from harness.process.launch import Launcher, attempt, two_at_a_time
 from harness.process.processes import WorkerFailed, WorkerProcess
 from harness.run import budget, cold, design, oracle
 from harness.run.budget import Launch, Spent
-from harness.run.frozen import Frozen
+from harness.run.frozen import Frozen, keeps_queued
 from harness.run.setting import Setting
 from harness.stats.sampling import DRAWS
 
@@ -41,7 +41,7 @@ class LaunchGroup:
 
     launcher: Launcher
     number: int
-    begun: int  # the same of this invocation, whose caches are its own
+    begun: int  # which launch of this invocation, from 1: compiler caches live no longer than it
     contenders: dict[str, PlannedContender]
     answers: dict[str, Path]
     frozen: Frozen
@@ -68,20 +68,21 @@ class LaunchGroup:
         begin = time.monotonic()
         new = any(not self._known(c) for c in comparisons)  # before any is visited
         spent: dict[str, Spent] = {}
-        precisions = sorted({c.precision for c in comparisons})
-        for precision in precisions:
+        due = len(comparisons)
+        for precision in sorted({c.precision for c in comparisons}):
             visited = [c for c in comparisons if c.precision == precision]
             self.rng.shuffle(visited)
             visited.sort(key=lambda c: self.costly.index(c.id) if c.id in self.costly else -1)
-            needed = {name for c in visited for name in self._open(c)}
+            needed = {name for c in visited for name in self.frozen.able(c)}
             try:
                 self._launch([n for n in self.contenders if n in needed], precision)
                 for comparison in visited:
+                    share = most / due
+                    due -= 1
                     if comparison.id in self.costly:
                         seen = self._seen(comparisons, spent, begin, new)
                         if not self.holds(comparison.id, seen):
                             continue
-                    share = most / (len(comparisons) - len(spent))
                     visit = self._visit(comparison, rounds[comparison.id], share)
                     spent[comparison.id] = visit
                     most -= visit.turns
@@ -105,16 +106,13 @@ class LaunchGroup:
         if taking & self.autotuned:
             warmed = self.begun == DRAWS
         else:  # after a resume warm-ups are known, and only who compiles takes longer once more
-            compiling = (self._compiling(n) for c in comparisons for n in self._open(c))
+            compiling = (self._compiling(n) for c in comparisons for n in self.frozen.able(c))
             warmed = self.begun == 1 and (new or any(compiling))
         return Launch(spent, beside, warmed)
 
     def _known(self, comparison: PlannedComparison) -> bool:
         """Whether an earlier launch has warmed it up already."""
-        return all((comparison.id, n) in self.frozen.warmup for n in self._open(comparison))
-
-    def _open(self, comparison: PlannedComparison) -> list[str]:
-        return [n for n in comparison.contenders if not self.frozen.given_up((comparison.id, n))]
+        return all((comparison.id, n) in self.frozen.warmup for n in self.frozen.able(comparison))
 
     def _launch(self, names: list[str], precision: str) -> dict[str, WorkerFailed]:
         """Fresh processes; two import at a time. A failed one fails again when asked."""
@@ -145,40 +143,40 @@ class LaunchGroup:
     def _visit(self, comparison: PlannedComparison, rounds: int, share: float) -> Spent:
         """One comparison: set up, rounds (at most `share` seconds of them), record, unload."""
         begin = time.monotonic()
-        statuses: dict[str, WorkerFailed] = {}
-        names = self._open(comparison)
-        dead = [n for n in names if self.workers[n].dead is not None]
+        failures: dict[str, WorkerFailed] = {}
+        names = self.frozen.able(comparison)
+        dead = [n for n in names if self.workers[n].gone()]
         if dead:  # it died in another comparison, or since: that costs this one nothing
             for name in dead:
                 self._tell(name, comparison)
-            statuses |= self._launch(dead, comparison.precision)
+            failures |= self._launch(dead, comparison.precision)
         self.say("set up", comparison=comparison.id)
-        alive = [n for n in names if n not in statuses]
-        statuses |= self._set_up(comparison, alive)
-        ready = [n for n in names if n not in statuses]
+        alive = [n for n in names if n not in failures]
+        failures |= self._set_up(comparison, alive)
+        ready = [n for n in names if n not in failures]
         opened = time.monotonic()
         a_round = sum(self.frozen.turn((comparison.id, name)) for name in ready)
-        a_round *= 1 + _queued(comparison)  # as many calls again
+        a_round *= 1 + _queues_as_well(comparison)  # as many calls again
         least = budget.fewest_rounds(comparison, len(ready))
         rounds = max(least, budget.bearable(rounds, a_round, share, least))
         order = design.rounds(ready, rounds, self.rng) if ready else []
         load, others = Load(), self._others(comparison.device)
-        turns = self._turns(comparison, order, statuses)
+        turns = self._turns(comparison, order, failures)
         timed = time.monotonic()
-        blocks = self._blocks(comparison, ready, statuses)
+        blocks = self._blocks(comparison, ready, failures)
         sustained = time.monotonic()
         beside = load.since() | {
             key: max(count, others.get(key, 0))
             for key, count in self._others(comparison.device).items()
         }
-        self._verify_again(comparison, turns, statuses)
-        self.told += statuses.values()
-        for name, failed in statuses.items():
+        self._verify_again(comparison, turns, failures)
+        self.told += failures.values()
+        for name, failed in failures.items():
             self.frozen.failed((comparison.id, name), failed.status)
-        kept = {name: block for name, block in blocks.items() if name not in statuses}
+        kept = {name: block for name, block in blocks.items() if name not in failures}
         for name, seen in turns.items():
-            waited = comparison.latency or comparison.device == "cpu"
-            self.frozen.seen((comparison.id, name), seen, queued=not waited)
+            queued = keeps_queued(comparison.direction, comparison.device)
+            self.frozen.seen((comparison.id, name), seen, queued)
         self.write(
             "group",
             comparison=comparison.id,
@@ -190,8 +188,8 @@ class LaunchGroup:
             input="resident",
             rounds=len(order),
             order=order,
-            turns={name: turns[name] for name in ready if name not in statuses},
-            statuses={name: cold.outcome(failed) for name, failed in statuses.items()},
+            turns={name: turns[name] for name in ready if name not in failures},
+            statuses={name: cold.outcome(failed) for name, failed in failures.items()},
             machine=beside,
             compilations={name: self.draw(name) for name in ready},
             **({"sustained": kept} if kept else {}),
@@ -237,14 +235,13 @@ class LaunchGroup:
 
     def _compiling(self, name: str) -> float:
         """So that the longest compilation does not start last."""
-        contender = self.contenders[name]
-        return adapter_class(contender.adapter).variants[contender.variant].compile_seconds
+        return planning.compile_seconds(self.contenders[name])
 
     def _turns(
         self,
         comparison: PlannedComparison,
         order: list[list[str]],
-        statuses: dict[str, WorkerFailed],
+        failures: dict[str, WorkerFailed],
     ) -> dict[str, list[dict[str, Any]]]:
         """The timed part. A contender that dies here leaves the others their rounds."""
         turns: dict[str, list[dict[str, Any]]] = {}
@@ -252,12 +249,12 @@ class LaunchGroup:
         for number, row in enumerate(order, start=1):
             self.say("round", comparison=comparison.id, round=number, rounds=len(order))
             for name in row:
-                if name in statuses:
+                if name in failures:
                     continue
                 turn, failed, repeated = self._turn(comparison, name, again)
                 again -= repeated
                 if failed is not None:
-                    statuses[name] = failed
+                    failures[name] = failed
                 else:
                     turns.setdefault(name, []).append(turn)
         return turns
@@ -267,7 +264,7 @@ class LaunchGroup:
     ) -> tuple[dict[str, Any], WorkerFailed | None, int]:
         """One turn; measured again, at most `again` times, where something disturbed it."""
         worker, calls = self.workers[name], self.frozen.calls((comparison.id, name))
-        queue = _queued(comparison)
+        queue = _queues_as_well(comparison)
         disturbances = Disturbances(comparison.device)
         for repeated in range(again + 1):
             stolen, energy = machine.stolen(), Energy(comparison.device)
@@ -294,7 +291,7 @@ class LaunchGroup:
         self,
         comparison: PlannedComparison,
         turns: dict[str, list[dict[str, Any]]],
-        statuses: dict[str, WorkerFailed],
+        failures: dict[str, WorkerFailed],
     ) -> None:
         """Holds a call against the oracle once more, now that its turns are over.
 
@@ -321,18 +318,19 @@ class LaunchGroup:
         codes = {
             n: ((comparison.id, n), self.draw(n))
             for n in turns
-            if n not in statuses and self.contenders[n].computes
+            if n not in failures and self.contenders[n].computes
         }
         names = [n for n, code in codes.items() if code not in self.frozen.still_right]
         for name, failed in zip(names, two_at_a_time(hold, names), strict=True):
             if failed is None:
                 self.frozen.still_right.add(codes[name])
             else:
+                self.told.append(failed)  # which its worker may have died of: see `_tell`
                 calls = sum(len(turn["calls"]) for turn in turns[name])
                 reason = f"right at its first call; after {calls} timed ones: {failed.reason}"
-                statuses[name] = WorkerFailed(failed.status, reason)
+                failures[name] = WorkerFailed(failed.status, reason)
                 if isinstance(failed, oracle.Mistaken):
-                    self._write_evidence(comparison, name, failed.evidence, statuses[name])
+                    self._write_evidence(comparison, name, failed.evidence, failures[name])
 
     def _write_evidence(
         self,
@@ -347,7 +345,7 @@ class LaunchGroup:
         self.write("cell", **record | {"launch": self.number, "oracle": evidence})
 
     def _blocks(
-        self, comparison: PlannedComparison, names: list[str], statuses: dict[str, WorkerFailed]
+        self, comparison: PlannedComparison, names: list[str], failures: dict[str, WorkerFailed]
     ) -> dict[str, dict[str, Any]]:
         """One block of training without a pause for each, in the design's row of this launch."""
         if not comparison.sustained_s:
@@ -355,7 +353,7 @@ class LaunchGroup:
         square = design.williams(len(names)) if names else [[]]
         blocks: dict[str, dict[str, Any]] = {}
         for name in (sorted(names)[place] for place in square[(self.number - 1) % len(square)]):
-            if name in statuses:
+            if name in failures:
                 continue
             self.say("block", comparison=comparison.id, contender=name)
             worker, key = self.workers[name], (comparison.id, name)
@@ -371,13 +369,13 @@ class LaunchGroup:
             joules = energy.since()
             worker.stop()
             if failed is not None:
-                statuses[name] = failed
+                failures[name] = failed
             else:
                 told = {} if joules is None else {"energy_j": round(joules, 6)}
                 blocks[name] = answer["block"] | told
         return blocks
 
 
-def _queued(comparison: PlannedComparison) -> bool:
+def _queues_as_well(comparison: PlannedComparison) -> bool:
     """Whether a turn has calls that are queued and waited for once, after those one by one."""
     return comparison.latency and comparison.device != "cpu"

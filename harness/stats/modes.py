@@ -20,7 +20,7 @@ def clusters(log_times: np.ndarray) -> list[np.ndarray]:
     """Launches in clusters, fastest first; one cluster where they do not fall apart.
 
     Two clusters: at least 2 launches each, a gap over 5%, and over 4 times the larger
-    spread within (the difference between neighbours there). Applied again to each part.
+    spread within (the standard deviation of each part). Applied again to each part.
     """
     ordered = np.sort(log_times[np.isfinite(log_times)])
     gaps = ordered[1:] - ordered[:-1]

@@ -103,6 +103,10 @@ class Worker:
             # `unload`, which took 0.36 s on average and takes 0.05. Not where a person's start is
             # measured, whose Python does not do that.
             gc.freeze()
+        if "cell" in self.__dict__:  # before the next takes as much again: it is part of a cycle
+            self.result = None
+            del self.cell
+            gc.collect()
         begin = time.perf_counter()
         resized = catalogue.get(workload).resized(size)
         self.cell = Cell(self.adapter, resized, batch, direction, rows, once=once)

@@ -13,15 +13,16 @@ Inputs are records, nothing is drawn here.
 
 import itertools
 import math
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from harness.record.records import Run
 from harness.stats import readings, statistics
-from reports.analysis import Comparison, finite, first_stage, ranked
+from reports.analysis import Comparison, baselines, finite, first_stage, ranked, short
 from reports.choice.objectives import MEASURES
-from reports.words import listed
+from reports.words import listed, seconds
 
 GOOD_TO = math.exp(MEASURES["first_result"].allowance or 0.0)
 MOST = 1e9  # calls; what pays only after more is called never
@@ -96,7 +97,8 @@ def _of(run: Run, comparison: Comparison) -> BreakEven | None:
     seconds = {name: means[name] for name in cells}
     starts = {name: (cell.cold or {})["total"] for name, cell in cells.items()}
     calls = _calls(seconds)
-    ahead = _ahead(starts, calls)
+    own = baselines(run)  # nobody's choice, however early it starts
+    ahead = _ahead({name: s for name, s in starts.items() if name not in own} or starts, calls)
     lines = [
         _Line(
             name,
@@ -131,7 +133,7 @@ def _of(run: Run, comparison: Comparison) -> BreakEven | None:
         crossings=crossings,
         sentence="",
     )
-    return replace(found, sentence=_sentence(found))
+    return replace(found, sentence=_sentence(found, own))
 
 
 def _calls(seconds: dict[str, np.ndarray]) -> dict[str, float]:
@@ -209,7 +211,7 @@ def _from(later: float, saved: float) -> float | None:
     return finite(calls) if calls <= MOST else None
 
 
-def _sentence(found: BreakEven) -> str:
+def _sentence(found: BreakEven, own: Collection[str]) -> str:
     """What the picture shows, for a person who reads nothing else."""
     call = "step" if found.direction == "train" else "call"
     first = found.ahead[0][1]
@@ -219,7 +221,7 @@ def _sentence(found: BreakEven) -> str:
         return f"the first {call}" if told == "1" else f"{told} {call}s"
 
     if len(found.ahead) == 1:
-        others = [each for each in found.crossings if each.early == first]
+        others = [c for c in found.crossings if c.early == first and c.late not in own]
         screening = ", a screening" if any(each.screening for each in others) else ""
         possible = sorted((each.low, each.late) for each in others if each.low)
         if possible:
@@ -231,7 +233,7 @@ def _sentence(found: BreakEven) -> str:
                 f"{first} starts first and is never overtaken: no other both starts and "
                 f"calls fast enough to catch up{screening}."
             )
-        return told + _near(found)
+        return told + _near(found, own)
     parts = [f"{first} is ahead at first"]
     for early, late, place in _told(found):
         pair = found.of(early, late)
@@ -243,13 +245,17 @@ def _sentence(found: BreakEven) -> str:
             text += ", a screening" if pair.screening else ""
         parts.append(text)
     told = ", ".join(parts[:-1]) + (", then " if len(parts) > 2 else "; ") + parts[-1] + "."
-    return told + _near(found)
+    return told + _near(found, own)
 
 
-def _near(found: BreakEven) -> str:
+def _near(found: BreakEven, own: Collection[str]) -> str:
     """Whose start cannot be told from the first one's, as far as a start is trusted."""
     first = found.ahead[0][1]
-    near = [n for n, s in found.starts.items() if n != first and s < found.starts[first] * GOOD_TO]
+    near = [
+        name
+        for name, start in found.starts.items()
+        if name not in (first, *own) and start < found.starts[first] * GOOD_TO
+    ]
     if not near:
         return ""
     told = f" Whether it starts before {listed(sorted(near))} is not told: a start may be off by "
@@ -264,6 +270,27 @@ def _told(found: BreakEven) -> list[tuple[str, str, float]]:
         if place == 1.0 or end > MOMENT * place
     ]
     return [(early, late, place) for (_, early), (place, late) in itertools.pairwise(stays)]
+
+
+def pays(found: Iterable[BreakEven], leader: str, comparisons: Collection[str]) -> str:
+    """From how many calls on whoever leads a use is worth its start, where another starts sooner;
+    nothing where none does, or it never is."""
+    told = []
+    for each in found:
+        until = {
+            late: (early, place) for (_, early), (place, late) in itertools.pairwise(each.ahead)
+        }
+        if each.comparison in comparisons and leader in until:
+            early, place = until[leader]
+            pair = each.of(early, leader)
+            at = count(pair.calls if pair and pair.calls else place)
+            call = "step" if each.direction == "train" else "call"
+            told.append((each.starts[leader], f"{at} {call}s", short(each.comparison), early))
+    return "; ".join(
+        f"{f'on {where} ' if len(told) > 1 else ''}its start of {seconds(start)} pays from {calls} "
+        f"on (until then {early})"
+        for start, calls, where, early in told
+    )
 
 
 def count(calls: float) -> str:

@@ -11,7 +11,7 @@ that was made again (`harness/run/starts.py`) the interval over starts tells, fr
 * peak_memory, 15%: there that ratio was off by up to 13%. From the second run to the third
   what is resident after an import became less for all, by 6 MB (NumPy) to 78 MB
   (TensorFlow), and stayed so: of files written just before a process maps more
-  (`harness/host/pagecache.py`, which sees to that since). Within a run it is equal to 1%.
+  (`harness/install/pagecache.py`, which sees to that since). Within a run it is equal to 1%.
 * installed_size, 0: files are counted, not sampled.
 
 Nobody is ruled out for what was not measured. Where one of those who failed nothing lacks
@@ -45,8 +45,7 @@ class Measure:
 
     title: str
     tell: Callable[[float], str]
-    better: str  # of who takes less of it, as in "A is smaller"
-    worse: str
+    of: str  # what a ratio is of, less of which is better: "18% less time per call"
     allowance: float | None = None  # None: replicated over launches
     absent: str = "it was not measured in this run"
 
@@ -56,42 +55,37 @@ def _rate(seconds: float) -> str:
 
 
 MEASURES = {
-    "throughput": Measure("throughput", _rate, "faster per image", "slower per image"),
-    "latency": Measure("latency", words.seconds, "faster per call", "slower per call"),
+    "throughput": Measure("throughput", _rate, "time per image"),
+    "latency": Measure("latency", words.seconds, "time per call"),
     "latency_p99": Measure(
         "latency, p99",
         words.seconds,
-        "faster in its slowest calls",
-        "slower in its slowest calls",
+        "time of its slowest calls",
         absent=f"it takes {P99_CALLS} calls a launch, as `calls = {P99_CALLS}` in a suite asks for",
     ),
     "first_result": Measure(
         "time to first result",
         words.seconds,
-        "an earlier first result",
-        "a later first result",
+        "time to a first result",
         math.log(1.3),
     ),
-    "peak_memory": Measure("peak memory", words.size, "less memory", "more memory", math.log(1.15)),
+    "peak_memory": Measure("peak memory", words.size, "memory", math.log(1.15)),
     "energy": Measure(
         "energy of an item",
         words.joules,
-        "less energy",
-        "more energy",
+        "energy",
         absent="no meter of this machine could be read",
     ),
     "installed_size": Measure(
         "size of the installation",
         words.size,
-        "a smaller installation",
-        "a larger installation",
+        "disk space",
         0.0,
     ),
     "cost": Measure(
         "cost of a million",
         lambda money: f"{money:.3g}",
-        "cheaper",
-        "dearer",
+        "cost",
         absent="no price was given: --price",
     ),
 }

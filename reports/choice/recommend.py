@@ -43,6 +43,7 @@ class Recommendation:
     low: float | None
     high: float | None
     launches: int
+    worst: float | None  # the leader's score over another's, at the far end of an open interval
     comparisons: list[str]
     # contender, ratio (score over the leader's), low, high, verdict; factors: title, ratio,
     # weight of each objective: the ratios to the power of the weights make the score
@@ -261,7 +262,7 @@ class _Case:
         """What would, in words; and all that was tried."""
         if len(self.decision.order) < 2:
             return [], ""
-        found = sentences.flips(self.aspects, self.decision, weights, self.lost, self.lacking)
+        figures = sentences.by_figure(self.aspects, self.decision, self.lost, self.lacking)
         places = {(o.measure, o.of): o for o, _ in self.wanted}
         elsewhere = Elsewhere(
             self.evidence,
@@ -273,7 +274,8 @@ class _Case:
             self._decide,
         )
         flips, tried = elsewhere.tried()
-        return found + flips, ", ".join([*(["every weight"] if weights else []), *tried])
+        told = [*figures, *flips, *sentences.by_weight(weights)]
+        return told, ", ".join([*(["every weight"] if weights else []), *tried])
 
     # --- in words -------------------------------------------------------------------------------
 
@@ -301,6 +303,7 @@ class _Case:
             low=finite(best.low) if best else None,
             high=finite(best.high) if best else None,
             launches=best.launches if best else 0,
+            worst=sentences.at_worst(decision),
             comparisons=ids,
             ranking=[self._row(name) for name in decision.order],
             incomplete=[{"contender": n, "why": why} for n, why in self.out.items()],

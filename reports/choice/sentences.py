@@ -15,7 +15,8 @@ from reports.choice import flip
 from reports.choice.decide import Aspect, Decision
 from reports.choice.flip import Weight
 from reports.choice.objectives import LEAST_STARTS, MEASURES
-from reports.words import ends, few, interval, listed, needed, percent, times
+from reports.comparison import unnamed as nobody
+from reports.words import by, ends, few, interval, less, listed, needed, percent, times
 
 # Instructions of a processor that multiply in bfloat16 itself: elsewhere libraries imitate it.
 BFLOAT16 = ("amx_bf16", "avx512_bf16", "bf16")
@@ -73,7 +74,36 @@ def sentence(
         more = " More launches would hardly tell; more runs, read together, may."
     others = [name for name in apart if name != runner_up]
     more += f" Its lead over {listed(others)} is not proven either." if others else ""
-    return f"No winner: {why_open(best)}. {leader} leads: {fact} ({sure}), over {over}.{more}"
+    worst = at_worst(decision)
+    safe = f" At worst it is {behind(worst)} behind." if worst else ""
+    return f"Open: {why_open(best)}. {leader} leads: {fact} ({sure}), over {over}.{safe}{more}"
+
+
+def status(choice: Any) -> str:
+    """Of a recommendation, in a word."""
+    if choice.choice or choice.tied:
+        return "decided" if choice.choice else "tie"
+    if len(choice.ranking) < 2:
+        return "no rival" if choice.ranking else "nobody left"
+    if choice.verdict == "screening":
+        return "screening" if nobody.enough(1 - choice.lost) else "incomplete"
+    return "depends" if any(each["proven"] for each in choice.split) else "open"
+
+
+def at_worst(decision: Decision) -> float | None:
+    """How many times the score of whoever it is not shown to beat the leader's may be, by the ends
+    of their intervals; None where something is decided, or nothing is known."""
+    leader, best = decision.leader, decision.best
+    if decision.choice or decision.tied or best is None or best.verdict == "screening":
+        return None
+    highs = [decision.pairs[leader or "", name].high for name in decision.untold]
+    worst = max(highs, default=math.nan)
+    return worst if 1 < worst < math.inf else None
+
+
+def behind(worst: float) -> str:
+    """1.08 -> 8.0%; 2.4 -> 2.40x"""
+    return less(worst, more="").strip()
 
 
 def within(tied: list[str]) -> str:
@@ -87,7 +117,9 @@ def why_open(pair: Any) -> str:
     """Why a pair of enough launches has no winner. pair: a verdict and `high` of its interval."""
     if pair.verdict == "multimodal":
         return "launches fall into modes that overlap"
-    if pair.high is not None and math.log(pair.high) < -statistics.MARGIN:
+    if pair.high is None or pair.high >= 1:
+        return "another may be ahead"
+    if math.log(pair.high) < -statistics.MARGIN:
         return "the lead is beyond the margin of 3%, but p is not below 1%"
     return "the lead is not proven to be beyond the margin of 3%"
 
@@ -100,9 +132,11 @@ def would_tell(pair: Any, of: str = "launches") -> str:
 
 
 def open_in_short(pair: Any) -> str:
-    """The same, in a cell of a table."""
+    """The same, in a cell of a table. pair: a recommendation."""
     if pair.verdict == "multimodal":
         return "launches fall into modes"
+    if pair.worst:
+        return f"at worst {behind(pair.worst)} behind"
     if pair.verdict == "inconclusive":
         return "either may lead"
     beyond = pair.high is not None and math.log(pair.high) < -statistics.MARGIN
@@ -110,29 +144,32 @@ def open_in_short(pair: Any) -> str:
 
 
 def balance(decision: Decision, weighed: list[Aspect]) -> str:
-    """Of several wishes: in which the leader is better than its nearest rival, and in which worse.
+    """Of several wishes: what the leader takes less of than its nearest rival, and what more.
 
-    The weightiest first. Nothing is said of what lies within the margin, within how far what was
-    measured once or a few times is trusted, or of which launches do not tell the sign.
+    What moves the score most comes first, each with its weight. What lies within the margin, within
+    how far what was measured once or a few times is trusted, or of which launches do not tell the
+    sign is named without a figure.
     """
     leader, rival = decision.leader, decision.runner_up
     if leader is None or rival is None or len(weighed) < 2:
         return ""
     measures = [each.measure for each in weighed]
-    told: dict[bool, list[str]] = {True: [], False: []}
+    told: dict[bool | None, list[str]] = {True: [], False: [], None: []}
     logs = [(each.mean(leader, rival), each) for each in weighed]
     for log, each in sorted(logs, key=lambda pair: -abs(pair[0]) * pair[1].weight):
+        what = MEASURES[each.measure].of
+        if measures.count(each.measure) > 1:
+            of = "batch inference" if each.of == "throughput" else each.of
+            what += f" in {of}" if of else " over all"
+        weighs = f" ({percent(each.weight)})"
         if _told_apart(each, leader, rival):
-            measure = MEASURES[each.measure]
-            where = ""
-            if measures.count(each.measure) > 1:
-                of = "batch inference" if each.of == "throughput" else each.of
-                where = f" in {of}" if of else " over all"
-            word = f"{measure.better if log < 0 else measure.worse}{where}"
-            told[log < 0].append(f"{word} ({times(math.exp(log))})")
+            told[log < 0].append(by(math.exp(log), what) + weighs)
+        else:
+            told[None].append(what + weighs)
     parts = [listed(told[True])] if told[True] else []
     parts += [f"{'but ' if parts else ''}{listed(told[False])}"] if told[False] else []
-    return ", ".join(parts)
+    known = ", ".join(parts)
+    return f"{known}; not told apart: {listed(told[None])}" if known and told[None] else known
 
 
 def _told_apart(each: Aspect, leader: str, rival: str) -> bool:
@@ -144,24 +181,21 @@ def _told_apart(each: Aspect, leader: str, rival: str) -> bool:
     return low > 0 or high < 0
 
 
-def flips(
-    aspects: list[Aspect],
-    decision: Decision,
-    weights: list[Weight],
-    lost: float,
-    lacking: list[str],
+def by_figure(
+    aspects: list[Aspect], decision: Decision, lost: float, lacking: list[str]
 ) -> list[str]:
-    """Which weight would put another in front, which figure beside the launches (seen once, or a
-    few times), which that nobody saw.
+    """Which figure would put another in front: one that nobody saw, or one beside the launches
+    (seen once, or a few times).
 
     lost: the share of the weight that has no figure, which is of what is `lacking`.
     """
-    found = [
-        f"{other} leads once {named(weight)} weighs "
-        f"{'less' if side == 'below' else 'more'} than {_share(at)} (now {percent(weight.now)})"
-        for weight in weights
-        for side, at, other in weight.flips()
-    ]
+    found = []
+    unseen = flip.unmeasured(lost, decision)
+    if unseen and unseen[0] < LIKELY:
+        found.append(
+            f"{unseen[1]} leads if {decision.leader} is more than {unseen[0]:.2f}x worse in what "
+            f"has no figure ({listed(list(dict.fromkeys(lacking)))})"
+        )
     for aspect in aspects:
         off = flip.factor(aspect, decision)
         if off and off[0] < LIKELY:
@@ -169,13 +203,17 @@ def flips(
                 f"{off[1]} leads if {named(aspect)}, measured "
                 f"{seen(aspect, decision.leader or '', off[1])}, is off by {off[0]:.2f}x"
             )
-    unseen = flip.unmeasured(lost, decision)
-    if unseen and unseen[0] < LIKELY:
-        found.append(
-            f"{unseen[1]} leads if {decision.leader} is more than {unseen[0]:.2f}x worse in what "
-            f"has no figure ({listed(list(dict.fromkeys(lacking)))})"
-        )
     return found
+
+
+def by_weight(weights: list[Weight]) -> list[str]:
+    """Which weight would: first of what weighs something now."""
+    return [
+        f"{other} leads if {named(weight)} weighs "
+        f"{'less' if side == 'below' else 'more'} than {_share(at)} (now {percent(weight.now)})"
+        for weight in sorted(weights, key=lambda each: not each.now)
+        for side, at, other in weight.flips()
+    ]
 
 
 def _share(at: float) -> str:
@@ -228,13 +266,23 @@ def left_out(ids: list[str]) -> str:
 
 def unasked(analysis: Analysis) -> list[tuple[str, str]]:
     """What nobody asked, though it may choose otherwise; and the command that asks it."""
+    return [*engines(analysis), *precisions(analysis)]
+
+
+def engines(analysis: Analysis) -> list[tuple[str, str]]:
+    """Who was not there, and may be faster than all that were."""
+    if not any(each.engineless for each in analysis.recommendations):
+        return []
+    told = "Inference engines (ONNX Runtime, OpenVINO, LiteRT) took no part, and may be faster:"
+    return [(told, "make bench-serving")]
+
+
+def precisions(analysis: Analysis) -> list[tuple[str, str]]:
+    """In which precision it may be another answer."""
     found = []
-    if titles := [each.title for each in analysis.recommendations if each.engineless]:
-        told = "Inference engines (ONNX Runtime, OpenVINO, LiteRT) took no part, which "
-        found.append((f"{told}{listed(titles)} should ask as well:", "make bench-serving"))
     lower = _lower(analysis)
     if lower and {comparison.precision for comparison in analysis.comparisons} == {"float32"}:
-        told = f"{lower}, and all of this was measured in float32:"
+        told = f"{lower}, and all of this is float32:"
         found.append((told, "bakeoff run --precision bfloat16"))
     return found
 
@@ -244,10 +292,10 @@ def own(analysis: Analysis) -> str:
     names = [c["name"] for c in analysis.shown if c["baseline"]]
     if not names or not analysis.recommendations:
         return ""
-    them = "a baseline" if len(names) == 1 else "baselines"
+    them = "baseline" if len(names) == 1 else "baselines"
     return (
-        f"{listed(names)} {'is' if len(names) == 1 else 'are'} Bakeoff's own, {them} and no "
-        "framework: ranked in each workload, and nobody's choice for a use."
+        f"{listed(names)} {'is' if len(names) == 1 else 'are'} Bakeoff's own {them}: shown in each "
+        "workload, and never recommended."
     )
 
 

@@ -26,6 +26,7 @@ KINDS = {
     "other": "#886068",
     "idle or host": "#858B93",
 }
+MIXED = 0.25  # of a gap: so much in kernels that mix kinds of work leaves no kind to name
 SAME = 0.03  # within this, there is no difference to explain,
 OPEN = ("tie", "inconclusive", "multimodal")  # and nor is there where nobody can say who is slower
 STRAYED = 1.5  # times the measured call: beyond, the machine was another meanwhile
@@ -134,6 +135,13 @@ def sentence(fast: Profiled, slow: Profiled) -> str:
     largest = sorted(more, key=lambda kind: -more[kind])
     ratio = words.times(slow.seconds / fast.seconds)
     text = f"{slow.contender} takes {ratio} {fast.contender}'s time: "
+    fused = [each for each in (fast, slow) if each.by_kind["fused"]]
+    if len(fused) == 1 and abs(more["fused"]) >= MIXED * gap:
+        inside = words.seconds(fused[0].by_kind["fused"])
+        text += (
+            f"{inside} of {fused[0].contender}'s are in fused kernels, which mix kinds of work, "
+        )
+        return f"{text}so that by kind the two do not compare"
     named = largest[:1] if more[largest[0]] >= 0.6 * gap else largest[:2]
     named = [kind for kind in named if more[kind] > 0]
     share = sum(more[kind] for kind in named) / gap

@@ -54,6 +54,7 @@ class Choice(msgspec.Struct):
     high: float | None
     confidence: float
     launches: int
+    worst: float | None  # where it is open: the leader's score over another's is at most this
     comparisons: list[str]
     ranking: list[Place]
     conditions: list[str]
@@ -117,11 +118,13 @@ class Comparison(msgspec.Struct):
 
 
 class Warning(msgspec.Struct):
-    """What to know before a figure is trusted (`what`, and `where`), and what to do about it."""
+    """What to know before a figure is trusted (`what`, and `where`), and what to do about it; or,
+    of a note, why there is nothing to do (`advice` is empty)."""
 
     where: str
     what: str
     advice: str
+    why: str
 
 
 class NoiseFloor(msgspec.Struct):

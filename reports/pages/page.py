@@ -10,7 +10,7 @@ from typing import Any
 from harness.record.records import Run
 from reports.analysis import Analysis, Cell, Comparison
 from reports.charts import batches, every, marks, roof, start
-from reports.choice import sentences
+from reports.choice import breakeven, sentences
 from reports.choice.objectives import MEASURES
 from reports.choice.profiles import Profile
 from reports.choice.recommend import Recommendation
@@ -99,9 +99,12 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         decisive={id_ for choice in analysis.recommendations for id_ in choice.comparisons},
         answer=sentences.answer(analysis.recommendations),
         left_out=sentences.left_out([left["comparison"] for left in analysis.left_out]),
-        unasked=sentences.unasked(analysis),
+        engines=sentences.engines(analysis),
+        precisions=sentences.precisions(analysis),
         own=sentences.own(analysis),
         open_in_short=sentences.open_in_short,
+        status=sentences.status,
+        pays=lambda choice: pays(analysis, choice),
         trusted=sentences.trusted(),
         modes_unexplained=all(r.verdict != "multimodal" for r in analysis.recommendations)
         and any("fall into modes" in c.why for c in analysis.comparisons),
@@ -177,14 +180,24 @@ def limits(analysis: Analysis) -> list[dict[str, Any]]:
     return found
 
 
+def pays(analysis: Analysis, choice: Recommendation) -> str:
+    """What a late start of whoever leads costs, where the use weighs no start."""
+    weighed = {each["measure"] for each in choice.objectives if each["weight"]}
+    if not choice.ranking or "first_result" in weighed:
+        return ""
+    leader = choice.ranking[0]["contender"]
+    return breakeven.pays(analysis.breakeven, leader, choice.comparisons)
+
+
 def concerning(analysis: Analysis, choice: Recommendation) -> list[dict[str, Any]]:
-    """Warnings about who leads a choice, in what that rests on."""
+    """Warnings about who leads a choice, in what that rests on; a note is none."""
     leader = choice.ranking[0]["contender"] if choice.ranking else ""
     used = {*choice.comparisons}
     return [
         each
         for each in analysis.warnings
         if leader in each["contenders"]
+        and each["advice"]
         and (not each["comparisons"] or used & {*each["comparisons"]})
     ]
 

@@ -114,7 +114,6 @@ def _environment() -> Any:
         needed=words.needed,
         number=words.figure,
         verdict=words.verdict,
-        measured_once=sentences.measured_once,
         unreadable=sentences.unreadable,
         end=words.end,
         label=marks.label,

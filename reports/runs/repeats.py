@@ -75,8 +75,8 @@ def moved(repeated: Mapping[str, Mapping[str, Repeated]], anchor: str | None) ->
     if not rows:
         return ""
     apart, name, place = max(rows)
-    told = f" From run to run {name} over {anchor} moved most, by {100 * (apart - 1):.2g}% in "
-    told += short(place)
+    told = f" What repeats least from run to run is {name} over {anchor} in {short(place)}, by "
+    told += f"{100 * (apart - 1):.2g}%"
     if several.ALL in repeated:
         most = max(each.apart for each in repeated[several.ALL].values())
         told += f"; over all comparisons nobody by more than {100 * (most - 1):.2g}%"
@@ -228,4 +228,4 @@ def _sentence(
         return f"{leader} leads, not proven ({why}), ahead {where}: {fact} ({by_run})."
     more = sentences.would_tell(best, "runs")
     why = sentences.why_open(best)
-    return f"No winner: {why}. {leader} leads, ahead {where}: {fact} ({sure}). {more}"
+    return f"Open: {why}. {leader} leads, ahead {where}: {fact} ({sure}). {more}"

@@ -100,7 +100,7 @@ function challenge(id, contender) {
   }
   const told = all("#failed li").filter((each) => about(each.dataset, id, contender));
   if (told.length) {
-    element("h3", "Failures and warnings", body);
+    element("h3", "Failures, warnings and notes", body);
     const list = element("ul", "", body);
     for (const each of told) element("li", each.textContent, list);
   }

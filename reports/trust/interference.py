@@ -24,18 +24,18 @@ FAULT_SECONDS, FAULT_SHARE = 0.5e-6, 0.01
 SLOW_LAUNCH = math.log(1.15)
 LEAST_OTHERS = 4  # launches, of which one can be said to be unlike the others
 SWITCHES = 0.5  # involuntary switches a millisecond of a turn: somebody else wants the processor
-# What is to be done: of some of it nothing, which is told as well.
+# Of some of it nothing is to be done: what a reader should know of it instead.
 KEPT = (
-    "nothing, since glibc is told to keep its memory already, and maps some blocks anew all the "
-    "same (such as those over 64 MiB: docs/method.md); a program of yours pays that too"
+    "glibc is told to keep its memory, and maps some blocks anew all the same (such as those over "
+    "64 MiB: docs/method.md); a program of yours pays that too"
 )
 AS_SHIPPED = (
     "compare with --allocator tuned, the default, by which glibc keeps its memory; as shipped is "
     "what a program of yours pays"
 )
 OWN_THREADS = (
-    "nothing, since other programs took little meanwhile: it has more threads than the processors "
-    "it was given, and they take them from one another"
+    "other programs took little meanwhile: its own threads are more than the processors it was "
+    "given, and take them from one another"
 )
 OTHERS = "close other programs, and measure again; `bakeoff doctor` names the busiest"
 
@@ -149,11 +149,11 @@ def _page_faults(run: Run) -> list[dict[str, Any]]:
         seconds = sum(t["wall_ns"] for t in turns) * 1e-9
         return FAULT_SECONDS * sum(t.get("minor_faults", 0) for t in turns) / seconds
 
-    return _many(
-        [(where, name, 100 * value) for where, name, value in _past(run, share, FAULT_SHARE)],
-        "its memory comes from the kernel anew at every call, which takes about {}% of its time",
-        KEPT if run.plan.get("settings", {}).get("allocator") != "as-shipped" else AS_SHIPPED,
-    )
+    found = [(where, name, 100 * value) for where, name, value in _past(run, share, FAULT_SHARE)]
+    what = "its memory comes from the kernel anew at every call, which takes about {}% of its time"
+    if run.plan.get("settings", {}).get("allocator") == "as-shipped":
+        return _many(found, what, AS_SHIPPED)
+    return _many(found, what, why=KEPT)
 
 
 def _switches(run: Run) -> list[dict[str, Any]]:
@@ -169,10 +169,10 @@ def _switches(run: Run) -> list[dict[str, Any]]:
 
     found = _past(run, rate, SWITCHES)
     alone = {each[:2] for each in _past(run, rate, SWITCHES, quiet)}
-    what = "the system switched it off its processor {} times a millisecond"
+    what = "the system took its processor away {} times a millisecond (involuntary switches)"
     own = [each for each in found if each[:2] in alone]
     others = [each for each in found if each[:2] not in alone]
-    return [*_many(own, what, OWN_THREADS), *_many(others, what, OTHERS)]
+    return [*_many(own, what, why=OWN_THREADS), *_many(others, what, OTHERS)]
 
 
 def _stolen(run: Run) -> list[dict[str, Any]]:
@@ -280,7 +280,9 @@ def _past(
     return found
 
 
-def _many(found: list[tuple[str, str, float]], what: str, advice: str) -> list[dict[str, Any]]:
+def _many(
+    found: list[tuple[str, str, float]], what: str, advice: str = "", why: str = ""
+) -> list[dict[str, Any]]:
     """One warning a contender, however many comparisons it was seen in: the worst is named.
 
     what: a sentence up to where it was seen, with {} for the figure.
@@ -291,5 +293,5 @@ def _many(found: list[tuple[str, str, float]], what: str, advice: str) -> list[d
         value, where = max(mine)
         others = f", and in {len(mine) - 1} more" if len(mine) > 1 else ""
         told = f"{what.format(words.tally(value))} in {where}{others}"
-        warned.append(warning(name, told, advice, [where for _, where in mine], [name]))
+        warned.append(warning(name, told, advice, [where for _, where in mine], [name], why))
     return warned

@@ -245,22 +245,18 @@ def _past_the_roof(comparisons: list[Comparison]) -> list[dict[str, Any]]:
         for c in comparisons
     ]
     usual = (
-        "nothing, where data stay in cache or a convolution needs fewer operations; past 4 times "
-        "suspect the measurement"
+        "data stay in cache, or a convolution needs fewer operations; past 4 times suspect the "
+        "measurement"
     )
     idle = "nobody computes so fast: is a stored result handed out? `bakeoff check NAME`"
-    return [
-        warning(
-            comparison,
-            "past the machine's measured roof: "
-            + ", ".join(f"{name} {share:.1f} times" for name, share in found.items()),
-            idle if max(found.values()) > IMPOSSIBLE else usual,
-            [comparison],
-            found,
-        )
-        for comparison, found in past
-        if found
-    ]
+    warned = []
+    for comparison, found in past:
+        if found:
+            shares = ", ".join(f"{name} {share:.1f} times" for name, share in found.items())
+            advice, why = ("", usual) if max(found.values()) <= IMPOSSIBLE else (idle, "")
+            told = f"past the machine's measured roof: {shares}"
+            warned.append(warning(comparison, told, advice, [comparison], found, why))
+    return warned
 
 
 def _alone(run: Run) -> list[dict[str, Any]]:

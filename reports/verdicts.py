@@ -143,10 +143,9 @@ def _comparison(
     behind = readings.standing(np.array([columns[c] for c in able]).T) if able else np.array([])
     able = [able[place] for place in np.argsort(behind)]  # NaN, for who met nobody, is last
     ratios = _ratios(run, name, able, times, bool(busy))
-    winner, runner_up = _winner(ratios, able)
+    winner, best, runner_up = _winner(ratios, able)
     # Who beats all leads, whatever launches the others did not share.
-    able = [*([winner] if winner else []), *(each for each in able if each != winner)]
-    best = able[0] if able else None
+    able = [*([best] if best else []), *(each for each in able if each != best)]
     idle = {c["name"] for c in run.plan["contenders"] if not c.get("computes", True)}
     native = {c["name"] for c in run.plan["contenders"] if c.get("of")}
     cells = [
@@ -243,13 +242,15 @@ def _ratio(run: Run, name: str, a: str, b: str, times: readings.Times, busy: boo
     )
 
 
-def _winner(ratios: list[Ratio], able: list[str]) -> tuple[str | None, str | None]:
-    """Who is materially faster than all; and the next: of those not proved to be behind, if any."""
+def _winner(ratios: list[Ratio], able: list[str]) -> tuple[str | None, str | None, str | None]:
+    """Who is materially faster than all; who leads, the one whom nobody goes before in the launches
+    that they share, if there is one; and the next: of those not proved to be behind, if any."""
     winner = statistics.winner({(r.a, r.b): r.verdict for r in ratios}, able)
-    leader = winner or (able[0] if able else None)
+    slower = {r.a for r in ratios if r.ratio > 1}
+    leader = winner or next((n for n in able if n not in slower), able[0] if able else None)
     others = [r for r in ratios if r.b == leader]
     nearest = min(others, key=nearness, default=None)
-    return winner, nearest.a if nearest else None
+    return winner, leader, nearest.a if nearest else None
 
 
 def _beats(run: Run, name: str, able: list[str], by: str, winner: str) -> str | None:

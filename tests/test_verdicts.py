@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from harness.record import records
-from reports.analysis import Analysis
+from reports import verdicts
+from reports.analysis import Analysis, Ratio
 from reports.pages import page
 from reports.verdicts import analyse
 from tests.synthetic import EVERYONE, WORKLOADS, edit_groups, on_a_gpu, write_run
@@ -386,7 +387,7 @@ def test_a_mean_of_workloads_that_disagree_says_so(tmp_path: Path) -> None:
     [there] = training.split
     assert there["leader"] == "torch" and there["comparison"].startswith("resnet18@112")
     assert "But on resnet18@112 b4 train it takes 1.2" in training.sentence
-    assert "but torch is ahead on resnet18@112 b4 train" in page.render(analysis)
+    assert "but behind on resnet18@112 b4 train (torch 17% less time" in page.render(analysis)
 
 
 @pytest.mark.parametrize(("short", "told"), [(0.9, True), (0.99, False), (1.2, False)])
@@ -433,3 +434,17 @@ def test_a_machine_that_becomes_slower_half_way_is_in_no_verdict(
     assert pair is not None and pair.verdict == verdict
     [batch] = [r for r in analysis.recommendations if r.title == "Batch inference"]
     assert (batch.choice, comparison.winner) == (("torch",) * 2 if speed > 1 else (None, None))
+
+
+def test_nobody_leads_whom_another_goes_before_in_the_launches_they_share() -> None:
+    """Standings over all launches may say otherwise, where one had launches that others had not."""
+
+    def pair(a: str, b: str, ratio: float) -> list[Ratio]:
+        both = ((a, b, ratio), (b, a, 1 / ratio))
+        return [Ratio(*each, 0.9, 1.1, "inconclusive", 0.5, 6, None, None, 0.95) for each in both]
+
+    ratios = [*pair("a", "b", 1.01), *pair("a", "c", 0.8), *pair("b", "c", 0.9)]
+    assert verdicts._winner(ratios, ["a", "b", "c"]) == (None, "b", "a")
+    circle = [*pair("a", "b", 1.01), *pair("b", "c", 1.01), *pair("c", "a", 1.01)]
+    assert verdicts._winner(circle, ["a", "b", "c"])[1] == "a"  # by their standing, then
+    assert verdicts._winner([], []) == (None, None, None)

@@ -154,6 +154,7 @@ def balance(decision: Decision, weighed: list[Aspect]) -> str:
     if leader is None or rival is None or len(weighed) < 2:
         return ""
     measures = [each.measure for each in weighed]
+    everywhere = {id_ for each in weighed for id_ in each.comparisons}
     told: dict[bool | None, list[str]] = {True: [], False: [], None: []}
     logs = [(each.mean(leader, rival), each) for each in weighed]
     for log, each in sorted(logs, key=lambda pair: -abs(pair[0]) * pair[1].weight):
@@ -162,6 +163,8 @@ def balance(decision: Decision, weighed: list[Aspect]) -> str:
             of = "batch inference" if each.of == "throughput" else each.of
             what += f" in {of}" if of else " over all"
         weighs = f" ({percent(each.weight)})"
+        if each.once and len(each.comparisons) == 1 < len(everywhere):
+            weighs = f" ({percent(each.weight)}, of {short(each.comparisons[0])})"
         if _told_apart(each, leader, rival):
             told[log < 0].append(by(math.exp(log), what) + weighs)
         else:

@@ -35,8 +35,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="Which deep-learning framework for this? The same CNN work through each, measured "
-    "in turns.\n\n`bakeoff run` measures, `bakeoff show` prints the verdicts, "
-    "`bakeoff report` writes the page.",
+    "in turns.\n\n`bakeoff list` says what can run here, `bakeoff run` measures, "
+    "`bakeoff show` prints the verdicts, `bakeoff report` writes the page.",
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
@@ -60,7 +60,7 @@ Profiles = Annotated[
 ]
 Price = Annotated[
     float | None,
-    typer.Option(help="Of an hour of this machine, to tell what a million images cost."),
+    typer.Option(help="Of an hour of this machine; adds what a million images cost."),
 ]
 
 

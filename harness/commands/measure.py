@@ -40,7 +40,12 @@ DAY = 86400
 def run(
     suite: Annotated[
         str | None,
-        typer.Option("--suite", "-s", help="A suite's name, or the path of your own TOML file."),
+        typer.Option(
+            "--suite",
+            "-s",
+            help="Its name, or the path of your own TOML file. "
+            "Default: quick on a CPU, full on a GPU.",
+        ),
     ] = None,
     contenders: Annotated[
         list[str] | None,
@@ -65,7 +70,7 @@ def run(
         str | None,
         typer.Option(
             help="Wall time of measuring: 90s, 10m, 1h; a bare 90 is seconds. Default: the "
-            "suite's, or a part of it."
+            "suite's, or less where fewer contenders or workloads are asked for."
         ),
     ] = None,
     run_id: Annotated[str | None, typer.Option(help="The run's name. Default: the time.")] = None,
@@ -97,13 +102,15 @@ def run(
     timeout: Annotated[
         float | None,
         typer.Option(
-            help="Seconds after which one request to a worker is ended. Default: a quarter of the "
-            "budget, but 120 at least and 600 at most."
+            help="Kill a worker that answers no request for so many seconds. Default: a quarter of "
+            "the budget, but 120 at least and 600 at most."
         ),
     ] = None,
     page: Annotated[bool, typer.Option(help="Write the HTML page at the end.")] = True,
 ) -> None:
-    """Measure a suite, print the verdicts, write the page. Exit status 1 where all failed.
+    """Measure a suite, print the verdicts, write the page.
+
+    Exit status 1 where all failed, 2 for wrong input, 130 after Ctrl-C.
 
     Examples: `bakeoff run` · `bakeoff run -c torch,jax,jax:no-ynn -w resnet18` ·
     `bakeoff run --suite full --budget 2h` · `bakeoff run --resume RUN`

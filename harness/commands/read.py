@@ -275,8 +275,8 @@ def compare(
     fail_on: Annotated[
         str | None,
         typer.Option(
-            help="'slower' or 'slower=5%': exit status 1 where a contender became so, or no "
-            "longer works; 2 where nothing could be compared."
+            help="'slower' (by 3%) or 'slower=5%': exit status 1 where a contender became so, or "
+            "no longer works; 2 where nothing could be compared."
         ),
     ] = None,
     price: Annotated[

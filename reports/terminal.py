@@ -83,7 +83,7 @@ def _uses(choices: list[Recommendation]) -> Table:
         if word in ("open", "depends"):
             sure = f"{word}, {open_in_short(choice)}"
         elif choice.launches:
-            sure = f"{word}, {choice.launches} launches"
+            sure = f"{word}, {choice.launches} launch{'es' * (choice.launches != 1)}"
         if choice.lost:
             sure += f"; {percent(choice.lost)} of the weight has no figure"
         if choice.once and len(choice.ranking) > 1:
@@ -165,7 +165,9 @@ def _troubles(analysis: Analysis, console: Console) -> None:
         if first["advice"]:
             _print(console, f"Warning{count}: {text}What to do: {first['advice']}.", "yellow")
         else:
-            _print(console, f"Note{count}: {text}{first['why'].capitalize()}.", "dim")
+            _print(
+                console, f"Note{count}: {text}{first['why'][:1].upper()}{first['why'][1:]}.", "dim"
+            )
     for problem in analysis.problems:
         _print(console, f"Unreadable: {problem}", "yellow")
 

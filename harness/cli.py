@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 import typer
 
 from harness.commands import adapt, export, measure, read, trust
-from harness.commands.common import app, as_interruptions
-from harness.errors import Wrong
+from harness.commands.common import app
+from harness.errors import Wrong, as_interruptions
 from harness.unseen import IN_A_LINE
 from suites.catalogue import Broken
 
@@ -32,6 +32,9 @@ TELLS = ("list", "show", "report", "compare")  # whose status is no verdict
 def main() -> None:
     """Entry point; turns what is the user's to mend into one line and exit status 2."""
     as_interruptions()
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # its descriptor was closed: `bakeoff list >&-`
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, it stays as long as we do
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # what an encoding lacks is told as `?`

@@ -5,11 +5,9 @@ measured here, and cannot or need not be changed), or `warn` (it can be mended, 
 measurement is worth more afterwards). What a machine does not tell is no finding.
 """
 
-import math
 import os
-import re
 import shutil
-import site
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import maybe
-from harness.host import energy, gpus, machine
+from harness.host import cgroups, energy, gpus, machine
 from harness.install import clashes, environments
-from harness.paths import ROOT
+from harness.paths import ROOT, results
 from harness.stats import busy
 
-SYS, CGROUP = Path("/sys"), Path("/sys/fs/cgroup")
+SYS = Path("/sys")
 HOT = 85.0  # degrees Celsius, from which processors and GPUs begin to slow down
 LEAST_MEMORY = 6e9  # `quick` peaks at about 5 GB
 LEAST_DISK = 1e9
@@ -73,13 +71,13 @@ def _busiest() -> str:
 
 def _cores() -> Iterator[Finding]:
     usable, threads = len(os.sched_getaffinity(0)), machine.threads()
-    quota = _quota()
-    if quota is not None and quota < threads:
+    quota, cores = cgroups.processors(), len(machine.cpu_set())
+    if quota is not None and quota < cores:
         yield Finding(
             "cores",
-            "warn",
-            f"a control group allows {quota:g} processors, and {threads} threads would be used",
-            f"measure with --threads {max(1, int(quota))}: else the kernel stops workers mid-call",
+            "warn" if quota < threads else "note",
+            f"a control group allows {quota:g} processors of {cores}: threads are {threads}",
+            "have it allow more; who uses more than it allows is stopped mid-call by the kernel",
         )
         return
     siblings = f", on {usable} logical processors" if usable != threads else ""
@@ -111,19 +109,10 @@ def _variables() -> Iterator[Finding]:
         )
 
 
-def _quota() -> float | None:
-    """Processors that a container may use: cgroup v2's cpu.max, "200000 100000" for two."""
-    text = machine.read_text(CGROUP / "cpu.max")
-    if text is None or text.startswith("max"):
-        return None
-    quota, _, period = text.partition(" ")
-    return maybe(lambda: int(quota) / int(period))
-
-
 def _frequency() -> Iterator[Finding]:
     told = machine.describe()
     governor, turbo = told["governor"], told["turbo"]
-    if governor in ("powersave", "ondemand", "conservative"):
+    if {"powersave", "ondemand", "conservative"} & {*(governor or "").split(", ")}:
         yield Finding(
             "governor",
             "warn",
@@ -157,7 +146,7 @@ def _heat() -> Iterator[Finding]:
 def _memory() -> Iterator[Finding]:
     import psutil
 
-    free, swap = min(psutil.virtual_memory().available, _allowed()), psutil.swap_memory()
+    free, swap = min(psutil.virtual_memory().available, cgroups.memory()), psutil.swap_memory()
     if free < LEAST_MEMORY:
         yield Finding(
             "memory",
@@ -174,17 +163,6 @@ def _memory() -> Iterator[Finding]:
             f"{swap.used / 1e9:.1f} GB lie in swap: pages may come back in a turn",
             "`swapoff -a && swapon -a` once there is memory enough",
         )
-
-
-def _allowed() -> float:
-    """Bytes that a container may still take: cgroup v2's memory.max, less what is in use and no
-    cache of files, which gives way."""
-    told = [machine.read_text(CGROUP / f"memory.{name}") or "" for name in ("max", "current")]
-    if not all(each.isdigit() for each in told):
-        return math.inf
-    stat = machine.read_text(CGROUP / "memory.stat") or ""
-    cached = sum(map(int, re.findall(r"(?m)^(?:in)?active_file (\d+)", stat)))
-    return float(told[0]) - float(told[1]) + cached
 
 
 def _virtual() -> Iterator[Finding]:
@@ -213,7 +191,7 @@ def _clock() -> Iterator[Finding]:
 
 
 def _disk() -> Iterator[Finding]:
-    where = Path(os.environ.get("BAKEOFF_RESULTS", ROOT)).absolute()
+    where = results()
     there = next(each for each in (where, *where.parents) if each.exists())
     free = maybe(lambda: shutil.disk_usage(there).free)
     if free is not None and free < LEAST_DISK:
@@ -294,7 +272,7 @@ def _environments() -> Iterator[Finding]:
         )
     yield from _environment(
         "this Python",
-        [Path(folder) for folder in site.getsitepackages()],
+        _importable(),
         "--python current measures with them as they are: use the frameworks' own environments",
     )
     device = environments.default_device()
@@ -312,6 +290,12 @@ def _environments() -> Iterator[Finding]:
         yield Finding("environments", "note", what, "`make env` makes what is missing")
     else:
         yield Finding("environments", "ok", f"{made} adapters are ready")
+
+
+def _importable() -> list[Path]:
+    """Where --python current finds packages: the system's, the user's own, PYTHONPATH's."""
+    folders = dict.fromkeys(Path(each).resolve() for each in sys.path)
+    return [each for each in folders if any(each.glob("*.dist-info"))]
 
 
 def _environment(name: str, folders: list[Path], advice: str) -> Iterator[Finding]:

@@ -1,6 +1,8 @@
-"""Input that is wrong, as opposed to a program that is; and what cannot be found out."""
+"""Input that is wrong, as opposed to a program that is; what cannot be found out; being told to
+end."""
 
 import functools
+import signal
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
@@ -39,3 +41,10 @@ def quiet(look: Callable[P, R]) -> Callable[P, R | None]:
         return maybe(lambda: look(*args, **kwargs))
 
     return looked
+
+
+def as_interruptions() -> None:
+    """A scheduler's SIGTERM and a closed terminal's SIGHUP are taken as Ctrl-C is."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)

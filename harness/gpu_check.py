@@ -45,8 +45,7 @@ if absent := [name for name in NEEDS if not has(name)]:
 from harness import durations  # noqa: E402
 from harness.check import faults  # noqa: E402
 from harness.check.gpu_parity import LOGS, parity  # noqa: E402
-from harness.commands.common import as_interruptions  # noqa: E402
-from harness.errors import Wrong  # noqa: E402
+from harness.errors import Wrong, as_interruptions  # noqa: E402
 from harness.host import gpus, machine  # noqa: E402
 from harness.install import environments  # noqa: E402
 from harness.paths import ROOT, results  # noqa: E402
@@ -282,7 +281,8 @@ def _parts(only: str) -> list[str]:
 
 
 def _asked(given: argparse.Namespace) -> Asked:
-    """Raises Wrong for a device or a contender that is not here, a suite or workload that is none.
+    """Raises Wrong for a device or a contender that is not here, or a GPU that they cannot share; a
+    suite or workload that is none.
 
     Now: after parity there would be no time to say it again.
     """
@@ -293,14 +293,23 @@ def _asked(given: argparse.Namespace) -> Asked:
         known = ", ".join(machine.devices())
         raise Wrong(f"device '{device}': this machine has {known}{gpus.unseen()}")
     budget = durations.seconds(given.budget or given.limit, "--budget")
-    if given.contenders:
-        contenders = [c.name for c in inventory.parse_list(given.contenders)]
-    else:
-        contenders = usual(device)
+    gpus.refuse(device)
+    contenders = _named(given.contenders, device) if given.contenders else usual(device)
     workloads = given.workloads or (FEW if given.suite == "quick" else None)
     planning.select(suite.load(given.suite), workloads, None)
     named = bool(given.contenders)
     return Asked(device, contenders, named, given.suite, workloads, budget)
+
+
+def _named(text: str, device: str) -> list[str]:
+    """Raises Wrong for one that cannot be checked here: the run would refuse all for its sake."""
+    named = inventory.parse_list(text)
+    rows = inventory.contenders(device, current=True, named=named, everyone=False)
+    names = [each.name for each in named]
+    for row in rows:
+        if row["name"] in names and not (row["available"] and row["computes"]):
+            raise Wrong(f"contender '{row['name']}': {row['reason'] or 'it computes nothing'}")
+    return names
 
 
 def _scope(asked: Asked, parts: list[str]) -> str:

@@ -14,4 +14,5 @@ def python_path() -> str:
 
 def results() -> Path:
     """Where runs lie: from the root, since workers are started in another folder than we are."""
-    return Path(os.environ.get("BAKEOFF_RESULTS", ROOT / "results")).absolute()
+    # Set to nothing it is not set: runs would lie wherever one happens to be.
+    return Path(os.environ.get("BAKEOFF_RESULTS") or ROOT / "results").absolute()

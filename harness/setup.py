@@ -8,7 +8,6 @@ What failed leaves its reason in `.envs/<name>.failed`, for `bakeoff list`.
 
 import argparse
 import fcntl
-import signal
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from harness.errors import Wrong
+from harness.errors import Wrong, as_interruptions
 from harness.install import environments, installers
 from harness.install.environments import Environment, Say, say_lines
 from harness.install.installers import CannotInstall
@@ -192,12 +191,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if failed and len(failed) == len(outcomes) else 0
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _interrupt)
+    as_interruptions()
     try:
         sys.exit(main())
     except KeyboardInterrupt:

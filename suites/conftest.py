@@ -2,7 +2,8 @@
 
 It is the one file of this folder that knows the harness. A contender takes part where its
 framework can be imported here. Cells of one comparison come one after the other and share
-the reference's answer, which is computed once.
+the reference's answer, which is computed once. A shell's variables for libraries count for
+nothing, as in a run; but the allocator is as shipped: this process has begun by then.
 """
 
 import os
@@ -18,8 +19,12 @@ import pytest
 
 from harness.host import machine
 
-# NumPy's BLAS reads how many threads it has when it is imported, which comes next.
-os.environ.update(machine.thread_environment(machine.threads()))
+# Libraries read these when they are imported, NumPy's BLAS next: what no worker is given goes, and
+# of threads there are as many as everybody has.
+given = machine.handed_on() | machine.thread_environment(machine.threads())
+for name in machine.left_out():
+    del os.environ[name]
+os.environ.update(given)
 
 import numpy as np
 
@@ -57,7 +62,9 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"--device {device}: there are {', '.join(machine.devices())}")
     folder = Path(tempfile.mkdtemp(prefix="bakeoff-"))
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
-    os.environ.update(machine.worker_environment(device, machine.threads(), folder))
+    os.environ.update(
+        machine.worker_environment(device, machine.threads(), folder, as_shipped=True)
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+import time
 import timeit
 import weakref
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 
 from harness import gpu_check
 from harness.errors import Wrong
+from harness.host import bounded
 from harness.paths import ROOT
 from harness.proof import agreement
 from harness.worker import timing
@@ -27,6 +29,20 @@ def test_a_timer_of_others_that_hangs_is_ended(tmp_path: Path) -> None:
     python.chmod(0o755)
     with pytest.raises(Wrong, match=r"tests\.torch_agreement was not over in 1 s"):
         agreement.ratios("torch_agreement", python, "cpu", tmp_path, 1.0)
+
+
+def test_a_timer_of_others_that_a_driver_does_not_let_go_of_is_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nexec sleep 10\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(subprocess.Popen, "kill", lambda self: None)
+    monkeypatch.setattr(bounded, "GONE", 0.2)
+    begin = time.monotonic()
+    with pytest.raises(Wrong, match="was not over in 1 s"):
+        agreement.ratios("torch_agreement", python, "cpu", tmp_path, 1.0)
+    assert time.monotonic() - begin < 6
 
 
 TOLD = """#!/bin/sh

@@ -14,7 +14,7 @@ import pytest
 import typer
 from rich.console import Console
 
-from harness import paths
+from harness import errors, paths
 from harness.commands import common, measure, trust
 from harness.errors import Wrong
 from harness.paths import ROOT
@@ -216,6 +216,24 @@ def test_a_relative_folder_of_results_is_one_place_wherever_a_worker_is_started(
         assert common.folder_of(named) == folder
 
 
+def test_a_folder_of_results_that_is_set_to_nothing_is_not_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `BAKEOFF_RESULTS=$SCRATCH` where there is no such variable."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BAKEOFF_RESULTS", "")
+    assert paths.results() == ROOT / "results"
+
+
+@pytest.mark.parametrize(("words", "status"), [("--help >&-", 0), ("show nothing 2>&-", 2)])
+def test_what_an_output_that_was_closed_does_not_take_goes_nowhere(words: str, status: int) -> None:
+    command = f"exec {sys.executable} -m harness.cli {words}"
+    told = subprocess.run(
+        ["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert (told.returncode, told.stdout, told.stderr) == (status, "", "")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_campaign_that_is_told_to_end_says_how_to_go_on(number: int, signals: None) -> None:
     """As a Ctrl-C does: else its workers are gone, and nobody knows why."""
@@ -225,7 +243,7 @@ def test_a_campaign_that_is_told_to_end_says_how_to_go_on(number: int, signals: 
         handler(number, None)
 
     console = Console(file=StringIO())
-    common.as_interruptions()  # as every command begins
+    errors.as_interruptions()  # as every command begins
     with pytest.raises(typer.Exit) as left:
         trust._watched(console, told_to_end, None, "bakeoff prove")
     assert left.value.exit_code == 130

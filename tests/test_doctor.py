@@ -1,7 +1,6 @@
 """Claims about the doctor: what would spoil a measurement is found, with what to do about it."""
 
 import json
-import math
 import os
 import re
 import subprocess
@@ -15,7 +14,7 @@ import psutil
 import pytest
 
 from harness import doctor
-from harness.host import gpus, machine
+from harness.host import cgroups, gpus, machine
 from harness.paths import ROOT
 
 
@@ -48,33 +47,21 @@ def test_programs_that_hide_their_names_and_are_as_busy_as_each_other_are_told_a
     assert re.fullmatch(r"; the busiest is \w+ \(40% of a core\)", doctor._busiest())
 
 
-def test_a_container_s_quota_below_the_threads_is_a_warning(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_a_container_s_quota_is_noted_and_one_that_stops_even_one_thread_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(doctor, "CGROUP", tmp_path)
-    monkeypatch.setattr(machine, "threads", lambda: 8)
-    (tmp_path / "cpu.max").write_text("250000 100000\n")
+    monkeypatch.setattr(machine, "cpu_set", lambda: {*range(8)})
+    monkeypatch.setattr(cgroups, "processors", lambda: 2.5)
     [finding] = doctor._cores()
-    assert finding.state == "warn" and "--threads 2" in finding.advice
-    (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert _states(doctor._cores()) == [("cores", "ok")]
+    assert finding.state == "note" and "2.5 processors of 8: threads are 2" in finding.what
+    for allowed, state in ((0.5, "warn"), (8.0, "ok"), (None, "ok")):
+        monkeypatch.setattr(cgroups, "processors", lambda allowed=allowed: allowed)
+        assert _states(doctor._cores()) == [("cores", state)]
 
 
-def test_a_container_s_memory_is_what_it_is_allowed_and_caches_of_files_give_way(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(doctor, "CGROUP", tmp_path)
-    assert doctor._allowed() == math.inf
-    for name, told in (
-        ("max", "8000000000"),
-        ("current", "7000000000"),
-        ("stat", "anon 1000\ninactive_file 500000000\nactive_file 250000000\nfile_dirty 7\n"),
-    ):
-        (tmp_path / f"memory.{name}").write_text(told)
-    assert doctor._allowed() == 1.75e9
+def test_a_container_s_memory_is_what_it_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "memory", lambda: 1.75e9)
     assert ("memory", "warn") in _states(doctor._memory())
-    (tmp_path / "memory.max").write_text("max")
-    assert doctor._allowed() == math.inf
 
 
 def test_room_is_looked_for_where_runs_will_lie(
@@ -86,6 +73,9 @@ def test_room_is_looked_for_where_runs_will_lie(
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: asked.append(path) or usage)
     monkeypatch.setenv("BAKEOFF_RESULTS", str(tmp_path / "not" / "yet"))
     assert _states(doctor._disk()) == [("disk", "warn")] and asked == [tmp_path]
+    monkeypatch.setenv("BAKEOFF_RESULTS", "")
+    monkeypatch.chdir(tmp_path)
+    assert [*doctor._disk()] and asked[1].is_relative_to(ROOT)
 
 
 def test_a_governor_that_follows_the_load_and_heat_are_warnings(
@@ -94,6 +84,8 @@ def test_a_governor_that_follows_the_load_and_heat_are_warnings(
     told = {"governor": "powersave", "turbo": True, "hypervisor": "KVM"}
     monkeypatch.setattr(machine, "describe", lambda: told)
     assert _states(doctor._frequency()) == [("governor", "warn"), ("turbo", "note")]
+    told["governor"] = "performance, powersave"  # of some processors each
+    assert _states(doctor._frequency())[0] == ("governor", "warn")
     assert _states(doctor._virtual()) == [("virtual machine", "note")]
     monkeypatch.setattr(doctor, "SYS", tmp_path)
     zone = tmp_path / "class" / "thermal" / "thermal_zone0"
@@ -121,6 +113,21 @@ def test_an_environment_whose_libraries_were_overwritten_is_a_warning_that_says_
     assert (finding.name, finding.state) == ("environment both-cuda", "warn")
     assert "nvidia-cudnn-cu12 9.0 was overwritten by nvidia-cudnn-cu13 9.0" in finding.what
     assert "remove .envs/both-cuda" in finding.advice
+
+
+def test_clashes_are_looked_for_wherever_this_python_finds_packages(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """PYTHONPATH, a user's own, a distribution's: `--python current` measures with all of them."""
+    own = tmp_path / "own"
+    about = own / "tiny-1.dist-info"
+    about.mkdir(parents=True)
+    (about / "RECORD").write_text("tiny.so,sha256=abc,5\n")
+    (tmp_path / "link").symlink_to(own)
+    monkeypatch.setattr(sys, "path", [str(own), str(tmp_path / "link"), str(tmp_path), *sys.path])
+    told = [each.what for each in doctor._environments() if each.name == "this Python"]
+    assert told[0] == "1 library of tiny 1 was removed: tiny.so"
+    assert doctor._importable().count(own) == 1 and tmp_path not in doctor._importable()
 
 
 class FakeDriver:
@@ -225,6 +232,16 @@ def test_a_gpu_that_was_hot_during_a_turn_is_told_though_it_is_idle_when_asked(
     assert watched.since() is None
     assert watched.since() == "the GPU was slowed by heat"
     assert watched.since() is None
+
+
+def test_a_reading_of_heat_that_failed_is_no_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All heat since boot would else seem to be of one turn."""
+    heat = [5.0, None, 5.0, 5.0, 5.1]
+    monkeypatch.setattr(gpus, "heat_seconds", lambda _: heat.pop(0))
+    monkeypatch.setattr(gpus, "slowdown", lambda _: None)
+    watched = machine.Disturbances("cuda:0")
+    told = [watched.since() for _ in range(4)]
+    assert told == [None, None, None, "the GPU was slowed by heat"]
 
 
 def test_the_command_says_it_in_json_and_in_its_exit_status(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import typer
 from harness import setup
 from harness.commands import measure
 from harness.errors import Wrong
+from harness.host import bounded
 from harness.install import environments, installers, lock
 from harness.install.environments import ROOT, CannotInstall, Environment
 from tests.conftest import Put, make_wheel
@@ -339,6 +341,32 @@ def test_keras_of_another_release_has_an_environment_that_pins_it_and_nobody_els
     assert torch is not None
     assert torch == native
     assert torch.name == "torch@2.12-cpu"
+
+
+@pytest.mark.parametrize(
+    ("asked", "pinned"),
+    [("2", "2.*"), ("2.12", "2.12.*"), ("2.12.1", "2.12.1"), ("2.13rc1", "2.13rc1"),
+     ("2.12+cu126", "2.12+cu126"), ("2.12.dev3", "2.12.dev3")],
+)  # fmt: skip
+def test_only_a_plain_release_stands_for_all_of_it(asked: str, pinned: str) -> None:
+    """`==2.13rc1.*` is no version that an installer takes."""
+    torch = environments.environment_of("torch", "cpu", asked)
+    assert torch is not None and f"torch=={pinned}" in torch.recipe.split()
+
+
+def test_a_python_that_does_not_let_go_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A driver may hold it, whoever kills it."""
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nexec sleep 10\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(subprocess.Popen, "kill", lambda self: None)
+    monkeypatch.setattr(bounded, "GONE", 0.2)
+    begin = time.monotonic()
+    with pytest.raises(Wrong, match=r"did not answer within 0\.2 s"):
+        environments.run_python(python, timeout=0.2)
+    assert time.monotonic() - begin < 5
 
 
 def test_every_requirement_is_pinned() -> None:

@@ -50,6 +50,27 @@ def test_a_python_that_cannot_look_for_gpus_says_what_it_lacks_in_one_line(
 # --- the parts, their time, and what is told at the end ---------------------------------------
 
 
+def rows_of(*here: str) -> Callable[..., list[dict[str, Any]]]:
+    """`inventory.contenders` of a Python that has these adapters' frameworks, and no other."""
+
+    def rows(
+        device: str, current: bool, named: Any = (), everyone: bool = True
+    ) -> list[dict[str, Any]]:
+        adapters = here if everyone else sorted({each.adapter for each in named})
+        lacks = "it has no such package"
+        return [
+            inventory._found(
+                inventory.Contender(name, variant=variant),
+                device,
+                {"version": "1.2", "missing": {} if name in here else {variant: lacks}},
+            )
+            for name in adapters
+            for variant in inventory._variants(name)
+        ]
+
+    return rows
+
+
 Noted = list[tuple[str, gpu_check.Asked, float]]
 
 
@@ -70,6 +91,7 @@ def noted(monkeypatch: pytest.MonkeyPatch) -> Noted:
 
     monkeypatch.setattr(gpu_check, "PARTS", {n: (n, part(n)) for n in gpu_check.PARTS})
     monkeypatch.setattr(gpu_check, "usual", lambda device: ["torch", "jax"])
+    monkeypatch.setattr(inventory, "contenders", rows_of("torch", "jax", "null"))
     monkeypatch.setattr(gpu_check, "has", lambda module: True)
     return asked
 
@@ -113,6 +135,8 @@ def test_one_part_can_be_asked_for_alone_of_some_contenders_and_for_longer(
         (["--only", "suite", "--workloads", "resnet19"], "unknown workload 'resnet19'"),
         (["--limit", "soon"], "--limit 'soon': expected something like"),
         (["--contenders", "jxa"], "did you mean 'jax'"),
+        (["--contenders", "torch,tensorflow"], "contender 'tensorflow': it has no such package"),
+        (["--contenders", "torch,null"], "contender 'null': it computes nothing"),
     ):
         assert gpu_check.main(["--device", "cpu", *wrong]) == 2
         assert told in capsys.readouterr().err
@@ -166,19 +190,20 @@ def test_a_device_that_is_not_here_and_a_python_with_no_framework_exit_with_two(
     assert "no framework that Bakeoff knows" in capsys.readouterr().err
 
 
+def test_a_gpu_that_contenders_cannot_share_is_told_at_once(
+    noted: Noted, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gpu_check.machine, "devices", lambda: ["cpu", "cuda:0"])
+    monkeypatch.setattr(gpu_check.gpus, "alone", lambda index: "one process alone")
+    assert gpu_check.main(["--device", "cuda"]) == 2 and not noted
+    assert "its compute mode admits one process alone" in capsys.readouterr().err
+
+
 def test_who_takes_part_only_where_it_is_named_is_left_out_and_so_are_variants(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-
-    def rows(device: str, current: bool) -> list[dict[str, Any]]:
-        seen = {"version": "1.2", "missing": {}}
-        return [
-            inventory._found(inventory.Contender(name, variant=variant), device, seen)
-            for name in ("torch", "jax", "onnxruntime", "numpy")
-            for variant in inventory._variants(name)
-        ]
-
-    monkeypatch.setattr(inventory, "contenders", rows)
+    here = rows_of("torch", "jax", "onnxruntime", "numpy")
+    monkeypatch.setattr(inventory, "contenders", here)
     assert gpu_check.usual("cuda:0") == ["torch", "jax"]
     assert gpu_check.usual("cpu") == ["torch", "jax", "numpy"]
 

@@ -50,6 +50,29 @@ error: No solution found when resolving dependencies
 cause: Because jax==0.10.2 depends on numpy>=2.0 and you require numpy==1.26, we can conclude that
 jax==0.10.2 cannot be used.
 """
+PIP_CERTIFICATE = """
+Could not fetch URL https://pypi.org/simple/tiny/: There was a problem confirming the ssl
+certificate: HTTPSConnectionPool(host='pypi.org', port=443): Max retries exceeded with url:
+/simple/tiny/ (Caused by SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED]
+certificate verify failed: self-signed certificate in certificate chain (_ssl.c:1007)'))) - skipping
+ERROR: Could not find a version that satisfies the requirement tiny==1 (from versions: none)
+"""
+UV_CERTIFICATE = """
+error: Failed to fetch: `https://pypi.org/simple/tiny/`
+Caused by: error sending request for url (https://pypi.org/simple/tiny/)
+Caused by: client error (Connect)
+Caused by: invalid peer certificate: UnknownIssuer
+"""
+PIP_PROXY = """
+WARNING: Retrying (Retry(total=0)) after connection broken by 'ProxyError('Cannot connect to
+proxy.', OSError('Tunnel connection failed: 407 Proxy Authentication Required'))': /simple/tiny/
+ERROR: Could not find a version that satisfies the requirement tiny==1 (from versions: none)
+"""
+UV_PROXY = """
+Caused by: error sending request for url (https://pypi.org/simple/tiny/)
+Caused by: client error (Connect)
+Caused by: tunnel error: proxy authorization required
+"""
 PIP_DISK = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"
 UV_DISK = "error: Failed to install: torch\nCaused by: No space left on device (os error 28)"
 
@@ -59,6 +82,10 @@ UV_DISK = "error: Failed to install: torch\nCaused by: No space left on device (
     [
         (PIP_OFFLINE, "the package index cannot be reached: mend"),
         (UV_OFFLINE, "give a folder of wheels with --wheels"),
+        (PIP_CERTIFICATE, "own authority in SSL_CERT_FILE (uv) or PIP_CERT (pip)"),
+        (UV_CERTIFICATE, "certificate is not trusted here"),
+        (PIP_PROXY, "the proxy wants a name and a password"),
+        (UV_PROXY, "HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT"),
         (PIP_VERSION, "there is no torch==9.* for this Python and machine, where it was looked "
          "for; the latest are 2.9, 2.12"),
         (UV_VERSION, "there is no numpy==99.9.* for this Python"),

@@ -1,14 +1,16 @@
 """The machine is described without fail, and others' work is told from ours."""
 
+import math
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from harness.host import machine
+from harness.host import cgroups, machine
 
 SPIN = "import time\nend = time.time() + 30\nwhile time.time() < end: pass"
 
@@ -34,6 +36,83 @@ def test_threads_are_physical_cores_of_the_affinity_mask() -> None:
         os.sched_setaffinity(0, mask)
     assert machine.cpu_set(1) == {min(mask)}
     assert machine.threads(3) == 3
+
+
+Groups = Callable[[str, dict[str, str]], None]
+
+
+@pytest.fixture
+def groups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Groups:
+    """`groups("0::/a/b", {"a/cpu.max": "100000 100000"})`: what the kernel says of ours."""
+
+    def put(mine: str, files: dict[str, str]) -> None:
+        (tmp_path / "mine").write_text(mine)
+        for name, told in files.items():
+            path = tmp_path / "cgroup" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(told)
+
+    monkeypatch.setattr(cgroups, "MINE", tmp_path / "mine")
+    monkeypatch.setattr(cgroups, "MOUNT", tmp_path / "cgroup")
+    monkeypatch.setattr(machine, "cpu_set", lambda: {*range(8)})
+    return put
+
+
+@pytest.mark.parametrize(
+    ("mine", "files", "allowed"),
+    [
+        ("0::/", {"cpu.max": "250000 100000\n"}, 2.5),
+        ("0::/", {"cpu.max": "max 100000\n"}, None),
+        ("0::/job/step", {"job/cpu.max": "400000 100000", "job/step/cpu.max": "max 100000"}, 4.0),
+        ("0::/job/step", {"job/cpu.max": "3 1", "job/step/cpu.max": "5 1"}, 3.0),
+        ("0::/of/the/host", {"cpu.max": "2 1"}, 2.0),
+        ("0::/mine", {"other/cpu.max": "2 1"}, None),
+        ("4:cpu,cpuacct:/docker/1\n0::/x", {"cpu/cpu.cfs_quota_us": "150000",
+         "cpu/cpu.cfs_period_us": "100000"}, 1.5),
+        ("4:cpu:/a", {"cpu/a/cpu.cfs_quota_us": "-1", "cpu/a/cpu.cfs_period_us": "100000"}, None),
+        ("4:cpuset:/a", {"cpu/a/cpu.cfs_quota_us": "1", "cpu/a/cpu.cfs_period_us": "1"}, None),
+    ],
+)  # fmt: skip
+def test_no_more_threads_than_a_control_group_lets_run(
+    groups: Groups, mine: str, files: dict[str, str], allowed: float | None
+) -> None:
+    groups(mine, files)
+    assert cgroups.processors() == allowed
+    assert machine.threads() == int(allowed or 8)
+    assert machine.threads(6) == 6
+
+
+def test_less_than_a_processor_is_one_thread(groups: Groups) -> None:
+    groups("0::/", {"cpu.max": "50000 100000"})
+    assert machine.threads() == 1
+
+
+def test_of_a_control_group_s_memory_caches_of_files_give_way(groups: Groups) -> None:
+    groups("0::/job", {})
+    assert cgroups.memory() == math.inf
+    files = "anon 1000\ninactive_file 500000000\nactive_file 250000000\nfile_dirty 7\n"
+    groups("0::/job", {"memory.max": "8000000000", "memory.current": "7000000000"})
+    groups("0::/job", {"memory.stat": files, "job/memory.max": "max", "job/memory.current": "9"})
+    assert cgroups.memory() == 1.75e9
+    groups("0::/job", {"job/memory.max": "1000000009"})
+    assert cgroups.memory() == 1e9  # the tighter one
+    usage = {"memory/a/memory.limit_in_bytes": "1000", "memory/a/memory.usage_in_bytes": "700"}
+    stat = "inactive_file 40\ntotal_inactive_file 50\ntotal_active_file 1\n"
+    groups("3:memory:/a", usage | {"memory/a/memory.stat": stat})
+    assert cgroups.memory() == 351
+
+
+def test_a_governor_is_that_of_all_processors_that_are_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(machine, "CPUS", tmp_path)
+    monkeypatch.setattr(machine, "cpu_set", lambda: {1, 2, 3})
+    told = ("userspace", "performance", "powersave", "performance")
+    for cpu, governor in enumerate(told):
+        folder = tmp_path / f"cpu{cpu}" / "cpufreq"
+        folder.mkdir(parents=True)
+        (folder / "scaling_governor").write_text(f"{governor}\n")
+    assert machine.describe()["governor"] == "performance, powersave"
 
 
 def test_two_threads_of_one_core_count_once(monkeypatch: pytest.MonkeyPatch) -> None:

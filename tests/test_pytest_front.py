@@ -184,3 +184,26 @@ def test_numpy_has_the_threads_that_its_manifest_says() -> None:
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+
+
+def test_what_a_shell_tells_libraries_is_gone_before_numpy_is_there() -> None:
+    """But for where CUDA's tools are, as in a run."""
+    told = {"OPENBLAS_CORETYPE": "Haswell", "OMP_WAIT_POLICY": "PASSIVE"}
+    where = "--xla_gpu_cuda_data_dir=/opt/cuda"
+    told["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen=false {where}"
+    code = (
+        "import os, sys; found = {}\n"
+        "class Asked:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'numpy': found.update(os.environ)\n"
+        "sys.meta_path.insert(0, Asked()); import suites.conftest\n"
+        f"print([found.get(name) for name in {[*told]}])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | told,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == f"{[None, None, where]}\n", done.stderr

@@ -1,6 +1,8 @@
 """Claims about set-up where something is in its way: it says what, and stops nobody else."""
 
 import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -27,18 +29,22 @@ def test_a_full_disk_is_a_reason_like_any_other(
     assert "No space left" in environments.why_absent("fake", "cpu")
 
 
-def test_what_was_just_installed_is_forgotten_by_the_kernel_once_it_is_whole(
+def test_what_was_just_installed_is_on_the_disk_and_forgotten_before_it_counts_as_whole(
     project: Path, put_adapter: Put, pretend: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A power cut may leave a stamp beside files that are empty."""
+    folder = project / ".envs" / "fake-cpu"
     told: list[tuple[str, bool]] = []
-    monkeypatch.setattr(
-        environments.pagecache,
-        "forget",
-        lambda folder: told.append((folder.name, (folder / "bakeoff-stamp").exists())),
-    )
+
+    def note(what: str) -> Any:
+        return lambda *_: told.append((what, (folder / "bakeoff-stamp").exists()))
+
+    monkeypatch.setattr(environments.os, "sync", note("synced"))
+    monkeypatch.setattr(environments.pagecache, "forget", note("forgotten"))
     put_adapter("fake", requirements="tiny==1")
     assert failed([]) == failed([]) == []  # the second time it is ready
-    assert told == [("fake-cpu", True)]
+    assert told == [("synced", False), ("forgotten", False)]
+    assert not list(folder.glob("*.partial"))
 
 
 def test_an_interruption_ends_what_installs(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,3 +135,70 @@ def test_a_controller_that_cannot_be_made_anew_stays(
         Environment(environments.CONTROLLER, folder, "changed", ("--editable", ".")).make()
     assert [path.name for path in tmp_path.iterdir()] == [environments.CONTROLLER]
     assert (folder / "bin" / "bakeoff").exists()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_an_earlier_making_left_aside_comes_back_only_where_that_did_not_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    """A killed removal leaves a part of the old one beside the new one, which is whole."""
+    folder = tmp_path / environments.CONTROLLER
+    aside = tmp_path / f"{folder.name}.before"
+    for each in (folder, aside):
+        (each / "bin").mkdir(parents=True)
+        (each / "bin" / each.name).touch()
+    if whole:
+        (folder / "bakeoff-stamp").write_text("of other dependencies")
+
+    def no_network(*_: Any) -> Any:
+        raise CannotInstall("no network")
+
+    monkeypatch.setattr(installers, "install", no_network)
+    with pytest.raises(CannotInstall, match="no network"):
+        Environment(environments.CONTROLLER, folder, "changed", ("--editable", ".")).make()
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+    assert (folder / "bin" / (folder if whole else aside).name).exists()
+
+
+def test_a_python_that_lives_there_is_known_though_a_link_leads_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pretend: list[list[str]]
+) -> None:
+    """A checkout may be reached by one, and this Python would take itself away."""
+    (tmp_path / "real" / "fake-cpu").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "link" / "fake-cpu"))
+    with pytest.raises(CannotInstall, match="this Python lives in it"):
+        Environment("fake-cpu", tmp_path / "real" / "fake-cpu", "").make()
+
+
+CLOSED = """
+import os, runpy, signal, sys, time
+from pathlib import Path
+from harness.install import environments, installers
+
+def closed(folder, *_):
+    folder.mkdir()
+    os.kill(os.getpid(), number)
+    time.sleep(1)
+    raise installers.CannotInstall("its installer was ended too")
+
+number = int(sys.argv[2])
+signal.signal(number, signal.SIG_DFL)  # whoever started these tests may have it ignored
+environments.ROOT, installers.install = Path(sys.argv[1]), closed
+sys.argv[1:] = ["controller"]
+runpy.run_module("harness.setup", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_terminal_that_is_closed_meanwhile_leaves_the_controller_that_was(
+    tmp_path: Path, number: int
+) -> None:
+    (tmp_path / "pyproject.toml").write_text("[project]")
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "bakeoff").touch()
+    command = [sys.executable, "-c", CLOSED, str(tmp_path), str(int(number))]
+    done = subprocess.run(command, cwd=environments.ROOT, timeout=60, check=False)
+    assert done.returncode == 130
+    assert not (tmp_path / ".venv.before").exists()
+    assert (tmp_path / ".venv" / "bin" / "bakeoff").exists()

@@ -11,7 +11,6 @@ The commands lie beside it, one file for each thing that a person comes for:
 
 import json
 import os
-import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -136,13 +135,6 @@ def is_current(text: str | None) -> bool:
     if text not in (None, "own", "current"):
         raise Wrong(f"--python {text}: expected own or current")
     return text == "current"
-
-
-def as_interruptions() -> None:
-    """A scheduler's SIGTERM and a closed terminal's SIGHUP are taken as Ctrl-C is."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
 
 
 def print_json(value: Any) -> None:

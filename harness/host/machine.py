@@ -5,6 +5,7 @@ alike for all contenders (threads, processors, allocator, caches) is settled her
 environment variables, because frameworks read them once, as they are imported.
 """
 
+import math
 import os
 import platform
 import subprocess
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import maybe
-from harness.host import gpus
+from harness.host import cgroups, gpus
 
 CPUS = Path("/sys/devices/system/cpu")
 VECTORS = (
@@ -49,7 +50,7 @@ def describe(threads_used: int | None = None) -> dict[str, Any]:
         "threads_used": threads_used,
         "memory_bytes": maybe(lambda: memory().total),
         "memory_available_bytes": maybe(lambda: memory().available),
-        "governor": read_text(CPUS / "cpu0/cpufreq/scaling_governor"),
+        "governor": maybe(_governor),
         "turbo": _turbo(),
         "load": maybe(lambda: list(os.getloadavg())),
         "os": maybe(lambda: platform.freedesktop_os_release()["PRETTY_NAME"]),
@@ -101,8 +102,13 @@ def cpu_set(count: int | None = None) -> set[int]:
 
 
 def threads(requested: int | None = None) -> int:
-    """Threads for every worker: those asked for, else one per physical core it may use."""
-    return requested or len(cpu_set())
+    """Threads for every worker: those asked for, else one per physical core it may use.
+
+    And no more than a control group's quota lets run: it would stop them in the midst of calls.
+    """
+    most = cgroups.processors()
+    allowed = math.inf if most is None else max(1, math.floor(most))
+    return requested or int(min(len(cpu_set()), allowed))
 
 
 # What a shell may have set that would make contenders unlike, or unlike what was recorded:
@@ -269,12 +275,14 @@ class Disturbances:
             return "the machine was suspended"
         if self._gpu is None:
             return None
-        heated, self._heat = self._heat, self._heated()
-        reason = "heat" if self._heat - heated > HEATED else gpus.slowdown(self._gpu)
+        heat, self._heat = self._heat, self._heated()
+        # A reading that failed is no zero: all heat since boot would seem to be of this turn.
+        heated = heat is not None and self._heat is not None and self._heat - heat > HEATED
+        reason = "heat" if heated else gpus.slowdown(self._gpu)
         return f"the GPU was slowed by {reason}" if reason else None
 
-    def _heated(self) -> float:
-        return 0.0 if self._gpu is None else gpus.heat_seconds(self._gpu) or 0.0
+    def _heated(self) -> float | None:
+        return None if self._gpu is None else gpus.heat_seconds(self._gpu)
 
 
 def busy_now(seconds: float = 1.0) -> dict[str, float | None]:
@@ -326,6 +334,12 @@ def _cpuinfo(key: str) -> str | None:
         if name.strip() == key:
             return value.strip()
     return None
+
+
+def _governor() -> str | None:
+    """Of all processors that are used: "performance", or "performance, powersave"."""
+    found = {read_text(CPUS / f"cpu{cpu}/cpufreq/scaling_governor") for cpu in cpu_set()}
+    return ", ".join(sorted(filter(None, found))) or None
 
 
 def _turbo() -> bool | None:

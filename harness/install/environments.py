@@ -19,12 +19,13 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.errors import Wrong
+from harness.host import bounded
 from harness.install import installers, lock, pagecache
 from harness.install.installers import CannotInstall
 from harness.paths import ROOT, python_path
@@ -87,7 +88,7 @@ class Environment:
 
         `wheels`: a folder from which alone to install. `watch` is given the installer's lines.
         """
-        if Path(sys.prefix) == self.folder:
+        if Path(sys.prefix).resolve() == self.folder.resolve():  # reached by a link, it may be
             raise CannotInstall(
                 f"{self.name} must be made anew, and this Python lives in it: deactivate it first"
             )
@@ -113,15 +114,31 @@ class Environment:
                 "cache": cache,
             }
             self._made.write_text(json.dumps(made))
-            self._stamp.write_text(self._fingerprint())
+            os.sync()  # a power cut must not leave a stamp beside files that are empty
             pagecache.forget(self.folder)
+            self._put_stamp()
+
+    def _put_stamp(self) -> None:
+        """All of it, or none; and it outlasts a power cut, as what it stands for does."""
+        partial = self._stamp.with_suffix(".partial")
+        with partial.open("w") as file:
+            file.write(self._fingerprint())
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(self._stamp)
+        folder = os.open(self.folder, os.O_RDONLY)
+        with suppress(OSError):  # a file system that cannot
+            os.fsync(folder)
+        os.close(folder)
 
     @contextmanager
     def _replaced(self) -> Iterator[None]:
         """What was there goes; and what failed half-made, which may be why the disk is full. The
         controller's own comes back then: without a network there would be no command left."""
         aside = self.folder.with_name(f"{self.name}.before")
-        if aside.is_dir():  # that was killed, half way
+        if self._stamp.exists():
+            shutil.rmtree(aside, ignore_errors=True)  # that had ended, but for this
+        elif aside.is_dir():  # that was killed, half way
             shutil.rmtree(self.folder, ignore_errors=True)
             aside.rename(self.folder)
         kept = self.name == CONTROLLER and self.folder.is_dir()
@@ -211,12 +228,12 @@ def _asked_for(adapter: str, kind: str) -> str | None:
 def _pinned(recipe: str, adapter: str, version: str) -> str:
     """A recipe with its framework at another version, and the others where they then fit.
 
-    `2.12` means any release of it, `2.12.1` that one.
+    `2` and `2.12` mean any release of it; all else (`2.12.1`, `2.13rc1`, `2.12+cu126`) that one.
     """
     from adapters.core import discovery
 
     frameworks = discovery.adapter_class(adapter).distributions
-    release = version if version.count(".") >= 2 else f"{version}.*"
+    release = f"{version}.*" if re.fullmatch(r"\d+(\.\d+)?", version) else version
 
     def pin(match: re.Match[str]) -> str:
         name, extras = match["name"], match["extras"] or ""
@@ -294,12 +311,9 @@ def run_python(
 
     Raises Wrong where it does not answer in time.
     """
+    environment = {**os.environ, "PYTHONPATH": python_path()}
     try:
-        return subprocess.run(
-            [python, *arguments], cwd=ROOT, env={**os.environ, "PYTHONPATH": python_path()},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-            timeout=timeout,
-        )  # fmt: skip
+        return bounded.run([python, *arguments], ROOT, environment, timeout)
     except subprocess.TimeoutExpired:
         raise Wrong(f"{python} did not answer within {timeout:g} s; try again") from None
 

@@ -183,6 +183,16 @@ def reason(lines: list[str], status: int) -> str:
     text = " ".join(lines)
     if re.search(r"(?i)no space left on device|os error 28\b|errno 28\b", text):
         return "the disk is full (no space left on device): make room, then run setup again"
+    if re.search(r"(?i)certificate.verify.failed|unknownissuer|invalid peer certificate", text):
+        return (
+            "the package index's certificate is not trusted here: name a file with your network's "
+            "own authority in SSL_CERT_FILE (uv) or PIP_CERT (pip), or give wheels with --wheels"
+        )
+    if re.search(r"(?i)proxy auth(?:entication|orization) required|failed: 407|\b407 proxy", text):
+        return (
+            "the proxy wants a name and a password: HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT "
+            "gives them; or give a folder of wheels with --wheels"
+        )
     if re.search(
         r"(?i)name resolution|name or service not known|network is unreachable|newconnection"
         r"|failed to establish a new connection|dns error|error sending request"

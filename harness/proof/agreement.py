@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from harness.errors import Wrong
-from harness.host import machine
+from harness.host import bounded, machine
 from harness.paths import ROOT
 
 Ratios = dict[str, dict[str, float]]
@@ -29,13 +29,11 @@ def ratios(
     """
     count = machine.threads()
     try:
-        result = subprocess.run(
+        result = bounded.run(
             [python, "-m", f"tests.{module}", device.partition(":")[0], str(count)],
-            cwd=ROOT,
-            env={**machine.handed_on(), **machine.worker_environment(device, count, cache)},
-            capture_output=True,
-            text=True,
-            timeout=limit,
+            ROOT,
+            {**machine.handed_on(), **machine.worker_environment(device, count, cache)},
+            limit,
         )
     except subprocess.TimeoutExpired as late:
         found, missed = _said((late.stdout or b"").decode(errors="replace"))  # bytes all the same

@@ -215,6 +215,12 @@ def warning(
     return {"where": where, "what": what, "advice": advice, "why": why, **about}
 
 
+def engines(run: Run) -> set[str]:
+    """Inference engines; a framework's variant that only infers is none."""
+    contenders = run.plan["contenders"]
+    return {c["name"] for c in contenders if not c.get("trains", True) and not c.get("variant")}
+
+
 def ranked(run: Run) -> list[str]:
     """Contenders that may win: no twin, no native model, not what does no work."""
     floor = run.plan.get("noise_floor") or {}

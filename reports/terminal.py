@@ -101,9 +101,8 @@ def _lead(choice: Recommendation) -> str:
     """6.8% less time than torch (7.7% less to 5.8% less)"""
     if not choice.runner_up or not choice.ratio:
         return "-"
-    mixed = sum(each["weight"] > 0 for each in choice.objectives) > 1
-    words = ("lower", "higher") if mixed else ("less", "more")
-    told = f"{less(choice.ratio, *words)} {'score' if mixed else 'time'} than {choice.runner_up}"
+    words = ("lower", "higher") if choice.of == "score" else ("less", "more")
+    told = f"{less(choice.ratio, *words)} {choice.of} than {choice.runner_up}"
     if choice.low and choice.high:
         told += f" ({less(choice.low, *words)} to {less(choice.high, *words)})"
     return told
@@ -141,7 +140,9 @@ def _choice(choice: Recommendation, console: Console) -> None:
     if len(choice.ranking) > 1 and (told := measured_once(choice.once)):
         _print(console, f"  {told}", "yellow")
     for cost in (o for o in choice.objectives if o["measure"] == "cost"):
-        _print(console, f"  A million costs: {_cheapest_first(cost['values'])}.", "dim")
+        over = f" ({cost['over']})" if cost["over"] else ""
+        told = ", ".join(f"{name} {cost['told'][name]}" for name in _cheapest_first(cost["values"]))
+        _print(console, f"  A million costs{over}: {told}.", "dim")
     for limit in choice.limits:
         if limit.measure == "first_result" and len(limit.steps) > 2:
             _print(console, f"  With a limit on the first result: {_steps(limit)}.", "dim")
@@ -183,14 +184,8 @@ def _alike(warnings: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     return sorted(kinds.values(), key=lambda kind: not kind[0]["advice"])
 
 
-def _cheapest_first(costs: dict[str, float]) -> str:
-    """torch 0.12, jax 0.15"""
-    tell = MEASURES["cost"].tell
-    return ", ".join(f"{name} {tell(cost)}" for name, cost in sorted(costs.items(), key=_second))
-
-
-def _second(pair: tuple[str, float]) -> float:
-    return pair[1]
+def _cheapest_first(costs: dict[str, float]) -> list[str]:
+    return sorted(costs, key=lambda name: costs[name])
 
 
 FLIPS = 3  # that are told here; the page and --json have all of them

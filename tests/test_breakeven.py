@@ -62,8 +62,9 @@ def test_a_late_start_is_told_beside_whoever_leads_a_use(tmp_path: Path) -> None
     found = made(tmp_path, {"eager": 1.0, "compiled": 21.0}, {"eager": 1.0, "compiled": 0.5})
     [pair] = found.crossings
     told = breakeven.pays([found], "compiled", [found.comparison])
-    assert told.startswith("its start of 21 s pays from ") and told.endswith("(until then eager)")
-    assert f"from {breakeven.count(pair.calls or 0)} steps on" in told
+    ends = f"{breakeven.count(pair.low or 0)} to {breakeven.count(pair.high or 0)}"
+    at = f"{breakeven.count(pair.calls or 0)} steps on ({ends})"
+    assert told == f"its start of 21 s pays from {at}; until then eager"
     assert breakeven.pays([found], "eager", [found.comparison]) == ""  # nobody starts sooner
     assert breakeven.pays([found], "compiled", ["another"]) == ""
     analysis = analyse(records.read(tmp_path))

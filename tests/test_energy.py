@@ -15,6 +15,7 @@ from reports.pages import page
 from reports.verdicts import analyse
 from tests.synthetic import edit_groups, write_run
 from tests.test_doctor import FakeDriver
+from tests.test_profiles import asked
 
 Zones = Callable[..., Path]
 
@@ -136,6 +137,34 @@ def test_the_page_has_joules_where_they_were_measured_and_no_column_else(tmp_pat
     assert found == {32: 2 / 32, 1: 2.0, 4: 0.5}
     text = page.render(analysis)
     assert "energy/item" in text and ">500 mJ<" in text and ">2 J<" in text
+
+
+JOULES = '[[objective]]\nmeasure = "energy"\nof = "training"\nweight = 1\n'
+
+
+def test_less_energy_is_not_told_as_less_time(tmp_path: Path) -> None:
+    """jax draws half of torch's joules, and takes longer."""
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.3})
+
+    def draws(group: dict[str, Any]) -> bool:
+        for name, turns in group["turns"].items():
+            for turn in turns:
+                turn["energy_j"] = 8.0 if name == "jax" else 16.0
+        return True
+
+    edit_groups(folder, draws)
+    found = asked(folder, JOULES)
+    assert found.of == "energy" and found.choice == "jax"
+    assert "it takes 0.50x the energy of torch" in found.sentence and "time" not in found.sentence
+    edit_groups(folder, lambda group: _still(group))
+    assert asked(folder, JOULES).ranking == []  # a meter that stands still has measured nothing
+
+
+def _still(group: dict[str, Any]) -> bool:
+    for turns in group["turns"].values():
+        for turn in turns:
+            turn["energy_j"] = 0.0
+    return True
 
 
 def test_training_without_a_pause_is_metered_in_its_block(tmp_path: Path) -> None:

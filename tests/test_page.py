@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import util
 from pathlib import Path
@@ -117,6 +118,37 @@ def test_the_noise_floors_band_says_where_it_was_found(folder: Path) -> None:
     assert floor and floor["widest"] in {c.id for c in analysis.comparisons}
     most = f"differs from itself, most in {short(floor['widest'])}: {floor['percent']:.1f}%."
     assert most in page.render(analysis)
+
+
+def test_a_page_of_forty_contenders_is_made(tmp_path: Path) -> None:
+    """A chart of one layer that is taller than a screen has its axis on top."""
+    many = {f"framework{number}": 1 + number / 50 for number in range(40)}
+    text = page.render(verdicts.analyse(records.read(write_run(tmp_path / "run", many))))
+    assert text.count("framework39") > 10
+
+
+def test_who_has_no_ratio_though_it_did_all_well_is_told_why(folder: Path) -> None:
+    analysis = verdicts.analyse(records.read(folder))
+    analysis.contenders[0] |= {"twin": False, "computes": False}
+    analysis.contenders[1] |= {"twin": False, "computes": True}
+    analysis.contenders[2] |= {"twin": True}
+    names = [contender["name"] for contender in analysis.contenders]
+    assert [page.unranked(analysis, name) for name in names[:3]] == [
+        "it computes nothing",
+        "it shares no launch with the leader",
+        "noise floor's twin",
+    ]
+
+
+def test_a_wrong_answer_stands_first_in_no_order(folder: Path) -> None:
+    analysis = verdicts.analyse(records.read(folder))
+    first = page.standing(analysis)[0]
+    for comparison in analysis.comparisons:
+        comparison.cells[:] = [
+            replace(cell, status="wrong") if cell.contender == first else cell
+            for cell in comparison.cells
+        ]
+    assert page.standing(analysis)[0] != first
 
 
 def test_where_another_leads_it_is_told_by_how_much(folder: Path) -> None:

@@ -221,6 +221,22 @@ def test_who_is_not_told_apart_has_no_difference_to_explain(tmp_path: Path) -> N
     assert all("not told apart from" in text for each in found for text in each.sentences)
 
 
+def test_nobody_is_explained_against_who_is_not_ranked(tmp_path: Path) -> None:
+    profiles = {
+        "torch": _profile(wall=0.010, convolution=0.005, elementwise=0.005),
+        "jax": _profile(wall=0.020, convolution=0.014, elementwise=0.006),
+    }
+    folder = _run(tmp_path / "run", profiles).folder
+    for path in folder.glob("records-*.jsonl"):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        for line in lines:
+            if line["kind"] == "cell" and line["contender"] == "torch":
+                line["status"] = "wrong"
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    for found in verdicts.analyse(records.read(folder)).profiled:
+        assert found.sentences == [] and ("torch", "it is wrong") in found.unprofiled
+
+
 def test_what_no_operation_accounts_for_is_idle_and_too_much_is_scaled() -> None:
     idle = why.laid_over("a", _profile(wall=1.0, convolution=0.4), 2.0)
     assert idle.by_kind["convolution"] == pytest.approx(0.8)

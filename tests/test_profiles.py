@@ -276,6 +276,9 @@ def test_all_choices_are_told_in_a_breath_and_what_is_not_proved_is_told_apart(
     few = analyse(records.read(write_run(tmp_path / "few", {"a": 1.0, "b": 2.0}, 2)))
     told = sentences.answer(few.recommendations)
     assert told.startswith("Nothing is decided. Leading, not proven: a for General use, ")
+    uses = few.recommendations
+    alone = [replace(each, choice=None, tied=[], ranking=each.ranking[:1]) for each in uses]
+    assert sentences.answer(alone) == ""  # nobody leads who has no rival
 
 
 def test_the_size_of_an_installation_counts_where_it_is_known_of_all(tmp_path: Path) -> None:

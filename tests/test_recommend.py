@@ -248,6 +248,40 @@ def test_memory_on_a_device_is_of_one_kind_for_all(tmp_path: Path) -> None:
     assert memory() == {"torch": 6e8, "onnxruntime": 9e8}
 
 
+def test_a_frameworks_variant_that_only_infers_is_no_engine(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "torch:compile-freezing": 0.8})
+    plan = json.loads((folder / "plan.json").read_text())
+    plan["contenders"][1]["trains"] = False
+    (folder / "plan.json").write_text(json.dumps(plan))
+    assert sentences.unasked(analyse(records.read(folder)))
+
+
+def test_nobody_is_told_to_be_behind_whom_nobody_may_choose(tmp_path: Path) -> None:
+    """A baseline wins one of two workloads, and whoever is out might as well."""
+    three = {"torch": 1.0, "jax": 1.5, "numpy": 3.0}
+    folder = write_run(tmp_path / "run", three, workloads=NETS[:2])
+    edit_groups(folder, times({"alexnet": {"numpy": 0.2}}))
+    assert [row["leader"] for row in asked(folder, MANY).split] == ["numpy"]
+    plan = json.loads((folder / "plan.json").read_text())
+    plan["contenders"][2]["baseline"] = True
+    (folder / "plan.json").write_text(json.dumps(plan))
+    assert asked(folder, MANY).split == []
+
+
+def test_after_a_limit_that_nobody_keeps_nothing_is_called_unmeasured(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.3})
+    found = asked(folder, BOTH.replace('latency_p99"', 'latency_p99"\nat_most = "50 ms"'))
+    assert (found.ranking, found.lost, found.lacking) == ([], 0.0, [])
+    assert not any("was not measured in this run" in told for told in found.unknown)
+    assert {row["contender"] for row in found.incomplete} == {"torch", "jax"}
+
+
+def test_a_screening_says_nothing_of_what_its_score_is_made_of(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.5}, launches=3)
+    found = asked(folder, TRAINING + MANY)
+    assert found.verdict == "screening" and found.balance == ""
+
+
 def test_who_serves_is_told_whom_nobody_asked(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.3})
     analysis = analyse(records.read(folder))

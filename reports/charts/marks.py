@@ -254,10 +254,14 @@ def spec(
 
 
 def _axis_on_top(made: dict[str, Any]) -> None:
-    """The same axis at both ends of a layered chart: the lower with its title and grid."""
-    first, second, *rest = (
-        part["encoding"]["x"] for part in made["layer"] if "x" in part["encoding"]
-    )
+    """The same axis at both ends of a layered chart: the lower with its title and grid. Of a chart
+    of one layer the axis goes to the top."""
+    layers = made.get("layer", [made])
+    first, *others = (part["encoding"]["x"] for part in layers if "x" in part["encoding"])
+    if not others:
+        first["axis"] = {**(first.get("axis") or {}), "orient": "top"}
+        return
+    second, *rest = others
     second["axis"] = {**first["axis"], "orient": "top", "grid": False, "title": None}
     for each in rest:
         each["axis"] = None

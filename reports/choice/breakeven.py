@@ -285,10 +285,17 @@ def pays(found: Iterable[BreakEven], leader: str, comparisons: Collection[str]) 
             pair = each.of(early, leader)
             at = count(pair.calls if pair and pair.calls else place)
             call = "step" if each.direction == "train" else "call"
-            told.append((each.starts[leader], f"{at} {call}s", short(each.comparison), early))
+            ends = ""
+            if pair is not None:
+                ends = (
+                    f" ({count(pair.low or 1.0)} to {count(pair.high) if pair.high else 'never'})"
+                )
+            screening = ", a screening" if pair is not None and pair.screening else ""
+            calls = f"{at} {call}s on{ends}{screening}"
+            told.append((each.starts[leader], calls, short(each.comparison), early))
     return "; ".join(
-        f"{f'on {where} ' if len(told) > 1 else ''}its start of {seconds(start)} pays from {calls} "
-        f"on (until then {early})"
+        f"{f'on {where} ' if len(comparisons) > 1 else ''}its start of {seconds(start)} pays from "
+        f"{calls}; until then {early}"
         for start, calls, where, early in told
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from harness.record.records import Run
-from reports.analysis import Comparison, finite, first_stage, short
+from reports.analysis import Comparison, engines, finite, first_stage, short
 from reports.choice import flip, sentences
 from reports.choice.decide import Aspect, Decision, aligned, apart, decide, split
 from reports.choice.elsewhere import Elsewhere
@@ -39,7 +39,7 @@ class Recommendation:
     sentence: str
     verdict: str
     runner_up: str | None
-    ratio: float | None  # of the score, which is of times where nothing else is wanted
+    ratio: float | None  # of what `of` says
     low: float | None
     high: float | None
     launches: int
@@ -55,6 +55,7 @@ class Recommendation:
     limits: list[Limit]
     weights: list[Weight]
     unknown: list[str]
+    of: str = "score"  # or "time", "memory", "energy" ..., where one thing alone is wanted
     confidence: float = 0.95  # of the interval: 0.999 where one of the two left early
     once: float = 0.0  # the share of the weight that rests on what was measured once
     starts: int = 0  # of each of the two, where what is weighed of them was measured so often
@@ -165,10 +166,11 @@ class _Case:
 
     def _aspects(self) -> list[Aspect]:
         """What is wanted, as far as it is known of all; whoever breaks a limit is out before."""
+        there = bool(self.names)
         for objective, comparisons in self.wanted:
             if objective.at_most is not None:
                 self._limit(objective, *self.evidence.aspect(objective, comparisons, self.names))
-        if self.beyond and not self.names:
+        if there and not self.names:  # nobody keeps the limits, and nothing else is asked of them
             return []
         found = []
         for objective, comparisons in self.wanted:
@@ -225,6 +227,8 @@ class _Case:
 
     def _extras(self) -> list[Aspect]:
         """What nobody asked for and everybody may want to limit: as objectives of no weight."""
+        if not self.names:
+            return []
         there = {each.measure for each in self.profile.objectives}
         wanted = [m for m in SEEN_ONCE if m not in there]
         if self.evidence.price and "cost" not in there:
@@ -304,6 +308,7 @@ class _Case:
             high=finite(best.high) if best else None,
             launches=best.launches if best else 0,
             worst=sentences.at_worst(decision),
+            of=sentences.ratio_of([each.measure for each in self.weighed]),
             comparisons=ids,
             ranking=[self._row(name) for name in decision.order],
             incomplete=[{"contender": n, "why": why} for n, why in self.out.items()],
@@ -339,14 +344,16 @@ class _Case:
 
     def _split(self) -> list[dict[str, Any]]:
         leader, used = self.decision.leader, self._used(self.aspects)
-        return split({c.id: {r.b: r for r in c.ratios if r.a == leader} for c in used})
+        order = self.decision.order  # without baselines, and whoever is out
+        return split(
+            {c.id: {r.b: r for r in c.ratios if r.a == leader and r.b in order} for c in used}
+        )
 
     def _engineless(self) -> bool:
         """Engines that only infer take part when named: who serves should know of them."""
         uses = {objective.of for objective, _ in self.wanted} - {None}
         serves = bool(uses) and "training" not in uses
-        engines = any(not c.get("trains", True) for c in self.evidence.run.plan["contenders"])
-        return serves and not engines and self.comparisons[0].device == "cpu"
+        return serves and not engines(self.evidence.run) and self.comparisons[0].device == "cpu"
 
     def _row(self, name: str) -> dict[str, Any]:
         leader = self.decision.leader or ""

@@ -5,6 +5,7 @@ The same in the terminal, on the page and in every export; what they say was dec
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from reports.words import by, ends, few, interval, less, listed, needed, percent
 
 # Instructions of a processor that multiply in bfloat16 itself: elsewhere libraries imitate it.
 BFLOAT16 = ("amx_bf16", "avx512_bf16", "bf16")
+TIMES = ("throughput", "latency", "latency_p99")  # measures whose ratios are of times
 LIKELY = 3.0  # who would have to be off by more is not told of
 
 
@@ -43,11 +45,8 @@ def sentence(
         return f"Only {leader} did all that this asks for: nothing to choose from."
     over = short(ids[0]) if len(ids) == 1 else f"{len(ids)} workloads (geometric mean)"
     weighed = [each for each in aspects if each.weight > 0]
-    if len(weighed) == 1 and not weighed[0].once:
-        fact = f"it takes {times(best.ratio)} the time of {runner_up}"
-    else:
-        fact = f"its score is {times(best.ratio)} that of {runner_up} (less is better)"
-        over = f"{len(weighed)} objectives and {over}" if len(weighed) > 1 else over
+    fact = told_ratio(best.ratio, ratio_of([each.measure for each in weighed]), runner_up or "")
+    over = f"{len(weighed)} objectives and {over}" if len(weighed) > 1 else over
     sure = f"{interval(best.confidence)} {ends(best.low, best.high)}"
     sure += f", {best.launches} launches"
     begun = starts(weighed, leader or "", runner_up or "")
@@ -101,6 +100,19 @@ def at_worst(decision: Decision) -> float | None:
     return worst if 1 < worst < math.inf else None
 
 
+def ratio_of(measures: Sequence[str]) -> str:
+    """What the ratios of a use are of, that weighs these: a score where it weighs several."""
+    if len(measures) != 1:
+        return "score"
+    return "time" if measures[0] in TIMES else MEASURES[measures[0]].of
+
+
+def told_ratio(ratio: float, of: str, rival: str) -> str:
+    if of == "score":
+        return f"its score is {times(ratio)} that of {rival} (less is better)"
+    return f"it takes {times(ratio)} the {of} of {rival}"
+
+
 def behind(worst: float) -> str:
     """1.08 -> 8.0%; 2.4 -> 2.40x"""
     return less(worst, more="").strip()
@@ -150,8 +162,10 @@ def balance(decision: Decision, weighed: list[Aspect]) -> str:
     how far what was measured once or a few times is trusted, or of which launches do not tell the
     sign is named without a figure.
     """
-    leader, rival = decision.leader, decision.runner_up
-    if leader is None or rival is None or len(weighed) < 2:
+    leader, rival, best = decision.leader, decision.runner_up, decision.best
+    if leader is None or rival is None or best is None or len(weighed) < 2:
+        return ""
+    if best.verdict == "screening":  # as little can be claimed of what the score is made of
         return ""
     measures = [each.measure for each in weighed]
     everywhere = {id_ for each in weighed for id_ in each.comparisons}
@@ -165,7 +179,7 @@ def balance(decision: Decision, weighed: list[Aspect]) -> str:
         weighs = f" ({percent(each.weight)})"
         if each.once and len(each.comparisons) == 1 < len(everywhere):
             weighs = f" ({percent(each.weight)}, of {short(each.comparisons[0])})"
-        if _told_apart(each, leader, rival):
+        if _told_apart(each, leader, rival, best.confidence):
             told[log < 0].append(by(math.exp(log), what) + weighs)
         else:
             told[None].append(what + weighs)
@@ -175,12 +189,12 @@ def balance(decision: Decision, weighed: list[Aspect]) -> str:
     return f"{known}; not told apart: {listed(told[None])}" if known and told[None] else known
 
 
-def _told_apart(each: Aspect, leader: str, rival: str) -> bool:
+def _told_apart(each: Aspect, leader: str, rival: str, confidence: float) -> bool:
     if abs(each.mean(leader, rival)) <= max(each.off(leader, rival), statistics.MARGIN):
         return False
     if each.once:
         return True
-    low, high = statistics.t_interval(np.array([*each.logs[leader, rival].values()]))
+    low, high = statistics.t_interval(np.array([*each.logs[leader, rival].values()]), confidence)
     return low > 0 or high < 0
 
 
@@ -247,7 +261,7 @@ def answer(recommendations: list[Any]) -> str:
         elif each.tied:
             left = f" ({listed(each.untold)} not told apart yet)" if each.untold else ""
             tied.setdefault(listed(each.tied), []).append(f"{each.title}{left}")
-        elif each.ranking:
+        elif len(each.ranking) > 1:
             ahead.setdefault(each.ranking[0]["contender"], []).append(each.title)
     told = [
         f"{head}: {'; '.join(f'{who} for {listed(titles)}' for who, titles in found.items())}."

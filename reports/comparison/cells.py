@@ -186,7 +186,8 @@ def energy(groups: list[dict[str, Any]], contender: str, batch: int) -> dict[int
         spells = [block] if block else group["turns"].get(contender, [])
         drawn = [spell.get("energy_j") for spell in spells]
         calls = sum(_made(spell) for spell in spells)
-        if calls and all(joules is not None for joules in drawn):
+        # A meter that stood still has measured nothing.
+        if calls and all(joules is not None for joules in drawn) and sum(drawn) > 0:
             found[group["launch"]] = sum(drawn) / calls / batch
     return found
 

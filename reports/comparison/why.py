@@ -86,6 +86,9 @@ def _why(run: Run, comparison: Comparison) -> Why:
         kept = [r["profile"] for r in records if r.get("profile")]
         if not kept:
             continue
+        if cell.status != "ok":
+            unprofiled.append((cell.contender, f"it is {cell.status}"))
+            continue
         if "failed" in kept[-1]:
             unprofiled.append((cell.contender, str(kept[-1]["failed"])))
             continue
@@ -101,7 +104,7 @@ def _why(run: Run, comparison: Comparison) -> Why:
         ratio = comparison.ratio(slower.contender, by_time[0].contender)
         if ratio is not None and ratio.verdict in OPEN:
             alike.append(slower.contender)
-        else:
+        elif ratio is not None:
             told.append(sentence(by_time[0], slower))
     if alike:
         told.append(f"{listed(alike)}: not told apart from {by_time[0].contender} here")

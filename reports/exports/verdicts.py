@@ -49,6 +49,7 @@ class Choice(msgspec.Struct):
     sentence: str
     verdict: Verdict
     runner_up: str | None
+    of: str  # what the ratio is of: "score" of several objectives, "time", "memory" ...
     ratio: float | None
     low: float | None
     high: float | None

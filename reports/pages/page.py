@@ -104,6 +104,7 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         own=sentences.own(analysis),
         open_in_short=sentences.open_in_short,
         status=sentences.status,
+        unranked=lambda name: unranked(analysis, name),
         pays=lambda choice: pays(analysis, choice),
         trusted=sentences.trusted(),
         modes_unexplained=all(r.verdict != "multimodal" for r in analysis.recommendations)
@@ -159,7 +160,7 @@ def standing(analysis: Analysis) -> list[str]:
     """The map's columns, the fastest on the whole first: mean log of time over the best's."""
     logs: dict[str, list[float]] = {c["name"]: [] for c in analysis.shown}
     for cell in (cell for c in analysis.comparisons for cell in c.cells):
-        if cell.relative and cell.contender in logs:
+        if cell.relative and cell.status == "ok" and cell.contender in logs:
             logs[cell.contender].append(math.log(cell.relative))
     return sorted(logs, key=lambda name: statistics.fmean(logs[name]) if logs[name] else math.inf)
 
@@ -178,6 +179,16 @@ def limits(analysis: Analysis) -> list[dict[str, Any]]:
         named = {"key": key, "title": title, "question": question, "unit": unit}
         found += [{**named, "rows": rows, "tell": tell}] if rows else []
     return found
+
+
+def unranked(analysis: Analysis, name: str) -> str:
+    """Why a contender that did all well has no ratio to the leader."""
+    contender = next(c for c in analysis.contenders if c["name"] == name)
+    if contender["twin"]:
+        return "noise floor's twin"
+    if not contender.get("computes", True):
+        return "it computes nothing"
+    return "it shares no launch with the leader"
 
 
 def pays(analysis: Analysis, choice: Recommendation) -> str:

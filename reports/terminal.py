@@ -279,6 +279,8 @@ def render_changes(found: Changes, console: Console) -> None:
         if any(change.confidence > 0.95 for change in [*found.changes, *found.overall]):
             _print(console, "* the 99.9% interval: far behind, it left after few launches", "dim")
     _print_lost(found, console)
+    for each in found.unmeasured:
+        _print(console, each, "yellow")
     if found.costs:
         _print_costs(found, console)
     _print_alone(found, console)

@@ -135,6 +135,24 @@ def test_the_budget_is_what_six_launches_took(tmp_path: Path) -> None:
     for name in names:
         took = 6 * (10 + seconds[name]) + cold[name]
         assert budget(name) == f"{max(2, math.ceil(1.2 * took / 60))}m"
+    # The suite has one of them in another precision: that was to be left out, or is measured too.
+    plan = json.loads((folder / "plan.json").read_text())
+    low = names[1].replace("float32", "bfloat16")
+    plan["left_out"] = [{"comparison": low, "reason": "no room"}]
+    (folder / "plan.json").write_text(json.dumps(plan))
+    run = records.read(folder)
+    [asked] = [c for c in run.plan["comparisons"] if c["id"] == names[1]]
+    assert "--precision float32 --budget" in again.command(run, [asked], ["torch"])
+    whole = 6 * (10 + 2 * seconds[names[1]]) + 2 * cold[names[1]]
+    both = again.command(run, [asked, {**asked, "precision": "bfloat16"}], ["torch"])
+    assert both.endswith(f"--budget {max(2, math.ceil(1.2 * whole / 60))}m")
+    assert "--precision" not in both
+    # Recast to one precision, all of the workload are measured in it.
+    larger = {"comparison": low.replace("/b32/", "/b64/"), "reason": "no room"}
+    plan["left_out"] = [larger, {**larger, "comparison": larger["comparison"] + "/odd"}]
+    (folder / "plan.json").write_text(json.dumps(plan))
+    recast = again.command(records.read(folder), [asked], ["torch"])
+    assert recast.endswith(f"--precision float32 --budget {both.rpartition(' ')[2]}")
     endless = [{**each, "seconds": {"total": 1e308}} for each in others if each["kind"] == "cell"]
     write(path, [*others, *endless, *groups])
     assert budget(names[0]) == ""

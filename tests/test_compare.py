@@ -17,7 +17,7 @@ from harness.stats.changes import Change
 from reports import words
 from reports.pages import compare_page, machines_page, template
 from reports.runs import compare as comparing
-from reports.runs import machines
+from reports.runs import machines, moves
 from reports.runs.compare import Changes, compare
 from tests.conftest import Typed
 from tests.synthetic import edit_groups, of_spread, on_a_gpu, write_run
@@ -66,6 +66,9 @@ def test_what_one_of_two_runs_had_no_room_for_is_compared_by_the_rest(tmp_path: 
     found = _compare(old, new)
     assert {c.verdict for c in found.overall} == {"tie"}
     assert gone not in {change.comparison for change in found.changes}
+    told = ["resnet18@112 b4 train is not compared: the second run had no room for it."]
+    assert found.unmeasured == told
+    assert told[0] in compare_page.render(found)
 
 
 def test_who_became_slower_is_named_in_every_comparison_and_overall(tmp_path: Path) -> None:
@@ -388,7 +391,7 @@ def test_over_all_comparisons_the_wider_interval_holds_where_one_of_them_was_lef
     old, new = (dict(enumerate(at + of_spread(0.01, 3))) for at in (0.0, 1.0))
     found = [("relu", [old, new], True), ("resnet20", [old, new], False)]
     versions: dict[str, str | None] = {"jax": "1"}
-    each, [over] = comparing._changes(
+    each, [over] = moves.changes(
         "jax", versions, versions, found, statistics.MARGIN, {"relu", "resnet20"}
     )
     assert [(c.verdict, c.confidence) for c in each] == [
@@ -406,11 +409,11 @@ def test_of_three_the_one_that_the_clock_moved_alone_is_no_anchor_and_of_two_eit
     None
 ):
     three = [[_clocked(a=0.0, b=1.0, c=2.0), _clocked(a=0.5, b=1.1, c=2.11)]]
-    assert comparing._typical(three, ["a", "b", "c"], statistics.MARGIN) == ["b", "c"]
+    assert moves.typical(three, ["a", "b", "c"], statistics.MARGIN) == ["b", "c"]
     two = [[_clocked(a=0.0, b=1.0), _clocked(a=0.5, b=1.1)]]
-    assert comparing._typical(two, ["a", "b"], statistics.MARGIN) == ["a", "b"]
+    assert moves.typical(two, ["a", "b"], statistics.MARGIN) == ["a", "b"]
     missed = [[_clocked(a=0.0, b=1.0, c=2.0) | {"d": {}}, _clocked(a=0.5, b=1.1, c=2.11, d=9.0)]]
-    assert comparing._typical(missed, ["a", "b", "c", "d"], statistics.MARGIN) == ["b", "c"]
+    assert moves.typical(missed, ["a", "b", "c", "d"], statistics.MARGIN) == ["b", "c"]
 
 
 def test_what_a_gate_could_not_have_seen_is_a_slowdown_and_all_that_is_open_is_counted() -> None:

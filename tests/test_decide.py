@@ -265,6 +265,14 @@ def test_the_runner_up_is_who_keeps_the_choice_open_not_who_is_near_and_beaten()
     assert (beaten.choice, beaten.runner_up) == ("best", "near")
 
 
+def test_one_who_never_met_the_leader_is_no_runner_up_while_another_did() -> None:
+    """Of two launches the leader missed the first and that one the second: NaN is no nearness."""
+    times = {"torch": {2: 0.0}, "jax": {1: 0.1}, "tensorflow": {1: 0.5, 2: 0.5}}
+    found = decide([aspect(times)], times)
+    assert (found.leader, found.runner_up) == ("torch", "tensorflow")
+    assert found.best is not None and found.best.launches == 1
+
+
 def test_a_figure_that_is_enough_has_to_be_off_by_what_lies_below_it_as_well() -> None:
     """a starts in 0.8 s of the 2 that are enough: at 2 s nobody has noticed yet."""
     level = {"a": dict.fromkeys(range(1, 9), 0.0), "b": dict.fromkeys(range(1, 9), 0.1)}

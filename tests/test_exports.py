@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import util
 from pathlib import Path
 
@@ -153,9 +154,16 @@ def test_every_format_for_people_says_which_versions_ran(tmp_path: Path) -> None
         ("1. a list", r"1\. a list"),
         ("12) too", r"12\) too"),
         ("- one", r"\- one"),
+        ("see https://a.b", "see https:<!-- -->//a.b"),
+        ("www.a.b", "www<!-- -->.a.b"),
+        ("of #12, o/r#3", "of #<!-- -->12, o/r#<!-- -->3"),
+        ("gh-12", "gh-<!-- -->12"),
+        ("torch@2.12", "torch@<!-- -->2.12"),  # an address, to GitHub
     ],
 )
-def test_markdown_escapes_what_would_be_a_list_and_no_figure(said: str, written: str) -> None:
+def test_markdown_escapes_what_would_be_a_list_or_a_link_and_no_figure(
+    said: str, written: str
+) -> None:
     assert markdown.escape(said) == written
 
 
@@ -171,6 +179,24 @@ def test_markdown_says_the_verdicts_and_how_to_repeat_them(analysis: Analysis) -
     assert len(table) == 2 + len(analysis.comparisons)
     assert len({line.count("|") for line in table}) == 1
     assert text.count("★") == len(analysis.comparisons) + 1  # and in the key
+
+
+def test_a_long_run_fits_into_a_comment_and_no_command_is_cut(analysis: Analysis) -> None:
+    """Of each list it is told how many more there are."""
+    long = f"bakeoff run --contenders {','.join(f'framework{n}' for n in range(60))}"
+    many = [replace(analysis.comparisons[0], id=f"w{n}/b1", command=long) for n in range(400)]
+    failed = analysis.failures * 400
+    text = markdown.text(replace(analysis, comparisons=many, failures=failed, command=long))
+    assert len(long) > 300 and len(text.encode()) < 65_536
+    commands = re.findall(r"`(bakeoff run --contenders.*?)`", text)
+    assert len(commands) > 5 and {*commands} == {long}
+    assert f"- and {401 - len(commands)} more" in text
+    rows = len(re.findall(r"^\| w\d", text, re.M))
+    assert rows > 50 and f"\n\nand {400 - rows} more workloads\n" in text
+    assert re.search(r"^- crash.*\n- and \d+ more$", text, re.M)
+    endless = markdown.text(replace(analysis, command="x" * 70_000))
+    assert len(endless.encode()) < 65_536 and "xxx" not in endless
+    assert "- and 1 more" in endless and all(c.command in endless for c in analysis.comparisons)
 
 
 def test_markdown_holds_no_markup_of_a_record(hostile: Analysis) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from harness.errors import Wrong
 from harness.record import records
+from reports.choice import profiles
 from reports.pages import machines_page
 from reports.runs import alike, machines, several
 from tests.synthetic import edit_groups, write_run
@@ -28,6 +29,18 @@ def test_each_machine_names_its_own_winner(runs: list[records.Run]) -> None:
     assert "Training throughput: torch on here, jax on there" in found.sentence
     choices = found.uses["Training throughput"]
     assert [choice.choice for choice in choices] == ["torch", "jax"]
+
+
+def test_two_profiles_of_one_title_are_refused(runs: list[records.Run], tmp_path: Path) -> None:
+    """A page of several runs has one line for a title: the first of the two would be lost."""
+    files = []
+    for name, measure in (("one", "throughput"), ("two", "latency")):
+        files.append(str(tmp_path / f"{name}.toml"))
+        text = f'title = "Mine"\n[[objective]]\nmeasure = "{measure}"\nweight = 1\n'
+        Path(files[-1]).write_text(text)
+    with pytest.raises(Wrong, match="two profiles have the title 'Mine'; give one of them another"):
+        machines.gather(runs, chosen=profiles.load(files))
+    assert list(machines.gather(runs, chosen=profiles.load(files[:1])).uses) == ["Mine"]
 
 
 def test_where_no_run_names_a_winner_one_sentence_says_so(tmp_path: Path) -> None:

@@ -1,9 +1,15 @@
 """Claims about modes: launches that fall into some that are steadily faster than others."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
+from harness.record import records
 from harness.stats import modes
+from reports.verdicts import analyse
+from tests.synthetic import edit_groups, write_run
 
 
 @pytest.mark.parametrize(
@@ -45,3 +51,27 @@ def test_of_four_launches_two_and_two_are_modes_and_three_and_one_are_not() -> N
     assert [len(c) for c in modes.clusters(np.log([2.0, 1.0, 1.01, 2.01]))] == [2, 2]
     assert [len(c) for c in modes.clusters(np.log([2.0, 1.0, 1.01, 1.02]))] == [4]
     assert [len(c) for c in modes.clusters(np.log([1.0, 1.0, 2.0]))] == [3]
+
+
+@pytest.mark.parametrize(
+    ("who", "warned"),
+    [(("torch", "torch#2", "jax", "numpy"), set()), (("jax",), {"jax"}), ((), set())],
+)
+def test_a_machine_that_was_slower_for_all_puts_no_process_into_a_mode(
+    tmp_path: Path, who: tuple[str, ...], warned: set[str]
+) -> None:
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.2, "numpy": 2.0})
+
+    def slow(group: dict[str, Any]) -> bool:
+        for name in who if group["launch"] > 3 else ():
+            for turn in group["turns"][name]:
+                turn["calls"] = [int(1.5 * call) for call in turn["calls"]]
+                turn["total_ns"] = sum(turn["calls"][turn["dropped"] :])
+        return True
+
+    edit_groups(folder, slow)
+    analysis = analyse(records.read(folder))
+    modal = {cell.contender for c in analysis.comparisons for cell in c.cells if cell.modes}
+    assert modal == {*who}
+    told = [w for w in analysis.warnings if "launches fall into 2 modes" in w["what"]]
+    assert {name for warning in told for name in warning["contenders"]} == warned

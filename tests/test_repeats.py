@@ -14,7 +14,7 @@ from harness.record import records
 from harness.stats import statistics
 from reports.pages import machines_page
 from reports.runs import machines, repeats, several
-from tests.synthetic import edit_groups, write_run
+from tests.synthetic import edit_groups, on_a_gpu, write_run
 from tests.test_profiles import edit_cells
 from tests.test_recommend import add
 
@@ -243,6 +243,23 @@ def test_other_work_under_one_name_decides_nothing_together(tmp_path: Path) -> N
     assert "the runs did not measure the same" in machines_page.render(found)
 
 
+@pytest.mark.parametrize("key", ["sustained_s", "calls"])
+def test_what_runs_ranked_by_unlike_figures_decides_nothing_together(
+    tmp_path: Path, key: str
+) -> None:
+    """One trained without a pause, or in turns of a hundred calls, and the other did not."""
+    runs = _runs(tmp_path, 1.2, 1.2)
+    if key == "sustained_s":
+        on_a_gpu(runs[0].folder)
+        on_a_gpu(runs[1].folder, {"torch": 1.0, "torch#2": 1.0, "jax": 1.5, "numpy": 5.0})
+    else:
+        assert runs[1].plan["comparisons"][-1]["direction"] == "train"
+        _edit(runs[1].folder / "plan.json", lambda plan: plan["comparisons"][-1].update(calls=100))
+    found = machines.gather([records.read(run.folder) for run in runs], "torch")
+    assert found.over[TRAINING] is None and found.over["Low-latency serving"] is not None
+    assert len(found.repeated) == 3 and not any("/train/" in place for place in found.repeated)
+
+
 def _redefine(plan: dict[str, Any], number: int) -> None:
     for comparison in plan["comparisons"]:
         if comparison["direction"] == "train":
@@ -266,7 +283,7 @@ def _said(ratios: dict[str, float], weights: Sequence[tuple[str, float]]) -> Any
     ]
     ranking = [{"contender": name, "ratio": ratio} for name, ratio in ratios.items()]
     return SimpleNamespace(
-        objectives=objectives, ranking=ranking, comparisons=["a"], lost=0.0, lacking=[]
+        of="time", objectives=objectives, ranking=ranking, comparisons=["a"], lost=0.0, lacking=[]
     )
 
 

@@ -48,6 +48,8 @@ class Aspect:
     values: Mapping[str, float] = field(default_factory=dict)
     # contender -> what its ratios are of: the geometric mean of its comparisons
     means: Mapping[str, float] = field(default_factory=dict)
+    # contender -> its figure in each of the comparisons: `enough` counts in each by itself
+    each: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     allowance: float | None = None  # None: replicated; else ln of what one look is good to
     # (a, b) -> ln of a over b, of each look that both had beside the launches, where those are
     # enough for an interval; and how many each contender had.
@@ -175,9 +177,16 @@ def among(
         leader=leader,
         choice=choice,
         tied=[leader, *tied] if leader and tied else [],
-        runner_up=min(rivals, key=lambda b: nearness(pairs[b, leader or ""]), default=None),
+        runner_up=min(rivals, key=lambda b: _nearness(pairs[b, leader or ""]), default=None),
         pairs=pairs,
     )
+
+
+def _nearness(pair: statistics.Comparison) -> tuple[bool, bool, float]:
+    """`nearness`, with those last whom no ratio relates to the leader: NaN is less than nothing and
+    more than nothing, so a minimum would take it for the nearest."""
+    known = math.isfinite(pair.ratio)
+    return not known, *nearness(pair)
 
 
 def ranking(aspects: Sequence[Aspect], names: Iterable[str]) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from reports.analysis import Comparison, short
 from reports.choice import flip
 from reports.choice.decide import Aspect, Decision
-from reports.choice.objectives import MEASURES, Evidence, comparisons_of
+from reports.choice.objectives import MEASURES, Evidence
 from reports.choice.profiles import Objective
 from reports.words import listed
 
@@ -86,32 +86,41 @@ class Elsewhere:
 
     def _batches(self) -> Iterator[Try]:
         """The very same workloads at another batch, where all of them were measured at it."""
-        now = self._speaking()
         for batch in sorted({c.batch for c in self.comparisons}):
-            there = {place: [self._at(batch, c) for c in mine] for place, mine in now.items()}
-            swap = {place: [c for c in found if c is not None] for place, found in there.items()}
-            if swap == there and swap != now:
+            swap = self._exchanged(self.comparisons, batch)
+            if swap and swap != self._speaking():
                 yield "another batch", f"at batch {batch}", swap
 
-    def _at(self, batch: int, of: Comparison) -> Comparison | None:
-        wanted = (of.workload, of.size, of.direction, batch)
-        same = (c for c in self.comparisons if (c.workload, c.size, c.direction, c.batch) == wanted)
-        return next(same, None)
-
     def _precisions(self) -> Iterator[Try]:
+        """And on another device or in another precision: not other workloads, which might have
+        another leader in this one too."""
         found: dict[tuple[str, str], list[Comparison]] = {}
         for comparison in self.everywhere:
             found.setdefault((comparison.device, comparison.precision), []).append(comparison)
         found.pop((self.comparisons[0].device, self.comparisons[0].precision), None)
         for (device, precision), there in sorted(found.items(), key=lambda each: each[0]):
-            swap = {i: comparisons_of(o.of, there) for i, o in enumerate(self.objectives)}
-            yield "another precision", f"in {precision} on {device}", swap
+            if swap := self._exchanged(there):
+                yield "another precision", f"in {precision} on {device}", swap
+
+    def _exchanged(
+        self, there: list[Comparison], batch: int | None = None
+    ) -> dict[int, list[Comparison]] | None:
+        """Each comparison's like `there`, at its own batch or at this; None where one has none."""
+        now = self._speaking()
+        swap = {place: [_like(c, there, batch) for c in mine] for place, mine in now.items()}
+        found = {place: [c for c in its if c is not None] for place, its in swap.items()}
+        return found if found == swap else None
 
     def _speaking(self) -> dict[int, list[Comparison]]:
         """The comparisons that each aspect rests on, by its place; none for what rests on none."""
         by_id = {c.id: c for c in self.comparisons}
         found = {i: [by_id[id_] for id_ in a.comparisons] for i, a in enumerate(self.aspects)}
         return {place: comparisons for place, comparisons in found.items() if comparisons}
+
+
+def _like(of: Comparison, there: list[Comparison], batch: int | None) -> Comparison | None:
+    wanted = (of.workload, of.size, of.direction, batch or of.batch)
+    return next((c for c in there if (c.workload, c.size, c.direction, c.batch) == wanted), None)
 
 
 def _either(wheres: list[str]) -> str:

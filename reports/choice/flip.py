@@ -11,9 +11,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from reports.choice.decide import Aspect, Decision, aligned, among, ranking
 
 LEAST = 1e-4  # a weight that nobody would write down: who is equal there crosses by rounding
+MOST = 50.0  # of a log: past every factor that anybody would name, and e to it is still a number
+HALVINGS = 60
 
 
 @dataclass(frozen=True)
@@ -128,31 +132,55 @@ def factor(aspect: Aspect, decision: Decision) -> tuple[float, str] | None:
     leader = decision.leader
     if not aspect.allowance or not aspect.weight or leader is None or len(decision.order) < 2:
         return None
-    found = []
-    for b in decision.order[1:]:
-        gap = max(-math.log(decision.pairs[leader, b].ratio), 0.0)
-        by = math.exp(min(gap / aspect.weight, 50.0))
-        found.append((by * _unnoticed(aspect, leader, b, by), b))
-    return min(found)
+    found = [(_off(aspect, leader, b, gap / aspect.weight), b) for b, gap in _gaps(decision)]
+    return min(found, default=None)
+
+
+def _gaps(decision: Decision) -> list[tuple[str, float]]:
+    """By how much of the log of a score each other is behind the leader: who ever met it."""
+    pairs = [(b, decision.pairs[decision.leader or "", b].ratio) for b in decision.order[1:]]
+    return [(b, max(-math.log(ratio), 0.0)) for b, ratio in pairs if math.isfinite(ratio)]
+
+
+def _off(aspect: Aspect, leader: str, other: str, gap: float) -> float:
+    """The factor by which either the leader's figures would have to be more, in all comparisons,
+    or the other's less, for the other to be in front.
+
+    What is below `enough` counts as that in each comparison by itself: so of a start in two
+    workloads the one may already be noticed while the other is not. The score is monotone in the
+    factor, and is solved by halving.
+    """
+    figures = [_figures(aspect, name) for name in (leader, other)]
+    least = aspect.enough
+    if not least or not all(figures):
+        return math.exp(min(gap, MOST))
+    ours, theirs = ([math.log(v / least) if v > 0 else -MOST for v in each] for each in figures)
+
+    def moved(by: float) -> float:
+        more = np.mean([max(v + by, 0.0) - max(v, 0.0) for v in ours])
+        less = np.mean([max(v, 0.0) - max(v - by, 0.0) for v in theirs])
+        return float(max(more, less))
+
+    low, high = 0.0, MOST
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if moved(middle) > gap else (middle, high)
+    return math.exp(high)
+
+
+def _figures(aspect: Aspect, name: str) -> tuple[float, ...]:
+    """One for each comparison; where those are not known, the worst of them."""
+    worst = aspect.values.get(name)
+    return aspect.each.get(name) or (() if worst is None else (worst,))
 
 
 def unmeasured(lost: float, decision: Decision) -> tuple[float, str] | None:
     """How many times another's figure the leader's may be, in what weighs `lost` and was not
     measured, before that one is in front; None where all was."""
-    leader = decision.leader
-    if not lost or leader is None or len(decision.order) < 2:
+    if not lost or decision.leader is None or len(decision.order) < 2:
         return None
-    gaps = [(-math.log(decision.pairs[leader, b].ratio), b) for b in decision.order[1:]]
-    return min((math.exp(min(max(gap, 0.0) * (1 - lost) / lost, 50.0)), b) for gap, b in gaps)
-
-
-def _unnoticed(aspect: Aspect, leader: str, other: str, by: float) -> float:
-    """How many times its figure the leader's may grow before it is more than `enough`; 1 where
-    the other's may as well be less by the factor `by`, and is still more than that."""
-    least = aspect.enough
-    if least is None or aspect.values.get(other, math.inf) >= least * by:
-        return 1.0
-    return max(1.0, least / aspect.values.get(leader, math.inf))
+    found = [(math.exp(min(gap * (1 - lost) / lost, MOST)), b) for b, gap in _gaps(decision)]
+    return min(found, default=None)
 
 
 def leads(changed: Sequence[Aspect], decision: Decision) -> str | None:

@@ -159,6 +159,7 @@ class Evidence:
             logs=logs,
             values={n: max(self._limited(measure, c, n) for c in used) for n in known},
             means={n: geometric_mean(values) if all(values) else 0.0 for n, values in seen.items()},
+            each={n: tuple(values) for n, values in seen.items()},
             allowance=MEASURES[measure].allowance,
             repeated=repeated,
             looks={name: int(np.isfinite(each).sum()) for name, each in looks.items()},

@@ -13,7 +13,7 @@ from two, or an hour of one has a price, seconds are set side by side as well, a
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -21,10 +21,10 @@ import numpy as np
 
 from harness.errors import Wrong
 from harness.record.records import Run
-from harness.stats import busy, modes, readings, statistics
+from harness.stats import busy, readings
 from harness.stats.changes import MATERIAL, Change, Drift, beyond_drift, family
 from reports.analysis import ranked, short
-from reports.runs import alike, clock, several
+from reports.runs import alike, clock, moves, several, uncompared
 from reports.runs.lost import Lost, cells, lost
 from reports.trust import again
 from reports.verdicts import analyse
@@ -56,6 +56,8 @@ class Changes:
     clocked: list[Change] = field(default_factory=list)  # by the clock; two machines, or prices
     costs: list[clock.Cost] = field(default_factory=list)
     contenders: list[dict[str, Any]] = field(default_factory=list)  # of the second run
+    anchor_chosen: bool = False  # by --anchor, and not for being the steadiest
+    unmeasured: list[str] = field(default_factory=list)  # sentences: what is shared, without a row
 
 
 WORDS = {  # how a verdict on a change is called
@@ -71,7 +73,7 @@ WORDS = {  # how a verdict on a change is called
 }
 
 
-OPEN = ("inconclusive", "multimodal", "screening")
+UNDECIDED = ("inconclusive", "multimodal", "screening")  # a change may have passed unseen
 
 
 def compare(
@@ -94,21 +96,24 @@ def compare(
     if anchor is not None and anchor not in shared:
         raise Wrong(f"--anchor '{anchor}' is not in both runs; they share: {', '.join(shared)}")
     turns = [each for _, each in timed]
-    anchor = anchor or several.steadiest(turns, _typical(turns, known, margin))
+    chosen = anchor is not None
+    anchor = anchor or several.steadiest(turns, moves.typical(turns, known, margin))
 
-    early = partial(_early, (old, new), both)
+    early = partial(moves.early, (old, new), both)
     whole = {
         place for (place, _), its in zip(timed, several.whole([old, new], both), strict=True) if its
     }
     changes: list[Change] = []
     overall: list[Change] = []
+    launches: dict[tuple[str, str], tuple[int, ...]] = {}
     for name in shared if anchor is not None else []:
         if name != anchor:
             found = [
                 (place, [readings.log_ratios(run, name, anchor or "") for run in each], left)
                 for (place, each), left in zip(timed, early(name, anchor or ""), strict=True)
             ]
-            one, all_ = _changes(name, before, after, found, margin, whole)
+            launches |= {(place, name): (len(a), len(b)) for place, (a, b), _ in found}
+            one, all_ = moves.changes(name, before, after, found, margin, whole)
             changes, overall = changes + one, overall + all_
     hectic = [
         f"in the {which} run {reason}"
@@ -121,7 +126,7 @@ def compare(
         for each in both
         if any(one["id"] in ids for ids, one in zip(restless, each, strict=True))
     }
-    judged = _unjudged(family([*changes, *overall]), loud)
+    judged = moves.unjudged(family([*changes, *overall]), loud)
     judged, drift = beyond_drift(judged, same, margin)
     changes, overall = judged[: len(changes)], judged[len(changes) :]
     two = not several.one_machine([old, new])
@@ -133,9 +138,9 @@ def compare(
                 (place, [clock.by_launch(run.get(name, {})) for run in each], left)
                 for (place, each), left in zip(turns, early(name), strict=True)
             ]
-            one, all_ = _changes(name, before, after, found, margin, whole)
+            one, all_ = moves.changes(name, before, after, found, margin, whole)
             rows += [*one, *all_]
-        return _unjudged(family(rows), loud)
+        return moves.unjudged(family(rows), loud)
 
     clocked = by_the_clock(timed) if two or any(prices) else []
     costs: list[clock.Cost] = []
@@ -146,7 +151,14 @@ def compare(
     gone = lost(first, second, new, pairs, ranked(old))
     come = lost(second, first, old, [(b, a) for a, b in pairs], ranked(new))
     works = [each for each, _ in both]
-    sentence = _sentence(anchor, before, changes, shared, works, gone, margin, two)
+    rest = uncompared.Uncompared([], False)
+    if anchor is not None:
+        rows = uncompared.Rows([old, new], both, seen, anchor, launches)
+        rest = rows.told(shared, _known(changes, gone, come, pairs))
+        rest.sentences.extend(rows.no_mean(shared, whole))
+    sentence = _sentence(
+        anchor, (before, after), changes, shared, works, gone, margin, two, rest.hurried
+    )
     if anchor is not None and changes and not hectic and not two:
         sentence += _of_the_same(anchor, judged, same, drift)
     sentence += _unseen(changes)
@@ -180,107 +192,19 @@ def compare(
         clocked=clocked,
         costs=costs,
         contenders=[c for c in new.plan["contenders"] if c["name"] in shared],
+        anchor_chosen=chosen,
+        unmeasured=rest.sentences,
     )
 
 
-# --- changes ---------------------------------------------------------------------------------
-
-
-def _changes(
-    name: str,
-    before: dict[str, str | None],
-    after: dict[str, str | None],
-    found: list[tuple[str, list[dict[int, float]], bool]],
-    margin: float,
-    whole: set[str],
-) -> tuple[list[Change], list[Change]]:
-    """A contender's changes, one a comparison; and over all of the `whole` ones together."""
-    found = [row for row in found if all(row[1])]
-    one = []
-    for place, (a, b), left in found:
-        one += _change(place, name, before, after, a, b, margin, left)
-    found = [row for row in found if row[0] in whole]
-    if len(found) < 2:
-        return one, []
-    first, second = (_mean([each[k] for _, each, _ in found]) for k in (0, 1))
-    left = any(left for *_, left in found)
-    return one, _change("", name, before, after, first, second, margin, left)
-
-
-def _early(runs: tuple[Run, Run], both: list[list[dict[str, Any]]], *names: str) -> list[bool]:
-    """Of each comparison, whether one of these left it early in one of the runs."""
-    return [
-        any((c["id"], name) in r.settled for r, c in zip(runs, pair, strict=True) for name in names)
-        for pair in both
-    ]
-
-
-def _typical(timed: list[list[readings.Times]], names: list[str], margin: float) -> list[str]:
-    """Those whom the clock moved as it moved the most of them: of three or more, the one that
-    became slower is no anchor, else the others would be called faster."""
-    apart: dict[str, list[float]] = {}
-    for old, new in timed:
-        logs = {
-            name: [list(clock.by_launch(run[name]).values()) for run in (old, new)]
-            for name in names
-            if old.get(name) and new.get(name)
-        }
-        moved = {name: float(np.mean(b) - np.mean(a)) for name, (a, b) in logs.items()}
-        for name, by in moved.items() if len(moved) > 2 else []:
-            apart.setdefault(name, []).append(abs(by - float(np.median([*moved.values()]))))
-    means = {name: float(np.mean(each)) for name, each in apart.items()}
-    least = min(means.values(), default=0.0)
-    return [name for name in means if means[name] <= least + margin] or names
-
-
-def _mean(logs: list[dict[int, float]]) -> dict[int, float]:
-    """Over comparisons, launch by launch, where a launch holds them all."""
-    return dict(enumerate(statistics.shared_launches(logs)))
-
-
-def _change(
-    place: str,
-    name: str,
-    before: dict[str, str | None],
-    after: dict[str, str | None],
-    old: dict[int, float],
-    new: dict[int, float],
-    margin: float,
-    left: bool,
-) -> list[Change]:
-    """One change; none where there is no interval, as after a single launch."""
-    before_logs, after_logs = (readings.in_order(each) for each in (old, new))
-    found = statistics.change(
-        before_logs, after_logs, modes.overlap(before_logs, after_logs, margin), margin, left
-    )
-    if not np.isfinite(found.high):
-        return []
-    return [
-        Change(
-            place,
-            name,
-            before[name],
-            after[name],
-            found.ratio,
-            found.low,
-            found.high,
-            found.verdict,
-            found.p,
-            (len(old), len(new)),
-            found.confidence,
-        )
-    ]
-
-
-def _unjudged(rows: list[Change], loud: set[str]) -> list[Change]:
-    """Without a verdict in `loud`, the comparisons in which a machine was too busy to name a winner
-    on, and over all together where there is one of these."""
-    return [
-        replace(row, verdict="screening")
-        if row.comparison in loud or (loud and not row.comparison)
-        else row
-        for row in rows
-    ]
+def _known(
+    changes: list[Change], gone: list[Lost], come: list[Lost], pairs: list[tuple[str, str]]
+) -> set[tuple[str, str]]:
+    """(comparison, contender) of which something is told, as the first run calls them."""
+    first = {b: a for a, b in pairs}
+    there = {(change.comparison, change.contender) for change in changes}
+    there |= {(each.comparison, each.contender) for each in gone}
+    return there | {(first[each.comparison], each.contender) for each in come}
 
 
 def _more(log: float) -> str:
@@ -291,7 +215,7 @@ def _more(log: float) -> str:
 
 def _unseen(changes: list[Change]) -> str:
     """What a gate lets pass, not having seen it: the slower ends of the intervals left open."""
-    left = [c for c in changes if c.verdict in OPEN]
+    left = [c for c in changes if c.verdict in UNDECIDED]
     ends = [c for c in left if math.isfinite(c.high)]
     if not ends or float(np.median([c.high for c in ends])) <= 1:
         return f" {_pairs(left, changes)}." if left else ""
@@ -339,15 +263,17 @@ def _of_the_same(anchor: str, changes: list[Change], same: set[str], drift: Drif
 
 def _sentence(
     anchor: str | None,
-    before: dict[str, str | None],
+    versions: tuple[dict[str, str | None], dict[str, str | None]],
     changes: list[Change],
     shared: list[str],
     both: list[dict[str, Any]],
     gone: list[Lost],
     margin: float,
     two: bool,
+    hurried: bool,
 ) -> str:
-    """two: the runs are of two machines, so that nothing changed from one to the other."""
+    """two: the runs are of two machines, so that nothing changed from one to the other. hurried:
+    more time would bring rows."""
     if not both:
         return "The runs share no comparison: there is nothing to compare."
     if not shared:
@@ -358,19 +284,30 @@ def _sentence(
             "version in both runs, and seconds of two days are not comparable."
         )
     count = Counter(change.verdict for change in changes)
-    version = f" {before[anchor]}" if before[anchor] else ""
+    was, is_ = (each[anchor] for each in versions)
+    same = was == is_
+    version = f" {was}" if same and was else ""
     if changes:
         counted = [f"{count[verdict]} {word}" for verdict, word in WORDS.items() if count[verdict]]
         taken = "" if two else ", taken to be the same in both runs"
+        if not same:  # as it was asked for
+            taken = f" ({was or '?'} in the first run, {is_ or '?'} in the second: what that "
+            taken += "changed is in every ratio)"
         told = (
             f"As ratios to {anchor}{version}{taken}, of {len(changes)}: {', '.join(counted)}; by "
             f"a margin of {100 * math.expm1(margin):.3g}%."
         )
+    elif shared == [anchor]:
+        told = (
+            f"Cannot compare: {anchor}{version} is the only contender that both runs hold, and "
+            "nobody is there to be related to it; measure the same contenders in both."
+        )
     else:
         told = (
             f"Cannot compare: apart from {anchor}{version}, to which the others are related, no "
-            "contender has two launches in both runs; measure with a larger --budget."
+            "contender has two launches in both runs"
         )
+        told += "; measure with a larger --budget." if hurried else "."
     names = ", ".join(dict.fromkeys(each.contender for each in gone))
     return f"{told} Measured in the first and not in the second: {names}." if gone else told
 

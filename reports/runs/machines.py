@@ -71,9 +71,11 @@ def gather(
 ) -> Machines:
     """chosen: the profiles to recommend for; default: all that come along.
 
-    Raises Wrong for an anchor that relates nothing, and for one run given twice.
+    Raises Wrong for an anchor that relates nothing, for one run given twice, and for two profiles
+    of one title.
     """
     several.refuse_twice(runs)
+    _refuse_namesakes(chosen or ())
     one = several.one_machine(runs)
     if one:  # they follow each other, however they were named: the first of them are a first stage
         runs = sorted(runs, key=lambda run: str(run.plan["created"]))
@@ -98,13 +100,17 @@ def gather(
     for place, machine in enumerate(machines):
         for choice in machine.analysis.recommendations:
             uses.setdefault(choice.title, [None] * len(machines))[place] = choice
-    ids = [each[0]["id"] for each in shared]
     loud = [{c.id for c in m.analysis.comparisons if c.busy} for m in machines]
     places = _places(runs, names, anchor, shared, timed, loud) if anchor else {}
     unlike = _unlike(runs, names) if one else []
     stayed = _stayed(runs) if one and not unlike else set()
     busy = _busy(shared, loud)
-    repeated = _repeated(places, names, stayed - {anchor}, busy) if anchor in stayed else {}
+    alike_in = {each[0]["id"] for each in shared if _measured_alike(each)}
+    together = {*alike_in, several.ALL} if len(alike_in) == len(shared) else alike_in
+    repeated = {}
+    if anchor in stayed:
+        among = {place: on for place, on in places.items() if place in together}
+        repeated = _repeated(among, names, stayed - {anchor}, busy)
     times = {
         place: {who: [its[n].ratio for n in names] for who, its in on.items() if {*names} <= {*its}}
         for place, on in places.items()
@@ -113,7 +119,7 @@ def gather(
         use: repeats.choose(
             use,
             found,
-            {*ids},
+            alike_in,
             stayed,
             unnamed.over({n: c.unnamed for n, c in zip(names, found, strict=True) if c}),
             times,
@@ -138,6 +144,14 @@ def gather(
         repeated=repeated,
         over=over,
     )
+
+
+def _refuse_namesakes(chosen: Sequence[Profile]) -> None:
+    """Raises Wrong: what runs say of a use is put together by its title, and one would be lost."""
+    titles = [profile.title for profile in chosen]
+    for title in dict.fromkeys(titles):
+        if titles.count(title) > 1:
+            raise Wrong(f"two profiles have the title '{title}'; give one of them another")
 
 
 def _names(runs: list[Run]) -> list[str]:
@@ -253,6 +267,12 @@ def _stayed(runs: list[Run]) -> set[str]:
     """Contenders of which nothing changed from run to run; of a single run, nobody."""
     others = [alike.unchanged(runs[0], run) for run in runs[1:]]
     return set.intersection(*others) if others else set()
+
+
+def _measured_alike(each: list[dict[str, Any]]) -> bool:
+    """Whether a comparison is ranked by the same in every run, on turns of as many calls: training
+    without a pause and in short turns are two figures, and no replicates of one."""
+    return len({(*readings.rank_of(c), c.get("calls") or 0) for c in each}) == 1
 
 
 def _busy(shared: list[list[dict[str, Any]]], loud: list[set[str]]) -> set[str]:

@@ -93,9 +93,10 @@ def choose(
 ) -> Choice | None:
     """What to choose for a use, given what each run says of it. None where they do not add up.
 
-    shared: comparisons that were the same work in every run. names: of whom nothing changed from
-    run to run. unnamed: why nobody is named, where a run alone would not either. times: of each
-    comparison, each contender's time over one that is the same for all, run by run.
+    shared: comparisons that were the same work in every run, ranked by the same. names: of whom
+    nothing changed from run to run. unnamed: why nobody is named, where a run alone would not
+    either. times: of each comparison, each contender's time over one that is the same for all, run
+    by run.
     """
     told = [each for each in found if each is not None]
     if len(told) < max(len(found), 2) or len({_asked(each) for each in told}) > 1:
@@ -145,7 +146,7 @@ def choose(
         rival=rival,
         lead=repeat(each, bool(unnamed)),
         each=each.tolist(),
-        sentence=_sentence(decision, rival, each, _is_time(told[0]), unnamed)
+        sentence=_sentence(decision, rival, each, told[0].of, unnamed)
         + sentences.divided(divided)
         + left,
         ranking=[{"contender": name, "each": its.tolist()} for name, its in over.items()],
@@ -194,25 +195,17 @@ def _scores(each: Recommendation) -> dict[str, float]:
     return {row["contender"]: float(np.log(row["ratio"])) for row in each.ranking if row["ratio"]}
 
 
-def _is_time(each: Recommendation) -> bool:
-    """Whether its score is nothing but a time."""
-    weighed = [one for one in each.objectives if one["weight"] > 0]
-    return len(weighed) == 1 and not weighed[0]["once"]
-
-
 def _sentence(
     decision: decide.Decision,
     rival: str,
     each: np.ndarray,
-    is_time: bool,
+    of: str,
     unnamed: str,
 ) -> str:
     """each: the leader's score over the rival's, by run."""
     leader = decision.leader or ""
     best = decision.pairs[leader, rival]
-    fact = f"it takes {times(best.ratio)} the time of {rival}"
-    if not is_time:
-        fact = f"its score is {times(best.ratio)} that of {rival} (less is better)"
+    fact = sentences.told_ratio(best.ratio, of, rival)
     runs, ahead = len(each), int(np.sum(each < 1))
     by_run = f"run by run {listed([times(ratio) for ratio in each])}"
     sure = f"{interval(best.confidence)} {ends(best.low, best.high)}, {runs} runs; {by_run}"

@@ -22,8 +22,8 @@ def command(run: Run, comparisons: Sequence[dict[str, Any]], contenders: Sequenc
     what else the suite asks of their workloads.
 
     What has a default that another machine would answer otherwise is spelt out. A precision
-    goes in where all comparisons share one: of several the suite knows which. The budget is what
-    six launches of all that took in the run.
+    goes in where all comparisons share one that the suite would not take by itself: of several the
+    suite knows which. The budget is what six launches of all that is measured then took in the run.
     """
     settings = run.plan.get("settings", {})
     suite = run.plan["suite"]
@@ -33,10 +33,8 @@ def command(run: Run, comparisons: Sequence[dict[str, Any]], contenders: Sequenc
         "--contenders": ",".join(contenders),
         "--device": settings.get("device"),
     }
-    precisions = {c["precision"] for c in comparisons}
-    if len(precisions) == 1 and precisions != {"float32"}:
-        [options["--precision"]] = precisions
-    took = _seconds(run, [c for c in run.plan["comparisons"] if _asked(c, comparisons)])
+    options["--precision"] = precision = _precision(run, comparisons)
+    took = _seconds(run, _selected(run, {c["workload"] for c in comparisons}, precision))
     if took is not None:
         options["--budget"] = f"{max(LEAST, math.ceil(ROOM * took / 60))}m"
     versions = any("@" in name for name in contenders)  # of which a Python of yours has one
@@ -51,17 +49,76 @@ def command(run: Run, comparisons: Sequence[dict[str, Any]], contenders: Sequenc
     return shlex.join(["bakeoff", "run", *parts])
 
 
-def _asked(comparison: dict[str, Any], again: Sequence[dict[str, Any]]) -> bool:
-    """Whether a suite that is asked for the workloads of these has this one of them."""
-    return any(
-        (comparison["workload"], comparison["precision"]) == (c["workload"], c["precision"])
-        for c in again
-    )
+Work = tuple[str, ...]  # workload, size, batch, direction, precision
 
 
-def _seconds(run: Run, comparisons: Sequence[dict[str, Any]]) -> float | None:
+def _work(comparison: dict[str, Any]) -> Work:
+    keys = ("workload", "size", "batch", "direction", "precision")
+    return tuple(str(comparison.get(key)) for key in keys)
+
+
+def _left_out(run: Run) -> list[Work]:
+    """What the suite has, and the run had no room for: who names its workload gets it, too."""
+    found: list[Work] = []
+    for id_ in (str(each["comparison"]) for each in run.plan.get("left_out", [])):
+        parts = id_.split("/")
+        if len(parts) == 5:
+            place, batch, direction, precision, _ = parts
+            workload, _, size = place.partition("@")
+            found.append((workload, size or "None", batch[1:], direction, precision))
+    return found
+
+
+def _suite(run: Run, workloads: set[str]) -> list[Work]:
+    """What the run's suite has of these, as far as the run tells."""
+    known = [*map(_work, run.plan["comparisons"]), *_left_out(run)]
+    return [work for work in known if work[0] in workloads]
+
+
+def _precision(run: Run, comparisons: Sequence[dict[str, Any]]) -> str | None:
+    """What --precision has to say; without it all are measured in which the suite has them."""
+    asked = {c["precision"] for c in comparisons}
+    if len(asked) != 1:
+        return None
+    [one] = asked
+    several = {work[-1] for work in _suite(run, {c["workload"] for c in comparisons})} != asked
+    return one if several or one != "float32" else None
+
+
+def _selected(run: Run, workloads: set[str], precision: str | None) -> set[Work]:
+    """All that a command of these workloads measures: a precision is put in place of each of the
+    suite's, where one is given."""
+    return {(*w[:-1], precision) if precision else w for w in _suite(run, workloads)}
+
+
+def _seconds(run: Run, works: set[Work]) -> float | None:
     """What the first six launches of these, and their cold pass, took in the run, of all who took
     part; None where the records do not tell.
+
+    What the run did not measure is taken for the mean of what it did of the same workload.
+    """
+    usual, visits, launch = _visits(run)
+    took: dict[Work, float] = {}
+    for comparison in run.plan["comparisons"]:
+        name = comparison["id"]
+        if name in usual:
+            missing = max(0, statistics.LEAST_LAUNCHES - len(visits[name]))
+            cold = [c["seconds"] for c in run.cells if c["comparison"] == name and c["seconds"]]
+            took[_work(comparison)] = sum(
+                [*visits[name], missing * usual[name], *(s.get("total", 0.0) for s in cold)]
+            )
+    whole = statistics.LEAST_LAUNCHES * launch
+    for work in works:
+        like = [seconds for other, seconds in took.items() if other[0] == work[0]]
+        if not like:
+            return None
+        whole += took.get(work, sum(like) / len(like))
+    return whole if 0 <= whole < math.inf else None
+
+
+def _visits(run: Run) -> tuple[dict[str, float], dict[str, list[float]], float]:
+    """Of each comparison what a visit usually took, and each one of the first six launches; and
+    what the start of a launch's workers did.
 
     A record is written when a visit is over. So what a launch's first visit took is not known by
     itself, but with the start of its workers: of that the median of its other visits is taken off.
@@ -77,19 +134,9 @@ def _seconds(run: Run, comparisons: Sequence[dict[str, Any]]) -> float | None:
                 visits.setdefault(after["comparison"], []).append(took)
             else:
                 firsts.append((after["comparison"], took))
-    names = {c["id"] for c in comparisons}
-    if not names <= visits.keys():
-        return None
     usual = {name: median(seen) for name, seen in visits.items()}
     starts = [took - usual[name] for name, took in firsts if name in usual]
-    launch = max(0.0, median(starts)) if starts else 0.0
-    steady = statistics.LEAST_LAUNCHES * launch
-    for name in names:
-        missing = max(0, statistics.LEAST_LAUNCHES - len(visits[name]))
-        steady += sum(visits[name]) + missing * usual[name]
-    cold = [c["seconds"] for c in run.cells if c["comparison"] in names and c["seconds"]]
-    whole = steady + sum(seconds.get("total", 0.0) for seconds in cold)
-    return whole if 0 <= whole < math.inf else None
+    return usual, visits, max(0.0, median(starts)) if starts else 0.0
 
 
 def _written(record: dict[str, Any]) -> float:

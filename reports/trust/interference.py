@@ -216,8 +216,22 @@ def _modes(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
         )
         for c in comparisons
         for cell in c.cells
-        if cell.modes
+        if cell.modes and _own_modes(run, c, cell.contender)
     ]
+
+
+def _own_modes(run: Run, comparison: Comparison, name: str) -> bool:
+    """Whether it has modes beside the others too, who were measured in the same launches: a machine
+    that was slower in some of them puts all into modes, and no process keeps that."""
+    groups, by = run.groups_of(comparison.id), comparison.by
+    names, logs = readings.launch_table(groups, run.times(comparison.id, by), by)
+    mine = logs[:, names.index(name)]
+    there = np.isfinite(mine)
+    whole = [n != name and bool(np.isfinite(logs[there, k]).all()) for k, n in enumerate(names)]
+    if not any(whole):
+        return True
+    beside = mine[there] - logs[there][:, whole].mean(axis=1)
+    return len(modes.clusters(beside)) > 1
 
 
 def _cause(launches: dict[int, list[dict[str, Any]]], by: str) -> str:

@@ -32,6 +32,8 @@ def held(check: Check, refused: set[str], words: str, stages: set[str] | None = 
         done.add(step.stage)
         finding = step.run()
         if finding is not None and finding.unsupported:
+            if step.name == "one thread is one thread":  # said of the machine
+                continue
             seen.add(step.name.partition(",")[0])
             assert finding.what.startswith(words)
         elif finding is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from adapters.core import cost, discovery
+from harness.paths import ROOT
 from harness.plan import code
 from suites import catalogue
 from suites.workload import Workload
@@ -76,6 +77,17 @@ def test_a_run_goes_on_when_an_adapter_was_edited_that_takes_no_part(copy: Path)
     assert [was == now for was, now in zip(before, measuring(), strict=True)] == [False, True]
     (copy / "suites" / "convnets.py").write_text("")
     assert [was == now for was, now in zip(before, measuring(), strict=True)] == [False, False]
+
+
+@pytest.mark.parametrize(
+    "file", ["tests/torch_agreement.py", "tests/data/traces/conv-small.npz", "suites/quick.toml"]
+)
+def test_what_a_proof_reads_beside_the_code_decides_of_it_as_well(copy: Path, file: str) -> None:
+    shutil.copytree(ROOT / "tests/data/traces", copy / "tests/data/traces")
+    shutil.copy(ROOT / "tests/torch_agreement.py", copy / "tests")
+    before, whole = code.proving(), code.everything()
+    (copy / file).write_bytes(b"")
+    assert code.proving() != before and code.everything() == whole
 
 
 def test_an_editor_s_lock_beside_a_file_is_no_code(copy: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -72,11 +73,19 @@ MISTAKES = [
     ("onesided", "operations", "conv3x3_stride2_even", "the output is off", "SAME"),
     ("rootless", "operations", "batch_norm_eps,", "the output is off", "eps"),
     ("stored", "operations", "other inputs into conv3x3", "the output is off", "anew"),
+    ("shortened", "gradients", "fwd_bwd", "in a lower precision", "a framework's default"),
     ("longer", "gradients", "flatten", "1.0100 times", "one factor"),
     ("steep", "gradients", "relu_of_the_input", "times", "gradient at 0"),
     ("blocked", "gradients", "flatten", "gradient of input is missing", "stops at the input"),
     ("damped", "training", "linear,", "0.1000 times", "no dampening"),
     ("biased", "training", "batch_norm,", "batch-norm state bn.var", "unbiased"),
+    (
+        "remembering",
+        "training",
+        "other inputs into residual_down, train",
+        "off",
+        "an earlier input",
+    ),
     ("sluggish", "training", "the third step of residual_down", "is off", "momentum * v"),
     ("sharing", "training", "after a restore", "is off", "fresh arrays"),
     ("hasty", "clock", "sync", "does not wait", "must wait"),
@@ -151,6 +160,22 @@ def test_an_adapter_that_takes_more_threads_than_it_was_told_is_caught() -> None
     assert "cores busy" in finding["what"] and "in __init__" in finding["cause"]
 
 
+def test_who_answers_in_float32_where_bfloat16_was_asked_for_is_caught() -> None:
+    """As a run calls it incomparable."""
+    done = _checked("unlowered", "--precision", "bfloat16")
+    finding = json.loads(done.stdout)[0]["finding"]
+    assert done.returncode == 1 and finding["case"].startswith("linear, infer")
+    assert "that of float32, bfloat16 was asked for" in finding["what"]
+    assert "for the backward pass too" in finding["cause"]
+
+
+def test_on_one_processor_nobody_is_seen_to_keep_to_one_thread() -> None:
+    check = conformance.Check(Contender("numpy"), "cpu", "float32", True)
+    check.launcher = SimpleNamespace(cpus=[0])  # type: ignore[assignment]
+    finding = check._one_thread()
+    assert finding is not None and finding.unsupported and "one processor" in finding.what
+
+
 def test_the_worst_element_is_shown_with_what_was_expected() -> None:
     evidence = _check("swapped", status=1)["finding"]["evidence"]
     assert re.fullmatch(r"output\[\d+, \d+\]: expected -?[\d.e-]+, got -?[\d.e-]+", evidence)
@@ -200,7 +225,8 @@ class Answering:
     def ask(self, do: str, *_: Any, **__: Any) -> dict[str, Any]:
         if not self.able:
             raise WorkerFailed("oom", "no memory")
-        return {"ok": True, "reason": None, "manifest": {}}
+        oracle = {"ran": "float32", "ran_error": 1e-7}
+        return {"ok": True, "reason": None, "manifest": {}, "oracle": oracle}
 
 
 class Shared(expected.Expected):
@@ -308,6 +334,7 @@ def test_a_training_is_followed_only_where_float32_can_follow_it(name: str) -> N
         (("check", "null"), "null computes nothing, by design"),
         (("check", "numpy", "--precision", "float8"), "expected one of"),
         (("check", "numpy", "--device", "cuda:7"), "expected one of"),
+        (("check", "numpy@1.0", "--python", "current"), "this Python has one version of each"),
         (("setup", "--device", "tpu"), "expected cpu or cuda"),
         (("new-adapter", "Not-A-Name"), "expected small letters"),
         (("new-adapter", "numpy"), "is there already"),

@@ -1,9 +1,12 @@
 """A case of the check in words: its shapes, and the operations that it asks for."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from adapters.core.cost import CostModel, Declaration, Shape, declare, output_shape
+from adapters.core.cost import CostModel, Declaration, Shape, cost, declare, output_shape
 from adapters.core.network import Network
+from adapters.core.precision import PLAIN
+from harness.stats import comparable
 from suites.workload import Workload
 
 SHOWN = 4  # parameters whose shapes are told; a whole network has hundreds
@@ -37,6 +40,23 @@ def operations(workload: Workload, training: bool) -> list[str]:
     if training:
         net.loss(y, Shape((workload.batch,)))
     return list(interpreter.names)
+
+
+def coarse(
+    workload: Workload, direction: str, precision: str, oracle: Mapping[str, Any]
+) -> str | None:
+    """That a single operation, right by every gate, ran in another precision than was asked for.
+
+    oracle: as a worker's `verify` answers.
+    """
+    asked = cost(workload, workload.batch, direction).operations
+    layers = sum(operation.name in ("conv2d", "linear") for operation in asked)
+    if precision not in PLAIN and not layers:
+        return None  # a pooling under autocast may be in float32
+    if precision == "float32" and oracle["ran"] is None:
+        return "right but for its gradients: each of them is as far off as in a lower precision"
+    ran = comparable.Ran({}, oracle["ran"], oracle["ran_error"])
+    return comparable.disagreement(ran, precision, layers)
 
 
 class _Named:

@@ -4,6 +4,8 @@ import re
 
 # The first pattern that is found in a finding's words: of what was computed, and is wrong.
 CAUSES = (
+    (r"lower precision|was asked for", "settle in __init__ what `precision` says, for the backward "
+     "pass too: a framework's default may be TF32, or float32 where bfloat16 was asked for"),
     (r"other inputs", "the call must compute anew from the x that it is given: it keeps an earlier "
      "result, or an earlier input"),
     (r"second call", "a call must leave its weights and inputs as they were: it wrote into them, "

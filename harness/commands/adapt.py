@@ -80,6 +80,8 @@ def check(
     else:
         named = contenders or []
     asked = [inventory.parse(name) for name in named]
+    if current:
+        inventory.refuse_versions(asked)
     for each in asked:
         if not discovery.adapter_class(each.adapter).computes:
             idle = f"{each.name} computes nothing, by design: there is nothing to check"

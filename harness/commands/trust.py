@@ -120,7 +120,7 @@ def prove(
     if page:
         from reports.pages import proof
 
-        written = proof.write(campaign.read(folder), name)
+        written = proof.write(campaign.current(folder, short), name)
         console.print(Text(f"The page: {written}"), soft_wrap=True)
     raise typer.Exit(0 if all(finding["ok"] for finding in found) else 1)
 
@@ -149,7 +149,10 @@ class _Teller:
     def __call__(self, what: str, **told: Any) -> None:
         if what == "part":
             part = told["part"]
-            again = "; again: what is there was found by other code" if told["again"] else ""
+            other = (
+                "; again: what is there was found by other code, or not on this machine as it is"
+            )
+            again = other if told["again"] else ""
             text = f"{part.claim:2d}  {part.title} ({part.how}{again})"
             self.console.print(Text(text, style="bold"))
         elif what == "group":

@@ -28,6 +28,14 @@ def everything() -> str:
     return _hash(path for folder in folders for path in folder.rglob("*"))
 
 
+def proving() -> str:
+    """Of all code that measures, and of what the campaign's proofs read beside it."""
+    read = ("tests/*_agreement.py", "tests/data/traces/*.npz", "suites/*.toml")
+    files = sorted(path for pattern in read for path in ROOT.glob(pattern))
+    beside = b"".join(path.name.encode() + path.read_bytes() for path in files)
+    return _digest(everything().encode() + beside)
+
+
 def measuring(contenders: Iterable[tuple[str, str]]) -> str:
     """Of all code that a run of these measures with; another adapter is none of it.
 

@@ -132,9 +132,8 @@ def contenders(
     """
     named = [*named]
     others = {(c.adapter, c.version) for c in named if c.version}
-    if current and others:
-        told = ", ".join(f"{adapter}@{version}" for adapter, version in sorted(others))
-        raise Wrong(f"{told}: this Python has one version of each; leave out --python current")
+    if current:
+        refuse_versions(named)
     wanted = discovery.names() if everyone else sorted({c.adapter for c in named})
     homes: list[tuple[str, str | None]] = [(name, None) for name in wanted]
     homes += sorted(others)
@@ -155,6 +154,14 @@ def contenders(
         _found(contender, device, answers[python].get(contender.adapter) if python else None)
         for contender, python in pythons.items()
     ]
+
+
+def refuse_versions(named: Iterable[Contender]) -> None:
+    """Raises Wrong where one asks for a version of its own: this Python has what it has."""
+    others = {(c.adapter, c.version) for c in named if c.version}
+    if others:
+        told = ", ".join(f"{adapter}@{version}" for adapter, version in sorted(others))
+        raise Wrong(f"{told}: this Python has one version of each; leave out --python current")
 
 
 def _variants(name: str) -> list[str]:

@@ -6,9 +6,11 @@
 
 Each part leaves `PART.json` in the campaign's folder once it is done; a second call goes
 on with what is missing, and inside a live part with the launches that are missing. What other
-code found proves nothing of this one: it is measured again.
+code found proves nothing of this one, nor what is live and was found on another machine or with
+other versions: it is measured again.
 """
 
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -18,7 +20,7 @@ from typing import Any
 
 from harness.errors import Wrong
 from harness.host import machine
-from harness.plan import code, resuming
+from harness.plan import code, inventory, resuming
 from harness.proof import live, savings, simulated, traces
 from harness.proof.claims import Figure
 from harness.record import documents
@@ -74,7 +76,7 @@ PARTS = (
         "simulated", lambda folder, say, short: simulated.coverage(MANY),
     ),
     Part(
-        "drift", 4, "Drift moves no ratio by more than 0.5%",
+        "drift", 4, "Drift moves no ratio by more than 0.5%; a sudden step favours nobody",
         "traces", lambda folder, say, short: traces.drift(),
     ),
     Part(
@@ -102,11 +104,11 @@ PARTS = (
         "simulated", lambda folder, say, short: simulated.shared_effects(MANY),
     ),
     Part(
-        "planning", 11, "Leaving early and planning by distance name no false winner, and save",
+        "planning", 11, "Leaving early and planning name no false winner, and save a third",
         "simulated", lambda folder, say, short: simulated.planning(_planning_trials(short)),
     ),
     Part(
-        "savings", 11, "On `quick`: the winners of 20 launches of everything, in less time",
+        "savings", 11, "On `quick`: nobody but whom 20 launches of everything name, in less time",
         "live", lambda folder, say, short: savings.measure(folder, say), in_short=False,
     ),
     Part(
@@ -144,30 +146,44 @@ def run(folder: Path, parts: list[Part], short: bool, say: Say) -> list[dict[str
     if (folder / "plan.json").exists():
         raise Wrong(f"{folder.name} is a run, not a campaign: choose another --run-id")
     folder.mkdir(parents=True, exist_ok=True)
-    written = code.everything()
-    # The short form's runs are smaller: the whole one cannot go on with them.
-    runs = folder / f"{'runs-short' if short else 'runs'}-{written}"
+    now = {live: behind(live) for live in {part.how == "live" for part in parts}}
     found = []
     for part in parts:
         path = folder / f"{part.name}.json"
-        kept = _read(path)
-        other = kept is not None and kept.get("code") != written
+        kept, stands = _read(path), now[part.how == "live"]
+        other = kept is not None and kept.get("behind") != stands
         if kept is None or kept["short"] != short or other:
             say("part", part=part, again=other)
             begin = time.monotonic()
+            # The short form's runs are smaller: the whole one cannot go on with them.
+            runs = folder / f"{'runs-short' if short else 'runs'}-{_hash(stands)}"
             figures = part.measure(runs, say, short)
-            resuming.refuse_edited(written, code.everything)
+            resuming.refuse_edited(stands["code"], code.proving)
             kept = {
                 **finding(part, figures),
                 "seconds": time.monotonic() - begin,  # of this call: runs may be older
                 "short": short,
-                "code": written,
+                "behind": stands,
                 "machine": machine.describe(),
             }
             documents.write_whole(path, json.dumps(kept, indent=1).encode() + b"\n")
         say("finding", finding=kept)
         found.append(kept)
     return found
+
+
+def behind(live: bool) -> dict[str, str]:
+    """What a finding is of: the code; where it is live the machine and all versions as well."""
+    written = {"code": code.proving()}
+    if not live:
+        return written
+    rows = [row for row in inventory.contenders("cpu") if row["available"]]
+    versions = inventory.versions([row["name"] for row in rows], rows)
+    return resuming.fingerprint(versions, "cpu", ()) | written
+
+
+def _hash(stands: dict[str, str]) -> str:
+    return hashlib.sha256(json.dumps(stands, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def finding(part: Part, figures: list[Figure]) -> dict[str, Any]:
@@ -189,6 +205,17 @@ def read(folder: Path) -> list[dict[str, Any]]:
     if not found:
         raise Wrong(f"{folder} holds no proof; `bakeoff prove` makes one")
     return found
+
+
+def current(folder: Path, short: bool) -> list[dict[str, Any]]:
+    """Those that prove the method as it is now, and here; short: the short form's as well."""
+    found = read(folder)
+    now = {live: behind(live) for live in {kept["how"] == "live" for kept in found}}
+    return [
+        kept
+        for kept in found
+        if kept.get("behind") == now[kept["how"] == "live"] and (short or not kept["short"])
+    ]
 
 
 def _read(path: Path) -> dict[str, Any] | None:

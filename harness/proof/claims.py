@@ -33,6 +33,12 @@ class Figure:
         return not (above or below)
 
 
+def allowed(most: float, trials: int) -> float:
+    """The share that 95% of those keep whose true one is `most`: of few trials one is much."""
+    counts = range(trials + 1)
+    return next(n for n in counts if special.bdtr(n, trials, most) >= 0.95) / trials
+
+
 def rate(
     name: str,
     count: int,

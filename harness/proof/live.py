@@ -25,7 +25,7 @@ from harness.install import environments
 from harness.plan import inventory, plan, planning, resuming
 from harness.plan.suite import Comparison, Suite
 from harness.proof import agreement
-from harness.proof.claims import Figure
+from harness.proof.claims import Figure, allowed
 from harness.proof.simulated import DIFFERENT, SLOWER
 from harness.record import records
 from harness.run.runner import Runner
@@ -210,9 +210,11 @@ def identical(folder: Path, runs: int, workloads: int, say: Say) -> list[Figure]
         different.append(sum(v in DIFFERENT for v in verdicts) / len(verdicts))
         material.append(sum(v.startswith("materially") for v in verdicts) / len(verdicts))
     where = f"{total} comparisons beside a load on every core"
+    most = {"called different": (different, 0.08), "materially different": (material, 0.01)}
     return [
-        over_runs(f"{where}: called different", different, most=0.08),
-        over_runs(f"{where}: materially different", material, most=0.01),
+        # The short form's one run: a right method has one alarm of eight in every fourth.
+        over_runs(f"{where}: {what}", rates, allowed(share, total) if runs == 1 else share)
+        for what, (rates, share) in most.items()
     ]
 
 
@@ -315,7 +317,9 @@ def overhead(tries: int = 7, calls: int = 100_000) -> list[Figure]:
             sync(step())
         return (time.perf_counter_ns() - begin) / calls
 
-    added = min(float(np.median(timing.synced(step, sync, calls))) - bare() for _ in range(tries))
+    # Each at its least undisturbed: the least of the differences would be of a disturbed bare loop.
+    took = [(float(np.median(timing.synced(step, sync, calls))), bare()) for _ in range(tries)]
+    added = min(ours for ours, _ in took) - min(loop for _, loop in took)
     return [Figure("added to a call", max(0.0, added) / 1000, most=0.3, unit="us")]
 
 

@@ -125,6 +125,39 @@ class Stored(NumPy):
         return stored
 
 
+class Remembering(NumPy):
+    """Trains on the first batch that it got, whatever it gets."""
+
+    def train(self, *arguments: Any) -> Any:
+        call = super().train(*arguments)
+        kept: list[Any] = []
+
+        def step(state: Any, x: Any, y: Any) -> Any:
+            kept.extend([] if kept else [x, y])
+            return call(state, *kept)
+
+        return step
+
+
+class Shortened(NumPy):
+    """Its gradients have TF32's ten bits of fraction."""
+
+    def _differentiate(self, *arguments: Any) -> Any:
+        loss, grads, stats = super()._differentiate(*arguments)
+        bits = {n: g.value.copy().view(np.uint32) & 0xFFFFE000 for n, g in grads.items()}
+        return loss, {n: Node(each.view(np.float32)) for n, each in bits.items()}, stats
+
+
+class Unlowered(NumPy):
+    """Takes bfloat16 for a wish, and computes in float32."""
+
+    precisions = ("float32", "float64", "bfloat16")
+
+    def __init__(self, variant: str, device: str, precision: str, threads: int):
+        super().__init__(variant, device, "float32", threads)
+        self.precision = precision
+
+
 class Rootless(NumPy):
     """Its batch norm knows no eps in inference."""
 

@@ -2,8 +2,8 @@
 
 NHWC is XLA's better layout on a CPU (NCHW took 1.31 times as long in inference). A
 training step donates its state, as JAX's users do, so that updates need no second copy.
-Mixed precision is what Flax's layers do with `dtype`: the operands are cast within the jit,
-batch norm computes in float32 and gives back what it was given.
+Mixed precision is what Flax's layers do with `dtype`, but for a bias, which they cast too: the
+operands are cast within the jit, batch norm computes in float32 and gives back what it was given.
 
 On a CPU, XLA of JAX 0.10 gives convolutions, products and sums to YNNPACK, a library of kernels
 (in google/XNNPACK). On two cores ResNet-18's latency was twice that of XLA's own convolution, so
@@ -106,8 +106,11 @@ class Jax(Adapter):
         self._compiled_before = 0  # by those that `reset` forgot
 
     def settle(self) -> None:
-        # Unset, this means TF32 on an A100 and later, and so does "high".
-        asked = "tensorfloat32" if self.precision == "tf32" else "highest"
+        # Unset, this means TF32 on an A100 and later, and so does "high". Of low operands it means
+        # nothing, but XLA gives Triton no product of which more than the default is asked.
+        asked: str | None = "tensorfloat32" if self.precision == "tf32" else "highest"
+        if self.precision in MIXED:
+            asked = None
         self.jax.config.update("jax_default_matmul_precision", asked)
         self.jax.config.update("jax_enable_x64", self.precision == "float64")
 
@@ -168,8 +171,8 @@ class Jax(Adapter):
     def _lowered(self, *operands: T) -> list[T]:
         """The operands of a convolution or product, in what those compute in.
 
-        A bias stays as it is, and is added before the result is rounded: its gradient is a
-        sum over all pixels, which XLA would make in bfloat16 on a CPU, off by 80%.
+        A bias stays as it is, and is added in float32 to a result that is rounded already: its
+        gradient is a sum over all pixels, which XLA would make in bfloat16 on a CPU, off by 80%.
         """
         return [each.astype(self.low) for each in operands]
 
@@ -187,12 +190,14 @@ class Jax(Adapter):
         self, x: T, scale: T, shift: T, mean: T, var: T, momentum: float, eps: float
     ) -> tuple[T, T, T]:
         count, over = x.size // x.shape[self.channel], (0, *self.space)
-        batch_mean = x.mean(over, dtype=self.dtype)
-        centred = x - self._wide(batch_mean)  # in float32 at least, as all that follows
-        batch_var = (centred * centred).mean(over)
+        batch_mean = x.mean(over, dtype=self.dtype)  # in float32 at least, as all that follows
+        # The mean's part in the variance has no gradient, as it is zero: left in, it costs a pass.
+        apart = x - self._wide(self.lax.stop_gradient(batch_mean))
+        batch_var = (apart * apart).mean(over)
         factor = scale * self.lax.rsqrt(batch_var + eps)
+        y = (x - self._wide(batch_mean)) * self._wide(factor) + self._wide(shift)
         return (
-            (centred * self._wide(factor) + self._wide(shift)).astype(x.dtype),
+            y.astype(x.dtype),
             (1 - momentum) * mean + momentum * batch_mean,
             (1 - momentum) * var + momentum * count / (count - 1) * batch_var,
         )
@@ -238,7 +243,8 @@ class Jax(Adapter):
 
     def place(self, value: np.ndarray, role: str, groups: int = 1) -> T:
         value = to_memory(value, role, self.orders)
-        dtype = {"labels": np.dtype(np.int32), "image": self.low}.get(role, self.dtype)
+        kinds = {"labels": np.dtype(np.int32), "image": self.low, "features": self.low}
+        dtype = kinds.get(role, self.dtype)
         return self.jax.device_put(np.array(value, dtype, order="C"), self._device)
 
     def dump(self, handle: T, role: str, groups: int = 1) -> np.ndarray:
@@ -275,7 +281,9 @@ class Jax(Adapter):
         return loss
 
     def _unscaled(self, gradients: Any) -> Any:
-        """Gradients of the loss itself; a factor of one costs a compiler nothing."""
+        """Gradients of the loss itself; what is divided is float32, as the input's may not be."""
+        if self.precision not in LOSS_SCALE:
+            return gradients
         return self.jax.tree.map(lambda g: g.astype(self.dtype) / self.scale, gradients)
 
     def gradients(self, workload: Any, trained: set[str]) -> Callable[..., Any]:
@@ -333,8 +341,10 @@ class Jax(Adapter):
     def manifest(self) -> dict[str, Any]:
         settings = sorted(os.environ.items())
         asked, flags = self.jax.config.jax_default_matmul_precision, os.environ.get("XLA_FLAGS", "")
+        low = self.precision in MIXED  # of whose operands there is no other precision
         known = {"highest": self.precision, "tensorfloat32": "tf32"}
-        precision = known.get(asked, str(asked))
+        precision = self.precision if low else known.get(asked, str(asked))
+        tf32 = self.device == "cuda" and not low and asked != "highest"
         return {
             "framework": "jax",
             "version": self.jax.__version__,
@@ -346,8 +356,8 @@ class Jax(Adapter):
             "matmul_precision": precision,
             "mixed": f"operands cast to {self.precision}" if self.precision in MIXED else "no",
             "loss_scale": self.scale if self.precision in LOSS_SCALE else None,
-            "tf32_conv": self.device == "cuda" and asked != "highest",
-            "tf32_matmul": self.device == "cuda" and asked != "highest",
+            "tf32_conv": tf32,
+            "tf32_matmul": tf32,
             "autotune": self.device == "cuda" and "xla_gpu_autotune_level=0" not in flags,
             "deterministic": "xla_gpu_deterministic_ops=true" in flags,
             "threads": self.threads,
@@ -372,7 +382,9 @@ class Jax(Adapter):
 def _spans(planes: list[Any]) -> list[profiling.Span]:
     """XLA's instructions, out of a profile: of the GPU where it has one, else of the processor.
 
-    What runs in a command buffer is a kernel of no instruction's name, and keeps its own.
+    While it is profiled XLA launches one by one what it has in command buffers (unless
+    `xla_enable_command_buffers_during_profiling` is set), so that kernels have their
+    instructions' names; one that has none keeps its own.
     """
     on_gpu = [plane for plane in planes if plane.name.startswith("/device:GPU")]
     spans = []

@@ -110,10 +110,11 @@ class Mlx(Adapter):
     ) -> tuple[T, T, T]:
         count, over = x.size // x.shape[3], (0, 1, 2)
         batch_mean = x.mean(over)
-        centred = x - batch_mean
-        batch_var = self.mx.square(centred).mean(over)
+        # The mean's part in the variance has no gradient, as it is zero: left in, it costs a pass.
+        apart = x - self.mx.stop_gradient(batch_mean)
+        batch_var = self.mx.square(apart).mean(over)
         return (
-            centred * (scale * self.mx.rsqrt(batch_var + eps)) + shift,
+            (x - batch_mean) * (scale * self.mx.rsqrt(batch_var + eps)) + shift,
             (1 - momentum) * mean + momentum * batch_mean,
             (1 - momentum) * var + momentum * count / (count - 1) * batch_var,
         )

@@ -101,7 +101,9 @@ class TensorFlow(Adapter):
         self._traced_before = 0
 
     def settle(self) -> None:
-        allowed = self.precision == "tf32"
+        # Of low operands it means nothing, but XLA gives Triton no product of which more than the
+        # default is asked, and on is TensorFlow's default.
+        allowed = self.precision in ("tf32", *MIXED)
         self.tf.config.experimental.enable_tensor_float_32_execution(allowed)
 
     # --- the algebra --------------------------------------------------------------------
@@ -174,9 +176,11 @@ class TensorFlow(Adapter):
         else:
             wide = tf.cast(x, self.dtype)
             batch_mean = tf.reduce_mean(wide, (0, 1, 2))
-            centred = wide - batch_mean
-            batch_var = tf.reduce_mean(centred * centred, (0, 1, 2))
-            y = tf.cast(centred * (scale * tf.math.rsqrt(batch_var + eps)) + shift, x.dtype)
+            # The mean's part in the variance has no gradient, as it is zero: it would cost a pass.
+            apart = wide - tf.stop_gradient(batch_mean)
+            batch_var = tf.reduce_mean(apart * apart, (0, 1, 2))
+            factor = scale * tf.math.rsqrt(batch_var + eps)
+            y = tf.cast((wide - batch_mean) * factor + shift, x.dtype)
             unbiased = batch_var * (count / (count - 1))
         return (
             y,
@@ -225,8 +229,9 @@ class TensorFlow(Adapter):
 
     def place(self, value: np.ndarray, role: str, groups: int = 1) -> Tensor:
         value = np.array(to_memory(value, role, ORDERS), order="C")
+        kinds = {"labels": self.tf.int64, "image": self.low, "features": self.low}
         with self._place:
-            dtype = {"labels": self.tf.int64, "image": self.low}.get(role, self.dtype)
+            dtype = kinds.get(role, self.dtype)
             return self.tf.identity(self.tf.cast(self.tf.constant(value), dtype))
 
     def dump(self, handle: Tensor, role: str, groups: int = 1) -> np.ndarray:
@@ -407,10 +412,11 @@ class TensorFlow(Adapter):
     def manifest(self) -> dict[str, Any]:
         tf = self.tf
         tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
+        tf32 = tf32 and self.precision not in MIXED  # nothing there is in float32 that it speaks of
         return {
             "framework": "tensorflow",
             "version": tf.__version__,
-            "layout": "NHWC",
+            "layout": self._layout,
             "mode": self._mode,
             "conv_precision": self.precision,
             "matmul_precision": self.precision,
@@ -430,6 +436,12 @@ class TensorFlow(Adapter):
             "onednn": "on" if self.onednn else "off",
             "batch_norm": "fused" if self._fused else "moments",
         }
+
+    @property
+    def _layout(self) -> str:
+        """As images are given; on a GPU Grappler may turn a graph's round, to NCHW."""
+        chosen = self.device == "cuda" and not self.xla and not self.eager
+        return "NHWC, or what Grappler chose" if chosen else "NHWC"
 
     @property
     def _mode(self) -> str:

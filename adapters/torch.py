@@ -105,6 +105,7 @@ class Torch(Adapter):
 
         self.torch, self.F = torch, torch.nn.functional
         self.mode = self.options.get("compile")  # of what was built last: see _compiled
+        self._skipped_before = 0  # graphs, in workloads that `reset` forgot
         self.freezing = "freezing" in self.options
         if self.graphs and device == "cpu":
             raise Unsupported(f"a CPU has no CUDA graphs: {_GRAPHS[self.mode]} is the same there")
@@ -198,8 +199,8 @@ class Torch(Adapter):
     # --- arrays -------------------------------------------------------------------------
 
     def place(self, value: np.ndarray, role: str, groups: int = 1) -> T:
-        dtype = {"labels": self.torch.int64, "image": self.low}.get(role, self.dtype)
-        tensor = self.torch.tensor(value, dtype=dtype, device=self.device)
+        kinds = {"labels": self.torch.int64, "image": self.low, "features": self.low}
+        tensor = self.torch.tensor(value, dtype=kinds.get(role, self.dtype), device=self.device)
         if role in ("image", "kernel"):
             return tensor.contiguous(memory_format=self.memory_format)
         return tensor
@@ -364,7 +365,7 @@ class Torch(Adapter):
             "layout": layout,
             "mode": f"torch.compile, inductor, mode {self.mode}" if self.mode else "eager",
             "weights": "constants of the code" if self.freezing else "arguments",
-            "graphs": "CUDA graphs" if self.graphs else "none",
+            "graphs": self._captured(),
             "conv_precision": self.precision if conv == "ieee" else conv,
             "matmul_precision": self.precision if matmul == "ieee" else matmul,
             "tf32_conv": found["cudnn.conv"] == "tf32",
@@ -413,11 +414,23 @@ class Torch(Adapter):
 
         return int(counters["inductor"]["select_algorithm_autotune"])
 
+    def _captured(self) -> str:
+        if not self.graphs:
+            return "none"
+        # Where inductor cannot capture it runs without, and says so in its log alone.
+        return "skipped" if self._skips() > self._skipped_before else "CUDA graphs"
+
+    def _skips(self) -> int:
+        from torch._dynamo.utils import counters
+
+        return int(counters["inductor"]["cudagraph_skips"])
+
     def reset(self) -> None:
         # Dynamo counts recompilations per code object, and all workloads share those of this
         # file: without this it gives up after eight of them.
         if self.mode:
             self.torch._dynamo.reset()
+            self._skipped_before = self._skips()
         if self.device == "cuda":
             self.torch.cuda.empty_cache()
             self.torch.cuda.reset_peak_memory_stats()

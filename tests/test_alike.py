@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.record import records
 from reports.pages import compare_page
+from reports.runs import several
 from tests.conftest import Typed
+from tests.synthetic import write_run
 from tests.test_compare import BOTH, _compare, _elsewhere, _pair, _versions
 
 
@@ -100,6 +103,17 @@ def test_after_an_update_of_bakeoff_who_runs_what_he_ran_is_still_the_yardstick(
     found = _compare(old, new, anchor="tensorflow")
     assert {c.verdict for c in found.changes if c.contender == "jax"} == {verdict}
     assert found.differences == [f"Bakeoff's own code, {told}: c0de → beef"]
+
+
+def test_a_hash_of_an_older_form_tells_neither_same_nor_other(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / name) for name in ("old", "new", "newer")]
+    for folder, operations in zip(runs, ("aa", "2:bb", "2:cc"), strict=True):
+        plan = json.loads((folder / "plan.json").read_text())
+        plan["comparisons"][0]["operations"] = operations
+        (folder / "plan.json").write_text(json.dumps(plan))
+    old, new, newer = (records.read(folder) for folder in runs)
+    assert not several.changed_work([old, new]) and several.changed_work([new, newer])
+    assert several.changed_work([old, new, newer])
 
 
 def test_other_operations_under_one_name_are_not_compared(tmp_path: Path) -> None:

@@ -140,6 +140,31 @@ def test_what_cannot_be_is_an_error_that_names_the_operation(
         cost(workload(function), 2, "infer")
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        # of equal outputs, and as many products in each value
+        (
+            lambda net, x: net.conv("c", x, 4, (1, 3), 1, (0, 1)),
+            lambda net, x: net.conv("c", x, 4, (3, 1), 1, (1, 0)),
+        ),
+        (
+            lambda net, x: net.conv("c", x, 3, 3, 1, 1),
+            lambda net, x: net.conv("c", x, 3, 3, 1, 1, bias=True),
+        ),
+        (lambda net, x: net.conv("c", x, 3, 3, 2, 1), lambda net, x: net.conv("c", x, 3, 3)),
+        (lambda net, x: net.max_pool(x, 3, 2, 1), lambda net, x: net.max_pool(x, 2, 2, 1)),
+        (lambda net, x: net.batch_norm("n", x), lambda net, x: net.batch_norm("n", x, eps=0.5)),
+    ],
+)
+def test_layers_of_one_output_that_differ_within_are_other_work(
+    one: Function, other: Function
+) -> None:
+    hashes = [cost(workload(each), 2, "infer") for each in (one, other)]
+    assert hashes[0].output == hashes[1].output
+    assert hashes[0].identity != hashes[1].identity
+
+
 def test_one_value_a_channel_can_be_inferred_but_not_trained() -> None:
     made = workload(lambda net, x: net.batch_norm("bn", net.avg_pool(x, 5)))
     cost(made, 1, "infer")
@@ -158,3 +183,17 @@ def test_a_tensor_that_relu_consumed_is_poisoned(use: Function) -> None:
     with pytest.raises(ValueError, match="a tensor that relu has consumed"):
         cost(workload(again), 2, "infer")
     cost(workload(lambda net, x: net.add(net.relu(x), x)), 2, "infer")  # its input is only lent
+
+
+@pytest.mark.parametrize("flat_first", [True, False])
+def test_what_was_flattened_is_poisoned_with_what_it_was(flat_first: bool) -> None:
+    """It may be a view."""
+
+    def again(net: Any, x: Any) -> Any:
+        y = net.conv("c", x, 3, 1)
+        flat = net.flatten(y)
+        net.relu(flat if flat_first else y)
+        return net.flatten(y) if flat_first else net.linear("fc", flat, 5)
+
+    with pytest.raises(ValueError, match="a tensor that relu has consumed"):
+        cost(workload(again), 2, "infer")

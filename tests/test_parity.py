@@ -397,6 +397,80 @@ def test_tensorflow_s_frozen_weights_are_constants_that_batch_norm_is_folded_int
     assert not planned_contender(inventory.parse("tensorflow:frozen")).trains
 
 
+def test_jax_s_batch_norm_needs_no_second_pass_for_its_gradient_s_sums() -> None:
+    """A sum over the image that waits for another is one more time that it is read."""
+    code = (
+        "import jax; from adapters.jax import Jax\n"
+        "def waits(jaxpr, given):\n"
+        "    at = dict(zip(jaxpr.invars, given))\n"
+        "    for each in jaxpr.eqns:\n"
+        "        before = [0 if hasattr(v, 'val') else at.get(v, 0) for v in each.invars]\n"
+        "        inner = [p.jaxpr for p in each.params.values() if hasattr(p, 'jaxpr')]\n"
+        "        sums = each.primitive.name == 'reduce_sum' and each.invars[0].aval.ndim == 4\n"
+        "        after = waits(inner[0], before) if inner else [max(before, default=0) + sums]\n"
+        "        at |= zip(each.outvars, after * len(each.outvars))\n"
+        "    return [at.get(v, 0) for v in jaxpr.outvars]\n"
+        "adapter, vector = Jax('', 'cpu', 'float32', 1), jax.numpy.ones(4)\n"
+        "def total(x, scale, shift):\n"
+        "    y, *_ = adapter.batch_norm_train(x, scale, shift, shift, scale, 0.1, 1e-5)\n"
+        "    return (y**2).sum()\n"
+        "image = jax.numpy.ones((2, 3, 3, 4))\n"
+        "traced = jax.make_jaxpr(jax.grad(total, (0, 1, 2)))(image, vector, vector)\n"
+        "image, scale, shift = waits(traced.jaxpr, [0] * 3)\n"
+        "assert image == scale == shift, (image, scale, shift)\n"
+    )
+    inside.run("jax", code, CUDA_VISIBLE_DEVICES="")
+
+
+def test_tensorflow_s_batch_norm_by_xla_needs_no_second_pass_for_its_gradient_s_sums() -> None:
+    """As above: the batch's mean, its variance, then all sums of the backward pass at once."""
+    code = (
+        "from adapters.tensorflow import TensorFlow; from harness.worker.cell import Cell\n"
+        "from suites import catalogue\n"
+        "adapter = TensorFlow('xla', 'cpu', 'float32', 1)\n"
+        "cell = Cell(adapter, catalogue.get('check_batch_norm'), 3, 'fwd_bwd')\n"
+        "cell.build(), cell.step()\n"
+        "graph, waits = adapter._functions[0].get_concrete_function(cell._x, cell._y).graph, {}\n"
+        "for op in graph.get_operations():\n"
+        "    sums = op.type in ('Sum', 'Mean') and op.inputs[0].shape.rank == 4\n"
+        "    waits[op.name] = max([waits[x.op.name] for x in op.inputs], default=0) + sums\n"
+        "print(max(waits.values()))\n"
+    )
+    assert int(inside.run("tensorflow", code, CUDA_VISIBLE_DEVICES="")) == 3
+
+
+def test_graphs_that_inductor_skipped_are_told_of_the_workload_that_it_was() -> None:
+    """It runs without them then, and says so in its log alone."""
+    code = (
+        "from torch._dynamo.utils import counters; from adapters.torch import Torch\n"
+        "adapter = Torch('compile', 'cpu', 'float32', 1)\n"
+        "adapter.mode = 'reduce-overhead'\n"
+        "for skips in (0, 1, 0):\n"
+        "    counters['inductor']['cudagraph_skips'] += skips\n"
+        "    print(adapter.manifest()['graphs'])\n"
+        "    adapter.reset()\n"
+    )
+    assert inside.run("torch", code).splitlines() == ["CUDA graphs", "skipped", "CUDA graphs"]
+
+
+@pytest.mark.parametrize(
+    ("variant", "layout"),
+    [("", "NHWC, or what Grappler chose"), ("xla", "NHWC"), ("eager", "NHWC")],
+)
+def test_tensorflow_s_layout_on_a_gpu_is_told_as_far_as_it_is_known(
+    variant: str, layout: str
+) -> None:
+    """Grappler's layout optimizer may turn a graph's round."""
+    code = (
+        "from adapters.tensorflow import TensorFlow\n"
+        f"adapter = TensorFlow('{variant}', 'cpu', 'float32', 1)\n"
+        "for adapter.device in ('cpu', 'cuda'):\n"
+        "    print(adapter.manifest()['layout'])\n"
+    )
+    told = inside.run("tensorflow", code, CUDA_VISIBLE_DEVICES="")
+    assert told.splitlines() == ["NHWC", layout]
+
+
 def test_tensorflow_has_the_threads_and_the_kernels_that_its_manifest_says(
     tmp_path: Path,
 ) -> None:

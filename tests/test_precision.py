@@ -114,6 +114,52 @@ def test_parameters_and_momentum_of_mixed_precision_are_float32(
             assert (bits & 0xFFFF).any(), f"{name} has a bfloat16's bits alone"
 
 
+@pytest.mark.parametrize("adapter", FRAMEWORKS)
+def test_what_comes_in_is_low_and_so_is_its_gradient_but_after_a_scaled_loss(adapter: str) -> None:
+    """Written in float32 it would be twice the bytes. A probe's features are low as images are."""
+    code = (
+        "from adapters.core import discovery; from harness.worker.cell import Cell\n"
+        "from suites import catalogue\n"
+        f"kind = discovery.adapter_class('{adapter}')\n"
+        "for name in ('check_conv3x3_bias', 'check_linear'):\n"
+        "    for precision in ('bfloat16', 'float16'):\n"
+        "        cell = Cell(kind('', 'cpu', precision, 1), catalogue.get(name), 2, 'fwd_bwd')\n"
+        "        cell.build()\n"
+        "        _, found = cell.step()\n"
+        "        weights = {str(g.dtype) for n, g in found.items() if n != 'input'}\n"
+        "        print(str(cell._x.dtype), str(found['input'].dtype), *weights)\n"
+    )
+    found = inside.run(adapter, code, CUDA_VISIBLE_DEVICES="")
+    kinds = re.findall(r"b?float\d+", found)
+    assert kinds == 2 * ["bfloat16", "bfloat16", "float32", "float16", "float32", "float32"]
+
+
+@pytest.mark.parametrize(
+    ("adapter", "switch"),
+    [
+        ("jax", "adapter.jax.config.jax_default_matmul_precision == 'highest'"),
+        (
+            "tensorflow",
+            "not adapter.tf.config.experimental.tensor_float_32_execution_enabled()",
+        ),
+    ],
+)
+def test_float32_s_switch_is_left_alone_where_operands_are_low(adapter: str, switch: str) -> None:
+    """XLA gives Triton no product of which it asks more than the default, whatever its type."""
+    code = (
+        f"from adapters.core import discovery; kind = discovery.adapter_class('{adapter}')\n"
+        "for precision in ('bfloat16', 'float32', 'float16'):\n"
+        "    adapter = kind('', 'cpu', precision, 1)\n"
+        "    adapter.device = 'cuda'\n"
+        "    told = adapter.manifest()\n"
+        "    assert told['conv_precision'] == told['matmul_precision'] == precision, told\n"
+        "    assert told['tf32_conv'] is told['tf32_matmul'] is False, told\n"
+        f"    print({switch})\n"
+    )
+    told = inside.run(adapter, code, CUDA_VISIBLE_DEVICES="")
+    assert told.split() == ["False", "True", "False"]
+
+
 class Lowered(NumPy):
     """Its convolutions round their operands to bfloat16, and its manifest says float32.
 

@@ -261,6 +261,15 @@ def test_a_consumed_tensor_cannot_be_used_again(use: Operation) -> None:
         use(ops, x)
 
 
+def test_what_was_flattened_is_consumed_with_what_it_was_and_neither_alone() -> None:
+    for taken, kept in ((0, 1), (1, 0)):
+        ops, x = Reference(), leaf(1, 2, shape=(1, 1, 1, 2))
+        both = x, ops.flatten(x)
+        ops.relu(both[taken], consume=True)
+        with pytest.raises(Consumed):
+            ops.shape(both[kept])
+
+
 def test_a_workload_that_uses_a_consumed_tensor_is_refused_but_not_for_its_input() -> None:
     def after_relu(net: Any, x: Any) -> Any:
         y = net.conv("conv", x, 2, 1)

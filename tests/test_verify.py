@@ -13,6 +13,7 @@ from adapters.core.tape import Node
 from harness.worker import verify
 from harness.worker.cell import Cell
 from suites import catalogue
+from suites.blocks import bottleneck
 from suites.workload import Workload
 
 CHECKS = [workload for workload in catalogue.load().values() if workload.kind == "check"]
@@ -391,6 +392,63 @@ def test_gates_widen_on_a_device_with_the_length_of_the_sums_and_nowhere_else() 
     assert verify.compare(off, oracle, "float32", device="cuda", reduction=4608).ok
     assert not verify.compare(off, oracle, "float32", device="cuda", reduction=64).ok
     assert not verify.compare(off, oracle, "float32", device="cpu", reduction=4608).ok
+
+
+class Winograd(Reference):
+    """Its convolutions are off as a float32 kernel by Winograd is, of 512 channels."""
+
+    def conv2d(self, x: Node, weight: Node, *rest: Any) -> Node:
+        y = super().conv2d(x, weight, *rest)
+        noise = np.random.default_rng(len(self.tape._made)).standard_normal(y.value.shape)
+        y.value = y.value + 4.5e-6 * y.value.std() * noise
+        return y
+
+
+class TenBits(Reference):
+    """Its convolutions read ten bits of fraction, as TF32's do."""
+
+    def conv2d(self, *arguments: Any) -> Node:
+        x, weight, *rest = arguments
+        return super().conv2d(self._rounded(x), self._rounded(weight), *rest)
+
+    def _rounded(self, x: Node) -> Node:
+        fraction, exponent = np.frexp(x.value)
+        value = np.ldexp(np.round(fraction * 2**11) / 2**11, exponent)
+        return self.tape.record(value, [x], lambda dy: [dy])
+
+
+def test_a_gpu_s_float32_by_winograd_is_right_in_a_deep_training_and_tf32_is_not() -> None:
+    """As deep as ResNet-50, of fewer channels, on images as small as its last."""
+
+    def bottlenecks(net: Any, x: Any) -> Any:
+        for number in range(17):
+            x = bottleneck(net, x, f"block{number}", 64)
+        return net.linear("fc", net.global_avg_pool(x), 10)
+
+    workload, answers = Workload("deep", "check", bottlenecks, (64, 4, 4), 2, ""), {}
+    for kind in (Reference, Winograd, TenBits):
+        cell = Cell(kind(), workload, 2, "train")
+        cell.build()
+        answers[kind] = cell.answer(cell.step())
+    right, wrong = (
+        verify.compare(answers[kind], answers[Reference], "float32", "cuda", reduction=4608)
+        for kind in (Winograd, TenBits)
+    )
+    length = next(check.error for check in right.checked if check.quantity == "gradient scale")
+    assert length > verify.GATES["float32"].length  # which is a CPU's gate
+    assert right.ok, right.reason
+    assert "stats" in {check.quantity for check in wrong.checked if not check.ok}
+
+
+def test_the_distance_of_gradients_may_be_wider_on_a_device_and_not_any() -> None:
+    """0.077 is ResNet-50's, of noise as above."""
+    ref, off = np.random.default_rng(0).standard_normal((2, 10_000))
+    off -= ref * (off @ ref) / (ref @ ref)
+    oracle, noisy, elsewhere = ({"gradient:w": ref + part * off} for part in (0, 0.077, 0.5))
+    assert verify.compare(noisy, oracle, "float32", "cuda", reduction=4608).ok
+    assert not verify.compare(noisy, oracle, "float32", "cpu", reduction=4608).ok
+    assert not verify.compare(noisy, oracle, "float32", "cuda", reduction=64).ok
+    assert not verify.compare(elsewhere, oracle, "float32", "cuda", reduction=4608).ok
 
 
 def test_gates_widen_with_the_batch_norms_of_a_training_and_not_of_a_shallow_one() -> None:

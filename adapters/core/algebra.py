@@ -85,7 +85,8 @@ class Operations(Protocol):
         ...
 
     def relu(self, x: Tensor, consume: bool) -> Tensor:
-        """max(x, 0). Where `consume`, x may be overwritten: nobody uses it afterwards.
+        """max(x, 0). Where `consume`, x may be overwritten: nobody uses it afterwards, nor what
+        x was flattened from, or into.
 
         The gradient at exactly 0 is 0.
         """
@@ -115,7 +116,7 @@ class Operations(Protocol):
         ...
 
     def flatten(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C*H*W), channel slowest, in the logical order."""
+        """(N, C, H, W) -> (N, C*H*W), channel slowest, in the logical order; may be a view."""
         ...
 
     def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:

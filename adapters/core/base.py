@@ -159,8 +159,8 @@ class Adapter:
 
         role: `image` (N, C, H, W); `features` (N, F); `labels` (N,), whole numbers; `kernel`
         (O, C / groups, KH, KW); `matrix` (O, F), a linear layer's; or a vector's role. All but
-        labels are cast to this adapter's precision; in mixed precision images alone are low
-        (precision.py).
+        labels are cast to this adapter's precision; in mixed precision what a workload is given,
+        images or features, is low, and nothing else (precision.py).
         """
         raise NotImplementedError
 

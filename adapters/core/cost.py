@@ -18,7 +18,9 @@ Counting rules, the same for all:
   for a first layer twice: an update wants no gradient of the workload's own input. Only
   `fwd_bwd` has one, for the workloads that ask for it. Bytes likewise; pooling
   and batch norm, which have no weights to speak of, read and write twice. The loss and
-  the update of the weights count nothing: all of this is a lower bound.
+  the update of the weights count nothing: all of this is a lower bound, but for a batch norm in
+  inference. Its parameters are constants there, which engines (OpenVINO, ONNX Runtime) and frozen
+  variants fold into the convolution before it: they move fewer bytes than are counted.
 """
 
 import hashlib
@@ -30,6 +32,16 @@ from adapters.core.algebra import Pair
 from adapters.core.network import Network, Parameter
 
 VALUE_BYTES = 4
+# What a hash of operations is made from, counted up where that changes: one of another form says
+# nothing of whether the work is the same.
+FORM = 2
+
+
+@dataclass(eq=False)
+class Memory:
+    """Where a tensor's values lie; what was flattened may share them with what it was."""
+
+    consumed: bool = False
 
 
 @dataclass(eq=False)
@@ -40,7 +52,7 @@ class Shape:
     # Made from the workload's own input alone: no weight lies before it, that would want
     # its gradient, and no operation into which another could be fused.
     constant: bool = False
-    consumed: bool = False
+    memory: Memory = field(default_factory=Memory)
 
     @property
     def size(self) -> int:
@@ -56,7 +68,9 @@ class Operation:
     bytes: float
     reduction: int  # how many products are added up for one output value
     output: tuple[int, ...]
-    on_input: bool = False
+    on_input: bool
+    inputs: tuple[tuple[int, ...], ...]  # weights and bias among them
+    options: tuple[Any, ...]  # kernel, stride, padding, groups: what no shape tells
 
 
 @dataclass(frozen=True)
@@ -73,10 +87,11 @@ class Cost:
 
     @property
     def identity(self) -> str:
-        """A hash of the operations and their shapes: with another it is other work."""
-        told = [f"{op.name} {op.reduction} {op.output}" for op in self.operations]
+        """A hash of the operations and all their shapes, behind its form: another is other work."""
+        told = [f"{op.name} {op.inputs} {op.options} {op.output}" for op in self.operations]
         told += ["gradient of the input"] if self.input_gradient else []
-        return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
+        found = hashlib.sha256("\n".join(told).encode()).hexdigest()
+        return f"{FORM}:{found[:16]}"
 
 
 class Declaration(dict[str, Parameter]):
@@ -103,8 +118,9 @@ class CostModel:
         flops: float = 0.0,
         reduction: int = 1,
         fused: bool = False,
+        options: tuple[Any, ...] = (),
     ) -> Shape:
-        if any(x.consumed for x in inputs):
+        if any(x.memory.consumed for x in inputs):
             raise ValueError(f"{name} uses a tensor that relu has consumed")
         if min(output, default=1) < 1:
             shapes = ", ".join(str(x.dims) for x in inputs)
@@ -112,7 +128,16 @@ class CostModel:
         on_input = inputs[0].constant
         values = 0 if fused and not on_input else sum(x.size for x in inputs) + math.prod(output)
         self.operations.append(
-            Operation(name, flops, VALUE_BYTES * values, reduction, output, on_input)
+            Operation(
+                name,
+                flops,
+                VALUE_BYTES * values,
+                reduction,
+                output,
+                on_input,
+                tuple(x.dims for x in inputs),
+                options,
+            )
         )
         return Shape(output, constant=all(x.constant for x in inputs))
 
@@ -129,7 +154,9 @@ class CostModel:
         output = (batch, out, *_extents("conv2d", x, (kernel[0], kernel[1]), stride, padding))
         reduction = per_group * kernel[0] * kernel[1]
         inputs = [x, weight] + ([bias] if bias else [])
-        return self._made("conv2d", inputs, output, 2.0 * math.prod(output) * reduction, reduction)
+        flops = 2.0 * math.prod(output) * reduction
+        options = (stride, padding, groups)
+        return self._made("conv2d", inputs, output, flops, reduction, options=options)
 
     def linear(self, x: Shape, weight: Shape, bias: Shape | None) -> Shape:
         if len(x.dims) != 2:
@@ -143,7 +170,7 @@ class CostModel:
         self, x: Shape, scale: Shape, shift: Shape, mean: Shape, var: Shape, eps: float
     ) -> Shape:
         _image("batch_norm", x)
-        return self._made("batch_norm", [x, scale, shift, mean, var], x.dims)
+        return self._made("batch_norm", [x, scale, shift, mean, var], x.dims, options=(eps,))
 
     def batch_norm_train(
         self,
@@ -158,12 +185,12 @@ class CostModel:
         batch, _, height, width = _image("batch_norm", x)
         if batch * height * width < 2:
             raise ValueError(f"batch_norm in training wants 2 values a channel, got {x.dims}")
-        y = self._made("batch_norm", [x, scale, shift, mean, var], x.dims)
+        y = self._made("batch_norm", [x, scale, shift, mean, var], x.dims, options=(eps,))
         return y, Shape(mean.dims), Shape(var.dims)
 
     def relu(self, x: Shape, consume: bool) -> Shape:
         y = self._made("relu", [x], x.dims, fused=True)
-        x.consumed = consume
+        x.memory.consumed = consume
         return y
 
     def add(self, a: Shape, b: Shape) -> Shape:
@@ -181,7 +208,8 @@ class CostModel:
         batch, channels = _image(name, x)[:2]
         if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
             raise ValueError(f"{name}: padding {padding} is more than half of kernel {kernel}")
-        return self._made(name, [x], (batch, channels, *_extents(name, x, kernel, stride, padding)))
+        output = (batch, channels, *_extents(name, x, kernel, stride, padding))
+        return self._made(name, [x], output, options=(kernel, stride, padding))
 
     def global_avg_pool(self, x: Shape) -> Shape:
         return self._made("global_avg_pool", [x], _image("global_avg_pool", x)[:2])
@@ -196,9 +224,9 @@ class CostModel:
 
     def flatten(self, x: Shape) -> Shape:
         batch, *rest = _image("flatten", x)
-        if x.consumed:
+        if x.memory.consumed:
             raise ValueError("flatten uses a tensor that relu has consumed")
-        return Shape((batch, math.prod(rest)), x.constant)
+        return Shape((batch, math.prod(rest)), x.constant, x.memory)
 
     def cross_entropy(self, logits: Shape, labels: Shape) -> Shape:
         if len(logits.dims) != 2:

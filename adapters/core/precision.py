@@ -4,8 +4,8 @@
 the inputs of convolutions and matrix products, of which a GPU reads ten bits of fraction.
 `bfloat16` and `float16` are *mixed*, as each framework's own users have it: the parameters,
 their momentum, batch norm's statistics and arithmetic, the loss and the update stay in
-float32; images, the inputs and weights of convolutions and linear layers, and so all
-activations between the layers, are low.
+float32; images or features that come in, the inputs and weights of convolutions and linear
+layers, and so all activations between the layers, are low.
 
 In float16 small gradients vanish, so the loss is multiplied by a fixed power of two before
 the backward pass and the gradients are divided by it, in float32, after it: exact both ways,

@@ -6,6 +6,7 @@ no framework, shares no operation with the numpy adapter, and uses a tensor that
 consumed for nothing: whoever touches it is told.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -120,7 +121,8 @@ class Reference(TapeAdapter):
         positive = value > 0
         y = self.tape.record(value * positive, [x], lambda dy: [dy * positive])
         if consume:
-            x.value = CONSUMED
+            for node in _sharing(x):
+                node.value = CONSUMED
         return y
 
     def add(self, a: Node, b: Node) -> Node:
@@ -171,9 +173,11 @@ class Reference(TapeAdapter):
 
     def flatten(self, x: Node) -> Node:
         value = _value(x)
-        return self.tape.record(
+        y = self.tape.record(
             value.reshape(len(value), -1), [x], lambda dy: [dy.reshape(value.shape)]
         )
+        y.view_of = x
+        return y
 
     def cross_entropy(self, logits: Node, labels: Node) -> Node:
         value, chosen = _value(logits), _value(labels)
@@ -208,8 +212,16 @@ class _Poison:
 CONSUMED: Any = _Poison()
 
 
+def _sharing(x: Node) -> Iterator[Node]:
+    """x, and what it was flattened from: elsewhere they may lie in one memory."""
+    node: Node | None = x
+    while node is not None:
+        yield node
+        node = node.view_of
+
+
 def _value(x: Node) -> np.ndarray:
-    if x.value is CONSUMED:
+    if any(node.value is CONSUMED for node in _sharing(x)):
         raise Consumed("this tensor was consumed by relu: use what relu returned instead")
     return x.value
 

@@ -23,7 +23,7 @@ Gradients = Callable[[np.ndarray], Sequence[np.ndarray | None]]
 class Node:
     """A value on the tape. Without parents it is a leaf: a parameter or an input."""
 
-    __slots__ = ("grad", "gradients", "parents", "value", "wanted")
+    __slots__ = ("grad", "gradients", "parents", "value", "view_of", "wanted")
 
     def __init__(self, value: np.ndarray, wanted: bool = False):
         self.value = value
@@ -31,6 +31,7 @@ class Node:
         self.grad: Any = None
         self.parents: Sequence[Node] = ()
         self.gradients: Gradients | None = None
+        self.view_of: Node | None = None  # whose memory this may share, for who watches over that
 
 
 class Tape:

@@ -55,8 +55,11 @@ def _of_one_name(runs: list[Run]) -> list[list[dict[str, Any]]]:
 
 
 def _changed(each: list[dict[str, Any]]) -> bool:
-    """An old plan may not say what its workloads asked for."""
-    return len({c["operations"] for c in each if c.get("operations")}) > 1
+    """An old plan may not say what its workloads asked for, or in another form (core/cost.py)."""
+    forms: dict[str, set[str]] = {}
+    for told in filter(None, (c.get("operations") for c in each)):
+        forms.setdefault(told.rpartition(":")[0], set()).add(told)
+    return any(len(found) > 1 for found in forms.values())
 
 
 def _work(comparison: dict[str, Any]) -> str:

@@ -102,7 +102,8 @@ def _lead(choice: Recommendation) -> str:
     if not choice.runner_up or not choice.ratio:
         return "-"
     words = ("lower", "higher") if choice.of == "score" else ("less", "more")
-    told = f"{less(choice.ratio, *words)} {choice.of} than {choice.runner_up}"
+    told = less(choice.ratio, *words)
+    told = f"{told} {choice.of} {'as' if told == 'as much' else 'than'} {choice.runner_up}"
     if choice.low and choice.high:
         told += f" ({less(choice.low, *words)} to {less(choice.high, *words)})"
     return told

@@ -109,6 +109,15 @@ def test_a_name_does_not_command_the_terminal_either(tmp_path: Path) -> None:
     assert "\x1b" not in told(run, 120)
 
 
+def test_who_is_level_takes_as_much_as_another(folder: Path) -> None:
+    analysis = verdicts.analyse(records.read(folder))
+    level = [replace(each, ratio=1.0001) for each in analysis.recommendations if each.runner_up]
+    for choice in level:
+        assert f"as much {choice.of} as {choice.runner_up}" in terminal._lead(choice)
+    text = page.render(replace(analysis, recommendations=level))
+    assert "<b>as much</b> score as" in text and "<b>as much</b> time as" in text
+
+
 def test_what_a_million_costs_stands_under_each_choice(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", {"torch": 1.0, "jax": 2.0})
     text = told(run, 120, price=3.6)

@@ -1,4 +1,4 @@
-"""The verdicts in a terminal: the same sentences and figures as the page."""
+"""A run in a terminal: the same sentences and figures as the page."""
 
 from typing import Any
 
@@ -13,23 +13,11 @@ from reports.analysis import Analysis, Comparison, short
 from reports.charts.marks import label
 from reports.choice.flip import Limit
 from reports.choice.objectives import MEASURES
+from reports.choice.overall import answer, left_out, own, unasked, unreadable
 from reports.choice.recommend import Recommendation
-from reports.choice.sentences import (
-    answer,
-    left_out,
-    measured_once,
-    open_in_short,
-    own,
-    status,
-    unasked,
-    unreadable,
-    without,
-)
+from reports.choice.sentences import measured_once, open_in_short, status, without
 from reports.comparison.lanes import Lane
-from reports.runs import lost
-from reports.runs.compare import WORDS, Changes
-from reports.runs.machines import Machines
-from reports.words import end, figure, less, percent, seconds, times
+from reports.words import figure, less, percent, seconds, times
 
 
 def render(analysis: Analysis, console: Console, why: bool = False) -> None:
@@ -47,9 +35,11 @@ def render(analysis: Analysis, console: Console, why: bool = False) -> None:
         for choice in choices:
             _choice(choice, console)
         for found in analysis.breakeven:
-            _print(console, f"Break-even, {short(found.comparison)}: {found.sentence}")
+            paragraph(console, f"Break-even, {short(found.comparison)}: {found.sentence}")
     elif choices:
-        _print(console, "In full, and what would flip it: bakeoff show --why; or the page.", "dim")
+        paragraph(
+            console, "In full, and what would flip it: bakeoff show --why; or the page.", "dim"
+        )
     console.print()
     for place, table in enumerate(_tables(analysis, console)):
         console.print(*[""] * (place > 0), table, sep="\n")
@@ -62,15 +52,15 @@ def render(analysis: Analysis, console: Console, why: bool = False) -> None:
             f" Noise floor (an A/A test): {floor['of']} entered twice differs from itself by "
             f"{floor['told']}."
         )
-    _print(console, marks, "dim")
+    paragraph(console, marks, "dim")
     if versions := analysis.versions():
-        _print(console, f"Versions: {', '.join(versions)}.", "dim")
+        paragraph(console, f"Versions: {', '.join(versions)}.", "dim")
     if analysis.lanes:
         console.print(_lanes(analysis))
-        _print(console, LANES, "dim")
+        paragraph(console, LANES, "dim")
     _troubles(analysis, console)
     if len(choices) > 1:
-        _print(console, answer(choices), "bold")
+        paragraph(console, answer(choices), "bold")
 
 
 def _uses(choices: list[Recommendation]) -> Table:
@@ -116,46 +106,46 @@ def _answer(analysis: Analysis, console: Console) -> None:
     console.rule(heading.translate(IN_A_LINE), align="left")
     for reason in analysis.screening:
         ending = "" if analysis.named else " No winner is named."
-        _print(console, f"Screening: {reason}.{ending}", "yellow")
+        paragraph(console, f"Screening: {reason}.{ending}", "yellow")
     if told := unreadable(analysis.problems):
-        _print(console, f"Damaged: {told}", "red")
+        paragraph(console, f"Damaged: {told}", "red")
     if not analysis.measured:
-        _print(console, "Nothing was measured: what failed or is missing stands below.", "red")
+        paragraph(console, "Nothing was measured: what failed or is missing stands below.", "red")
     elif len(analysis.recommendations) > 1:
-        _print(console, answer(analysis.recommendations))
+        paragraph(console, answer(analysis.recommendations))
     if told := left_out([left["comparison"] for left in analysis.left_out]):
-        _print(console, told)
+        paragraph(console, told)
     if told := own(analysis):
-        _print(console, told, "dim")
+        paragraph(console, told, "dim")
     for told, command in unasked(analysis) if analysis.measured else ():
-        _print(console, f"{told} {command}", "dim")
+        paragraph(console, f"{told} {command}", "dim")
 
 
 def _choice(choice: Recommendation, console: Console) -> None:
     """One kind of use: what to choose, and what that hangs on."""
     style = "bold green" if choice.choice else "bold"
     console.print(Text(f"{choice.title}: ".translate(IN_A_LINE), style=style), end="")
-    _print(console, choice.sentence)
+    paragraph(console, choice.sentence)
     if told := without(choice.lost, choice.lacking):
-        _print(console, f"  {told}", "yellow")
+        paragraph(console, f"  {told}", "yellow")
     if len(choice.ranking) > 1 and (told := measured_once(choice.once)):
-        _print(console, f"  {told}", "yellow")
+        paragraph(console, f"  {told}", "yellow")
     for cost in (o for o in choice.objectives if o["measure"] == "cost"):
         over = f" ({cost['over']})" if cost["over"] else ""
         told = ", ".join(f"{name} {cost['told'][name]}" for name in _cheapest_first(cost["values"]))
-        _print(console, f"  A million costs{over}: {told}.", "dim")
+        paragraph(console, f"  A million costs{over}: {told}.", "dim")
     for limit in choice.limits:
         if limit.measure == "first_result" and len(limit.steps) > 2:
-            _print(console, f"  With a limit on the first result: {_steps(limit)}.", "dim")
+            paragraph(console, f"  With a limit on the first result: {_steps(limit)}.", "dim")
     if choice.flips:
-        _print(console, f"  What would flip it: {'; '.join(choice.flips[:FLIPS])}.", "dim")
+        paragraph(console, f"  What would flip it: {'; '.join(choice.flips[:FLIPS])}.", "dim")
 
 
 def _troubles(analysis: Analysis, console: Console) -> None:
     """What failed, what to beware of, and what could not be read."""
     for failure in analysis.failures:
         text = f"{failure['contender']} in {failure['comparison']}: {failure['reason']}"
-        _print(console, f"{failure['status']}: {text}", "red")
+        paragraph(console, f"{failure['status']}: {text}", "red")
     for kind in _alike(analysis.warnings):
         first, *others = kind
         text = f"{first['where']}: {first['what']}. "
@@ -165,13 +155,13 @@ def _troubles(analysis: Analysis, console: Console) -> None:
             text += f"Also: {also}{f'; and {left} more' if left > 0 else ''}. "
         count = f" ({len(kind)} alike)" if others else ""
         if first["advice"]:
-            _print(console, f"Warning{count}: {text}What to do: {first['advice']}.", "yellow")
+            paragraph(console, f"Warning{count}: {text}What to do: {first['advice']}.", "yellow")
         else:
-            _print(
+            paragraph(
                 console, f"Note{count}: {text}{first['why'][:1].upper()}{first['why'][1:]}.", "dim"
             )
     for problem in analysis.problems:
-        _print(console, f"Unreadable: {problem}", "yellow")
+        paragraph(console, f"Unreadable: {problem}", "yellow")
 
 
 ALSO = 3  # warnings of a kind whose places are named; the page and --json have all of them
@@ -236,137 +226,6 @@ def _held(lane: Lane) -> Text:
     return Text("ok" if lane.ok else "over 1.02", style="green" if lane.ok else "red")
 
 
-LONG = 16  # characters: a name that does not stay on one line at the cost of all else
-STYLES = {  # of a verdict on a change, in the order in which they are told
-    "materially_slower": "bold red",
-    "materially_faster": "bold green",
-    "perhaps_slower": "red",
-    "perhaps_faster": "green",
-    "tie": "dim",
-    "inconclusive": "yellow",
-    "multimodal": "yellow",
-    "screening": "yellow",
-    "drift": "yellow",
-}
-
-
-def render_changes(found: Changes, console: Console) -> None:
-    """Two runs: what is not alike beside what was measured, then every change."""
-    console.print()
-    heading = f"[bold]{escape(found.old)}[/] → [bold]{escape(found.new)}[/]"
-    console.rule(heading.translate(IN_A_LINE), align="left")
-    _print(console, found.sentence, "bold")
-    for difference in found.differences:
-        _print(console, f"Not alike: {difference}", "yellow")
-    if found.changes:
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        table.add_column("comparison", overflow="fold")
-        # In 80 columns words fold, and long names; a figure that is cut off is another one.
-        long = max(len(change.contender) for change in found.changes) > LONG
-        for head in ("contender", "new / old", "95% interval", "", "launches"):
-            folds = head == "" or (long and head == "contender")
-            table.add_column(head, no_wrap=not folds, overflow="fold")
-        by_verdict = sorted(found.changes, key=lambda c: list(STYLES).index(c.verdict))
-        for change in [*by_verdict, *found.overall]:
-            table.add_row(
-                Text(short(change.comparison).translate(IN_A_LINE)),
-                Text(change.contender.translate(IN_A_LINE)),
-                end(change.ratio),
-                f"{end(change.low)} to {end(change.high)}{'*' * (change.confidence > 0.95)}",
-                Text(WORDS[change.verdict], style=STYLES[change.verdict]),
-                f"{change.launches[0]}, {change.launches[1]}",
-            )
-        console.print(table)
-        if any(change.confidence > 0.95 for change in [*found.changes, *found.overall]):
-            _print(console, "* the 99.9% interval: far behind, it left after few launches", "dim")
-    _print_lost(found, console)
-    for each in found.unmeasured:
-        _print(console, each, "yellow")
-    if found.costs:
-        _print_costs(found, console)
-    _print_alone(found, console)
-    if found.command:
-        _print(console, f"In turns, which is surer: {found.command}")
-
-
-def _print_lost(found: Changes, console: Console) -> None:
-    """What was measured in one of the runs alone though both were to."""
-    for where, other, cells in (
-        ("first", "second", found.lost),
-        ("second", "first", found.gained),
-    ):
-        for who, places, why in lost.told(cells):
-            text = f"Measured in the {where} only: {who} in {', '.join(places)}"
-            text += f"; in the {other} it is {why}"
-            _print(console, text, "red" if cells is found.lost else "dim")
-
-
-def _print_alone(found: Changes, console: Console) -> None:
-    """What only one of the runs was to measure."""
-    for where, whom, names in (
-        ("first", found.alone_old, found.only_old),
-        ("second", found.alone_new, found.only_new),
-    ):
-        for each in (whom, [short(name) for name in names]):
-            if each:
-                _print(console, f"Only in the {where}: {', '.join(each)}", "dim")
-
-
-def render_runs(found: Machines, console: Console) -> None:
-    """Several runs: what to choose over them where they repeat each other, else by each."""
-    console.print()
-    heading = " · ".join(machine.name for machine in found.machines)
-    console.rule(f"[bold]{escape(heading)}[/]".translate(IN_A_LINE), align="left")
-    _print(console, found.sentence, "bold")
-    if found.unlike:
-        _print(console, f"No replicates, other settings: {'; '.join(found.unlike)}", "yellow")
-    for machine in found.machines:
-        for reason in machine.analysis.screening:
-            _print(console, f"Screening: {machine.name}: {reason}.", "yellow")
-    for use, choice in found.over.items():
-        sure = choice is not None and choice.choice
-        console.print(
-            Text(f"{use}: ".translate(IN_A_LINE), "bold green" if sure else "bold"), end=""
-        )
-        _print(console, choice.sentence if choice else "the runs did not measure the same.")
-    if found.places:
-        place, contenders = next(iter(found.places.items()))
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        table.add_column(Text(f"over {found.anchor}".translate(IN_A_LINE)), overflow="fold")
-        over = found.repeated.get(place, {})
-        names = [machine.name for machine in found.machines]
-        # Machines are few, and each has a column; runs may be many, and stand in their order.
-        for head in ["all runs", "run by run"] if over else names:
-            table.add_column(Text(head.translate(IN_A_LINE)), overflow="fold")
-        for name, on in contenders.items():
-            ratios = [times(on[each].ratio) if each in on else "-" for each in names]
-            if over:
-                whole = 1.0 if name == found.anchor else over[name].ratio if name in over else None
-                ratios = [times(whole) if whole else "-", " ".join(ratios)]
-            table.add_row(Text(name.translate(IN_A_LINE)), *ratios)
-        console.print()
-        console.print(table)
-        _print(console, f"Ratios of times, {short(place)}; below 1 is faster.", "dim")
-
-
-def _print_costs(found: Changes, console: Console) -> None:
-    """A million items on each run's machine, at the prices that were given."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("cost of a million items", overflow="fold", min_width=20)
-    for head in ("contender", "first", "second", "second / first", "95% interval"):
-        table.add_column(head, no_wrap=True)
-    for cost in found.costs:
-        held = None not in (cost.ratio, cost.low, cost.high)
-        table.add_row(
-            Text(short(cost.comparison).translate(IN_A_LINE)),
-            Text(cost.contender.translate(IN_A_LINE)),
-            *("-" if each is None else f"{each:.4g}" for each in (cost.old, cost.new)),
-            f"{cost.ratio:.3f}" if held else "-",
-            f"{cost.low:.3f} to {cost.high:.3f}" if held else "",
-        )
-    console.print(table)
-
-
 def render_finding(finding: dict[str, Any], console: Console) -> None:
     """A claim's figures, a line each: whether it holds, its interval, what was wanted."""
     for each in finding["figures"]:
@@ -393,7 +252,7 @@ def _in_words(each: dict[str, Any]) -> str:
     return text
 
 
-def _print(console: Console, text: str, style: str = "") -> None:
+def paragraph(console: Console, text: str, style: str = "") -> None:
     """A paragraph whose words may be anybody's: nothing in them commands the terminal."""
     console.print(Text(text.translate(IN_A_LINE), style=style), soft_wrap=True)
 

@@ -221,3 +221,11 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     monkeypatch.setattr(installers, "_call", call)
     monkeypatch.setattr(lock, "look", lambda python: lock.Lock(("tiny==1",), 1))
     return commands
+
+
+@pytest.fixture
+def planned() -> Any:
+    """The plan of a run of numpy alone, entered twice: what needs no environment."""
+    from harness.proof import live
+
+    return live.Itself("numpy", (), copies=2, launches=6, workloads=1).plan("r")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.core import discovery
 from harness.install import environments
 from harness.paths import ROOT
 
@@ -16,6 +17,13 @@ def python_of(adapter: str, variant: str = "") -> Path:
     if python is None:
         pytest.skip(environments.why_absent(adapter, "cpu", variant=variant))
     return python
+
+
+def skip_without_compiler(adapter: str, variant: str) -> None:
+    """Where the system lacks what torch.compile needs of it."""
+    reason = discovery.adapter_class(adapter).missing(variant) if variant == "compile" else None
+    if reason and "not installed" not in reason:
+        pytest.skip(reason)
 
 
 def run(adapter: str, code: str, **variables: str) -> str:

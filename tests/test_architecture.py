@@ -139,7 +139,7 @@ def test_a_report_reads_records_and_nothing_else() -> None:
 def test_the_harness_stands_in_a_line() -> None:
     """Each folder may import those before it, and itself; so does each file beside the folders."""
     line = [
-        *("paths", "unseen", "errors", "durations", "toml"),  # the ground
+        *("paths", "unseen", "errors", "durations", "disk", "toml"),  # the ground
         *("worker", "host", "install", "stats", "record", "plan", "process", "run"),
         *("check", "proof", "export", "setup", "doctor", "commands", "gpu_check", "cli"),
     ]
@@ -162,7 +162,7 @@ def _uphill(folder: str, line: list[str]) -> list[Import]:
 def test_the_reports_stand_in_a_line() -> None:
     line = [
         *("words", "analysis", "comparison", "choice", "charts", "trust", "verdicts", "runs"),
-        *("terminal", "pages", "exports"),
+        *("terminal", "terminal_runs", "pages", "exports"),
     ]
     none_of(_uphill("reports", line))
 

@@ -11,7 +11,7 @@ import pytest
 from harness.errors import Wrong
 from harness.record import records
 from harness.stats import uses
-from reports.choice import objectives, profiles, sentences
+from reports.choice import objectives, overall, profiles
 from reports.choice.recommend import Recommendation
 from reports.verdicts import analyse
 from tests.synthetic import EVERYONE, WORKLOADS, edit_groups, write_run
@@ -265,20 +265,20 @@ def test_all_choices_are_told_in_a_breath_and_what_is_not_proved_is_told_apart(
     tmp_path: Path,
 ) -> None:
     analysis = analyse(records.read(write_run(tmp_path, {"torch": 1.0, "jax": 2.0})))
-    told = sentences.answer(analysis.recommendations)
+    told = overall.answer(analysis.recommendations)
     assert told.startswith("Decided: torch for General use, Training throughput, ")
     assert told.endswith(" and Small memory. Leading, not proven: torch for Low-latency serving.")
     tied = replace(analysis.recommendations[0], choice=None, tied=["a", "b"], untold=["c", "d"])
-    told = sentences.answer([tied])
+    told = overall.answer([tied])
     assert (
         told == "Nothing is decided. A tie: a and b for General use (c and d not told apart yet)."
     )
     few = analyse(records.read(write_run(tmp_path / "few", {"a": 1.0, "b": 2.0}, 2)))
-    told = sentences.answer(few.recommendations)
+    told = overall.answer(few.recommendations)
     assert told.startswith("Nothing is decided. Leading, not proven: a for General use, ")
     uses = few.recommendations
     alone = [replace(each, choice=None, tied=[], ranking=each.ranking[:1]) for each in uses]
-    assert sentences.answer(alone) == ""  # nobody leads who has no rival
+    assert overall.answer(alone) == ""  # nobody leads who has no rival
 
 
 def test_the_size_of_an_installation_counts_where_it_is_known_of_all(tmp_path: Path) -> None:

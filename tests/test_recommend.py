@@ -12,7 +12,7 @@ import pytest
 
 from harness.record import records
 from reports.analysis import Comparison
-from reports.choice import sentences
+from reports.choice import overall, sentences
 from reports.choice.decide import decide
 from reports.choice.objectives import Evidence
 from reports.choice.profiles import Objective
@@ -253,7 +253,7 @@ def test_a_frameworks_variant_that_only_infers_is_no_engine(tmp_path: Path) -> N
     plan = json.loads((folder / "plan.json").read_text())
     plan["contenders"][1]["trains"] = False
     (folder / "plan.json").write_text(json.dumps(plan))
-    assert sentences.unasked(analyse(records.read(folder)))
+    assert overall.unasked(analyse(records.read(folder)))
 
 
 def test_nobody_is_told_to_be_behind_whom_nobody_may_choose(tmp_path: Path) -> None:
@@ -285,13 +285,13 @@ def test_a_screening_says_nothing_of_what_its_score_is_made_of(tmp_path: Path) -
 def test_who_serves_is_told_whom_nobody_asked(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.3})
     analysis = analyse(records.read(folder))
-    [(told, command)] = sentences.unasked(analysis)
+    [(told, command)] = overall.unasked(analysis)
     assert "Inference engines" in told and command == "make bench-serving"
     assert told in (text := page.render(analysis)) and command in text
     plan = json.loads((folder / "plan.json").read_text())
     plan["contenders"][1]["trains"] = False
     (folder / "plan.json").write_text(json.dumps(plan))
-    assert not sentences.unasked(analyse(records.read(folder)))
+    assert not overall.unasked(analyse(records.read(folder)))
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_a_precision_that_a_machine_has_units_for_is_told_where_none_was_measure
         settings=analysis.settings | {"device": device},
         comparisons=[replace(c, precision=precision) for c in analysis.comparisons],
     )
-    told = [t for t, command in sentences.unasked(asked) if "--precision bfloat16" in command]
+    told = [t for t, command in overall.unasked(asked) if "--precision bfloat16" in command]
     assert [why in each for each in told] == ([True] if why else [])
 
 

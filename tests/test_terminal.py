@@ -12,7 +12,7 @@ from rich.console import Console
 from harness.record import records
 from reports import terminal, verdicts, words
 from reports.analysis import short, warning
-from reports.choice import sentences
+from reports.choice import overall
 from reports.exports import markdown
 from reports.exports import verdicts as promised
 from reports.pages import page
@@ -54,8 +54,8 @@ def test_at_first_sight_each_use_is_a_line_and_the_answer_comes_last_too(
         assert choice.title in table and choice.sentence not in text
     words = " ".join(table.split())
     assert "incomplete" in words and "decided, 6 launches" in words
-    assert text.count(sentences.answer(analysis.recommendations)) == 2
-    assert text.rstrip().endswith(sentences.answer(analysis.recommendations))
+    assert text.count(overall.answer(analysis.recommendations)) == 2
+    assert text.rstrip().endswith(overall.answer(analysis.recommendations))
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_what_was_left_out_is_told_before_the_verdicts_that_lack_it(folder: Path
     said, _, after = console.file.getvalue().partition("how sure")
     assert "Left out of this run, and of every verdict: net0 b1 infer, net1 b1 infer" in said
     assert "net2 b1 infer and 2 more." in said and after
-    assert sentences.left_out([lost[0]["comparison"]]) in page.render(
+    assert overall.left_out([lost[0]["comparison"]]) in page.render(
         replace(analysis, left_out=lost[:1])
     )
     assert "Left out" not in told(folder, 200) + page.render(analysis)

@@ -151,7 +151,7 @@ def show(
     `bakeoff show --profile mine.toml` ·
     `bakeoff show RUN RUN RUN`
     """
-    from reports import terminal, verdicts
+    from reports import terminal, terminal_runs, verdicts
     from reports.choice import profiles
     from reports.runs import machines
 
@@ -163,7 +163,7 @@ def show(
         if json_:
             print_json(machines.document(found))
         else:
-            terminal.render_runs(found, Console())
+            terminal_runs.render_runs(found, Console())
         return
     analysis = verdicts.analyse(records.read(folders[0]), chosen, costs)
     if profile:
@@ -294,7 +294,7 @@ def compare(
     Examples: `bakeoff compare OLD NEW` · `bakeoff compare OLD NEW --fail-on slower=5%` ·
     `bakeoff compare HERE THERE --html --price HERE=3.50 --price THERE=1.20`
     """
-    from reports import terminal
+    from reports import terminal_runs
     from reports.pages import compare_page
     from reports.runs import compare as comparing
 
@@ -312,7 +312,7 @@ def compare(
     elif json_:
         print_json(asdict(found))
     else:
-        terminal.render_changes(found, Console())
+        terminal_runs.render_changes(found, Console())
     if not fail_on:
         return
     changes = [*found.changes, *found.overall]

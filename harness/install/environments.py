@@ -19,11 +19,12 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness import disk
 from harness.errors import Wrong
 from harness.host import bounded
 from harness.install import installers, lock, pagecache
@@ -116,20 +117,7 @@ class Environment:
             self._made.write_text(json.dumps(made))
             os.sync()  # a power cut must not leave a stamp beside files that are empty
             pagecache.forget(self.folder)
-            self._put_stamp()
-
-    def _put_stamp(self) -> None:
-        """All of it, or none; and it outlasts a power cut, as what it stands for does."""
-        partial = self._stamp.with_suffix(".partial")
-        with partial.open("w") as file:
-            file.write(self._fingerprint())
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self._stamp)
-        folder = os.open(self.folder, os.O_RDONLY)
-        with suppress(OSError):  # a file system that cannot
-            os.fsync(folder)
-        os.close(folder)
+            disk.write_whole(self._stamp, self._fingerprint().encode())
 
     @contextmanager
     def _replaced(self) -> Iterator[None]:

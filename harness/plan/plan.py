@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
+from harness import disk
 from harness.errors import Wrong
 from harness.plan import estimate
-from harness.record.documents import write_whole
 from harness.stats import readings, sampling
 from harness.worker import timing
 
@@ -170,7 +170,7 @@ def check_run_name(name: str) -> str:
 
 def write(plan: Plan, folder: Path) -> None:
     text = msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n"
-    write_whole(folder / "plan.json", text)
+    disk.write_whole(folder / "plan.json", text)
 
 
 def begin(plan: Plan, folder: Path) -> None:

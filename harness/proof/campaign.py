@@ -18,12 +18,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from harness import disk
 from harness.errors import Wrong
 from harness.host import machine
 from harness.plan import code, inventory, resuming
 from harness.proof import live, savings, simulated, traces
 from harness.proof.claims import Figure
-from harness.record import documents
 
 Say = Callable[..., None]
 
@@ -166,7 +166,7 @@ def run(folder: Path, parts: list[Part], short: bool, say: Say) -> list[dict[str
                 "behind": stands,
                 "machine": machine.describe(),
             }
-            documents.write_whole(path, json.dumps(kept, indent=1).encode() + b"\n")
+            disk.write_whole(path, json.dumps(kept, indent=1).encode() + b"\n")
         say("finding", finding=kept)
         found.append(kept)
     return found

@@ -8,12 +8,12 @@ import fcntl
 import json
 import os
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from harness import disk
 from harness.errors import Wrong
 
 SCHEMA = 1
@@ -81,28 +81,9 @@ def is_begun(folder: Path) -> bool:
 
 def begin(folder: Path, environment: dict[str, Any]) -> None:
     """Writes down what every contender and the machine said of themselves."""
-    write_whole(folder / "environment.json", json.dumps(environment, indent=1).encode() + b"\n")
-
-
-def write_whole(path: Path, text: bytes) -> None:
-    """A document of a run: all of it, or none; a full disk leaves no half of one."""
-    temporary = path.with_suffix(".partial")
-    with temporary.open("wb") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())  # as records are: a power cut takes neither
-    os.replace(temporary, path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Its files' names outlast a power cut from here on, too: what lies in them alone is lost."""
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # a file system that cannot
-            os.fsync(file)
-    finally:
-        os.close(file)
+    disk.write_whole(
+        folder / "environment.json", json.dumps(environment, indent=1).encode() + b"\n"
+    )
 
 
 def forget_greeting(folder: Path) -> None:

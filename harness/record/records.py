@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from harness import disk
 from harness.errors import Wrong
 from harness.record import documents
 from harness.stats import readings, statistics
@@ -144,7 +145,7 @@ class Writer:
             except FileExistsError:
                 continue
             self.path = path
-            documents.sync_folder(folder)
+            disk.sync_folder(folder)
             self._end = 0
             return
         raise Wrong(f"{folder} holds 1,000 record files already; start a new run")

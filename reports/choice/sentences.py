@@ -11,16 +11,14 @@ from typing import Any
 import numpy as np
 
 from harness.stats import statistics
-from reports.analysis import Analysis, short
+from reports.analysis import short
 from reports.choice import flip
 from reports.choice.decide import Aspect, Decision
 from reports.choice.flip import Weight
 from reports.choice.objectives import LEAST_STARTS, MEASURES
-from reports.comparison import unnamed as nobody
-from reports.words import by, ends, few, interval, less, listed, needed, percent, times
+from reports.comparison.unnamed import enough
+from reports.words import by, ends, interval, less, listed, needed, percent, times
 
-# Instructions of a processor that multiply in bfloat16 itself: elsewhere libraries imitate it.
-BFLOAT16 = ("amx_bf16", "avx512_bf16", "bf16")
 TIMES = ("throughput", "latency", "latency_p99")  # measures whose ratios are of times
 LIKELY = 3.0  # who would have to be off by more is not told of
 
@@ -85,7 +83,7 @@ def status(choice: Any) -> str:
     if len(choice.ranking) < 2:
         return "no rival" if choice.ranking else "nobody left"
     if choice.verdict == "screening":
-        return "screening" if nobody.enough(1 - choice.lost) else "incomplete"
+        return "screening" if enough(1 - choice.lost) else "incomplete"
     return "depends" if any(each["proven"] for each in choice.split) else "open"
 
 
@@ -250,81 +248,6 @@ def _within(allowance: float) -> str:
     return f"{math.expm1(allowance):.0%}"
 
 
-def answer(recommendations: list[Any]) -> str:
-    """All choices in a breath: what is decided first, then who is in front without proof."""
-    decided: dict[str, list[str]] = {}
-    tied: dict[str, list[str]] = {}
-    ahead: dict[str, list[str]] = {}
-    for each in recommendations:
-        if each.choice:
-            decided.setdefault(each.choice, []).append(each.title)
-        elif each.tied:
-            left = f" ({listed(each.untold)} not told apart yet)" if each.untold else ""
-            tied.setdefault(listed(each.tied), []).append(f"{each.title}{left}")
-        elif len(each.ranking) > 1:
-            ahead.setdefault(each.ranking[0]["contender"], []).append(each.title)
-    told = [
-        f"{head}: {'; '.join(f'{who} for {listed(titles)}' for who, titles in found.items())}."
-        for head, found in (("Decided", decided), ("A tie", tied), ("Leading, not proven", ahead))
-        if found
-    ]
-    return " ".join(told) if decided or not told else " ".join(["Nothing is decided.", *told])
-
-
-def left_out(ids: list[str]) -> str:
-    """What no verdict rests on, though the suite asks for it; nothing where all was planned."""
-    if not ids:
-        return ""
-    return (
-        f"Left out of this run, and of every verdict: {few([short(id_) for id_ in ids])}. A use "
-        "that needs them is not there, or rests on less."
-    )
-
-
-def unasked(analysis: Analysis) -> list[tuple[str, str]]:
-    """What nobody asked, though it may choose otherwise; and the command that asks it."""
-    return [*engines(analysis), *precisions(analysis)]
-
-
-def engines(analysis: Analysis) -> list[tuple[str, str]]:
-    """Who was not there, and may be faster than all that were."""
-    if not any(each.engineless for each in analysis.recommendations):
-        return []
-    told = "Inference engines (ONNX Runtime, OpenVINO, LiteRT) took no part, and may be faster:"
-    return [(told, "make bench-serving")]
-
-
-def precisions(analysis: Analysis) -> list[tuple[str, str]]:
-    """In which precision it may be another answer."""
-    found = []
-    lower = _lower(analysis)
-    if lower and {comparison.precision for comparison in analysis.comparisons} == {"float32"}:
-        told = f"{lower}, and all of this is float32:"
-        found.append((told, "bakeoff run --precision bfloat16"))
-    return found
-
-
-def own(analysis: Analysis) -> str:
-    """Who is ranked and recommended to nobody; nothing where nobody is."""
-    names = [c["name"] for c in analysis.shown if c["baseline"]]
-    if not names or not analysis.recommendations:
-        return ""
-    them = "baseline" if len(names) == 1 else "baselines"
-    return (
-        f"{listed(names)} {'is' if len(names) == 1 else 'are'} Bakeoff's own {them}: shown in each "
-        "workload, and never recommended."
-    )
-
-
-def _lower(analysis: Analysis) -> str:
-    """Why bfloat16 may be faster there: nothing where a machine has no units for it."""
-    if analysis.settings.get("device", "cpu") != "cpu":
-        return "GPUs have units for bfloat16"
-    told = str(analysis.machine.get("instructions") or "").split()
-    names = [name for name in BFLOAT16 if name in told]
-    return f"This processor multiplies in bfloat16 as well ({names[0]})" if names else ""
-
-
 def ruled_out(decision: Decision, aspects: list[Aspect]) -> str:
     """Who need not be considered: a choice that is open is seldom open between all."""
     leader = decision.leader or ""
@@ -360,17 +283,6 @@ def without(share: float, lacking: list[str]) -> str:
 def measured_once(share: float) -> str:
     """What of a score no launch has repeated; nothing where there is none."""
     return f"{percent(share)} of the score rests on a single measurement." if share else ""
-
-
-def unreadable(problems: list[str]) -> str:
-    """That records are damaged; nothing where all were read."""
-    if not problems:
-        return ""
-    count = "a record" if len(problems) == 1 else f"{len(problems)} records"
-    return (
-        f"{count} could not be read, and what is said here may be another thing without what "
-        f"was in there: {few(problems, 2)}."
-    )
 
 
 def seen(aspect: Aspect, *names: str) -> str:

@@ -10,7 +10,8 @@ import re
 
 from reports.analysis import Analysis, Comparison
 from reports.charts.marks import label
-from reports.choice.sentences import measured_once, own, unasked, unreadable, without
+from reports.choice.overall import own, unasked, unreadable
+from reports.choice.sentences import measured_once, without
 from reports.pages.template import visible
 from reports.words import seconds, times
 

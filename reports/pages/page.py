@@ -10,7 +10,7 @@ from typing import Any
 from harness.record.records import Run
 from reports.analysis import Analysis, Cell, Comparison
 from reports.charts import batches, every, marks, roof, start
-from reports.choice import breakeven, sentences
+from reports.choice import breakeven, overall, sentences
 from reports.choice.objectives import MEASURES
 from reports.choice.profiles import Profile
 from reports.choice.recommend import Recommendation
@@ -97,11 +97,11 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         limits=limits,
         concerning=lambda choice: concerning(analysis, choice),
         decisive={id_ for choice in analysis.recommendations for id_ in choice.comparisons},
-        answer=sentences.answer(analysis.recommendations),
-        left_out=sentences.left_out([left["comparison"] for left in analysis.left_out]),
-        engines=sentences.engines(analysis),
-        precisions=sentences.precisions(analysis),
-        own=sentences.own(analysis),
+        answer=overall.answer(analysis.recommendations),
+        left_out=overall.left_out([left["comparison"] for left in analysis.left_out]),
+        engines=overall.engines(analysis),
+        precisions=overall.precisions(analysis),
+        own=overall.own(analysis),
         open_in_short=sentences.open_in_short,
         status=sentences.status,
         unranked=lambda name: unranked(analysis, name),

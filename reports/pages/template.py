@@ -21,7 +21,7 @@ from harness.errors import Wrong
 from harness.unseen import UNSEEN
 from reports import analysis, words
 from reports.charts import marks
-from reports.choice import breakeven, sentences
+from reports.choice import breakeven, overall
 
 FOLDER = Path(__file__).resolve().parents[1]
 TEMPLATES = FOLDER / "templates"
@@ -114,7 +114,7 @@ def _environment() -> Any:
         needed=words.needed,
         number=words.figure,
         verdict=words.verdict,
-        unreadable=sentences.unreadable,
+        unreadable=overall.unreadable,
         end=words.end,
         label=marks.label,
         plain=words.plain,

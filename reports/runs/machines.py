@@ -17,7 +17,7 @@ from harness.record.records import Run
 from harness.stats import readings
 from reports.analysis import Analysis, finite, ranked
 from reports.charts import marks
-from reports.choice import sentences
+from reports.choice import overall
 from reports.choice.profiles import Profile
 from reports.comparison import pairs, unnamed
 from reports.runs import alike, lost, repeats, several
@@ -129,7 +129,7 @@ def gather(
     if not any(over.values()):
         over = {}
     sentence = repeats.answer(over, [run.plan["created"] for run in runs])
-    own = next(filter(None, (sentences.own(m.analysis) for m in machines)), "")
+    own = next(filter(None, (overall.own(m.analysis) for m in machines)), "")
     sentence = sentence or _sentence(machines, uses, "runs" if one else "machines")
     return Machines(
         machines=machines,

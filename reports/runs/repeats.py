@@ -16,7 +16,7 @@ import numpy as np
 
 from harness.stats import statistics
 from reports.analysis import short
-from reports.choice import decide, sentences
+from reports.choice import decide, overall, sentences
 from reports.choice.recommend import Recommendation
 from reports.runs import several
 from reports.words import ends, interval, listed, times
@@ -164,7 +164,7 @@ def answer(choices: Mapping[str, Choice | None], begun: Sequence[str]) -> str:
         return ""
     least, runs = statistics.LEAST_LAUNCHES, len(begun)
     few = f" To decide over runs takes {least} of them, at different hours." if runs < least else ""
-    return f"Over {runs} runs{_span(begun)}. {sentences.answer(found)}{few}"
+    return f"Over {runs} runs{_span(begun)}. {overall.answer(found)}{few}"
 
 
 def _span(begun: Sequence[str]) -> str:

@@ -14,13 +14,13 @@ from typing import Any, NoReturn
 
 import typer
 
-from harness.commands import adapt, export, measure, read, trust
+from harness.commands import adapt, export, measure, read, repeat, trust
 from harness.commands.common import app
 from harness.errors import Wrong, as_interruptions
 from harness.unseen import IN_A_LINE
 from suites.catalogue import Broken
 
-__all__ = ["adapt", "export", "main", "measure", "read", "trust"]
+__all__ = ["adapt", "export", "main", "measure", "read", "repeat", "trust"]
 
 # typer brings its own copy of click, or needs the package, by version: this name is in both.
 UsageError: Any = typer.BadParameter.__mro__[1]

@@ -1,13 +1,10 @@
 """What several tests share: a browser with a page open; a project of their own, to break."""
 
-import base64
-import hashlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,8 +25,8 @@ from harness import cli
 from harness.install import environments, installers, lock
 from harness.paths import ROOT
 from harness.process import processes
-from tests.browser import CHROMIUM, DRIVER, show, start
-from tests.runs import FAKES, Start
+from tests.support.browser import CHROMIUM, DRIVER, show, start
+from tests.support.runs import FAKES, Start
 
 ADAPTER = """
 from adapters.core.base import Adapter, Variant
@@ -47,28 +44,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where tests run side by side the longest begin: none is left alone at the end."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda i: ("test_parity" not in i.nodeid, "compile" not in i.nodeid))
-
-
-def record_line(path: str, content: bytes) -> str:
-    """What a package's RECORD says of a file."""
-    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=")
-    return f"{path},sha256={digest.decode()},{len(content)}\n"
-
-
-def make_wheel(folder: Path, name: str, version: str, files: dict[str, str]) -> Path:
-    """A wheel of a few files, so that a test installs something and needs no network."""
-    path = folder / f"{name}-{version}-py3-none-any.whl"
-    about = f"{name}-{version}.dist-info"
-    files = files | {
-        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
-        f"{about}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = "".join(record_line(place, text.encode()) for place, text in files.items())
-    files[f"{about}/RECORD"] = f"{record}{about}/RECORD,,\n"
-    with zipfile.ZipFile(path, "w") as wheel:
-        for place, text in files.items():
-            wheel.writestr(place, text)
-    return path
 
 
 def refused(told: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -116,7 +91,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Pages by name; a file may have others of its own."""
-    from tests.pages import written
+    from tests.support.pages import written
 
     return written(tmp_path_factory.mktemp("runs"))
 
@@ -124,7 +99,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture
 def open_page(browser: Any, pages: dict[str, Path]) -> Callable[..., Any]:
     """`open_page(name, width, scheme)`: the browser, with that page open."""
-    from tests.pages import DESK
+    from tests.support.pages import DESK
 
     def go(name: str = "whole", width: int = DESK, scheme: str = "light") -> Any:
         return show(browser, pages[name], width, scheme)

@@ -14,7 +14,7 @@ from typing import Any
 from harness.paths import ROOT
 from harness.record import records
 from reports.pages import machines_page, page
-from tests.browser import CHROMIUM, DRIVER, await_, emulate, start
+from tests.support.browser import CHROMIUM, DRIVER, await_, emulate, start
 
 PRESS = "document.querySelector('table.map tbody tr:nth-child(8) td button').click()"
 PUBLISHED = ROOT / "results" / "published"

@@ -2,8 +2,6 @@
 
 import os
 import re
-import shlex
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,20 +18,17 @@ from harness.commands.common import (
     Python,
     app,
     device_of,
-    escape,
     folder_of,
     is_current,
     print_json,
 )
+from harness.commands.measuring import carried_on, measure, refuse_timeout
 from harness.errors import Wrong
 from harness.host import gpus, machine
 from harness.paths import results
-from harness.plan import inventory, plan, planning, resuming
+from harness.plan import inventory, plan, planning
 from harness.plan import suite as suites
-from harness.record import documents, records
 from harness.setup import Outcome, failures, make
-
-DAY = 86400
 
 
 @app.command()
@@ -119,8 +114,7 @@ def run(
 
     console = Console()
     profiles.load()  # one that cannot be read is told before anything is measured
-    if timeout is not None and not 1 <= timeout <= DAY:  # click lets nan through
-        raise Wrong(f"--timeout {timeout:g}: expected seconds, from 1 to {DAY}")
+    refuse_timeout(timeout)
     if resume is not None:
         given = {
             "--suite": suite,
@@ -135,10 +129,14 @@ def run(
             "--allocator": allocator,
             "--dry-run": dry_run or None,
         }
-        planned, folder = _resumed(resume, given)
+        extra = [name for name, value in given.items() if value is not None]
+        if extra:
+            raise Wrong(f"--resume goes on with the run's own plan: leave out {', '.join(extra)}")
+        folder = folder_of(resume)
+        planned, _ = carried_on(resume, folder, "resume", "start one without --resume")
         if budget is not None:
             planned.budget_s = durations.seconds(budget, "--budget")
-        return _measure(planned, folder, console, timeout, page)
+        return measure(planned, folder, console, timeout, page)
     allocator = allocator or "tuned"
     if allocator not in ("tuned", "as-shipped"):
         raise Wrong(f"--allocator {allocator}: expected tuned or as-shipped")
@@ -201,11 +199,11 @@ def run(
         rows=rows,
     )
     if dry_run:
-        outlook.show(planned, estimates, console)
+        outlook.show(planned, loaded, estimates, console)
         return
-    outlook.tell_missing(planned, console)
+    outlook.tell_missing(planned, loaded, console)
     plan.begin(planned, folder)
-    _measure(planned, folder, console, timeout, page)
+    measure(planned, folder, console, timeout, page)
 
 
 @app.command()
@@ -257,140 +255,10 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
 # --- the parts of `run` -------------------------------------------------------------------
 
 
-def _resumed(resume: str, given: dict[str, Any]) -> tuple[plan.Plan, Path]:
-    """A run's own plan, and its folder. Raises Wrong where it may not go on, or not so."""
-    extra = [name for name, value in given.items() if value is not None]
-    if extra:
-        raise Wrong(f"--resume goes on with the run's own plan: leave out {', '.join(extra)}")
-    folder = folder_of(resume)
-    planned = plan.read(folder)
-    if planned.suite["name"] == plan.ITSELF:
-        again = planned.command
-        if again.startswith("bakeoff calibrate"):
-            again = f"bakeoff calibrate --run-id {folder.resolve().name}"
-        raise Wrong(f"run '{resume}' was made by another command: go on with `{again}`")
-    settings = planned.settings
-    gpus.refuse(settings.device)
-    current = settings.python == "current"
-    taking = [inventory.Contender(c.adapter, c.version) for c in planned.contenders]
-    rows = inventory.contenders(settings.device, current, taking, everyone=False)
-    names = [c.name for c in planned.contenders]
-    resuming.refuse_change(
-        planned.fingerprint,
-        resuming.fingerprint(inventory.versions(names, rows), settings.device, planned.contenders),
-    )
-    resuming.refuse_lost(settings.cpus)
-    return planned, folder
-
-
-def _measure(
-    planned: plan.Plan, folder: Path, console: Console, timeout: float | None, page: bool
-) -> None:
-    from harness.run.progress import Progress
-    from harness.run.runner import Runner
-    from reports import terminal, verdicts
-
-    console.print(
-        f"Run [bold]{escape(folder.resolve().name)}[/]: {len(planned.comparisons)} comparison"
-        f"{'s' if len(planned.comparisons) != 1 else ''}"
-    )
-    others = [path.parent for path in results().glob("*/plan.json") if path.parent != folder]
-    if beside := [each.name for each in others if documents.is_claimed(each)]:
-        told = f"{', '.join(beside)} is being measured now as well"
-        told = f"[bold yellow]{escape(told)}:[/] on one machine none has it alone; end one, or wait"
-        console.print(told, soft_wrap=True)
-    ranked = [c.name for c in planned.rivals]
-    stopped = measured = False
-    edited: resuming.Edited | None = None
-    by = {c.id: c.ranked_by[0] for c in planned.comparisons}
-    with Progress(console, planned.budget_s, ranked, by) as progress:
-        try:
-            Runner(planned, folder, progress, timeout).run()
-        except KeyboardInterrupt:
-            stopped = True
-        except resuming.Edited as error:  # once what was measured before has been shown
-            edited = error
-    again = f"bakeoff run --resume {escape(_named(folder))}"
-    try:
-        if documents.is_begun(folder):
-            run = records.read(folder)
-            measured = any(any(group["turns"].values()) for group in run.groups)
-            if measured or not stopped:
-                terminal.render(verdicts.analyse(run), console)
-                if page:
-                    _try_page(folder, console)
-            if measured and not stopped and (before := _before(run)):
-                told = escape(_beside(run, before))
-                console.print(f"Measured here before. {told}", soft_wrap=True)
-    finally:  # a second Ctrl-C may end the verdicts and the page
-        if stopped:
-            console.print(f"Interrupted. Go on with: {again}", soft_wrap=True)
-    if stopped:
-        raise typer.Exit(130)
-    if edited:
-        raise edited
-    if progress.needs and not planned.settings.launches:
-        short = planning.too_short(progress.needs, "all" if progress.partly else "")
-        most = durations.spell(progress.needs)
-        told = f"[bold yellow]{short}[/], or go on: {again} --budget {most}"
-        console.print(told, soft_wrap=True)
-    if not measured:
-        console.print("[red]Nothing was measured:[/] every contender failed; see above.")
-        raise typer.Exit(1)
-
-
-def _before(run: records.Run) -> list[records.Run]:
-    """Runs before this one that measured half its comparisons or more here; the latest last."""
-    from reports.runs import several
-
-    found = []
-    asked = {comparison["id"] for comparison in run.plan["comparisons"]}
-    for path in results().glob("*/plan.json"):
-        with suppress(Wrong):  # another's torn run is no business of this one
-            made, environment = documents.read(path.parent)
-            shared = asked & {comparison["id"] for comparison in made["comparisons"]}
-            other = records.Run(path.parent, made, environment)
-            if several.one_machine([other, run]) and 2 * len(shared) >= len(asked):
-                found.append(records.read(path.parent))
-    found = [other for other in found if other.groups]
-    found.sort(key=lambda other: (other.plan["created"], other.name))
-    return [other for other in found if other.plan["created"] < run.plan["created"]]
-
-
-def _beside(run: records.Run, before: list[records.Run]) -> str:
-    """What to ask of this run and earlier ones, of which some may be replicates of it."""
-    from reports.runs import alike
-
-    now = _named(run.folder)
-    told = f"What changed: bakeoff compare {_named(before[-1].folder)} {now}"
-    repeats = [_named(other.folder) for other in before if alike.unchanged(other, run)]
-    if repeats:
-        told += f"; whether it repeats: bakeoff report {' '.join(repeats)} {now}"
-    return told
-
-
-def _try_page(folder: Path, console: Console) -> None:
-    """The page of what was just measured; where its libraries are absent, how to get it."""
-    from reports.pages import page
-
-    try:
-        path = page.write(records.read(folder))
-    except Wrong as wrong:
-        console.print(f"[yellow]No page:[/] {escape(str(wrong))}")
-    else:
-        console.print(f"The page: {escape(str(path))}", soft_wrap=True)
-
-
 def _everyone(rows: list[dict[str, Any]]) -> list[inventory.Contender]:
     """All that can be ranked here, but for those that run only where they are named."""
     able = [row for row in rows if row["available"] and not row["named_only"]]
     return [inventory.parse(row["name"]) for row in able]
-
-
-def _named(folder: Path) -> str:
-    """How a command names a run: by its folder's name, or by the path of one that is elsewhere."""
-    whole = folder.resolve()
-    return whole.name if whole.parent == results().resolve() else shlex.quote(str(whole))
 
 
 def _run_name(suite: str) -> str:

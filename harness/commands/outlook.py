@@ -6,11 +6,14 @@ from rich.console import Console
 from harness import durations
 from harness.commands.common import escape, table
 from harness.plan import plan, planning
+from harness.plan.suite import Suite
 from harness.run import starts
 from harness.stats.sampling import FIRST_STAGE
 
 
-def show(planned: plan.Plan, estimates: dict[str, planning.Estimate], console: Console) -> None:
+def show(
+    planned: plan.Plan, suite: Suite, estimates: dict[str, planning.Estimate], console: Console
+) -> None:
     """--dry-run: a row a comparison, and the sum against the budget."""
     from reports.analysis import short
 
@@ -42,6 +45,7 @@ def show(planned: plan.Plan, estimates: dict[str, planning.Estimate], console: C
     )
     if any(starts.waited(c) for c in planned.comparisons):
         console.print(f"Up to {starts.SHARE:.0%} of it goes to further starts of who starts soon.")
+    _tell_calls(planned, suite, console)
     unfit = [left["comparison"] for left in planned.left_out if left["comparison"] in estimates]
     needed = total + sum(estimates[each].total for each in unfit)
     whole = durations.spell(planning.ROOM * needed)
@@ -58,7 +62,7 @@ def show(planned: plan.Plan, estimates: dict[str, planning.Estimate], console: C
         console.print(f"All of it, in {words}: --budget {whole}")
 
 
-def tell_missing(planned: plan.Plan, console: Console) -> None:
+def tell_missing(planned: plan.Plan, suite: Suite, console: Console) -> None:
     """What a run that begins will not hold, in a line: of a large suite that may be dozens."""
     from reports.analysis import short
     from reports.words import few
@@ -72,6 +76,15 @@ def tell_missing(planned: plan.Plan, console: Console) -> None:
             soft_wrap=True,
         )
     _tell_absent(planned, console)
+    _tell_calls(planned, suite, console)
+
+
+def _tell_calls(planned: plan.Plan, suite: Suite, console: Console) -> None:
+    """Whether what serves one image is known by its slowest calls as well, and what that takes."""
+    whole = planning.holding_all(planned, suite)
+    if whole is not None:
+        told = "One image at a time: by its usual calls; with the slowest in a hundred: --budget "
+        console.print(told + durations.spell(whole), soft_wrap=True)
 
 
 def _tell_absent(planned: plan.Plan, console: Console) -> None:

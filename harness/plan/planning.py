@@ -119,7 +119,8 @@ def make(
     """
     device, launches = settings.device, settings.launches or FIRST_STAGE
     planned = [planned_contender(c) for c in contenders]
-    measured = [_comparison(c, device, planned, suite.calls) for c in comparisons]
+    measured = [_comparison(c, device, planned) for c in comparisons]
+    _hold_always(measured, suite)
     left_out = [
         {
             "comparison": c.id,
@@ -177,9 +178,8 @@ def _usual_budget(
     whole = durations.seconds(suite.budget, f"suite '{suite.called}': budget")
     share = len(contenders) / (len(suite.contenders) or USUAL)
     if [c.id for c in asked] != [c.id for c in suite.comparisons]:
-        every = [
-            _comparison(c, settings.device, contenders, suite.calls) for c in suite.comparisons
-        ]
+        every = [_comparison(c, settings.device, contenders) for c in suite.comparisons]
+        _hold_always(every, suite)
         all_ = sum(estimated(c, contenders, launches).total for c in every)
         part = sum(estimated(c, contenders, launches).total for c in measured)
         share *= part / all_ if all_ else 1.0  # nobody here does what the suite itself holds
@@ -201,6 +201,8 @@ def _fitting(
     left_out: list[dict[str, str]] = []
     if not settings.named:
         measured, left_out = _with_room(measured, settings.device)
+    if suite.calls_share is not None:
+        _hold_within(measured, suite.calls, launches, suite.calls_share * budget)
     if suite.sustained:
         block = durations.seconds(suite.sustained, f"suite '{suite.called}': sustained")
         _sustain(measured, block, launches, budget)
@@ -269,9 +271,8 @@ def planned_contender(contender: Contender) -> PlannedContender:
 
 
 def _comparison(
-    asked: Comparison, device: str, contenders: list[PlannedContender], calls: int = 0
+    asked: Comparison, device: str, contenders: list[PlannedContender]
 ) -> PlannedComparison:
-    """calls: what the suite asks of a launch of one image."""
     try:
         workload = catalogue.get(asked.workload).resized(asked.size)
         cost = cost_model.cost(workload, asked.batch, asked.direction)
@@ -280,7 +281,7 @@ def _comparison(
         raise Wrong(f"{asked.workload}{size}: {in_words(error)}") from None
     layers = [op for op in cost.operations if op.name in ("conv2d", "linear")]
     asked = msgspec.structs.replace(asked, device=device)
-    made = PlannedComparison(
+    return PlannedComparison(
         id=asked.id,
         workload=asked.workload,
         kind=workload.kind,
@@ -302,9 +303,39 @@ def _comparison(
         ),
         operations=cost.identity,
     )
-    if uses.USES["single-image latency"](made):
-        made.calls = calls
-    return made
+
+
+def _hold_always(comparisons: list[PlannedComparison], suite: Suite) -> None:
+    """As many calls in each launch of one image as the suite asks for, whatever they take."""
+    if suite.calls_share is None:
+        _hold_within(comparisons, suite.calls, 1, math.inf)
+
+
+def _hold_within(
+    comparisons: list[PlannedComparison], calls: int, launches: int, most: float
+) -> None:
+    """The same, for as many comparisons as take `most` seconds together, in the suite's order."""
+    for comparison in filter(uses.USES["single-image latency"], comparisons):
+        needed = launches * _held(comparison, calls)
+        if needed <= most:
+            comparison.calls = calls
+            most -= needed
+
+
+def _held(comparison: PlannedComparison, calls: int) -> float:
+    """Seconds that so many calls take in a launch, of all that take part."""
+    return len(comparison.contenders) * calls * estimate.call(comparison.work)
+
+
+def holding_all(plan: Plan, suite: Suite) -> float | None:
+    """A budget with which each launch of one image would hold the calls that the suite asks for;
+    None where it asks for none, or the plan has them."""
+    asked = [c for c in plan.comparisons if uses.USES["single-image latency"](c)]
+    if suite.calls_share is None or all(c.calls for c in asked):
+        return None
+    launches = plan.settings.launches or FIRST_STAGE
+    needed = launches * sum(_held(c, suite.calls) for c in asked)
+    return ROOM * needed / suite.calls_share
 
 
 def _sustain(

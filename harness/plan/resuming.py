@@ -47,17 +47,18 @@ def fingerprint(
 
 
 def refuse_change(
-    before: dict[str, str], now: dict[str, str], instead: str = "start one without --resume"
+    before: dict[str, str], now: dict[str, str], doing: str = "resume", instead: str = ""
 ) -> None:
-    """Raises Wrong where resuming would mix two machines, versions or codes in one run.
+    """Raises Wrong where two machines, versions or codes would be mixed in one run, or taken for
+    replicates.
 
-    instead: what to do then.
+    doing, instead: what is refused, and what to do then.
     """
     for key in sorted((before.keys() | now.keys()) - {WHOLE}):
         if before.get(key) != now.get(key):
             raise Wrong(
-                f"cannot resume: {key} was {before.get(key)}, is {now.get(key)}; "
-                f"that is another run: {instead}"
+                f"cannot {doing}: {key} was {before.get(key)}, is {now.get(key)}; "
+                f"that is another run: {instead or 'start one without --resume'}"
             )
 
 
@@ -86,12 +87,12 @@ def refuse_replaced(name: str, before: Any, now: Any) -> None:
         )
 
 
-def refuse_lost(cpus: Iterable[int]) -> None:
+def refuse_lost(cpus: Iterable[int], doing: str = "resume") -> None:
     """Raises Wrong where a processor that the run's workers keep to may no longer be used."""
     lost = {*cpus} - os.sched_getaffinity(0)
     if lost:
         told = ", ".join(map(str, sorted(lost)))
         raise Wrong(
-            f"cannot resume: processor {told} may no longer be used by this process; "
+            f"cannot {doing}: processor {told} may no longer be used by this process; "
             "give it back (taskset, the container's cpuset), or start another run"
         )

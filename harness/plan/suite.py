@@ -6,6 +6,7 @@
     contenders = ["torch", "jax"]    # who takes part unless --contenders says; default: everyone
     sustained = "20s"                # on a GPU: headline trainings also in blocks so long
     calls = 100                      # of one image, in every launch: what a p99 takes
+    calls_share = 0.25               # if they take no more of the budget, by estimate
     warm_up = "3s"                   # before a contender's first turn, at most; default: 30s
 
     [[compare]]
@@ -74,6 +75,7 @@ class Suite(msgspec.Struct, frozen=True):
     comparisons: tuple[Comparison, ...]
     sustained: str = ""
     calls: int = 0
+    calls_share: float | None = None  # None: they are held, whatever they take
     warm_up: str = "30s"
     path: str = ""
 
@@ -99,6 +101,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
         "budget": 'budget = "10m"',
         "sustained": 'sustained = "20s"',
         "calls": "calls = 100",
+        "calls_share": "calls_share = 0.25",
         "warm_up": 'warm_up = "3s"',
     }
     compare: list[_Entry]
@@ -107,6 +110,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     budget: str = "10m"
     sustained: str = ""
     calls: int = 0
+    calls_share: float | None = None
     warm_up: str = "30s"
     contenders: list[str] | None = None
 
@@ -125,6 +129,9 @@ def load(name: str) -> Suite:
         raise Wrong(
             f"suite '{name}' has calls = {file.calls}; expected 0 to {MOST_CALLS}, such as 100"
         )
+    if file.calls_share is not None and not 0 < file.calls_share <= 1:
+        share = f"calls_share = {file.calls_share:g}"
+        raise Wrong(f"suite '{name}' has {share}; expected a part of the budget, such as 0.25")
     if file.contenders is not None and name not in names():  # ours are held by tests
         try:
             inventory.parse_list(",".join(file.contenders))
@@ -139,6 +146,7 @@ def load(name: str) -> Suite:
         comparisons=unique(c for entry in file.compare for c in _expand(name, entry)),
         sustained=file.sustained,
         calls=file.calls,
+        calls_share=file.calls_share,
         warm_up=file.warm_up,
         path="" if name in names() else name,
     )

@@ -136,7 +136,9 @@ def measure(folder: Path, itself: Itself, say: Say) -> records.Run:
                 f"{folder.name} is another run, of the suite {begun.suite['name']}: "
                 "choose another --run-id"
             )
-        resuming.refuse_change(begun.fingerprint, made.fingerprint, "choose another --run-id")
+        resuming.refuse_change(
+            begun.fingerprint, made.fingerprint, instead="choose another --run-id"
+        )
         run = records.read(folder) if (folder / "environment.json").exists() else None
         if run and _whole(run, begun):
             return run

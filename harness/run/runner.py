@@ -33,12 +33,13 @@ from harness.plan.plan import (
 from harness.process.launch import Launcher
 from harness.process.processes import WorkerFailed
 from harness.record import documents, records
-from harness.run import budget, cold, leaving, oracle, starts
+from harness.run import budget, cold, oracle, starts
+from harness.run.entrants import Entrants
 from harness.run.frozen import thaw
 from harness.run.greeting import greet, look_for_load
 from harness.run.room import Room
 from harness.run.steady import LaunchGroup, cache_of
-from harness.stats import comparable, sampling
+from harness.stats import sampling
 
 Say = Callable[..., None]
 
@@ -80,7 +81,8 @@ class Runner:
         self.groups: list[dict[str, Any]] = list(self.done.groups)
         self.cells: list[dict[str, Any]] = list(self.done.cells)
         self.counts = Counter(g["comparison"] for g in self.groups)
-        self.settled = set(self.done.settled)
+        settled = set(self.done.settled)
+        self.entrants = Entrants(plan, self.frozen, self.cells, self.groups, settled)
         self.wanted = plan.settings.launches or sampling.FIRST_STAGE
         self.room = Room(plan, self.wanted, self.writer.write, say)
         # One that was cut short before its first group has set cells up: its number is taken.
@@ -241,7 +243,8 @@ class Runner:
 
     def _first_stage(self) -> None:
         """Six launch groups, or what was asked for, with as many rounds as the budget bears."""
-        able = {c.id for c in self._unsettled() if self.frozen.able(c)}
+        entrants = self.entrants
+        able = {c.id for c in entrants.unsettled() if self.frozen.able(c)}
         missing = self.wanted - budget.together(self.groups, able)
         self.rounds = {
             c.id: budget.least_rounds(max(1, len(self.frozen.able(c))))
@@ -249,7 +252,8 @@ class Runner:
         }
         for done in range(missing):
             share = self.left / (missing - done)
-            taking = {c.id: self._taking(c) for c in self._unsettled() if self.frozen.able(c)}
+            open_ = [c for c in entrants.unsettled() if self.frozen.able(c)]
+            taking = {c.id: entrants.taking(c) for c in open_}
             staying = [i for i in taking if i not in self.room.gone]
             self.room.make(staying, missing - done, self.last, self.launches, self.left)
             taking = {i: names for i, names in taking.items() if i not in self.room.gone}
@@ -275,53 +279,14 @@ class Runner:
             if not self.plan.settings.launches:
                 self._settle()
 
-    def _unsettled(self) -> list[PlannedComparison]:
-        """Comparisons that still have more than one contender, or that nobody has left."""
-        return [
-            c
-            for c in self.plan.comparisons
-            if len(self._taking(c)) > 1 or not any(i == c.id for i, _ in self.settled)
-        ]
-
-    def _taking(self, comparison: PlannedComparison) -> list[str]:
-        """Those that have not failed for good, and did not leave it either, being far behind."""
-        return [n for n in self.frozen.able(comparison) if (comparison.id, n) not in self.settled]
-
-    def _comparable(self, comparison: PlannedComparison) -> list[str]:
-        """Those between whom there is a verdict: at work, not failed, and run alike."""
-        able = {
-            n: comparable.ran(
-                [c for c in self.cells if (c["comparison"], c["contender"]) == (comparison.id, n)]
-            )
-            for n in self.frozen.able(comparison)
-            if self.contenders[n].computes
-        }
-        threads = self.plan.settings.threads
-        apart = comparable.apart(able, comparison.precision, comparison.cost.layers, threads)
-        return [n for n in able if n not in apart]
-
-    def _undecided(self, comparison: PlannedComparison) -> list[str]:
-        """Those of whom a verdict may still be wanted."""
-        comparable_ = self._comparable(comparison)
-        return [n for n in self._taking(comparison) if n in comparable_]
-
     def _settle(self) -> None:
         """Who is far behind takes leave, and it is written down."""
-        unranked = {
-            (c.id, name)
-            for c in self.plan.comparisons
-            for name in {*c.contenders} - {*self._comparable(c)}
-        }
-        # What has left is in no choice that rests on the others (`reports/choice/recommend.py`).
-        staying = [c for c in self.plan.comparisons if c.id not in self.room.gone]
-        plan = msgspec.structs.replace(self.plan, comparisons=staying)
-        for comparison, name in leaving.leaving(plan, self.groups, self.settled, unranked):
+        for comparison, name in self.entrants.leave(self.room.gone):
             launches = self.counts[comparison]
             reason = f"{name} is far behind in {comparison} after {launches} launches"
             self.writer.write(
                 "event", what="settled", comparison=comparison, contender=name, reason=reason
             )
-            self.settled.add((comparison, name))
             self.say("settled", reason=reason)
 
     def _second_stage(self) -> None:
@@ -330,10 +295,15 @@ class Runner:
             return
         planned = {
             (c.id, name): count
-            for c in self._unsettled()
+            for c in self.entrants.unsettled()
             if self.counts[c.id] >= sampling.FIRST_STAGE
             for name, count in budget.launches_planned(
-                self.groups, c, self._undecided(c), self.plan.natives, self.plan.twin, self.plan.own
+                self.groups,
+                c,
+                self.entrants.undecided(c),
+                self.plan.natives,
+                self.plan.twin,
+                self.plan.own,
             ).items()
         }
         most = {i: max(n for (j, _), n in planned.items() if j == i) for i, _ in planned}
@@ -374,7 +344,7 @@ class Runner:
         if self.last is None or not self.last.covers([comparison.id]):
             return before
         rivals = {c.name for c in self.plan.rivals}
-        able = [n for n in self._comparable(comparison) if n in rivals]
+        able = [n for n in self.entrants.comparable(comparison) if n in rivals]
         return budget.best_rounds(self.last, self.groups, comparison, able, before)
 
     def _launch_group(

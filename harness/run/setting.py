@@ -1,31 +1,48 @@
 """One cell being set up in one launch: what comes before its turns, and is not timed."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.plan.plan import PlannedComparison
+from harness.plan.plan import PlannedComparison, PlannedContender
 from harness.process.launch import attempt
-from harness.process.processes import WorkerFailed
+from harness.process.processes import WorkerFailed, WorkerProcess
 from harness.run import oracle
 from harness.run.cold import blank
-
-if TYPE_CHECKING:
-    from harness.run.steady import LaunchGroup
+from harness.run.frozen import Frozen
 
 
+@dataclass
 class Setting:
-    """One cell being set up in one launch: loaded and called once; then warmed up."""
+    """One cell being set up in one launch: loaded and called once; then warmed up.
 
-    def __init__(self, group: "LaunchGroup", comparison: PlannedComparison, name: str):
-        self.group, self.comparison, self.name = group, comparison, name
-        self.key = (comparison.id, name)
-        self.worker = group.workers[name]
-        self.first_time = self.key not in group.frozen.warmup
-        self.record = blank("steady", comparison.id, name, self.worker.log.name)
-        self.record["launch"] = group.number
-        self.failed: WorkerFailed | None = None
+    answer: the reference's, where it has one. frozen: what earlier launches found of the cell,
+    and what this one adds. draw: which of an autotuner's compilations this launch is of.
+    """
 
-    def load(self) -> "Setting":
+    comparison: PlannedComparison
+    contender: PlannedContender
+    worker: WorkerProcess
+    answer: Path | None
+    frozen: Frozen
+    launch: int
+    draw: int
+    warmup_limit: float
+    failed: WorkerFailed | None = None
+    record: dict[str, Any] = field(init=False)
+    first_time: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.first_time = self.key not in self.frozen.warmup
+        log = self.worker.log.name
+        self.record = blank("steady", self.comparison.id, self.contender.name, log)
+        self.record["launch"] = self.launch
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.comparison.id, self.contender.name
+
+    def load(self) -> None:
         """Loads it, calls it once, and verifies that; a failure is kept in `failed`."""
         _, self.failed = attempt(self._load)
         if isinstance(self.failed, oracle.Mistaken):
@@ -33,7 +50,6 @@ class Setting:
         if self.failed:
             self._release()
         self.worker.stop()
-        return self
 
     def _release(self) -> None:
         """Whoever failed holds no memory that the others may want, on a device above all."""
@@ -42,53 +58,46 @@ class Setting:
     def _load(self) -> dict[str, Any]:
         """Load and call once; verify what has not been verified in this run: an autotuner's
         next draw is other code."""
-        frozen = self.group.frozen
-        computes = self.group.contenders[self.name].computes
-        answer = self.group.answers.get(self.comparison.id)
-        code = (self.key, self.group.draw(self.name))
-        verify = computes and answer is not None and code not in frozen.verified
+        code = (self.key, self.draw)
+        fresh = self.contender.computes and code not in self.frozen.verified
+        answer = self.answer if fresh else None
         whole = oracle.question(self.comparison).whole
-        if verify and not whole:
-            self.record["oracle"] = self._verify(answer)
+        if answer and not whole:
+            self.record["oracle"] = oracle.verify(self.worker, self.comparison, answer)
         loaded = oracle.load(self.worker, self.comparison)
         first = self.worker.ask("first")
         self.record["seconds"] = {"load": loaded["load"], "first_call": first["first_call"]}
         self.record["manifest"] = first["manifest"]
-        if verify and whole:
-            self.record["oracle"] = self._verify(answer)
-        elif verify:
+        if answer and whole:
+            self.record["oracle"] = oracle.verify(self.worker, self.comparison, answer)
+        elif answer:
             self.record["oracle"] |= self.worker.ask("loss")
-        if verify:
-            frozen.verified.add(code)
+        if answer:
+            self.frozen.verified.add(code)
         return {}
-
-    def _verify(self, answer: Path | None) -> dict[str, Any]:
-        assert answer is not None
-        return oracle.verify(self.worker, self.comparison, answer)
 
     def warm(self) -> None:
         """Until steady the first time; 1.5 times as many calls in every later launch."""
         if self.failed:
             return
-        frozen, limit = self.group.frozen, self.group.warmup_limit
-        known = frozen.warmup.get(self.key)
-        warmed, self.failed = attempt(lambda: self._warm(known, limit))
+        known = self.frozen.warmup.get(self.key)
+        warmed, self.failed = attempt(lambda: self._warm(known))
         if self.failed:
             self._release()
         self.worker.stop()
         if self.failed is None and known is None:
-            frozen.freeze(self.key, warmed)
+            self.frozen.freeze(self.key, warmed)
             self.record["warmup"] = warmed
 
-    def _warm(self, known: int | None, limit: float) -> dict[str, Any]:
+    def _warm(self, known: int | None) -> dict[str, Any]:
         """The first time, its `sync` is held to its word before anything is timed.
 
         Once for each direction: what it waits for is a result of that kind, whatever its size,
         and a large one takes a GPU's host many seconds to fetch so often.
         """
-        warmed = self.worker.ask("warm", calls=known, limit=limit)
-        kind = self.name, self.comparison.direction
-        if kind not in self.group.frozen.waits and self.group.contenders[self.name].computes:
+        warmed = self.worker.ask("warm", calls=known, limit=self.warmup_limit)
+        kind = self.contender.name, self.comparison.direction
+        if kind not in self.frozen.waits and self.contender.computes:
             self.worker.ask("waits")
-            self.group.frozen.waits.add(kind)
+            self.frozen.waits.add(kind)
         return warmed

@@ -222,16 +222,30 @@ class LaunchGroup:
         by timing them, and has it for itself.
         """
         slowest_first = sorted(names, key=self._compiling, reverse=True)
+        settings = [self._setting(comparison, name) for name in slowest_first]
         if comparison.device == "cpu":
-            settings = two_at_a_time(lambda n: Setting(self, comparison, n).load(), slowest_first)
+            two_at_a_time(Setting.load, settings)
         else:
-            settings = [Setting(self, comparison, name).load() for name in slowest_first]
+            for setting in settings:
+                setting.load()
         for setting in settings:
             setting.warm()
         for setting in settings:
             if setting.first_time or setting.failed or setting.record["oracle"]:
                 self.write("cell", **setting.record, **cold.outcome(setting.failed))
-        return {s.name: s.failed for s in settings if s.failed}
+        return {s.contender.name: s.failed for s in settings if s.failed}
+
+    def _setting(self, comparison: PlannedComparison, name: str) -> Setting:
+        return Setting(
+            comparison=comparison,
+            contender=self.contenders[name],
+            worker=self.workers[name],
+            answer=self.answers.get(comparison.id),
+            frozen=self.frozen,
+            launch=self.number,
+            draw=self.draw(name),
+            warmup_limit=self.warmup_limit,
+        )
 
     def _compiling(self, name: str) -> float:
         """So that the longest compilation does not start last."""

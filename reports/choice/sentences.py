@@ -328,7 +328,7 @@ def beware(aspects: list[Aspect]) -> list[str]:
             if any(each.looks.get(name, 1) < LEAST_STARTS for name in each.values):
                 told += f" (fewer than {LEAST_STARTS} are {within})"
         found.append(told)
-    another = "another hour of this machine (six runs tell), any other workload or machine"
+    another = "another hour of this machine (`bakeoff repeat` tells), any other workload or machine"
     return [*found, another]
 
 

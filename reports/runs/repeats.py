@@ -163,7 +163,8 @@ def answer(choices: Mapping[str, Choice | None], begun: Sequence[str]) -> str:
     if not found:
         return ""
     least, runs = statistics.LEAST_LAUNCHES, len(begun)
-    few = f" To decide over runs takes {least} of them, at different hours." if runs < least else ""
+    few = f" To decide over runs takes {least} of them, at different hours: `bakeoff repeat`."
+    few *= runs < least
     return f"Over {runs} runs{_span(begun)}. {overall.answer(found)}{few}"
 
 

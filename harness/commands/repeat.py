@@ -1,0 +1,150 @@
+"""The same again, at other hours: what an hour does to a machine no single run can tell."""
+
+import re
+import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+
+from harness import durations
+from harness.commands.common import app, escape, folder_of
+from harness.commands.measuring import carried_on, measure, named, refuse_timeout
+from harness.errors import Wrong
+from harness.paths import results
+from harness.plan import plan
+from harness.record import records
+
+
+@app.command()
+def repeat(
+    run: Annotated[
+        str | None, typer.Argument(help="Its name or folder; default: the latest.")
+    ] = None,
+    times: Annotated[
+        int, typer.Option("--times", "-n", min=1, max=99, help="So many runs more.")
+    ] = 5,
+    every: Annotated[
+        str | None,
+        typer.Option(
+            help="From the start of one to that of the next: 1h, 90m; the first begins now. "
+            "Default: one right after the other."
+        ),
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="As of `bakeoff run`.", metavar="SECONDS")
+    ] = None,
+    page: Annotated[bool, typer.Option(help="Write a page of each, and of them all.")] = True,
+) -> None:
+    """Measure a run's own plan again: runs RUN-2, RUN-3 and so on; then one page of them all.
+
+    One run speaks for its hour. Of six, each is one observation, and what is decided over them
+    has held at each (docs/method.md). Same machine, versions and code, or not at all.
+
+    Exit status 1 where all failed, 2 for wrong input, 130 after Ctrl-C.
+
+    Examples: `bakeoff repeat` · `bakeoff repeat RUN --times 5 --every 1h`
+    """
+    console = Console()
+    refuse_timeout(timeout)
+    folder = folder_of(run or "")
+    apart = durations.seconds(every, "--every") if every else 0.0
+    first = _first(folder)
+    begun: float | None = None
+    for left in range(times, 0, -1):
+        name = _free(first.resolve().name)
+        if begun is not None:
+            _wait(begun + apart - time.monotonic(), name, console)
+        begun = time.monotonic()
+        planned, made = _begin(folder, name)
+        try:
+            measure(planned, made, console, timeout, page, repeats=True)
+        except typer.Exit as ended:
+            if ended.exit_code == 130 and left > 1:
+                more = f"bakeoff repeat {escape(named(folder))} --times {left - 1}"
+                console.print(f"And then: {more}", soft_wrap=True)
+            raise
+    _together(first, console, page)
+
+
+def _begin(folder: Path, name: str) -> tuple[plan.Plan, Path]:
+    """That run's plan under another name, and its folder. Raises Wrong where it would be another
+    measurement by now."""
+    instead = f"start one with `bakeoff run`; `bakeoff compare {named(folder)} THAT` tells more"
+    planned, now = carried_on(named(folder), folder, "repeat", instead)
+    planned = msgspec.structs.replace(
+        planned,
+        run=name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=plan.command_line(),
+        fingerprint=now,
+    )
+    plan.begin(planned, results() / name)
+    return planned, results() / name
+
+
+def _first(folder: Path) -> Path:
+    """The run that this one repeats, or itself: `mine-3` is of `mine`, where that is there."""
+    whole = folder.resolve()
+    match = re.fullmatch(r"(.+)-\d+", whole.name)
+    before = match and whole.with_name(match[1])
+    return before if before and (before / "plan.json").is_file() else folder
+
+
+def _free(name: str) -> str:
+    """The next name that no run has, own or published. Raises Wrong where it would be too long."""
+    taken = {path.parent.name for path in results().glob("**/plan.json")}
+    numbers = [
+        int(m[1]) for each in taken if (m := re.fullmatch(rf"{re.escape(name)}-(\d+)", each))
+    ]
+    return plan.check_run_name(f"{name}-{max([1, *numbers]) + 1}")
+
+
+def _wait(seconds: float, name: str, console: Console) -> None:
+    if seconds <= 0:
+        return
+    at = datetime.now() + timedelta(seconds=seconds)
+    told = f"{name} begins at {at:%H:%M}, in {durations.spell(seconds)}. Ctrl-C ends here."
+    console.print(escape(told), soft_wrap=True)
+    time.sleep(seconds)
+
+
+def _together(first: Path, console: Console, page: bool) -> None:
+    """One answer, and one page, of the run and all that repeat it."""
+    from reports import terminal_runs
+    from reports.choice import profiles
+    from reports.pages import machines_page
+    from reports.runs import machines
+
+    found = _replicates(first)
+    if len(found) < 2:
+        return
+    terminal_runs.render_runs(machines.gather(found, None, profiles.load()), console)
+    if not page:
+        return
+    try:
+        path = machines_page.write(found)
+    except Wrong as wrong:
+        console.print(f"[yellow]No page:[/] {escape(str(wrong))}")
+    else:
+        console.print(f"The page of all {len(found)}: {escape(str(path))}", soft_wrap=True)
+
+
+def _replicates(first: Path) -> list[records.Run]:
+    """The run, and those named after it that measured the same in the same way."""
+    from reports.runs import alike, several
+
+    after = re.compile(re.escape(first.resolve().name) + r"-\d+")
+    folders = [path.parent for path in results().glob("*/plan.json")]
+    found: list[records.Run] = []
+    for folder in (first, *(each for each in folders if after.fullmatch(each.name))):
+        with suppress(Wrong):  # a torn run is no business of this one
+            other = records.read(folder)
+            alone = not found or several.one_machine([found[0], other])
+            if other.groups and alone and (not found or alike.unchanged(found[0], other)):
+                found.append(other)
+    return found

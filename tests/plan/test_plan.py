@@ -1,0 +1,397 @@
+"""Claims about plans and budgets: what is measured, and what gives way when time is short."""
+
+import os
+import re
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from harness import durations
+from harness.commands import outlook
+from harness.errors import Wrong
+from harness.host import gpus
+from harness.plan import estimate, plan, planning, suite
+from harness.plan.suite import Comparison
+from harness.run import budget
+from harness.run.runner import Runner
+from harness.stats import uses
+from harness.worker import timing
+from tests.support.plans import planned
+
+NAMES = ["torch", "torch:compile", "tensorflow", "tensorflow:xla", "jax", "numpy"]
+
+
+def _named(made: plan.Plan, name: str) -> plan.PlannedContender:
+    [found] = [c for c in made.contenders if c.name == name]
+    return found
+
+
+def test_the_cheapest_contender_is_entered_twice_in_some_comparisons(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(estimate, "matrix_rate", lambda: 3e11)  # whatever else runs here
+    made, _ = planned(suite.load("quick"), NAMES)
+    assert made.noise_floor == plan.NoiseFloor("torch#2", "torch")
+    entered = [c.id for c in made.comparisons if "torch#2" in c.contenders]
+    assert 0 < len(entered) < len(made.comparisons)
+    assert _named(made, "torch#2").copy == 2
+    # In one at least that a choice rests on: of ten operations and networks these cost least.
+    speaks = [c for c in made.comparisons if any(use(c) for use in uses.USES.values())]
+    assert {c.id for c in speaks} & {*entered} and {*entered} - {c.id for c in speaks}
+
+
+def test_a_contender_that_the_user_entered_twice_is_floor_enough() -> None:
+    made, _ = planned(suite.load("smoke"), ["torch", "torch"])
+    assert made.noise_floor is None
+    assert [c.name for c in made.contenders] == ["torch", "torch#2"]
+
+
+def test_the_null_adapter_is_planned_as_what_does_no_work() -> None:
+    made, _ = planned(suite.load("smoke"), ["null"])
+    assert made.noise_floor is None
+    assert not _named(made, "null").computes
+
+
+def test_an_inference_engine_is_planned_into_inference_alone() -> None:
+    made, _ = planned(suite.load("smoke"), ["torch", "onnxruntime"])
+    taking = {c.direction: "onnxruntime" in c.contenders for c in made.comparisons}
+    assert taking == {"infer": True, "train": False}
+    assert not _named(made, "onnxruntime").trains and not made.absent
+
+
+def test_an_inference_engine_that_has_nothing_to_do_is_said_to_be_absent() -> None:
+    few = [c for c in suite.load("smoke").comparisons if c.direction == "train"]
+    made, _ = planned(suite.load("smoke"), ["torch", "onnxruntime"], few)
+    assert [c.name for c in made.contenders if c.copy == 1] == ["torch"]
+    assert [gone["name"] for gone in made.absent] == ["onnxruntime"]
+    with pytest.raises(Wrong, match="onnxruntime cannot train"):
+        planned(suite.load("smoke"), ["onnxruntime"], few)
+
+
+def test_a_training_that_no_contender_does_is_left_out_with_its_reason() -> None:
+    made, estimates = planned(suite.load("smoke"), ["onnxruntime"], named=True)
+    assert {c.direction for c in made.comparisons} == {"infer"}
+    assert [left["comparison"].split("/")[2] for left in made.left_out] == ["train"]
+    floor = made.noise_floor
+    assert floor is not None and floor.of == "onnxruntime"
+    assert all(estimates[c.id].total > 0 for c in made.comparisons)
+
+
+def test_what_cannot_fit_is_left_out_with_its_reason_and_the_first_never_is() -> None:
+    made, _ = planned(suite.load("full"), NAMES, budget=1.0)
+    assert len(made.comparisons) == 1
+    assert len(made.left_out) == len(suite.load("full").comparisons) - 1
+    assert all("would not fit" in left["reason"] for left in made.left_out)
+
+
+def test_what_is_too_large_leaves_room_for_what_fits_though_it_is_asked_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(estimate, "matrix_rate", lambda: 1e11)  # two cores
+    made, _ = planned(suite.load("full"), NAMES, budget=7200.0)
+    assert made.left_out[0]["comparison"].startswith("resnet50/b32/train")
+    assert len(made.comparisons) > 1
+
+
+def test_what_the_user_named_is_never_left_out() -> None:
+    made, _ = planned(suite.load("full"), NAMES, budget=1.0, named=True)
+    assert not made.left_out
+
+
+def test_a_smaller_question_gets_its_share_of_the_time_but_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(estimate, "matrix_rate", lambda: 3e11)
+    quick = suite.load("quick")
+    assert planned(quick, NAMES)[0].budget_s == 600
+    assert planned(quick, NAMES[:3])[0].budget_s == 300
+    few = planning.select(quick, "resnet18", None)
+    assert {c.direction for c in few} == {"infer", "train"}
+    assert planned(quick, ["torch", "jax"], few)[0].budget_s == planning.LEAST_BUDGET
+
+
+def test_two_networks_of_a_suite_of_ten_have_more_than_a_fifth_of_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They take as long as all its operations together: by their number they had too little."""
+    monkeypatch.setattr(estimate, "matrix_rate", lambda: 3e11)
+    quick = suite.load("quick")
+    few = planning.select(quick, "resnet18", None)
+    cheap = planning.select(quick, "relu*", None)
+    budgets = [planned(quick, NAMES, chosen)[0].budget_s for chosen in (few, cheap)]
+    assert 600 / 5 * 1.5 < budgets[0] < 600
+    assert budgets[1] == planning.LEAST_BUDGET
+
+
+def test_who_can_do_nothing_of_the_suite_itself_has_a_budget_for_what_is_asked_beside_it(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('[[compare]]\nworkload = "lenet5"\ndirection = "train"\n')
+    mine = suite.load(str(path))
+    asked = [Comparison("lenet5", 1)]
+    assert planned(mine, ["onnxruntime"], asked)[0].budget_s >= planning.LEAST_BUDGET
+
+
+def test_a_suite_that_names_its_contenders_has_the_budget_it_asks_for(tmp_path: Path) -> None:
+    for asked, wanted in (("10m", 600), ("30s", 30)):
+        path = tmp_path / "mine.toml"
+        path.write_text(
+            f'title = "Mine"\nsummary = "Two."\nbudget = "{asked}"\n'
+            'contenders = ["torch", "jax"]\n[[compare]]\nworkload = "relu_16x32x32"\n',
+            "utf-8-sig",  # as some editors write it
+        )
+        assert planned(suite.load(str(path)), ["torch", "jax"])[0].budget_s == wanted
+
+
+def test_a_workload_outside_the_suite_comes_at_its_usual_size() -> None:
+    chosen = planning.select(suite.load("smoke"), "resnet18", None)
+    assert {(c.batch, c.direction) for c in chosen} == {(32, "infer"), (32, "train")}
+
+
+def test_a_headline_stays_one_in_another_precision() -> None:
+    """A suite may ask for the same in two precisions, as a headline in one of them."""
+    full = suite.load("full")
+    wanted = {(c.workload, c.batch, c.direction) for c in full.comparisons if c.headline}
+    chosen = planning.select(full, None, "bfloat16")
+    assert len({c.id for c in chosen}) == len(chosen) < len(full.comparisons)
+    assert {(c.workload, c.batch, c.direction) for c in chosen if c.headline} == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1h30m", 5400), ("2h", 7200)]
+)
+def test_times_are_read_as_people_write_them(text: str, seconds: float) -> None:
+    assert durations.seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "m", "ten", "-5m", "0", "1.5h", "10 m m", "1h30"])
+def test_other_times_are_refused(text: str) -> None:
+    with pytest.raises(Wrong):
+        durations.seconds(text)
+
+
+def test_a_bare_number_that_is_likely_meant_as_minutes_is_refused() -> None:
+    assert durations.seconds("60") == 60
+    with pytest.raises(Wrong, match=r"--budget '5': expected a unit: 5s or 5m"):
+        durations.seconds("5", "--budget")
+
+
+@pytest.mark.parametrize(
+    ("time", "told"),
+    [(0, "0s"), (44.2, "45s"), (121, "3m"), (750, "13m"), (7500, "2h10m"), (104753, "30h")],
+)
+def test_a_time_is_told_in_units_that_people_read_and_a_budget_takes(
+    time: float, told: str
+) -> None:
+    """Never less than it is: a budget of what is told holds it."""
+    assert durations.spell(time) == told
+    assert not time or durations.seconds(told) >= time
+
+
+def test_the_noise_floor_is_in_a_comparison_that_is_measured() -> None:
+    """However few of them fit."""
+    for seconds in (1.0, 100.0, 3600.0):
+        made, estimates = planned(suite.load("full"), NAMES, budget=seconds)
+        assert made.noise_floor is not None
+        assert any(made.noise_floor.twin in c.contenders for c in made.comparisons)
+        assert estimates.keys() >= {c.id for c in made.comparisons}
+
+
+def test_the_noise_floors_twin_is_nobodys_rival() -> None:
+    made, _ = planned(suite.load("quick"), ["torch", "jax"])
+    assert made.noise_floor is not None
+    assert [c.name for c in made.rivals] == ["torch", "jax"]
+
+
+@pytest.mark.parametrize("seconds", [20.0, 240.0])
+def test_a_budget_that_is_too_small_names_the_one_that_holds_all(
+    seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine that is slower by a tenth when it is asked again, too."""
+
+    def shown(budget: float, rate: float) -> str:
+        monkeypatch.setattr(estimate, "matrix_rate", lambda: rate)
+        console = Console(file=StringIO(), width=200)
+        quick = suite.load("quick")
+        made, estimates = planned(quick, ["numpy", "c"], budget=budget)
+        outlook.show(made, quick, estimates, console)
+        return console.file.getvalue()  # type: ignore[attr-defined]
+
+    short = shown(seconds, 5e10)
+    assert ("Left out: resnet18" in short) == (seconds == 20)
+    [whole] = re.findall(r"in six launches: --budget (\w+)", short)
+    enough = shown(durations.seconds(whole), 0.9 * 5e10)
+    assert "left out" not in enough.lower() and "six launches: --budget" not in enough
+
+
+def test_one_image_has_the_calls_of_a_p99_where_they_take_a_part_of_the_budget(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """3.6e9 operations at 0.3 of 1.6e11 a second, by two, 100 times, in six launches: 91 s."""
+    monkeypatch.setattr(estimate, "matrix_rate", lambda: 1.6e11)
+    quick = suite.load("quick")
+    assert (quick.calls, quick.calls_share) == (100, 0.25)
+
+    def held(budget: float) -> tuple[int, str]:
+        made, estimates = planned(quick, ["numpy", "c"], budget=budget)
+        [one] = [c for c in made.comparisons if c.batch == 1]
+        assert not any(c.calls for c in made.comparisons if c is not one)
+        console = Console(file=StringIO(), width=200)
+        outlook.show(made, quick, estimates, console)
+        return one.calls, console.file.getvalue()  # type: ignore[attr-defined]
+
+    short, told = held(340.0)
+    assert short == 0
+    [needed] = re.findall(r"with the slowest in a hundred: --budget (\w+)", told)
+    for seconds in (380.0, durations.seconds(needed)):
+        enough, told = held(seconds)
+        assert enough == 100 and "slowest in a hundred" not in told
+
+
+def test_what_holds_its_calls_whatever_they_take_leaves_no_budget_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(estimate, "matrix_rate", lambda: 1e11)
+    made, _ = planned(suite.load("serving"), ["numpy", "c"], budget=60.0)
+    assert {c.calls for c in made.comparisons if c.batch == 1} == {100}
+
+
+def test_who_has_nothing_left_to_do_in_the_budget_is_said_and_is_no_noise_floor() -> None:
+    """An engine for inference alone, where only the training fits."""
+    asked = [
+        Comparison("resnet18", 32, 224, "train", headline=True),
+        Comparison("resnet18", 32, 224, "infer"),
+    ]
+    made, _ = planned(suite.load("quick"), ["torch:compile", "onnxruntime"], asked, budget=1.0)
+    assert [c.direction for c in made.comparisons] == ["train"]
+    assert [c.name for c in made.contenders] == ["torch:compile", "torch:compile#2"]
+    assert made.noise_floor is not None and made.noise_floor.of == "torch:compile"
+    assert "left out" in made.absent[0]["reason"] and made.absent[0]["name"] == "onnxruntime"
+
+
+def test_a_gpus_time_is_not_guessed_from_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate, "matrix_rate", lambda: 1e10)
+    work = estimate.Work(flops=8e11, bytes=1e9, layers=50, trains=True)
+    assert estimate.call(work) > 100 > 1 > estimate.call(replace(work, device="cuda:0"))
+
+
+def test_what_a_gpus_driver_promises_decides_what_a_budget_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An hour of `full`: convnets, blocks and operations on a fast GPU, fewer on a slow one."""
+    full = suite.load("full")
+    kept = {}
+    for gpu, promised in {"H100": (6.7e13, 3.4e12), "T4": (8.1e12, 3.2e11), "": None}.items():
+        monkeypatch.setattr(gpus, "rates", {0: promised}.__getitem__)
+        made, _ = planned(full, NAMES[:-1], device="cuda:0")
+        kept[gpu] = made.comparisons
+        kinds = {c.kind for c in made.comparisons}
+        assert kinds == {"micro", "block", "convnet"}
+        precisions = {c.precision for c in made.comparisons}
+        assert precisions == {"float32", "bfloat16"} | ({"tf32"} if gpu == "H100" else set())
+        assert {c.direction for c in made.comparisons} == {"infer", "fwd_bwd", "train"}
+    assert len(kept["H100"]) > 1.5 * len(kept["T4"])
+    assert kept[""] == kept["T4"]
+
+
+@pytest.mark.parametrize(("gigabytes", "gone"), [(16, 1), (80, 0), (None, 0)])
+def test_what_a_gpu_has_no_room_for_side_by_side_is_left_out_unless_it_was_named(
+    monkeypatch: pytest.MonkeyPatch, gigabytes: int | None, gone: int
+) -> None:
+    """Else whoever comes last is out of memory: six times 3 GB at the least in resnet50, b32."""
+    size = gigabytes and gigabytes * 10**9
+    monkeypatch.setattr(gpus, "described", lambda: [{"name": "A GPU", "memory_bytes": size}])
+    asked = [
+        Comparison(workload="resnet50", batch=32, direction="train"),
+        Comparison(workload="resnet18", batch=64, direction="train"),
+        Comparison(workload="resnet50", batch=32, direction="infer"),
+    ]
+    full = suite.load("full")
+    for named in (False, True):
+        made, _ = planned(full, NAMES, asked, budget=1e9, device="cuda:0", named=named)
+        left = [each["comparison"] for each in made.left_out]
+        assert left == (
+            [] if named else [f"{c.workload}/b{c.batch}/train/float32/cuda:0" for c in asked[:gone]]
+        )
+        for each in made.left_out:
+            assert re.fullmatch(
+                r"6 contenders side by side take \d+ GB of the GPU at the least, which has 16; "
+                "name fewer with --contenders",
+                each["reason"],
+            )
+
+
+def test_first_calls_that_overlap_on_a_processor_follow_one_another_on_a_device() -> None:
+    work = estimate.Work(flops=0, bytes=0, layers=50, trains=True)
+    alone = replace(work, device="cuda:0")
+    assert estimate.later_launch(alone, 1.0) == pytest.approx(2 * estimate.later_launch(work, 1.0))
+
+
+def test_headline_trainings_have_blocks_as_many_as_fit_into_a_quarter_of_the_budget() -> None:
+    """With `full`'s own budget and its four contenders on a GPU, one of its two at least."""
+    full = suite.load("full")
+    made, _ = planned(full, NAMES, device="cuda:0")
+    blocks = [c for c in made.comparisons if c.sustained_s]
+    for c in blocks:  # which are no turns
+        bare = msgspec.structs.replace(c, sustained_s=0.0)
+        with_, without = (planning.estimated(each, made.contenders, 6) for each in (c, bare))
+        assert with_.turns == without.turns > 0
+        assert with_.first == pytest.approx(without.first + c.sustained_s * len(c.contenders))
+    assert blocks and all(c.headline and c.direction == "train" for c in blocks)
+    needed = sum(6 * c.sustained_s * len([n for n in c.contenders if "#" not in n]) for c in blocks)
+    assert needed <= made.budget_s / 4
+    counts = {}
+    for launches in (1, 3, 20):
+        other, _ = planned(full, NAMES, device="cuda:0", launches=launches)
+        counts[launches] = sum(c.sustained_s > 0 for c in other.comparisons)
+    assert counts[1] >= counts[3] >= len(blocks) > counts[20] == 0
+
+
+def test_a_launch_of_one_image_holds_the_hundred_calls_that_a_suite_asks_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Of whole networks, however long a call takes; what else is timed has turns of 40 ms."""
+    monkeypatch.setattr(estimate, "matrix_rate", lambda: 3e11)
+    made, estimates = planned(suite.load("serving"), ["torch", "onnxruntime", "numpy"])
+    plan.begin(made, tmp_path / "r")
+    runner = Runner(made, tmp_path / "r", lambda *_, **__: None, 1.0)
+    os.close(runner.lock)
+    asked = {c.id for c in made.comparisons if c.calls}
+    assert asked == {c.id for c in made.comparisons if c.batch == 1} < set(estimates)
+    for comparison in made.comparisons:
+        key = (comparison.id, "torch")
+        runner.frozen.freeze(key, {"needed": 10, "call": 0.3})
+        calls = runner.frozen.calls(key)
+        kept = budget.least_rounds(3) * (calls - timing.dropped_of(calls))
+        assert (kept >= 100) == (comparison.id in asked) == (calls > 1)
+    asking = suite.load("serving")
+    bare = msgspec.structs.replace(asking, calls=0)
+    less = planned(bare, ["torch", "onnxruntime", "numpy"])[1]
+    few = [c for c in bare.comparisons if (c.workload, c.batch) == ("resnet18", 1)]
+    shares = [planned(each, [*each.contenders], few)[0].budget_s for each in (bare, asking)]
+    assert shares[1] > 1.1 * shares[0]
+    alone = [planned(asking, [*asking.contenders], [c])[0].budget_s for c in asking.comparisons]
+    assert sum(alone) == pytest.approx(1800, rel=0.1) and min(alone) > planning.LEAST_BUDGET
+    dearer = {i for i in estimates if estimates[i].launch > less[i].launch}
+    assert dearer == asked
+
+
+def test_on_a_device_every_draw_of_an_autotuner_is_expected_to_compile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two of the five later launches take as long as the first, which the others do not."""
+    quick = suite.load("quick")
+    asked = list(quick.comparisons)[-1:]
+    found = {}
+    for draws in (1, 3):
+        monkeypatch.setattr(planning, "DRAWS", draws)
+        _, estimates = planned(quick, ["torch:compile"], asked, device="cuda:0", named=True)
+        [found[draws]] = estimates.values()
+    once, thrice = found[1], found[3]
+    assert thrice.launch == pytest.approx((2 * once.first + 3 * once.launch) / 5)
+    assert thrice.launch > 1.5 * once.launch

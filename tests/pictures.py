@@ -1,8 +1,8 @@
 """The pictures of README.md and docs/: what Chromium shows of a published run's page.
 
-And of the page of several runs: of `quick-2core` and those that repeat it.
+And of the page of several runs: of `quick-xeon` and those that repeat it.
 
-make pictures [RUN=results/published/quick-amx]
+make pictures [RUN=results/published/quick-xeon-25m]
 """
 
 import base64
@@ -14,6 +14,7 @@ from typing import Any
 from harness.paths import ROOT
 from harness.record import records
 from reports.pages import machines_page, page
+from tests import found
 from tests.support.browser import CHROMIUM, DRIVER, await_, emulate, start
 
 PRESS = "document.querySelector('table.map tbody tr:nth-child(8) td button').click()"
@@ -42,7 +43,7 @@ def main(folder: Path) -> int:
         return 2
     with tempfile.TemporaryDirectory() as temporary:
         pages = {page.write(records.read(folder), Path(temporary) / "page.html"): SHOTS}
-        runs = [records.read(each) for each in sorted(PUBLISHED.glob("quick-2core*"))]
+        runs = [records.read(PUBLISHED / name) for name in found.COLUMNS[found.SIX]]
         pages[machines_page.write(runs, output=Path(temporary) / "runs.html")] = OF_RUNS
         shots = [(path, *each) for path, of in pages.items() for each in of]
         browser = start(Path(temporary) / "profile")
@@ -80,4 +81,4 @@ def shot(browser: Any, part: str, width: int) -> bytes:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else PUBLISHED / "quick-amx"))
+    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else PUBLISHED / "quick-xeon-25m"))

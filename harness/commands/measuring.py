@@ -12,7 +12,7 @@ from harness.commands.common import escape
 from harness.errors import Wrong
 from harness.host import gpus
 from harness.paths import results
-from harness.plan import inventory, plan, planning, resuming
+from harness.plan import fitting, inventory, plan, resuming
 from harness.record import documents, records
 
 DAY = 86400
@@ -104,7 +104,7 @@ def measure(
     if edited:
         raise edited
     if progress.needs and not planned.settings.launches:
-        short = planning.too_short(progress.needs, "all" if progress.partly else "")
+        short = fitting.too_short(progress.needs, "all" if progress.partly else "")
         most = durations.spell(progress.needs)
         told = f"[bold yellow]{short}[/], or go on: {again} --budget {most}"
         console.print(told, soft_wrap=True)

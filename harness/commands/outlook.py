@@ -5,21 +5,21 @@ from rich.console import Console
 
 from harness import durations
 from harness.commands.common import escape, table
-from harness.plan import plan, planning
+from harness.plan import fitting, plan, planning
 from harness.plan.suite import Suite
 from harness.run import starts
 from harness.stats.sampling import FIRST_STAGE
 
 
 def show(
-    planned: plan.Plan, suite: Suite, estimates: dict[str, planning.Estimate], console: Console
+    planned: plan.Plan, suite: Suite, estimates: dict[str, fitting.Estimate], console: Console
 ) -> None:
     """--dry-run: a row a comparison, and the sum against the budget."""
     from reports.analysis import short
 
     launches = planned.settings.launches or FIRST_STAGE
     words = {FIRST_STAGE: "six launches", 1: "one launch"}.get(launches, f"{launches} launches")
-    total = planning.launching(len(planned.contenders), launches)
+    total = fitting.launching(len(planned.contenders), launches)
     floor = planned.noise_floor
     again = [c for c in planned.comparisons if floor and floor.twin in c.contenders]
     rows = []
@@ -48,15 +48,15 @@ def show(
     _tell_calls(planned, suite, console)
     unfit = [left["comparison"] for left in planned.left_out if left["comparison"] in estimates]
     needed = total + sum(estimates[each].total for each in unfit)
-    whole = durations.spell(planning.ROOM * needed)
+    whole = durations.spell(fitting.ROOM * needed)
     if unfit:
         console.print(
             f"{len(unfit)} of {len(unfit) + len(planned.comparisons)} comparisons are left out "
             f"for want of time; all of them, in {words}: --budget {whole}"
         )
-    if total > planning.SLACK * planned.budget_s:
+    if total > fitting.SLACK * planned.budget_s:
         console.print(
-            f"[bold yellow]{planning.too_short(total, launches=launches)}[/]", soft_wrap=True
+            f"[bold yellow]{fitting.too_short(total, launches=launches)}[/]", soft_wrap=True
         )
     elif total > planned.budget_s and not unfit:
         console.print(f"All of it, in {words}: --budget {whole}")
@@ -81,7 +81,7 @@ def tell_missing(planned: plan.Plan, suite: Suite, console: Console) -> None:
 
 def _tell_calls(planned: plan.Plan, suite: Suite, console: Console) -> None:
     """Whether what serves one image is known by its slowest calls as well, and what that takes."""
-    whole = planning.holding_all(planned, suite)
+    whole = fitting.holding_all(planned, suite)
     if whole is not None:
         told = "One image at a time: by its usual calls; with the slowest in a hundred: --budget "
         console.print(told + durations.spell(whole), soft_wrap=True)

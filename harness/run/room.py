@@ -10,7 +10,7 @@ a ninth of ten minutes.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from harness.plan import planning
+from harness.plan import fitting
 from harness.plan.plan import Plan, PlannedComparison
 from harness.run import budget
 from harness.run.budget import Launch
@@ -62,7 +62,7 @@ class Room:
         """Of those that no launch has held yet; `more` launches follow this one."""
         seen = Outlook([], {}, {}, more)
         for c in comparisons if not self.fixed else ():
-            each = planning.estimated(c, self.plan.contenders, 1 + more)
+            each = fitting.estimated(c, self.plan.contenders, 1 + more)
             count = max(1, len(c.contenders))
             turns = each.turns * budget.fewest_rounds(c, count) / count
             seen.first[c.id] = each.first - each.turns + turns

@@ -17,7 +17,7 @@ from typing import Any
 from harness.host import gpus, machine
 from harness.host.energy import Energy
 from harness.host.machine import Disturbances, Load
-from harness.plan import planning
+from harness.plan import fitting
 from harness.plan.plan import PlannedComparison, PlannedContender, original
 from harness.process.launch import Launcher, attempt, two_at_a_time
 from harness.process.processes import WorkerFailed, WorkerProcess
@@ -249,7 +249,7 @@ class LaunchGroup:
 
     def _compiling(self, name: str) -> float:
         """So that the longest compilation does not start last."""
-        return planning.compile_seconds(self.contenders[name])
+        return fitting.compile_seconds(self.contenders[name])
 
     def _turns(
         self,

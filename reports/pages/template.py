@@ -21,7 +21,7 @@ from harness.errors import Wrong
 from harness.unseen import UNSEEN
 from reports import analysis, words
 from reports.charts import marks
-from reports.choice import breakeven, overall
+from reports.choice import breakeven, overall, sentences
 
 FOLDER = Path(__file__).resolve().parents[1]
 TEMPLATES = FOLDER / "templates"
@@ -106,6 +106,7 @@ def _environment() -> Any:
         short=analysis.short,
         times=words.times,
         less=words.less,
+        behind=sentences.behind,
         percent=words.percent,
         rate=words.rate,
         size=words.size,

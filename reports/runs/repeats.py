@@ -52,6 +52,7 @@ class Choice:
     sentence: str
     ranking: list[dict[str, Any]]  # contender; each: its score over the leader's, run by run
     split: list[dict[str, Any]]  # where another is ahead; as `recommend.Recommendation` has it
+    worst: float | None  # the leader's score over another's, at the far end of an open interval
 
 
 def repeat(ratios: Sequence[float] | np.ndarray, unnamed: bool = False) -> Repeated:
@@ -151,6 +152,7 @@ def choose(
         + left,
         ranking=[{"contender": name, "each": its.tolist()} for name, its in over.items()],
         split=divided,
+        worst=sentences.at_worst(decision),
     )
 
 
@@ -222,4 +224,6 @@ def _sentence(
         return f"{leader} leads, not proven ({why}), ahead {where}: {fact} ({by_run})."
     more = sentences.would_tell(best, "runs")
     why = sentences.why_open(best)
-    return f"Open: {why}. {leader} leads, ahead {where}: {fact} ({sure}). {more}"
+    worst = sentences.at_worst(decision)
+    safe = f" At worst it is {sentences.behind(worst)} behind." if worst else ""
+    return f"Open: {why}. {leader} leads, ahead {where}: {fact} ({sure}).{safe} {more}"

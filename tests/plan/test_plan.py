@@ -14,7 +14,7 @@ from harness import durations
 from harness.commands import outlook
 from harness.errors import Wrong
 from harness.host import gpus
-from harness.plan import estimate, plan, planning, suite
+from harness.plan import estimate, fitting, plan, planning, suite
 from harness.plan.suite import Comparison
 from harness.run import budget
 from harness.run.runner import Runner
@@ -111,7 +111,7 @@ def test_a_smaller_question_gets_its_share_of_the_time_but_enough(
     assert planned(quick, NAMES[:3])[0].budget_s == 300
     few = planning.select(quick, "resnet18", None)
     assert {c.direction for c in few} == {"infer", "train"}
-    assert planned(quick, ["torch", "jax"], few)[0].budget_s == planning.LEAST_BUDGET
+    assert planned(quick, ["torch", "jax"], few)[0].budget_s == fitting.LEAST_BUDGET
 
 
 def test_two_networks_of_a_suite_of_ten_have_more_than_a_fifth_of_its_time(
@@ -124,7 +124,7 @@ def test_two_networks_of_a_suite_of_ten_have_more_than_a_fifth_of_its_time(
     cheap = planning.select(quick, "relu*", None)
     budgets = [planned(quick, NAMES, chosen)[0].budget_s for chosen in (few, cheap)]
     assert 600 / 5 * 1.5 < budgets[0] < 600
-    assert budgets[1] == planning.LEAST_BUDGET
+    assert budgets[1] == fitting.LEAST_BUDGET
 
 
 def test_who_can_do_nothing_of_the_suite_itself_has_a_budget_for_what_is_asked_beside_it(
@@ -134,7 +134,7 @@ def test_who_can_do_nothing_of_the_suite_itself_has_a_budget_for_what_is_asked_b
     path.write_text('[[compare]]\nworkload = "lenet5"\ndirection = "train"\n')
     mine = suite.load(str(path))
     asked = [Comparison("lenet5", 1)]
-    assert planned(mine, ["onnxruntime"], asked)[0].budget_s >= planning.LEAST_BUDGET
+    assert planned(mine, ["onnxruntime"], asked)[0].budget_s >= fitting.LEAST_BUDGET
 
 
 def test_a_suite_that_names_its_contenders_has_the_budget_it_asks_for(tmp_path: Path) -> None:
@@ -339,7 +339,7 @@ def test_headline_trainings_have_blocks_as_many_as_fit_into_a_quarter_of_the_bud
     blocks = [c for c in made.comparisons if c.sustained_s]
     for c in blocks:  # which are no turns
         bare = msgspec.structs.replace(c, sustained_s=0.0)
-        with_, without = (planning.estimated(each, made.contenders, 6) for each in (c, bare))
+        with_, without = (fitting.estimated(each, made.contenders, 6) for each in (c, bare))
         assert with_.turns == without.turns > 0
         assert with_.first == pytest.approx(without.first + c.sustained_s * len(c.contenders))
     assert blocks and all(c.headline and c.direction == "train" for c in blocks)
@@ -376,7 +376,7 @@ def test_a_launch_of_one_image_holds_the_hundred_calls_that_a_suite_asks_for(
     shares = [planned(each, [*each.contenders], few)[0].budget_s for each in (bare, asking)]
     assert shares[1] > 1.1 * shares[0]
     alone = [planned(asking, [*asking.contenders], [c])[0].budget_s for c in asking.comparisons]
-    assert sum(alone) == pytest.approx(1800, rel=0.1) and min(alone) > planning.LEAST_BUDGET
+    assert sum(alone) == pytest.approx(1800, rel=0.1) and min(alone) > fitting.LEAST_BUDGET
     dearer = {i for i in estimates if estimates[i].launch > less[i].launch}
     assert dearer == asked
 
@@ -389,7 +389,7 @@ def test_on_a_device_every_draw_of_an_autotuner_is_expected_to_compile(
     asked = list(quick.comparisons)[-1:]
     found = {}
     for draws in (1, 3):
-        monkeypatch.setattr(planning, "DRAWS", draws)
+        monkeypatch.setattr(fitting, "DRAWS", draws)
         _, estimates = planned(quick, ["torch:compile"], asked, device="cuda:0", named=True)
         [found[draws]] = estimates.values()
     once, thrice = found[1], found[3]

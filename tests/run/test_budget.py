@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.plan.planning import Estimate
+from harness.plan.fitting import Estimate
 from harness.record import records
 from harness.run import budget, design
 from harness.run.budget import Launch, Spent
@@ -240,7 +240,7 @@ def test_a_first_launch_visits_what_is_costly_last_unless_it_was_named(
     compiled is not."""
     first = {"a": 82.0, "b": 71.0, "c": 90.0, "d": 73.0}
     monkeypatch.setattr(
-        "harness.plan.planning.estimated",
+        "harness.plan.fitting.estimated",
         lambda c, contenders, launches: Estimate(0.0, first[c.id], 20.0, launches, turns=12.0),
     )
     for given, found in (({}, ["a", "d"]), ({"named": True}, []), ({"launches": 6}, [])):

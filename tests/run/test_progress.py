@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from harness.commands import measuring
-from harness.plan import planning, suite
+from harness.plan import fitting, suite
 from harness.run import progress, runner
 from harness.run.progress import Progress
 from harness.stats import readings
@@ -86,7 +86,7 @@ def test_a_budget_that_held_six_launches_of_some_is_too_short_for_all() -> None:
         say("room", reason="c had to leave after launch 1", needs=90.0)
         assert say.partly and say.needs is not None and say.needs >= 90
         assert "had to leave" in console.file.getvalue()  # type: ignore[attr-defined]
-        told = planning.too_short(say.needs, "all")
+        told = fitting.too_short(say.needs, "all")
         assert told.startswith("Too short to decide all: 6 launches need about 9")
         say("room", reason="b had to leave after launch 2", needs=30.0)  # all without c
         assert say.needs >= 90

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from harness.plan import inventory, plan, planning
+from harness.plan import fitting, inventory, plan, planning
 from harness.plan.suite import Comparison, Suite
 from harness.record import records
 
@@ -25,7 +25,7 @@ def planned(
     budget: float | None = None,
     rows: Sequence[dict[str, Any]] = (),
     **given: Any,
-) -> tuple[plan.Plan, dict[str, planning.Estimate]]:
+) -> tuple[plan.Plan, dict[str, fitting.Estimate]]:
     """What `bakeoff run` would plan of a suite, or of a few comparisons of it."""
     return planning.make(
         run="r",

@@ -1,0 +1,68 @@
+"""README.md's table of what was found: what the published runs say, as they are read today.
+
+python -m tests.found        prints it, to be put in its place
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from harness.paths import ROOT
+from harness.record import records
+from reports.choice import sentences
+from reports.runs import machines
+from reports.verdicts import analyse
+from reports.words import listed
+
+PUBLISHED = ROOT / "results" / "published"
+SIX = "six runs of 10 min, Xeon"
+# A column's heading, and whose folders it is of: several runs are taken together.
+COLUMNS = {
+    "six runs of 10 min, EPYC": [f"quick-2core{n}" for n in ("", "-2", "-3", "-4", "-5", "-6")],
+    SIX: [f"quick-xeon{n}" for n in ("", "-2", "-3", "-4", "-5", "-6")],
+    "25 min, EPYC without AVX-512": ["quick-avx2"],
+    "25 min, Xeon": ["quick-xeon-25m"],
+    "with engines, Xeon": ["serving-amx"],
+}
+USES = {  # a profile's title, and how the README calls it
+    "General use": "general use",
+    "Training throughput": "training throughput",
+    "Prototyping": "prototyping",
+    "Low-latency serving": "one image at a time",
+    "Batch inference": "batch inference",
+    "CPU-only deployment": "CPU-only deployment",
+    "Small memory": "small memory",
+}
+
+
+def table() -> str:
+    found = [chosen([records.read(PUBLISHED / name) for name in of]) for of in COLUMNS.values()]
+    rows = [["for", *COLUMNS], ["---"] * (1 + len(COLUMNS))]
+    rows += [[told, *(each.get(use, "") for each in found)] for use, told in USES.items()]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def chosen(runs: Sequence[records.Run]) -> dict[str, str]:
+    """By use, what one run says of it, or several together."""
+    by_run = [{each.title: each for each in analyse(run).recommendations} for run in runs]
+    over = machines.gather([*runs]).over if len(runs) > 1 else by_run[0]
+    return {
+        use: said(choice, any(sentences.status(each[use]) == "incomplete" for each in by_run))
+        for use, choice in over.items()
+        if choice is not None and choice.ranking
+    }
+
+
+def said(choice: Any, incomplete: bool) -> str:
+    """In bold who is decided on; else who leads, and by how much it may be behind at worst."""
+    if choice.choice:
+        return f"**{choice.choice}**"
+    if choice.tied:
+        return f"**{listed(choice.tied, 'or')}** (a tie)"
+    leader = choice.ranking[0]["contender"]
+    if incomplete:
+        return f"{leader} (*incomplete*)"
+    return f"{leader} ({sentences.behind(choice.worst)})" if choice.worst else leader
+
+
+if __name__ == "__main__":
+    print(table(), end="")

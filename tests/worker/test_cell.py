@@ -114,6 +114,8 @@ def test_what_is_given_back_before_a_first_call_is_no_part_of_loading(
     monkeypatch.setattr(worker, "_forget_peak", slowly)
     frozen: list[None] = []  # this process's own objects are to be collected still
     monkeypatch.setattr(worker.gc, "freeze", lambda: frozen.append(None))
+    # Whatever test ran before in this process.
+    monkeypatch.setattr(worker.gc, "get_freeze_count", lambda: len(frozen))
     process = worker.Worker()
     process.planted, process.adapter = 0.0, Reference()  # type: ignore[assignment]
     asked: dict[str, Any] = {"workload": "check_residual", "batch": 2, "direction": "infer"}

@@ -155,28 +155,11 @@ def run(
     if folder.exists():
         raise Wrong(f"run '{name}' exists already; choose another --run-id, or --resume {name}")
     limit = durations.seconds(budget, "--budget") if budget else None
-    everyone = not asked_for
-    rows = inventory.contenders(chosen, current, named, everyone)
-    asked = _everyone(rows) if everyone else named
-    able = {row["name"] for row in rows if row["available"]}
-    taking = [c for c in asked if plan.original(c.name) in able]
-    wanted = {plan.original(c.name) for c in asked}
-    absent = [
-        {"name": row["name"], "reason": row["reason"]}
-        for row in rows
-        if not row["available"]
-        and (row["name"] in wanted if asked is named else not row["named_only"])
-    ]
-    if not taking:
-        reasons = "; ".join(f"{a['name']}: {a['reason']}" for a in absent)
-        raise Wrong(f"no contender can run here: {reasons}")
-    if contenders and len(named) > 1 and len(taking) == 1:
-        reasons = "; ".join(f"{a['name']}: {a['reason']}" for a in absent)
-        raise Wrong(f"only {taking[0].name} of those named can run here: {reasons}")
-    count = machine.threads(threads)
-    if count > len(os.sched_getaffinity(0)):
-        most = len(os.sched_getaffinity(0))
-        raise Wrong(f"--threads {count}: expected at most {most}, which this process may use")
+    rows = inventory.contenders(chosen, current, named, not asked_for)
+    taking, absent = _taking(_everyone(rows) if not asked_for else named, rows, bool(asked_for))
+    if contenders and len(named) > 1:
+        _refuse_alone(taking, absent)
+    count = _threads(threads)
     settings = plan.Settings(
         device=chosen,
         python="current" if current else "own",
@@ -253,6 +236,42 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
 
 
 # --- the parts of `run` -------------------------------------------------------------------
+
+
+def _taking(
+    asked: list[inventory.Contender], rows: list[dict[str, Any]], named: bool
+) -> tuple[list[inventory.Contender], list[dict[str, str]]]:
+    """Those of `asked` who can run here; and who cannot, and why: of those that were named, or of
+    all. Raises Wrong where nobody can."""
+    able = {row["name"] for row in rows if row["available"]}
+    taking = [c for c in asked if plan.original(c.name) in able]
+    wanted = {plan.original(c.name) for c in asked}
+    absent = [
+        {"name": row["name"], "reason": row["reason"]}
+        for row in rows
+        if not row["available"] and (row["name"] in wanted if named else not row["named_only"])
+    ]
+    if not taking:
+        raise Wrong(f"no contender can run here: {_reasons(absent)}")
+    return taking, absent
+
+
+def _refuse_alone(taking: list[inventory.Contender], absent: list[dict[str, str]]) -> None:
+    """Who named several does not get a run of one."""
+    if len(taking) == 1:
+        raise Wrong(f"only {taking[0].name} of those named can run here: {_reasons(absent)}")
+
+
+def _reasons(absent: list[dict[str, str]]) -> str:
+    return "; ".join(f"{each['name']}: {each['reason']}" for each in absent)
+
+
+def _threads(asked: int | None) -> int:
+    """Raises Wrong for more than this process may use."""
+    count, most = machine.threads(asked), len(os.sched_getaffinity(0))
+    if count > most:
+        raise Wrong(f"--threads {count}: expected at most {most}, which this process may use")
+    return count
 
 
 def _everyone(rows: list[dict[str, Any]]) -> list[inventory.Contender]:

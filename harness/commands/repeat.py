@@ -55,18 +55,20 @@ def repeat(
     apart = durations.seconds(every, "--every") if every else 0.0
     first = _first(folder)
     begun: float | None = None
-    for left in range(times, 0, -1):
+    for done in range(times):
+        rest = times - done
         name = _free(first.resolve().name)
-        if begun is not None:
-            _wait(begun + apart - time.monotonic(), name, console)
-        begun = time.monotonic()
-        planned, made = _begin(folder, name)
         try:
+            if begun is not None:
+                _wait(begun + apart - time.monotonic(), name, console)
+            begun = time.monotonic()
+            planned, made = _begin(folder, name)
+            rest -= 1
             measure(planned, made, console, timeout, page, repeats=True)
-        except typer.Exit as ended:
-            if ended.exit_code == 130 and left > 1:
-                more = f"bakeoff repeat {escape(named(folder))} --times {left - 1}"
-                console.print(f"And then: {more}", soft_wrap=True)
+        except (KeyboardInterrupt, typer.Exit) as ended:
+            if rest and getattr(ended, "exit_code", 130) == 130:
+                more = f"bakeoff repeat {escape(named(folder))} --times {rest}"
+                console.print(f"What is left then: {more}", soft_wrap=True)
             raise
     _together(first, console, page)
 

@@ -114,7 +114,22 @@ def test_who_is_interrupted_is_told_how_to_have_the_rest(
     monkeypatch.setattr(repeat, "measure", interrupted)
     done = typed("repeat", "r", "--times", "3")
     assert done.returncode == 130
-    assert "And then: bakeoff repeat r --times 2" in done.stdout
+    assert "What is left then: bakeoff repeat r --times 2" in done.stdout
+
+
+def test_who_is_interrupted_between_two_runs_is_told_that_as_well(
+    typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    write_run(tmp_path / "r", launches=1)
+    monkeypatch.setattr(repeat, "_begin", lambda *_: (None, None))
+    monkeypatch.setattr(repeat, "measure", lambda *_, **__: None)
+    monkeypatch.setattr(repeat.time, "sleep", interrupted)
+    done = typed("repeat", "r", "--times", "3", "--every", "2h")
+    assert done.returncode == 130
+    assert "What is left then: bakeoff repeat r --times 2" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from tests import found
 from tests.support.browser import CHROMIUM, DRIVER, await_, emulate, start
 
 PRESS = "document.querySelector('table.map tbody tr:nth-child(8) td button').click()"
-PUBLISHED = ROOT / "results" / "published"
 UNTIL = "to "
 READY = "return document.documentElement.dataset.ready"
 # File, part of the page ("": its first screen; "to ...": all until the end of it), width, theme,
@@ -43,7 +42,7 @@ def main(folder: Path) -> int:
         return 2
     with tempfile.TemporaryDirectory() as temporary:
         pages = {page.write(records.read(folder), Path(temporary) / "page.html"): SHOTS}
-        runs = [records.read(PUBLISHED / name) for name in found.COLUMNS[found.SIX]]
+        runs = [records.read(found.PUBLISHED / name) for name in found.COLUMNS[found.SIX]]
         pages[machines_page.write(runs, output=Path(temporary) / "runs.html")] = OF_RUNS
         shots = [(path, *each) for path, of in pages.items() for each in of]
         browser = start(Path(temporary) / "profile")
@@ -81,4 +80,4 @@ def shot(browser: Any, part: str, width: int) -> bytes:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else PUBLISHED / "quick-xeon-25m"))
+    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else found.PUBLISHED / "quick-xeon-25m"))

@@ -59,7 +59,11 @@ def measure(
     page: bool,
     repeats: bool = False,
 ) -> None:
-    """repeats: that it was measured here before goes without saying."""
+    """Measures what is missing of a plan, shows the verdicts, writes the page.
+
+    repeats: that it was measured here before goes without saying. Raises typer.Exit with 130 where
+    it was interrupted, with 1 where nothing was measured; Edited where the code changed meanwhile.
+    """
     from harness.run.progress import Progress
     from harness.run.runner import Runner
     from reports import terminal, verdicts
@@ -69,8 +73,8 @@ def measure(
         f"{'s' if len(planned.comparisons) != 1 else ''}"
     )
     others = [path.parent for path in results().glob("*/plan.json") if path.parent != folder]
-    if others_now := [each.name for each in others if documents.is_claimed(each)]:
-        told = f"{', '.join(others_now)} is being measured now as well"
+    if claimed := [each.name for each in others if documents.is_claimed(each)]:
+        told = f"{', '.join(claimed)} is being measured now as well"
         told = f"[bold yellow]{escape(told)}:[/] on one machine none has it alone; end one, or wait"
         console.print(told, soft_wrap=True)
     ranked = [c.name for c in planned.rivals]

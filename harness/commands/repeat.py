@@ -19,6 +19,8 @@ from harness.paths import results
 from harness.plan import plan
 from harness.record import records
 
+SAME = ("comparisons", "settings", "budget_s")  # of a plan: what a repetition has from the first
+
 
 @app.command()
 def repeat(
@@ -53,11 +55,11 @@ def repeat(
     refuse_timeout(timeout)
     folder = folder_of(run or "")
     apart = durations.seconds(every, "--every") if every else 0.0
-    first = _first(folder)
+    family = _first(folder).resolve().name
     begun: float | None = None
     for done in range(times):
         rest = times - done
-        name = _free(first.resolve().name)
+        name = _free(family)
         try:
             if begun is not None:
                 _wait(begun + apart - time.monotonic(), name, console)
@@ -70,7 +72,7 @@ def repeat(
                 more = f"bakeoff repeat {escape(named(folder))} --times {rest}"
                 console.print(f"What is left then: {more}", soft_wrap=True)
             raise
-    _together(first, console, page)
+    _together(made, family, console, page)
 
 
 def _begin(folder: Path, name: str) -> tuple[plan.Plan, Path]:
@@ -115,14 +117,14 @@ def _wait(seconds: float, name: str, console: Console) -> None:
     time.sleep(seconds)
 
 
-def _together(first: Path, console: Console, page: bool) -> None:
-    """One answer, and one page, of the run and all that repeat it."""
+def _together(folder: Path, family: str, console: Console, page: bool) -> None:
+    """One answer, and one page, of what was measured last and all that it repeats."""
     from reports import terminal_runs
     from reports.choice import profiles
     from reports.pages import machines_page
     from reports.runs import machines
 
-    found = _replicates(first)
+    found = _replicates(folder, family)
     if len(found) < 2:
         return
     terminal_runs.render_runs(machines.gather(found, None, profiles.load()), console)
@@ -136,17 +138,20 @@ def _together(first: Path, console: Console, page: bool) -> None:
         console.print(f"The page of all {len(found)}: {escape(str(path))}", soft_wrap=True)
 
 
-def _replicates(first: Path) -> list[records.Run]:
-    """The run, and those named after it that measured the same in the same way."""
+def _replicates(folder: Path, family: str) -> list[records.Run]:
+    """A run, and those of its family that measured the same plan in the same way."""
     from reports.runs import alike, several
 
-    after = re.compile(re.escape(first.resolve().name) + r"-\d+")
-    folders = [path.parent for path in results().glob("*/plan.json")]
-    found: list[records.Run] = []
-    for folder in (first, *(each for each in folders if after.fullmatch(each.name))):
+    repeated = records.read(folder)
+    name = re.compile(re.escape(family) + r"(-\d+)?")
+    found = [repeated]
+    for path in results().glob("*/plan.json"):
+        if path.parent.resolve() == folder.resolve() or not name.fullmatch(path.parent.name):
+            continue
         with suppress(Wrong):  # a torn run is no business of this one
-            other = records.read(folder)
-            alone = not found or several.one_machine([found[0], other])
-            if other.groups and alone and (not found or alike.unchanged(found[0], other)):
+            other = records.read(path.parent)
+            same = all(other.plan.get(part) == repeated.plan[part] for part in SAME)
+            here = several.one_machine([repeated, other]) and alike.unchanged(repeated, other)
+            if same and here:
                 found.append(other)
-    return found
+    return [run for run in found if run.groups]

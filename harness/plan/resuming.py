@@ -47,7 +47,10 @@ def fingerprint(
 
 
 def refuse_change(
-    before: dict[str, str], now: dict[str, str], doing: str = "resume", instead: str = ""
+    before: dict[str, str],
+    now: dict[str, str],
+    doing: str = "resume",
+    instead: str = "start one without --resume",
 ) -> None:
     """Raises Wrong where two machines, versions or codes would be mixed in one run, or taken for
     replicates.
@@ -58,7 +61,7 @@ def refuse_change(
         if before.get(key) != now.get(key):
             raise Wrong(
                 f"cannot {doing}: {key} was {before.get(key)}, is {now.get(key)}; "
-                f"that is another run: {instead or 'start one without --resume'}"
+                f"that is another run: {instead}"
             )
 
 

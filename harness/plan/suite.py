@@ -132,6 +132,8 @@ def load(name: str) -> Suite:
     if file.calls_share is not None and not 0 < file.calls_share <= 1:
         share = f"calls_share = {file.calls_share:g}"
         raise Wrong(f"suite '{name}' has {share}; expected a part of the budget, such as 0.25")
+    if file.calls_share is not None and not file.calls:
+        raise Wrong(f"suite '{name}' has calls_share and no calls; add calls = 100")
     if file.contenders is not None and name not in names():  # ours are held by tests
         try:
             inventory.parse_list(",".join(file.contenders))

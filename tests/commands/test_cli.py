@@ -118,6 +118,7 @@ def test_a_wrong_run_isrefused(typed: Typed, arguments: list[str], words: list[s
         ("calls = -1\n" + GOOD, ["has calls = -1; expected 0 to 9950, such as 100"]),
         ("calls = 1000000\n" + GOOD, ["has calls = 1000000; expected 0 to 9950"]),
         ("calls_share = 25\n" + GOOD, ["has calls_share = 25; expected a part", "such as 0.25"]),
+        ("calls_share = 0.25\n" + GOOD, ["has calls_share and no calls; add calls = 100"]),
         ("calls_share = nan\n" + GOOD, ["has calls_share = nan; expected a part"]),
         ('calls = "many"\n' + GOOD, ["calls is", "expected a whole number", "as in calls = 100"]),
         ('warm_up = "ever"\n' + GOOD, ["/mine.toml': warm_up 'ever'"]),

@@ -1,6 +1,7 @@
 """Claims about a run that is repeated: the same plan, a name of its own, one page of all."""
 
 import json
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,7 @@ from harness.plan import plan
 from harness.record import records
 from tests.conftest import Typed, refused
 from tests.support.runs import RELU, Start, measured, suite_of
-from tests.support.synthetic import write_run
+from tests.support.synthetic import WORKLOADS, write_run
 
 
 def test_each_repetition_is_a_run_of_the_same_plan_and_one_answer_is_of_them_all(
@@ -66,14 +67,19 @@ def test_only_runs_of_the_same_are_put_on_one_page(
     monkeypatch.setenv("BAKEOFF_RESULTS", str(tmp_path))
     for name in ("mine", "mine-2", "mine-3", "mine-4", "mine-5", "mine-more-2"):
         write_run(tmp_path / name, launches=1)
+    write_run(tmp_path / "mine-6", launches=1, workloads=WORKLOADS[:2])  # another question
+    write_run(tmp_path / "mine-7", launches=1, budget_s=60.0)
+    (tmp_path / "mine-8").mkdir()  # its greeting was interrupted
+    shutil.copy(tmp_path / "mine" / "plan.json", tmp_path / "mine-8")
     environment = json.loads((tmp_path / "mine-3" / "environment.json").read_text())
     environment["machine"]["cpu"] = "Another processor"
     (tmp_path / "mine-3" / "environment.json").write_text(json.dumps(environment))
     (tmp_path / "mine-4" / "plan.json").write_text("{")
     for path in (tmp_path / "mine-5").glob("records-*"):
         path.unlink()
-    found = repeat._replicates(tmp_path / "mine")
-    assert [run.name for run in found] == ["mine", "mine-2"]
+    for name in ("mine", "mine-2"):
+        found = repeat._replicates(tmp_path / name, "mine")
+        assert sorted(run.name for run in found) == ["mine", "mine-2"]
 
 
 def test_each_begins_so_long_after_the_one_before(
@@ -93,7 +99,7 @@ def test_each_begins_so_long_after_the_one_before(
         now += seconds
 
     write_run(tmp_path / "r", launches=1)
-    monkeypatch.setattr(repeat, "_begin", lambda *_: (None, None))
+    monkeypatch.setattr(repeat, "_begin", lambda *_: (None, tmp_path / "r"))
     monkeypatch.setattr(repeat, "measure", measure)
     monkeypatch.setattr(repeat.time, "monotonic", lambda: now)
     monkeypatch.setattr(repeat.time, "sleep", sleep)
@@ -110,7 +116,7 @@ def test_who_is_interrupted_is_told_how_to_have_the_rest(
         raise typer.Exit(130)
 
     write_run(tmp_path / "r", launches=1)
-    monkeypatch.setattr(repeat, "_begin", lambda *_: (None, None))
+    monkeypatch.setattr(repeat, "_begin", lambda *_: (None, tmp_path / "r"))
     monkeypatch.setattr(repeat, "measure", interrupted)
     done = typed("repeat", "r", "--times", "3")
     assert done.returncode == 130
@@ -124,7 +130,7 @@ def test_who_is_interrupted_between_two_runs_is_told_that_as_well(
         raise KeyboardInterrupt
 
     write_run(tmp_path / "r", launches=1)
-    monkeypatch.setattr(repeat, "_begin", lambda *_: (None, None))
+    monkeypatch.setattr(repeat, "_begin", lambda *_: (None, tmp_path / "r"))
     monkeypatch.setattr(repeat, "measure", lambda *_, **__: None)
     monkeypatch.setattr(repeat.time, "sleep", interrupted)
     done = typed("repeat", "r", "--times", "3", "--every", "2h")

@@ -253,7 +253,22 @@ def test_one_image_has_the_calls_of_a_p99_where_they_take_a_part_of_the_budget(
         assert enough == 100 and "slowest in a hundred" not in told
 
 
-def test_what_holds_its_calls_whatever_they_take_leaves_no_budget_out(
+def test_a_share_goes_to_the_first_of_a_suite_that_have_room_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Six launches of 100 calls, by two: ResNet-18 takes 91 s, MobileNet 29, GoogLeNet 79."""
+    monkeypatch.setattr(estimate, "matrix_rate", lambda: 1.6e11)
+    serving = msgspec.structs.replace(suite.load("serving"), calls_share=0.25)
+    for seconds, names in (
+        (500.0, {"resnet18", "mobilenet_v2"}),
+        (340.0, {"mobilenet_v2"}),
+        (1000.0, {"resnet18", "mobilenet_v2", "googlenet"}),
+    ):
+        made, _ = planned(serving, ["numpy", "c"], budget=seconds)
+        assert {c.workload for c in made.comparisons if c.calls} == names
+
+
+def test_a_suite_that_names_no_share_holds_its_calls_whatever_they_take(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(estimate, "matrix_rate", lambda: 1e11)

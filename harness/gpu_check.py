@@ -49,7 +49,7 @@ from harness.errors import Wrong, as_interruptions  # noqa: E402
 from harness.host import gpus, machine  # noqa: E402
 from harness.install import environments  # noqa: E402
 from harness.paths import ROOT, results  # noqa: E402
-from harness.plan import inventory, planning, suite  # noqa: E402
+from harness.plan import inventory, question, suite  # noqa: E402
 from harness.proof.agreement import Unfinished, ratios  # noqa: E402
 from harness.record import documents, records  # noqa: E402
 from suites.catalogue import Broken  # noqa: E402
@@ -296,7 +296,7 @@ def _asked(given: argparse.Namespace) -> Asked:
     gpus.refuse(device)
     contenders = _named(given.contenders, device) if given.contenders else usual(device)
     workloads = given.workloads or (FEW if given.suite == "quick" else None)
-    planning.select(suite.load(given.suite), workloads, None)
+    question.select(suite.load(given.suite), question.Question(workloads))
     named = bool(given.contenders)
     return Asked(device, contenders, named, given.suite, workloads, budget)
 

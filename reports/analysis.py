@@ -158,6 +158,7 @@ class Analysis:
     left_out: list[dict[str, str]]
     problems: list[str]
     lanes: list[Any] = field(default_factory=list)
+    precisions: Any = None  # precisions.Precisions
     profiled: list[Any] = field(default_factory=list)  # why.Why
 
     @property

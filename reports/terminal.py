@@ -17,7 +17,7 @@ from reports.choice.overall import answer, left_out, own, unasked, unreadable
 from reports.choice.recommend import Recommendation
 from reports.choice.sentences import measured_once, open_in_short, status, without
 from reports.comparison.lanes import Lane
-from reports.words import figure, less, percent, seconds, times
+from reports.words import ends, figure, less, percent, seconds, times, verdict
 
 
 def render(analysis: Analysis, console: Console, why: bool = False) -> None:
@@ -55,6 +55,9 @@ def render(analysis: Analysis, console: Console, why: bool = False) -> None:
     paragraph(console, marks, "dim")
     if versions := analysis.versions():
         paragraph(console, f"Versions: {', '.join(versions)}.", "dim")
+    if analysis.precisions.means:
+        console.print(_precisions(analysis))
+        paragraph(console, PRECISIONS, "dim")
     if analysis.lanes:
         console.print(_lanes(analysis))
         paragraph(console, LANES, "dim")
@@ -190,6 +193,39 @@ def _steps(limit: Limit) -> str:
     news = [each for i, each in enumerate(told) if i == 0 or each[1] != told[i - 1][1]]
     tell = MEASURES[limit.measure].tell
     return "; ".join(f"from {tell(low)} on {names}" for low, names in news)
+
+
+PRECISIONS = (
+    "A contender's time in another precision over its own in float32, in the same processes: the "
+    "geometric mean over the workloads that it was measured at in both; below, who leads in it "
+    "over who leads in float32."
+)
+
+
+def _precisions(analysis: Analysis) -> Table:
+    table = Table(title="Precision", title_justify="left", box=None, pad_edge=False)
+    table.header_style = "dim"
+    table.add_column("contender, or workload", overflow="fold")
+    table.add_column("in it / in float32", overflow="fold")
+    for head in ("ratio", "95% interval", ""):
+        table.add_column(head, no_wrap=True)
+    told = [
+        (f"{mean.contender}, {mean.workloads} workloads", f"{mean.precision} / float32", mean)
+        for mean in analysis.precisions.means
+    ] + [
+        (short(change.comparison), f"{change.contender} / {change.of}", change)
+        for change in analysis.precisions.leaders
+    ]
+    for name, what, each in told:
+        between = ends(each.low, each.high) if each.low and each.high else ""
+        table.add_row(
+            Text(name.translate(IN_A_LINE)),
+            Text(what.translate(IN_A_LINE)),
+            times(each.ratio),
+            between,
+            Text(verdict(each.verdict)),
+        )
+    return table
 
 
 LANES = (

@@ -29,7 +29,7 @@ from reports.analysis import (
 from reports.choice import breakeven, profiles, recommend
 from reports.choice.sentences import why_open, within, would_tell
 from reports.comparison import cells as cells_of
-from reports.comparison import lanes, pairs, roof, unnamed, why
+from reports.comparison import lanes, pairs, precisions, roof, unnamed, why
 from reports.trust import again, warn
 from reports.words import ends, few, interval, listed, times
 
@@ -100,6 +100,7 @@ def analyse(
         + [{"comparison": i, "reason": NO_ROOM} for i in sorted(run.unbegun)],
         problems=run.problems,
         lanes=lanes.lanes(run, comparisons),
+        precisions=precisions.precisions(run, comparisons),
         profiled=why.why(run, comparisons),
     )
 

@@ -1,4 +1,8 @@
-"""All workloads: importing their modules is what fills the list."""
+"""All workloads: importing their modules is what fills the list.
+
+Every Python file of this folder is a module of workloads, but for those named in APART: whoever
+adds a file of their own edits none of ours.
+"""
 
 import difflib
 import importlib
@@ -6,9 +10,11 @@ import traceback
 from functools import cache
 from pathlib import Path
 
+import suites
 from suites.workload import WORKLOADS, Workload
 
-MODULES = ("micro", "blocks", "convnets", "checks", "probes")
+OURS = ("micro", "blocks", "convnets", "checks", "probes")  # in the order of lists; others follow
+APART = ("__init__.py", "workload.py", "catalogue.py", "conftest.py", "test_*.py", ".*")
 
 
 class Broken(Exception):
@@ -21,7 +27,7 @@ def load() -> dict[str, Workload]:
 
     Raises Broken.
     """
-    for module in MODULES:
+    for module in _modules():
         try:
             importlib.import_module(f"suites.{module}")
         except Exception as error:
@@ -30,13 +36,23 @@ def load() -> dict[str, Workload]:
     return WORKLOADS
 
 
+def _modules() -> list[str]:
+    found = {
+        path.stem
+        for path in Path(suites.__path__[0]).glob("*.py")
+        if not any(path.match(pattern) for pattern in APART)
+    }
+    return [*OURS, *sorted(found - {*OURS})]
+
+
 def _place(error: Exception) -> str:
     """The file of workloads, and the line there, that an error comes from."""
     frames = traceback.extract_tb(error.__traceback__)
     places = [(frame.filename, frame.lineno) for frame in frames]
     if isinstance(error, SyntaxError):  # which is in no frame
         places.append((error.filename or "", error.lineno))
-    own = [(Path(file).name, line) for file, line in places if Path(file).stem in MODULES]
+    modules = _modules()
+    own = [(Path(file).name, line) for file, line in places if Path(file).stem in modules]
     return "suites/{}, line {}".format(*own[-1]) if own else "suites"
 
 

@@ -23,21 +23,21 @@ COLUMNS = {
     "25 min, Xeon": ["quick-xeon-25m"],
     "with engines, Xeon": ["serving-amx"],
 }
-USES = {  # a profile's title, and how the README calls it
-    "General use": "general use",
-    "Training throughput": "training throughput",
-    "Prototyping": "prototyping",
-    "Low-latency serving": "one image at a time",
-    "Batch inference": "batch inference",
-    "CPU-only deployment": "CPU-only deployment",
-    "Small memory": "small memory",
-}
+USES = (
+    "General use",
+    "Training throughput",
+    "Prototyping",
+    "Low-latency serving",
+    "Batch inference",
+    "CPU-only deployment",
+    "Small memory",
+)
 
 
 def table() -> str:
     found = [chosen([records.read(PUBLISHED / name) for name in of]) for of in COLUMNS.values()]
     rows = [["for", *COLUMNS], ["---"] * (1 + len(COLUMNS))]
-    rows += [[told, *(each.get(use, "") for each in found)] for use, told in USES.items()]
+    rows += [[use, *(each.get(use, "") for each in found)] for use in USES]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 

@@ -3,6 +3,7 @@
 The commands lie beside it, one file for each thing that a person comes for:
 
     measure   run, setup
+    repeat    repeat
     read      list, show, report, compare
     trust     doctor, calibrate, prove
     adapt     new-adapter, check
@@ -53,8 +54,8 @@ Profiles = Annotated[
     list[str] | None,
     typer.Option(
         "--profile",
-        help="What a recommendation is for: a profile's name, or the path of your own .toml; "
-        "may be repeated. Default: all that come along.",
+        help="What a recommendation is for: a profile's name (`bakeoff list` has them) or the path "
+        "of your own .toml; may be repeated. Default: all that come along.",
     ),
 ]
 Price = Annotated[

@@ -22,11 +22,11 @@ from harness.commands.common import (
     is_current,
     print_json,
 )
-from harness.commands.measuring import carried_on, measure, refuse_timeout
+from harness.commands.measuring import carried_on, measure, timeout_of
 from harness.errors import Wrong
 from harness.host import gpus, machine
 from harness.paths import results
-from harness.plan import inventory, plan, planning
+from harness.plan import inventory, plan, planning, question
 from harness.plan import suite as suites
 from harness.setup import Outcome, failures, make
 
@@ -56,11 +56,29 @@ def run(
         typer.Option(
             "--workloads",
             "-w",
-            help="Only these, by name or glob: resnet18,'vgg*'; may be repeated.",
+            help="These, by name or glob: resnet18,'vgg*'; may be repeated. As the suite has them; "
+            "what it lacks at its usual batch.",
         ),
     ] = None,
+    direction: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Only {', '.join(question.DIRECTIONS)}; or several: infer,train."),
+    ] = None,
+    batch: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="<n,n>", help="At these batches: 32, or 1,8,32. Default: the suite's."
+        ),
+    ] = None,
+    size: Annotated[
+        list[str] | None,
+        typer.Option(metavar="<n,n>", help="On square images of so many pixels: 224, or 112,224."),
+    ] = None,
+    precision: Annotated[
+        list[str] | None,
+        typer.Option(help=f"{', '.join(PRECISIONS)}; or several: float32,bfloat16."),
+    ] = None,
     device: Device = None,
-    precision: Annotated[str | None, typer.Option(help=", ".join(PRECISIONS) + ".")] = None,
     budget: Annotated[
         str | None,
         typer.Option(
@@ -80,12 +98,13 @@ def run(
         int | None,
         typer.Option(
             min=1,
-            help="Exactly so many launches; nobody then leaves early for being far behind. "
-            "Default: 6, then what it takes.",
+            help="So many launches, if the budget holds them; nobody then leaves early for being "
+            "far behind. Default: 6, then what it takes.",
         ),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="For every worker. Default: physical cores.")
+        int | None,
+        typer.Option(min=1, help="For every worker. Default: the physical cores that it may use."),
     ] = None,
     allocator: Annotated[
         str | None,
@@ -95,10 +114,10 @@ def run(
         ),
     ] = None,
     timeout: Annotated[
-        float | None,
+        str | None,
         typer.Option(
-            help="Kill a worker that answers no request for so many seconds. Default: a quarter of "
-            "the budget, but 120 at least and 600 at most."
+            help="Kill a worker that answers no request for so long: 90 (seconds), 5m. Default: a "
+            "quarter of the budget, but 2m at least and 10m at most."
         ),
     ] = None,
     page: Annotated[bool, typer.Option(help="Write the HTML page at the end.")] = True,
@@ -108,19 +127,22 @@ def run(
     Exit status 1 where all failed, 2 for wrong input, 130 after Ctrl-C.
 
     Examples: `bakeoff run` · `bakeoff run -c torch,jax,jax:no-ynn -w resnet18` ·
-    `bakeoff run --suite full --budget 2h` · `bakeoff run --resume RUN`
+    `bakeoff run -w resnet50 --direction infer --batch 1,8,32` · `bakeoff run --resume RUN`
     """
     from reports.choice import profiles
 
     console = Console()
     profiles.load()  # one that cannot be read is told before anything is measured
-    refuse_timeout(timeout)
+    patience = timeout_of(timeout)
     if resume is not None:
         given = {
             "--suite": suite,
             "--contenders": contenders,
             "--workloads": workloads,
             "--run-id": run_id,
+            "--direction": direction,
+            "--batch": batch,
+            "--size": size,
             "--precision": precision,
             "--device": device,
             "--python": python,
@@ -136,7 +158,7 @@ def run(
         planned, _ = carried_on(resume, folder, "resume", "start one without --resume")
         if budget is not None:
             planned.budget_s = durations.seconds(budget, "--budget")
-        return measure(planned, folder, console, timeout, page)
+        return measure(planned, folder, console, patience, page)
     allocator = allocator or "tuned"
     if allocator not in ("tuned", "as-shipped"):
         raise Wrong(f"--allocator {allocator}: expected tuned or as-shipped")
@@ -144,8 +166,8 @@ def run(
     gpus.refuse(chosen)
     current = is_current(python)
     loaded = suites.load(suite or ("quick" if chosen == "cpu" else "full"))
-    globs = ",".join(workloads) if workloads else None
-    comparisons = planning.select(loaded, globs, precision)
+    asked = question.Question(*map(_joined, (workloads, direction, batch, size, precision)))
+    comparisons = question.select(loaded, asked)
     asked_for = ",".join(contenders or loaded.contenders)
     named = inventory.parse_list(asked_for or "numpy")
     name = plan.check_run_name(_run_name(loaded.name) if run_id is None else run_id)
@@ -186,7 +208,7 @@ def run(
         return
     outlook.tell_missing(planned, loaded, console)
     plan.begin(planned, folder)
-    measure(planned, folder, console, timeout, page)
+    measure(planned, folder, console, patience, page)
 
 
 @app.command()
@@ -278,6 +300,11 @@ def _everyone(rows: list[dict[str, Any]]) -> list[inventory.Contender]:
     """All that can be ranked here, but for those that run only where they are named."""
     able = [row for row in rows if row["available"] and not row["named_only"]]
     return [inventory.parse(row["name"]) for row in able]
+
+
+def _joined(values: list[str] | None) -> str | None:
+    """An option that may be repeated, and hold several values each time."""
+    return None if values is None else ",".join(values)
 
 
 def _run_name(suite: str) -> str:

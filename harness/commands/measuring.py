@@ -1,5 +1,6 @@
 """One run in front of its user: how far it is, the verdicts, the page, and how to go on."""
 
+import re
 import shlex
 from contextlib import suppress
 from pathlib import Path
@@ -18,10 +19,15 @@ from harness.record import documents, records
 DAY = 86400
 
 
-def refuse_timeout(timeout: float | None) -> None:
-    """Raises Wrong for what is no time to wait for a worker."""
-    if timeout is not None and not 1 <= timeout <= DAY:  # click lets nan through
-        raise Wrong(f"--timeout {timeout:g}: expected seconds, from 1 to {DAY}")
+def timeout_of(text: str | None) -> float | None:
+    """Seconds to wait for a worker: 90 or 2m. Raises Wrong for what is no such time."""
+    if text is None:
+        return None
+    bare = re.fullmatch(r"\d{1,6}(\.\d+)?", text.strip())
+    found = float(text) if bare else durations.seconds(text, "--timeout")
+    if not 1 <= found <= DAY:
+        raise Wrong(f"--timeout '{text}': expected 1s to 24h")
+    return found
 
 
 def carried_on(

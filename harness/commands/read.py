@@ -40,16 +40,18 @@ if TYPE_CHECKING:
 
 @app.command("list")
 def list_(json_: Json = False, device: Device = None, python: Python = None) -> None:
-    """What can be measured here: contenders, workloads, suites, devices.
+    """What can be measured here: contenders, workloads, suites, devices; and for whom it is judged.
 
     Example: `bakeoff list`
     """
+    from reports.choice import profiles
     from suites import catalogue
 
     chosen = device_of(device)
     rows = inventory.contenders(chosen, is_current(python))
     workloads = [w for w in catalogue.load().values() if w.kind not in suites.HIDDEN]
     chosen_suites = [suites.load(name) for name in suites.names()]
+    judged = profiles.load()
     if json_:
         print_json(
             {
@@ -74,11 +76,14 @@ def list_(json_: Json = False, device: Device = None, python: Python = None) -> 
                     }
                     for s in chosen_suites
                 ],
+                "profiles": [
+                    {"name": p.name, "title": p.title, "summary": p.summary} for p in judged
+                ],
                 "devices": machine.devices(),
             }
         )
         return
-    _print_list(Console(), chosen, rows, workloads, chosen_suites)
+    _print_list(Console(), chosen, rows, workloads, chosen_suites, judged)
 
 
 def _print_list(
@@ -87,6 +92,7 @@ def _print_list(
     rows: list[dict[str, Any]],
     workloads: "list[Workload]",
     chosen_suites: list[suites.Suite],
+    judged: list[Any],  # profiles.Profile
 ) -> None:
     """Two or three columns a table: the longest names leave half of 80 columns for the rest."""
     ready = [row for row in rows if row["available"]]
@@ -106,6 +112,12 @@ def _print_list(
         "Suites",
         ("name", "comparisons", "budget", "what for"),
         [(s.name, str(len(s.comparisons)), s.budget, escape(s.summary)) for s in chosen_suites],
+    )
+    table(
+        console,
+        "Profiles: what `show` and `report --profile NAME` choose for",
+        ("name", "title", "what it weighs"),
+        [(p.name, escape(p.title), escape(p.summary)) for p in judged],
     )
     deepbench = [w for w in workloads if w.name.startswith("deepbench_")]
     for kind in dict.fromkeys(w.kind for w in workloads):
@@ -146,6 +158,8 @@ def show(
     json_: Json = False,
 ) -> None:
     """The verdicts of a run, in the terminal; or of several runs.
+
+    `--json` is all that is known, and may change: `report --format json` has a promised shape.
 
     Example: `bakeoff show` · `bakeoff show --why` · `bakeoff show RUN --json` ·
     `bakeoff show --profile mine.toml` ·

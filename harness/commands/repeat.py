@@ -13,7 +13,7 @@ from rich.console import Console
 
 from harness import durations
 from harness.commands.common import app, escape, folder_of
-from harness.commands.measuring import carried_on, measure, named, refuse_timeout
+from harness.commands.measuring import carried_on, measure, named, timeout_of
 from harness.errors import Wrong
 from harness.paths import results
 from harness.plan import plan
@@ -28,18 +28,16 @@ def repeat(
         str | None, typer.Argument(help="Its name or folder; default: the latest.")
     ] = None,
     times: Annotated[
-        int, typer.Option("--times", "-n", min=1, max=99, help="So many runs more.")
+        int, typer.Option("--times", "-n", min=1, max=99, help="So many runs more than there are.")
     ] = 5,
     every: Annotated[
         str | None,
         typer.Option(
             help="From the start of one to that of the next: 1h, 90m; the first begins now. "
-            "Default: one right after the other."
+            "Default: one right after the other, which tells little of other hours."
         ),
     ] = None,
-    timeout: Annotated[
-        float | None, typer.Option(help="As of `bakeoff run`.", metavar="SECONDS")
-    ] = None,
+    timeout: Annotated[str | None, typer.Option(help="As of `bakeoff run`.")] = None,
     page: Annotated[bool, typer.Option(help="Write a page of each, and of them all.")] = True,
 ) -> None:
     """Measure a run's own plan again: runs RUN-2, RUN-3 and so on; then one page of them all.
@@ -52,7 +50,7 @@ def repeat(
     Examples: `bakeoff repeat` · `bakeoff repeat RUN --times 5 --every 1h`
     """
     console = Console()
-    refuse_timeout(timeout)
+    limit = timeout_of(timeout)
     folder = folder_of(run or "")
     apart = durations.seconds(every, "--every") if every else 0.0
     family = _first(folder).resolve().name
@@ -66,7 +64,7 @@ def repeat(
             begun = time.monotonic()
             planned, made = _begin(folder, name)
             rest -= 1
-            measure(planned, made, console, timeout, page, repeats=True)
+            measure(planned, made, console, limit, page, repeats=True)
         except (KeyboardInterrupt, typer.Exit) as ended:
             if rest and getattr(ended, "exit_code", 130) == 130:
                 more = f"bakeoff repeat {escape(named(folder))} --times {rest}"

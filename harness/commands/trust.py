@@ -93,7 +93,11 @@ def prove(
         bool, typer.Option("--short", help="A cut of minutes: fewer trials, few live launches.")
     ] = False,
     name: Annotated[
-        str, typer.Option("--run-id", help="The campaign's folder; one that is there goes on.")
+        str,
+        typer.Option(
+            "--run-id",
+            help="The campaign's folder. Default: prove; one that is there is gone on with.",
+        ),
     ] = "prove",
     page: Annotated[bool, typer.Option(help="Write the HTML page at the end.")] = True,
     json_: Json = False,

@@ -6,14 +6,13 @@ noise floor.
 """
 
 from datetime import UTC, datetime
-from fnmatch import fnmatch
 from typing import Any
 
 import msgspec
 
 from adapters.core import cost as cost_model
 from adapters.core.discovery import adapter_class
-from adapters.core.precision import PRECISIONS, value_bytes
+from adapters.core.precision import value_bytes
 from harness.errors import Wrong, in_words
 from harness.plan import code, estimate, fitting, resuming
 from harness.plan.inventory import Contender, versions
@@ -25,44 +24,11 @@ from harness.plan.plan import (
     PlannedContender,
     Settings,
 )
-from harness.plan.suite import HIDDEN, Comparison, Suite, unique
+from harness.plan.suite import Comparison, Suite
 from harness.record.documents import SCHEMA
 from harness.stats import uses
 from harness.stats.sampling import FIRST_STAGE
 from suites import catalogue
-
-
-def select(suite: Suite, globs: str | None, precision: str | None) -> list[Comparison]:
-    """The suite's comparisons, narrowed. A workload outside the suite comes at its usual size."""
-    chosen = list(suite.comparisons)
-    if globs:
-        chosen = []
-        for pattern in filter(None, (part.strip() for part in globs.split(","))):
-            found = [c for c in suite.comparisons if fnmatch(c.workload, pattern)]
-            chosen += found or _from_catalogue(pattern)
-        if not chosen:
-            raise Wrong(f"--workloads '{globs}' names none; `bakeoff list` has them")
-    if precision is not None:
-        if precision not in PRECISIONS:
-            raise Wrong(f"precision '{precision}': expected one of {', '.join(PRECISIONS)}")
-        chosen = [msgspec.structs.replace(c, precision=precision) for c in chosen]
-    return list(unique(chosen))
-
-
-def _from_catalogue(pattern: str) -> list[Comparison]:
-    known = [w for w in catalogue.load().values() if w.kind not in HIDDEN]
-    found = [w for w in known if fnmatch(w.name, pattern)]
-    if not found:
-        try:
-            catalogue.get(pattern)
-        except KeyError as error:  # which names its neighbours
-            raise Wrong(error.args[0]) from None
-        raise Wrong(f"'{pattern}' is for tests, not for ranking; `bakeoff list` shows workloads")
-    return [
-        Comparison(workload=w.name, batch=w.batch, direction=direction, headline=True)
-        for w in found
-        for direction in (("infer", "train") if w.kind == "convnet" else ("infer",))
-    ]
 
 
 def make(

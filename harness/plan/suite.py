@@ -3,7 +3,7 @@
     title = "Quick"
     summary = "Ten comparisons in under ten minutes"
     budget = "10m"
-    contenders = ["torch", "jax"]    # who takes part unless --contenders says; default: everyone
+    contenders = ["torch", "jax"]    # unless --contenders says; default: as of a plain run
     sustained = "20s"                # on a GPU: headline trainings also in blocks so long
     calls = 100                      # of one image, in every launch: what a p99 takes
     calls_share = 0.25               # if they take no more of the budget, by estimate

@@ -17,6 +17,7 @@ def specs(analysis: Analysis) -> dict[str, dict[str, Any]]:
     """Every chart that has data, by the id of its place on the page; each describes itself."""
     made = {
         "ratios": ("Time over the leader's, with intervals", ratios.ratios(analysis)),
+        "precisions": ("Time over a contender's own in float32", ratios.precisions(analysis)),
         "calls": ("How much calls differ", calls.calls(analysis)),
         "roofline": ("Rates beneath the machine's roof", roof.roofline(analysis)),
         "roof": ("Share of the machine's measured peak", roof.shares(analysis)),

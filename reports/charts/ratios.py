@@ -55,6 +55,24 @@ def ratios(analysis: Analysis) -> dict[str, Any] | None:
     return intervals(analysis, rows, "time / leader's (log)", statistics.MARGIN, floors)
 
 
+def precisions(analysis: Analysis) -> dict[str, Any] | None:
+    """Each contender's time in another precision over its own in float32."""
+    rows = [
+        {
+            "comparison": marks.label(analysis.comparison(change.comparison)),
+            "contender": change.contender,
+            "ratio": change.ratio,
+            "low": change.low or change.ratio,
+            "high": change.high or change.ratio,
+            "verdict": words.verdict(change.verdict),
+            "launches": change.launches,
+        }
+        for change in analysis.precisions.own
+        if math.isfinite(change.ratio)
+    ]
+    return intervals(analysis, rows, "time / its own in float32 (log)", statistics.MARGIN)
+
+
 def intervals(
     contested: marks.Contested,
     rows: list[dict[str, Any]],

@@ -294,8 +294,8 @@ def pays(found: Iterable[BreakEven], leader: str, comparisons: Collection[str]) 
             calls = f"{at} {call}s on{ends}{screening}"
             told.append((each.starts[leader], calls, short(each.comparison), early))
     return "; ".join(
-        f"{f'on {where} ' if len(comparisons) > 1 else ''}its start of {seconds(start)} pays from "
-        f"{calls}; until then {early}"
+        f"{f'on {where} ' if len(comparisons) > 1 else ''}it starts in {seconds(start)}: ahead "
+        f"from {calls}, before that {early}"
         for start, calls, where, early in told
     )
 

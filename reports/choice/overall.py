@@ -1,5 +1,6 @@
 """What is said of a run's choices together: the answer in a breath, and who was not asked."""
 
+import math
 from typing import Any
 
 from reports.analysis import Analysis, short
@@ -59,7 +60,8 @@ def precisions(analysis: Analysis) -> list[tuple[str, str]]:
     lower = _lower(analysis)
     if lower and {comparison.precision for comparison in analysis.comparisons} == {"float32"}:
         told = f"{lower}, and all of this is float32:"
-        found.append((told, "bakeoff run --precision bfloat16"))
+        minutes = math.ceil(2 * analysis.budget_s / 60)
+        found.append((told, f"bakeoff run --precision float32,bfloat16 --budget {minutes}m"))
     return found
 
 

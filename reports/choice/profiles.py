@@ -37,8 +37,8 @@ from harness.stats import uses
 
 FOLDER = Path(__file__).resolve().parents[1] / "profiles"
 ORDER = (
-    "one-for-everything",
-    "large-scale-training",
+    "general-use",
+    "training-throughput",
     "prototyping",
     "low-latency-serving",
     "batch-inference",

@@ -184,7 +184,9 @@ def balance(decision: Decision, weighed: list[Aspect]) -> str:
     parts = [listed(told[True])] if told[True] else []
     parts += [f"{'but ' if parts else ''}{listed(told[False])}"] if told[False] else []
     known = ", ".join(parts)
-    return f"{known}; not told apart: {listed(told[None])}" if known and told[None] else known
+    return (
+        f"{known}; no clear difference in {listed(told[None])}" if known and told[None] else known
+    )
 
 
 def _told_apart(each: Aspect, leader: str, rival: str, confidence: float) -> bool:

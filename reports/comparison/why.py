@@ -141,10 +141,7 @@ def sentence(fast: Profiled, slow: Profiled) -> str:
     fused = [each for each in (fast, slow) if each.by_kind["fused"]]
     if len(fused) == 1 and abs(more["fused"]) >= MIXED * gap:
         inside = words.seconds(fused[0].by_kind["fused"])
-        text += (
-            f"{inside} of {fused[0].contender}'s are in fused kernels, which mix kinds of work, "
-        )
-        return f"{text}so that by kind the two do not compare"
+        return f"{text}{inside} of {fused[0].contender}'s are in fused kernels, which mix kinds"
     named = largest[:1] if more[largest[0]] >= 0.6 * gap else largest[:2]
     named = [kind for kind in named if more[kind] > 0]
     share = sum(more[kind] for kind in named) / gap

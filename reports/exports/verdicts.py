@@ -118,6 +118,44 @@ class Comparison(msgspec.Struct):
     ratios: list[Ratio]
 
 
+class Change(msgspec.Struct):
+    """Time of a contender in a comparison, over that of `of` in the same work in float32."""
+
+    contender: str
+    of: str
+    comparison: str
+    precision: str
+    ratio: float
+    low: float | None
+    high: float | None
+    confidence: float
+    verdict: Verdict
+    launches: int
+
+
+class Mean(msgspec.Struct):
+    """A contender's time in a precision over its own in float32: the geometric mean over work."""
+
+    contender: str
+    precision: str
+    workloads: int
+    ratio: float
+    low: float | None
+    high: float | None
+    confidence: float
+    verdict: Verdict
+    launches: int
+
+
+class Precisions(msgspec.Struct):
+    """What other precisions change: of every contender itself (`own`, and its `means`), and of who
+    leads in one over who leads in float32 (`leaders`)."""
+
+    own: list[Change]
+    leaders: list[Change]
+    means: list[Mean]
+
+
 class Warning(msgspec.Struct):
     """What to know before a figure is trusted (`what`, and `where`), and what to do about it; or,
     of a note, why there is nothing to do (`advice` is empty)."""
@@ -149,6 +187,7 @@ class Verdicts(msgspec.Struct):
     noise_floor: NoiseFloor | None
     recommendations: list[Choice]
     comparisons: list[Comparison]
+    precisions: Precisions
     warnings: list[Warning]
     problems: list[str]  # records that could not be read: what was in them is missing above
 

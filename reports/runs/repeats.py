@@ -76,7 +76,7 @@ def moved(repeated: Mapping[str, Mapping[str, Repeated]], anchor: str | None) ->
     if not rows:
         return ""
     apart, name, place = max(rows)
-    told = f" What repeats least from run to run is {name} over {anchor} in {short(place)}, by "
+    told = f" From run to run {name} over {anchor} in {short(place)} moved most, by "
     told += f"{100 * (apart - 1):.2g}%"
     if several.ALL in repeated:
         most = max(each.apart for each in repeated[several.ALL].values())

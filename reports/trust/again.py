@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.record.records import Run
 from harness.stats import statistics
@@ -18,23 +18,25 @@ LEAST, ROOM = 2, 1.2  # minutes of a budget; what it has to spare
 
 
 def command(run: Run, comparisons: Sequence[dict[str, Any]], contenders: Sequence[str]) -> str:
-    """`bakeoff run` of these comparisons of the run's plan, on its device, in its settings, with
-    what else the suite asks of their workloads.
+    """`bakeoff run` of these comparisons of the run's plan, on its device, in its settings: of one
+    comparison exactly that; of several with what else the suite asks of their workloads.
 
-    What has a default that another machine would answer otherwise is spelt out. A precision
-    goes in where all comparisons share one that the suite would not take by itself: of several the
-    suite knows which. The budget is what six launches of all that is measured then took in the run.
+    What has a default that another machine would answer otherwise is spelt out. A direction, batch,
+    size or precision goes in where all comparisons share one: of several the suite knows which. The
+    budget is what six launches of all that is measured then took in the run.
     """
     settings = run.plan.get("settings", {})
     suite = run.plan["suite"]
+    works = [_work(c) for c in comparisons]
+    shared = _shared(run, works)
     options = {
         "--suite": suite.get("path") or suite["name"],
-        "--workloads": ",".join(dict.fromkeys(c["workload"] for c in comparisons)),
+        "--workloads": ",".join(dict.fromkeys(work.workload for work in works)),
+        **{f"--{name}": value for name, value in shared.items()},
         "--contenders": ",".join(contenders),
         "--device": settings.get("device"),
     }
-    options["--precision"] = precision = _precision(run, comparisons)
-    took = _seconds(run, _selected(run, {c["workload"] for c in comparisons}, precision))
+    took = _seconds(run, {work._replace(**shared) for work in _suite(run, works, shared)})
     if took is not None:
         options["--budget"] = f"{max(LEAST, math.ceil(ROOM * took / 60))}m"
     versions = any("@" in name for name in contenders)  # of which a Python of yours has one
@@ -49,56 +51,60 @@ def command(run: Run, comparisons: Sequence[dict[str, Any]], contenders: Sequenc
     return shlex.join(["bakeoff", "run", *parts])
 
 
-Work = tuple[str, ...]  # workload, size, batch, direction, precision
+class _Work(NamedTuple):
+    """What tells comparisons of a device apart, as it is typed; no size is a workload's own."""
+
+    workload: str
+    direction: str
+    batch: str
+    size: str
+    precision: str
 
 
-def _work(comparison: dict[str, Any]) -> Work:
-    keys = ("workload", "size", "batch", "direction", "precision")
-    return tuple(str(comparison.get(key)) for key in keys)
+def _work(comparison: dict[str, Any]) -> _Work:
+    return _Work(*(str(comparison.get(key) or "") for key in _Work._fields))
 
 
-def _left_out(run: Run) -> list[Work]:
+def _left_out(run: Run) -> list[_Work]:
     """What the suite has, and the run had no room for: who names its workload gets it, too."""
-    found: list[Work] = []
+    found: list[_Work] = []
     for id_ in (str(each["comparison"]) for each in run.plan.get("left_out", [])):
         parts = id_.split("/")
         if len(parts) == 5:
             place, batch, direction, precision, _ = parts
             workload, _, size = place.partition("@")
-            found.append((workload, size or "None", batch[1:], direction, precision))
+            found.append(_Work(workload, direction, batch[1:], size, precision))
     return found
 
 
-def _suite(run: Run, workloads: set[str]) -> list[Work]:
-    """What the run's suite has of these, as far as the run tells."""
+def _suite(run: Run, works: list[_Work], shared: dict[str, str]) -> list[_Work]:
+    """What the run's suite has of these workloads, as far as the run tells, in the direction that
+    they share, if they do."""
     known = [*map(_work, run.plan["comparisons"]), *_left_out(run)]
-    return [work for work in known if work[0] in workloads]
+    names = {work.workload for work in works}
+    ways = {shared["direction"]} if "direction" in shared else {each.direction for each in known}
+    return [each for each in known if each.workload in names and each.direction in ways]
 
 
-def _precision(run: Run, comparisons: Sequence[dict[str, Any]]) -> str | None:
-    """What --precision has to say; without it all are measured in which the suite has them."""
-    asked = {c["precision"] for c in comparisons}
-    if len(asked) != 1:
-        return None
-    [one] = asked
-    several = {work[-1] for work in _suite(run, {c["workload"] for c in comparisons})} != asked
-    return one if several or one != "float32" else None
+def _shared(run: Run, works: list[_Work]) -> dict[str, str]:
+    """What all of these have in common, and the suite or a workload may have otherwise."""
+    found: dict[str, str] = {}
+    for key in ("direction", "batch", "size", "precision"):
+        values = {getattr(work, key) for work in works}
+        if len(values) == 1:
+            found[key] = values.pop()
+    plain = {work.precision for work in _suite(run, works, found)} == {"float32"}
+    return {k: v for k, v in found.items() if v and not (k == "precision" and plain)}
 
 
-def _selected(run: Run, workloads: set[str], precision: str | None) -> set[Work]:
-    """All that a command of these workloads measures: a precision is put in place of each of the
-    suite's, where one is given."""
-    return {(*w[:-1], precision) if precision else w for w in _suite(run, workloads)}
-
-
-def _seconds(run: Run, works: set[Work]) -> float | None:
+def _seconds(run: Run, works: set[_Work]) -> float | None:
     """What the first six launches of these, and their cold pass, took in the run, of all who took
     part; None where the records do not tell.
 
     What the run did not measure is taken for the mean of what it did of the same workload.
     """
     usual, visits, launch = _visits(run)
-    took: dict[Work, float] = {}
+    took: dict[_Work, float] = {}
     for comparison in run.plan["comparisons"]:
         name = comparison["id"]
         if name in usual:
@@ -109,7 +115,7 @@ def _seconds(run: Run, works: set[Work]) -> float | None:
             )
     whole = statistics.LEAST_LAUNCHES * launch
     for work in works:
-        like = [seconds for other, seconds in took.items() if other[0] == work[0]]
+        like = [seconds for other, seconds in took.items() if other.workload == work.workload]
         if not like:
             return None
         whole += took.get(work, sum(like) / len(like))

@@ -1,6 +1,8 @@
 """Claims about workloads and suites: they are what their papers and sources say."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -158,11 +160,32 @@ def test_a_broken_file_of_workloads_is_told_with_its_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, told: str
 ) -> None:
     (tmp_path / "odd.py").write_text(text)
-    monkeypatch.setattr(suites, "__path__", [str(tmp_path)])
-    monkeypatch.setattr(catalogue, "MODULES", ("odd",))
-    before = dict(catalogue.WORKLOADS)
-    with pytest.raises(catalogue.Broken, match=f"suites/odd.py, {told}"):
+    broken = pytest.raises(catalogue.Broken, match=f"suites/odd.py, {told}")
+    with _beside_ours(monkeypatch, tmp_path), broken:
         catalogue.load.__wrapped__()
-    sys.modules.pop("suites.odd", None)
-    catalogue.WORKLOADS.clear()
-    catalogue.WORKLOADS.update(before)
+
+
+def test_a_file_of_ones_own_is_found_by_lying_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    own = "from suites.workload import convnet\n\n@convnet(input=(3, 8, 8), batch=2)\n"
+    own += "def odd_net(net, x):\n    'Odd.'\n    return net.linear('fc', x, 10)\n"
+    (tmp_path / "odd.py").write_text(own)
+    (tmp_path / ".#odd.py").write_text("an editor's lock")
+    (tmp_path / "test_odd.py").write_text("raise SystemError")
+    with _beside_ours(monkeypatch, tmp_path):
+        before = [*catalogue.WORKLOADS]
+        assert [*catalogue.load.__wrapped__()] == [*before, "odd_net"]
+
+
+@contextmanager
+def _beside_ours(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[None]:
+    """What is in this folder is beside our own files, all of which were read before."""
+    before = dict(catalogue.load())
+    monkeypatch.setattr(suites, "__path__", [str(folder)])
+    try:
+        yield
+    finally:
+        sys.modules.pop("suites.odd", None)
+        catalogue.WORKLOADS.clear()
+        catalogue.WORKLOADS.update(before)

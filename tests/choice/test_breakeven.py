@@ -63,12 +63,12 @@ def test_a_late_start_is_told_beside_whoever_leads_a_use(tmp_path: Path) -> None
     told = breakeven.pays([found], "compiled", [found.comparison])
     ends = f"{breakeven.count(pair.low or 0)} to {breakeven.count(pair.high or 0)}"
     at = f"{breakeven.count(pair.calls or 0)} steps on ({ends})"
-    assert told == f"its start of 21 s pays from {at}; until then eager"
+    assert told == f"it starts in 21 s: ahead from {at}, before that eager"
     assert breakeven.pays([found], "eager", [found.comparison]) == ""  # nobody starts sooner
     assert breakeven.pays([found], "compiled", ["another"]) == ""
     analysis = analyse(records.read(tmp_path))
     uses = {each.profile: each for each in analysis.recommendations}
-    assert page.pays(analysis, uses["large-scale-training"]) == told
+    assert page.pays(analysis, uses["training-throughput"]) == told
     assert page.pays(analysis, uses["prototyping"]) == ""  # that weighs the start itself
 
 

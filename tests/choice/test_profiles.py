@@ -82,7 +82,7 @@ def test_a_wrong_profile_is_one_line_that_names_what_is_wrong(
 
 
 def test_a_profile_that_is_not_there_is_told_which_there_are(tmp_path: Path) -> None:
-    with pytest.raises(Wrong, match=r"unknown profile 'trainin'.*large-scale-training"):
+    with pytest.raises(Wrong, match=r"unknown profile 'trainin'.*training-throughput"):
         profiles.load(["trainin"])
     with pytest.raises(Wrong, match="cannot be read"):
         profiles.load([str(tmp_path / "gone.toml")])
@@ -169,7 +169,7 @@ def test_who_does_not_train_is_no_choice_where_training_is_weighed_though_none_w
     (folder / "plan.json").write_text(json.dumps(plan))
     found = {r.profile: r for r in analyse(records.read(folder)).recommendations}
     assert found["batch-inference"].choice == "engine"
-    assert "one-for-everything" not in found  # 40% of it is training
+    assert "general-use" not in found  # 40% of it is training
     some = asked(folder, GOOD.replace("weight = 1", "weight = 3") + TRAINING)
     assert some.lacking == ["throughput in training"]
     assert {"contender": "engine", "why": "it does not train"} in some.incomplete
@@ -297,13 +297,13 @@ def test_workloads_that_are_left_out_do_not_count(tmp_path: Path) -> None:
     nets = [WORKLOADS[3], ("threelayer", "convnet", 50, None, "train", False)]
     folder = write_run(tmp_path / "both", workloads=nets)
     found = {r.profile: r for r in analyse(records.read(folder)).recommendations}
-    assert found["large-scale-training"].comparisons == ["resnet18@112/b4/train/float32/cpu"]
+    assert found["training-throughput"].comparisons == ["resnet18@112/b4/train/float32/cpu"]
     assert len(found["prototyping"].comparisons) == 2
     mine = asked(folder, 'without = ["resnet*"]\n' + TRAINING)
     assert mine.comparisons == ["threelayer/b50/train/float32/cpu"]
     folder = write_run(tmp_path / "toy", workloads=nets[1:])
     told = {r.profile for r in analyse(records.read(folder)).recommendations}
-    assert "large-scale-training" not in told and "prototyping" in told
+    assert "training-throughput" not in told and "prototyping" in told
 
 
 def test_a_workload_that_decides_alone_is_named_among_what_flips_it(tmp_path: Path) -> None:

@@ -57,6 +57,9 @@ OPTIONS = [
     "--suite own.toml --threads 1 --allocator as-shipped --python current",
     "--suite quick --workloads relu_64x56x56,lenet5",
     "--workloads lenet5 --precision float64",
+    "--suite quick --workloads lenet5,resnet18 --batch 2,3",
+    "--suite quick --workloads lenet5 --direction fwd_bwd,train --size 32,40 --batch 2",
+    "--suite quick --direction train --precision float32,float64",
 ]
 
 
@@ -71,7 +74,7 @@ def test_measured_again_means_the_same_work_in_the_same_settings(
         said = again.command(run, [comparison], comparison["contenders"])
         _run(f"{said} --run-id again-{number}")
         second = planned[-1]
-        assert comparison["id"] in [each.id for each in second.comparisons]
+        assert [comparison["id"]] == [each.id for each in second.comparisons]
         assert [c.name for c in second.contenders] == [c.name for c in first.contenders]
         for key in ("device", "python", "threads", "allocator"):
             assert getattr(second.settings, key) == getattr(first.settings, key)
@@ -95,6 +98,10 @@ def test_a_run_of_many_threads_elsewhere_says_how_many(tmp_path: Path) -> None:
     said = analyse(records.read(folder)).comparisons[0].command
     assert "--device cuda:1 --threads 16 --allocator as-shipped" in said
     assert "torch#2" not in said
+
+
+def _minutes(seconds: float) -> str:
+    return f"{max(2, math.ceil(1.2 * seconds / 60))}m"
 
 
 def test_the_budget_is_what_six_launches_took(tmp_path: Path) -> None:
@@ -134,25 +141,22 @@ def test_the_budget_is_what_six_launches_took(tmp_path: Path) -> None:
 
     for name in names:
         took = 6 * (10 + seconds[name]) + cold[name]
-        assert budget(name) == f"{max(2, math.ceil(1.2 * took / 60))}m"
-    # The suite has one of them in another precision: that was to be left out, or is measured too.
+        assert budget(name) == _minutes(took)
+    # The suite has one of them in another precision, and larger: that was left out, and stays so.
     plan = json.loads((folder / "plan.json").read_text())
     low = names[1].replace("float32", "bfloat16")
-    plan["left_out"] = [{"comparison": low, "reason": "no room"}]
+    larger = low.replace("/b32/", "/b64/")
+    plan["left_out"] = [{"comparison": c, "reason": "no room"} for c in (low, larger, f"{low}/odd")]
     (folder / "plan.json").write_text(json.dumps(plan))
     run = records.read(folder)
     [asked] = [c for c in run.plan["comparisons"] if c["id"] == names[1]]
-    assert "--precision float32 --budget" in again.command(run, [asked], ["torch"])
+    alone = 6 * (10 + seconds[names[1]]) + cold[names[1]]
+    said = again.command(run, [asked], ["torch"])
+    assert f"--precision float32 --contenders torch --device cpu --budget {_minutes(alone)}" in said
+    # Of several, what they do not share is as the suite has it.
     whole = 6 * (10 + 2 * seconds[names[1]]) + 2 * cold[names[1]]
     both = again.command(run, [asked, {**asked, "precision": "bfloat16"}], ["torch"])
-    assert both.endswith(f"--budget {max(2, math.ceil(1.2 * whole / 60))}m")
-    assert "--precision" not in both
-    # Recast to one precision, all of the workload are measured in it.
-    larger = {"comparison": low.replace("/b32/", "/b64/"), "reason": "no room"}
-    plan["left_out"] = [larger, {**larger, "comparison": larger["comparison"] + "/odd"}]
-    (folder / "plan.json").write_text(json.dumps(plan))
-    recast = again.command(records.read(folder), [asked], ["torch"])
-    assert recast.endswith(f"--precision float32 --budget {both.rpartition(' ')[2]}")
+    assert both.endswith(f"--batch 32 --contenders torch --device cpu --budget {_minutes(whole)}")
     endless = [{**each, "seconds": {"total": 1e308}} for each in others if each["kind"] == "cell"]
     write(path, [*others, *endless, *groups])
     assert budget(names[0]) == ""

@@ -76,8 +76,12 @@ def bakeoff(tmp_path: Path) -> Any:
         (["--sweet", "quick"], ["--sweet"]),
         (["--threads", "0"], ["--threads"]),
         (["--threads", "999"], ["--threads 999", "expected at most", "this process may use"]),
-        (["--timeout", "nan"], ["--timeout nan", "from 1 to 86400"]),
-        (["--timeout", "inf"], ["--timeout inf"]),
+        (["--timeout", "nan"], ["--timeout 'nan'", "expected something like 90s"]),
+        (["--timeout", "25h"], ["--timeout '25h'", "expected 1s to 24h"]),
+        (["--timeout", "0"], ["--timeout '0'", "expected 1s to 24h"]),
+        (["--batch", "1,x"], ["--batch '1,x'", "whole numbers"]),
+        (["--direction", "sideways"], ["--direction 'sideways'", "infer, fwd_bwd, train"]),
+        (["--resume", "x", "--batch", "8"], ["leave out --batch"]),
         (["--resume", "x" * 300], ["is not there"]),
     ],
 )
@@ -311,7 +315,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(bakeoff: Any, tmp_path: Path)
 
 def test_list_json_has_what_a_script_reads(bakeoff: Any) -> None:
     listed = json.loads(bakeoff("list", "--json").stdout)
-    assert set(listed) == {"contenders", "workloads", "suites", "devices"}
+    assert set(listed) == {"contenders", "workloads", "suites", "profiles", "devices"}
     names = {row["name"]: row for row in listed["contenders"]}
     assert {"numpy", "torch", "torch:compile", "tensorflow", "tensorflow:xla", "jax"} <= set(names)
     for row in names.values():
@@ -392,7 +396,7 @@ def test_show_json_has_what_a_script_reads(bakeoff: Any, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--profile", "trainin"], ["unknown profile 'trainin'", "large-scale-training"]),
+        (["--profile", "trainin"], ["unknown profile 'trainin'", "training-throughput"]),
         (["--profile", "gone.toml"], ["gone.toml", "cannot be read"]),
         (["--price", "-3"], ["--price", "above 0", "3.50"]),
         (["--price", "nan"], ["--price", "above 0"]),

@@ -55,8 +55,8 @@ def test_a_page_of_one_profile_does_not_replace_that_of_all(
         (["a1"], "a1"),
         (["a1", "--profile", str(mine)], "a1-mine"),
         (
-            ["a1", "a2", "--profile", str(mine), "--profile", "one-for-everything"],
-            "a1-a2-mine-one-for-everything",
+            ["a1", "a2", "--profile", str(mine), "--profile", "general-use"],
+            "a1-a2-mine-general-use",
         ),
     ):
         done = typed("report", *named)

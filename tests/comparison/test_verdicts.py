@@ -24,7 +24,7 @@ def test_the_fastest_wins_where_it_is_faster_by_more_than_the_margin(tmp_path: P
     analysis = _analysed(tmp_path)
     assert not analysis.screening
     assert {c.winner for c in analysis.comparisons} == {"torch:compile"}
-    training = next(r for r in analysis.recommendations if r.profile == "large-scale-training")
+    training = next(r for r in analysis.recommendations if r.profile == "training-throughput")
     assert training.choice == "torch:compile"
     assert training.runner_up in ("torch", "jax")
     assert training.ratio == pytest.approx(0.82, abs=0.02)
@@ -36,7 +36,7 @@ def test_the_fastest_wins_where_it_is_faster_by_more_than_the_margin(tmp_path: P
 def test_a_tie_is_called_a_tie_and_nobody_wins(tmp_path: Path) -> None:
     analysis = _analysed(tmp_path, {"torch": 1.0, "jax": 1.0, "numpy": 5.0})
     assert {c.winner for c in analysis.comparisons} == {None}
-    training = next(r for r in analysis.recommendations if r.profile == "large-scale-training")
+    training = next(r for r in analysis.recommendations if r.profile == "training-throughput")
     assert training.choice is None
     assert set(training.tied) == {"torch", "jax"}
     assert "tie" in training.sentence
@@ -60,7 +60,7 @@ def test_a_wrong_contender_is_shown_and_not_ranked_however_fast(tmp_path: Path) 
         if comparison.workload == "resnet18":
             assert comparison.winner != "torch:compile"
             assert comparison.cell("torch:compile").status == "wrong"
-    training = next(r for r in analysis.recommendations if r.profile == "large-scale-training")
+    training = next(r for r in analysis.recommendations if r.profile == "training-throughput")
     assert training.choice != "torch:compile"
     assert [row["contender"] for row in training.incomplete] == ["torch:compile"]
     assert "off by 0.5" in training.incomplete[0]["why"]
@@ -294,7 +294,7 @@ def test_a_comparison_and_the_choice_that_rests_on_it_alone_say_the_same(tmp_pat
         if planned:
             records.Writer(folder).write("event", what="second stage", reason="launches planned")
         analysis = analyse(records.read(folder))
-        training = next(r for r in analysis.recommendations if r.profile == "large-scale-training")
+        training = next(r for r in analysis.recommendations if r.profile == "training-throughput")
         [name] = training.comparisons
         pair = analysis.comparison(name).ratio("a", "b")
         assert pair is not None and training.verdict == pair.verdict == verdict
@@ -382,7 +382,7 @@ def test_a_mean_of_workloads_that_disagree_says_so(tmp_path: Path) -> None:
 
     edit_groups(folder, turned)
     analysis = analyse(records.read(folder))
-    training = next(r for r in analysis.recommendations if r.profile == "large-scale-training")
+    training = next(r for r in analysis.recommendations if r.profile == "training-throughput")
     assert training.choice == "jax"
     [there] = training.split
     assert there["leader"] == "torch" and there["comparison"].startswith("resnet18@112")

@@ -14,7 +14,8 @@ from harness import durations
 from harness.commands import outlook
 from harness.errors import Wrong
 from harness.host import gpus
-from harness.plan import estimate, fitting, plan, planning, suite
+from harness.plan import estimate, fitting, plan, suite
+from harness.plan.question import Question, select
 from harness.plan.suite import Comparison
 from harness.run import budget
 from harness.run.runner import Runner
@@ -109,7 +110,7 @@ def test_a_smaller_question_gets_its_share_of_the_time_but_enough(
     quick = suite.load("quick")
     assert planned(quick, NAMES)[0].budget_s == 600
     assert planned(quick, NAMES[:3])[0].budget_s == 300
-    few = planning.select(quick, "resnet18", None)
+    few = select(quick, Question("resnet18"))
     assert {c.direction for c in few} == {"infer", "train"}
     assert planned(quick, ["torch", "jax"], few)[0].budget_s == fitting.LEAST_BUDGET
 
@@ -120,8 +121,8 @@ def test_two_networks_of_a_suite_of_ten_have_more_than_a_fifth_of_its_time(
     """They take as long as all its operations together: by their number they had too little."""
     monkeypatch.setattr(estimate, "matrix_rate", lambda: 3e11)
     quick = suite.load("quick")
-    few = planning.select(quick, "resnet18", None)
-    cheap = planning.select(quick, "relu*", None)
+    few = select(quick, Question("resnet18"))
+    cheap = select(quick, Question("relu*"))
     budgets = [planned(quick, NAMES, chosen)[0].budget_s for chosen in (few, cheap)]
     assert 600 / 5 * 1.5 < budgets[0] < 600
     assert budgets[1] == fitting.LEAST_BUDGET
@@ -146,20 +147,6 @@ def test_a_suite_that_names_its_contenders_has_the_budget_it_asks_for(tmp_path: 
             "utf-8-sig",  # as some editors write it
         )
         assert planned(suite.load(str(path)), ["torch", "jax"])[0].budget_s == wanted
-
-
-def test_a_workload_outside_the_suite_comes_at_its_usual_size() -> None:
-    chosen = planning.select(suite.load("smoke"), "resnet18", None)
-    assert {(c.batch, c.direction) for c in chosen} == {(32, "infer"), (32, "train")}
-
-
-def test_a_headline_stays_one_in_another_precision() -> None:
-    """A suite may ask for the same in two precisions, as a headline in one of them."""
-    full = suite.load("full")
-    wanted = {(c.workload, c.batch, c.direction) for c in full.comparisons if c.headline}
-    chosen = planning.select(full, None, "bfloat16")
-    assert len({c.id for c in chosen}) == len(chosen) < len(full.comparisons)
-    assert {(c.workload, c.batch, c.direction) for c in chosen if c.headline} == wanted
 
 
 @pytest.mark.parametrize(

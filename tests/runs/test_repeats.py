@@ -47,7 +47,7 @@ def test_a_ratio_has_an_interval_over_runs(tmp_path: Path) -> None:
     assert jax.ratio == pytest.approx(1.3, rel=0.02) and jax.runs == 3
     assert jax.low < 1.2 and jax.high > 1.4  # t with two degrees
     assert jax.apart == pytest.approx(1.4 / 1.2, rel=0.01)
-    assert "What repeats least from run to run is jax over torch in" in found.sentence
+    assert "From run to run jax over torch in" in found.sentence
     assert "over all comparisons nobody by more than 17%." in found.sentence
     assert found.repeated[several.ALL]["numpy"].apart < 1.01
     assert "95%, 3 runs</small>" in machines_page.render(found)

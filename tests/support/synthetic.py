@@ -24,6 +24,7 @@ WORKLOADS = (  # workload, kind, batch, size, direction, headline
     ("resnet20", "convnet", 32, None, "infer", False),
     ("resnet18", "convnet", 4, 112, "train", True),
 )
+LOWER = {"bfloat16": 0.5, "tf32": 0.8}  # time over float32's
 Failures = Mapping[tuple[str, str], tuple[str, str]]
 # What was published of 2016, and is measured today.
 CONVNETS = tuple(
@@ -45,8 +46,9 @@ def write_run(
 ) -> Path:
     """A run's folder as the runner leaves it, of contenders whose speed is known.
 
-    speeds: relative time of each contender; the first is entered twice. failures:
-    (workload, contender) -> (status, reason). plan: what to put in the plan instead.
+    workloads: what `_comparison` takes; a precision may stand last. speeds: relative time
+    of each contender; the first is entered twice. failures: (workload, contender) -> (status,
+    reason). plan: what to put in the plan instead.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(7)
@@ -106,10 +108,11 @@ def _comparison(
     size: int | None,
     direction: str,
     headline: bool,
+    precision: str = "float32",
 ) -> dict[str, Any]:
     place = f"{workload}@{size}" if size else workload
     return {
-        "id": f"{place}/b{batch}/{direction}/float32/cpu",
+        "id": f"{place}/b{batch}/{direction}/{precision}/cpu",
         "workload": workload,
         "kind": kind,
         "summary": f"{workload} as a test has it",
@@ -117,7 +120,7 @@ def _comparison(
         "size": size,
         "input": [3, size or 32, size or 32],
         "direction": direction,
-        "precision": "float32",
+        "precision": precision,
         "device": "cpu",
         "headline": headline,
         "contenders": names,
@@ -150,8 +153,9 @@ def _measure(
         }
         for launch in range(1, launches + 1):
             luck = {name: rng.normal(0, 0.004) for name in names}
+            call = 1e7 * LOWER.get(comparison["precision"], 1.0)
             turns = {
-                name: [_turn(1e7 * speeds[name] * np.exp(luck[name]), rng) for _ in range(2)]
+                name: [_turn(call * speeds[name] * np.exp(luck[name]), rng) for _ in range(2)]
                 for name in names
             }
             writer.write(

@@ -1,0 +1,141 @@
+"""What another precision changes: a contender's time in it, over its own in float32.
+
+Both were measured in the same processes, though not in turns: minutes apart, in an order that
+each launch draws anew. So what a process is fast or slow by cancels, and what the machine did in
+between is in the interval.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.record.records import Run
+from harness.stats import modes, readings, statistics
+from reports.analysis import Comparison, finite, ranked
+from reports.comparison import pairs
+
+PLAIN = "float32"
+
+
+@dataclass(frozen=True)
+class Change:
+    """Time of `contender` in `comparison` over that of `of` in the same work in float32."""
+
+    contender: str
+    of: str
+    comparison: str
+    precision: str
+    ratio: float
+    low: float | None
+    high: float | None
+    verdict: str
+    launches: int
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A contender's change over all the work that it was measured at in both."""
+
+    contender: str
+    precision: str
+    workloads: int
+    ratio: float
+    low: float | None
+    high: float | None
+    verdict: str
+    launches: int
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Precisions:
+    """own: of every contender itself. leaders: of who leads in a precision, over who leads in
+    float32. means: of every contender in every other precision."""
+
+    own: list[Change]
+    leaders: list[Change]
+    means: list[Mean]
+
+
+def precisions(run: Run, comparisons: Sequence[Comparison]) -> Precisions:
+    """All that the run has of it; nothing where no work was measured in float32 and another."""
+    plain = {_work(c): c for c in comparisons if c.precision == PLAIN}
+    both = [(c, plain[_work(c)]) for c in comparisons if c.precision != PLAIN and _work(c) in plain]
+    contenders = ranked(run)
+    own: list[tuple[Change, pairs.Pair]] = []
+    leaders: list[tuple[Change, pairs.Pair]] = []
+    for comparison, base in both:
+        sound = [c.contender for c in comparison.cells if c.status == "ok"]
+        names = [name for name in contenders if name in sound]
+        own += _changes(run, comparison, base, [(name, name) for name in names])
+        if comparison.leader and base.leader:
+            leaders += _changes(run, comparison, base, [(comparison.leader, base.leader)])
+    return Precisions([each for each, _ in own], [each for each, _ in leaders], _means(run, own))
+
+
+def _work(comparison: Comparison) -> tuple[object, ...]:
+    """What two comparisons share that differ in their precision alone."""
+    c = comparison
+    return c.workload, c.size, c.batch, c.direction, c.device
+
+
+def _changes(
+    run: Run, comparison: Comparison, base: Comparison, names: Sequence[tuple[str, str]]
+) -> list[tuple[Change, pairs.Pair]]:
+    """Of those that have a launch with both."""
+    found = []
+    for name, of in names:
+        cell = base.find(of)
+        if cell is None or cell.status != "ok":
+            continue
+        pair = _pair(run, comparison, base, name, of)
+        if pair.logs:
+            judged = pairs.judged(run, pair)
+            told = Change(name, of, comparison.id, comparison.precision, *_figures(judged))
+            found.append((told, pair))
+    return found
+
+
+def _pair(run: Run, comparison: Comparison, base: Comparison, name: str, of: str) -> pairs.Pair:
+    """By what both are ranked by; or by their turns, where only one has blocks without a pause."""
+    same = comparison.by == base.by
+    times = [run.times(c.id, c.by if same else c.by_turn) for c in (comparison, base)]
+    first, second = (
+        {launch: readings.trimmed_mean(logs) for launch, logs in each.get(who, {}).items()}
+        for each, who in zip(times, (name, of), strict=True)
+    )
+    logs = {launch: first[launch] - second[launch] for launch in first if launch in second}
+    modal = modes.leave_open(
+        readings.in_order(first), readings.in_order(second), readings.in_order(logs)
+    )
+    left = not run.settled.isdisjoint({(comparison.id, name), (base.id, of)})
+    return pairs.Pair(logs, modal, left, bool(comparison.busy or base.busy))
+
+
+def _means(run: Run, own: Sequence[tuple[Change, pairs.Pair]]) -> list[Mean]:
+    """Contender by contender, in their order; of each the precisions, in theirs."""
+    grouped: dict[tuple[str, str], list[pairs.Pair]] = {}
+    for name in ranked(run):
+        for change, pair in own:
+            if change.contender == name:
+                grouped.setdefault((name, change.precision), []).append(pair)
+    found = []
+    for (name, precision), of in grouped.items():
+        pair = pairs.together(of)
+        if pair.logs:
+            figures = _figures(pairs.judged(run, pair))
+            found.append(Mean(name, precision, len(of), *figures))
+    return found
+
+
+def _figures(
+    judged: statistics.Comparison,
+) -> tuple[float, float | None, float | None, str, int, float]:
+    return (
+        judged.ratio,
+        finite(judged.low),
+        finite(judged.high),
+        judged.verdict,
+        judged.launches,
+        judged.confidence,
+    )

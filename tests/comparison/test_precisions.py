@@ -1,0 +1,152 @@
+"""Claims about what another precision changes, on runs whose truth is known."""
+
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from harness.record import records
+from reports import terminal
+from reports.analysis import Analysis
+from reports.charts import every
+from reports.comparison.precisions import Change
+from reports.pages import page
+from reports.verdicts import analyse
+from tests.support.synthetic import WORKLOADS, edit_groups, write_run
+
+PLAIN = WORKLOADS[1:3]
+BOTH = (*PLAIN, *((*each, "bfloat16") for each in PLAIN))
+SPEEDS = {"torch": 1.0, "jax": 1.3}
+
+
+def _analysed(folder: Path, *arguments: Any, **options: Any) -> Analysis:
+    return analyse(records.read(write_run(folder / "run", *arguments, workloads=BOTH, **options)))
+
+
+def _own(analysis: Analysis, contender: str, workload: str) -> Change:
+    [found] = [
+        change
+        for change in analysis.precisions.own
+        if change.contender == contender and change.comparison.startswith(workload)
+    ]
+    return found
+
+
+def test_a_precision_is_held_against_the_same_work_in_float32(tmp_path: Path) -> None:
+    found = _analysed(tmp_path, SPEEDS).precisions
+    assert [(c.contender, c.comparison) for c in found.own] == [
+        (name, f"{work}/bfloat16/cpu")
+        for work in ("resnet18@224/b1/infer", "resnet20/b32/infer")
+        for name in SPEEDS
+    ]
+    for change in found.own:
+        assert change.ratio == pytest.approx(0.5, abs=0.01)
+        assert change.low is not None and change.high is not None
+        assert change.low < 0.5 < change.high
+        assert (change.verdict, change.launches) == ("materially_faster", 6)
+    assert [(m.contender, m.precision, m.workloads) for m in found.means] == [
+        ("torch", "bfloat16", 2), ("jax", "bfloat16", 2)
+    ]  # fmt: skip
+    assert all(mean.ratio == pytest.approx(0.5, abs=0.01) for mean in found.means)
+
+
+def test_who_leads_is_held_against_who_leads_in_float32(tmp_path: Path) -> None:
+    """jax gains more than torch does: it leads in bfloat16."""
+    folder = write_run(tmp_path / "run", SPEEDS, workloads=BOTH)
+
+    def faster(group: dict[str, Any]) -> bool:
+        if group["precision"] == "bfloat16":
+            _scale(group, "jax", 0.5)
+        return True
+
+    edit_groups(folder, faster)
+    found = analyse(records.read(folder)).precisions
+    assert [(c.contender, c.of) for c in found.leaders] == [("jax", "torch")] * 2
+    assert all(c.ratio == pytest.approx(0.25 * 1.3, abs=0.01) for c in found.leaders)
+
+
+def test_what_a_process_is_fast_or_slow_by_cancels(tmp_path: Path) -> None:
+    """Its launches differ by tens of percent, in both precisions alike."""
+    folder = write_run(tmp_path / "run", SPEEDS, workloads=BOTH)
+    luck = np.random.default_rng(3).normal(0, 0.3, 7)
+
+    def lucky(group: dict[str, Any]) -> bool:
+        _scale(group, "torch", float(np.exp(luck[group["launch"]])))
+        return True
+
+    edit_groups(folder, lucky)
+    change = _own(analyse(records.read(folder)), "torch", "resnet20")
+    assert change.low is not None and change.high is not None
+    assert change.high / change.low < 1.04
+    assert change.low < 0.5 < change.high
+
+
+def test_who_is_wrong_in_one_of_the_two_has_no_change_there(tmp_path: Path) -> None:
+    failures = {("resnet20", "jax"): ("wrong", "output: 0.3 off")}
+    found = _analysed(tmp_path, SPEEDS, failures=failures).precisions
+    assert [c.contender for c in found.own if c.comparison.startswith("resnet20")] == ["torch"]
+    assert [(m.contender, m.workloads) for m in found.means] == [("torch", 2), ("jax", 1)]
+
+
+def test_a_busy_machine_and_few_launches_claim_nothing(tmp_path: Path) -> None:
+    few = _analysed(tmp_path, SPEEDS, launches=3)
+    assert {c.verdict for c in few.precisions.own} == {"screening"}
+
+    def loud(group: dict[str, Any]) -> bool:
+        group["machine"]["foreign_cpu_share"] = 0.4
+        return True
+
+    folder = write_run(tmp_path / "loud", SPEEDS, workloads=BOTH)
+    edit_groups(folder, loud)
+    found = analyse(records.read(folder)).precisions
+    assert {each.verdict for each in (*found.own, *found.leaders, *found.means)} == {"screening"}
+
+
+def test_who_left_early_has_a_wider_interval(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", SPEEDS, workloads=BOTH)
+    plain = "resnet20/b32/infer/float32/cpu"
+
+    def left(group: dict[str, Any]) -> bool:
+        if group["comparison"] == plain and group["launch"] > 4:
+            del group["turns"]["jax"]
+        return True
+
+    edit_groups(folder, left)
+    told = {"comparison": plain, "contender": "jax", "reason": "far behind"}
+    records.Writer(folder).write("event", what="settled", **told)
+    analysis = analyse(records.read(folder))
+    jax, torch = (_own(analysis, name, "resnet20") for name in ("jax", "torch"))
+    assert (jax.launches, jax.confidence) == (4, 0.999)
+    assert (torch.launches, torch.confidence) == (6, 0.95)
+    assert jax.low is not None and torch.low is not None and jax.low < torch.low
+
+
+@pytest.mark.parametrize("workloads", [PLAIN, BOTH[2:]])
+def test_of_one_precision_alone_nothing_is_said(tmp_path: Path, workloads: Any) -> None:
+    folder = write_run(tmp_path / "run", SPEEDS, workloads=workloads)
+    analysis = analyse(records.read(folder))
+    found = analysis.precisions
+    assert not (found.own or found.leaders or found.means)
+    assert "precisions" not in every.specs(analysis)
+    assert 'id="precisions"' not in page.render(analysis)
+
+
+def test_the_page_and_the_terminal_show_it(tmp_path: Path) -> None:
+    analysis = _analysed(tmp_path, SPEEDS)
+    html = page.render(analysis)
+    assert 'href="#precisions"' in html and 'id="chart-precisions"' in html
+    assert "bfloat16 / float32" in html
+    console = Console(file=StringIO(), width=120)
+    terminal.render(analysis, console)
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "torch, 2 workloads" in told and "bfloat16 / float32" in told
+    assert "resnet20 b32 infer bfloat16" in told and "torch / torch" in told
+
+
+def _scale(group: dict[str, Any], contender: str, factor: float) -> None:
+    for turn in group["turns"].get(contender, []):
+        turn["calls"] = [int(call * factor) for call in turn["calls"]]
+        turn["total_ns"] = sum(turn["calls"][turn["dropped"] :])

@@ -409,6 +409,10 @@ class TensorFlow(Adapter):
             return {}
         return {"allocated": self.tf.config.experimental.get_memory_info("GPU:0")["peak"]}
 
+    def forget_trials(self) -> None:
+        if self.device == "cuda":
+            self.tf.config.experimental.reset_memory_stats("GPU:0")
+
     def manifest(self) -> dict[str, Any]:
         tf = self.tf
         tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
@@ -457,8 +461,7 @@ class TensorFlow(Adapter):
     def reset(self) -> None:
         self._traced_before = self._traces()
         self._functions.clear()
-        if self.device == "cuda":
-            self.tf.config.experimental.reset_memory_stats("GPU:0")
+        self.forget_trials()
 
 
 def _values(variables: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -351,6 +351,13 @@ class Torch(Adapter):
         cuda = self.torch.cuda
         return {"allocated": cuda.max_memory_allocated(), "reserved": cuda.max_memory_reserved()}
 
+    def forget_trials(self) -> None:
+        # cuDNN's benchmark is given the largest workspace of any candidate that there is room for,
+        # and the pool keeps it.
+        if self.device == "cuda":
+            self.torch.cuda.empty_cache()
+            self.torch.cuda.reset_peak_memory_stats()
+
     def manifest(self) -> dict[str, Any]:
         torch, environment = self.torch, sorted(os.environ.items())
         found = {name: leaf.fp32_precision for name, leaf in self._leaves().items()}
@@ -431,6 +438,4 @@ class Torch(Adapter):
         if self.mode:
             self.torch._dynamo.reset()
             self._skipped_before = self._skips()
-        if self.device == "cuda":
-            self.torch.cuda.empty_cache()
-            self.torch.cuda.reset_peak_memory_stats()
+        self.forget_trials()

@@ -91,10 +91,10 @@ def _told(*_: object) -> None:
     raise Told
 
 
-def usual(device: str) -> list[str]:
+def usual(device: str, variants: bool = False) -> list[str]:
     """Each framework that is here, in its default variant: all others would take the hour.
 
-    Raises Wrong where there is no framework.
+    variants: also those that a plain run takes. Raises Wrong where there is no framework.
     """
     rows = inventory.contenders(device, current=True)
     for row in rows:
@@ -105,7 +105,7 @@ def usual(device: str) -> list[str]:
         for row in rows
         if row["available"]
         and row["computes"]
-        and not (row["variant"] or row["of"] or row["named_only"])
+        and not ((row["variant"] and not variants) or row["of"] or row["named_only"])
     ]
     if not plain:
         raise Wrong("this Python has no framework that Bakeoff knows; PYTHON= names another")
@@ -249,7 +249,11 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--device", default=environments.default_device(), help="cuda, cuda:N, cpu")
     add("--only", default=",".join(PARTS), help=f"of {', '.join(PARTS)}")
-    add("--contenders", default="", help="default: each framework, as it comes")
+    add(
+        "--contenders",
+        default="",
+        help="default: each framework, as it comes; of full alone also variants",
+    )
     add("--limit", default=LIMIT, help=f"all parts end within it; default {LIMIT}")
     add(
         "--suite",
@@ -294,7 +298,10 @@ def _asked(given: argparse.Namespace) -> Asked:
         raise Wrong(f"device '{device}': this machine has {known}{gpus.unseen()}")
     budget = durations.seconds(given.budget or given.limit, "--budget")
     gpus.refuse(device)
-    contenders = _named(given.contenders, device) if given.contenders else usual(device)
+    long = given.only == "suite" and given.suite != "quick"
+    contenders = (
+        _named(given.contenders, device) if given.contenders else usual(device, variants=long)
+    )
     workloads = given.workloads or (FEW if given.suite == "quick" else None)
     question.select(suite.load(given.suite), question.Question(workloads))
     named = bool(given.contenders)

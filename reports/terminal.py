@@ -55,7 +55,7 @@ def render(analysis: Analysis, console: Console, why: bool = False) -> None:
     paragraph(console, marks, "dim")
     if versions := analysis.versions():
         paragraph(console, f"Versions: {', '.join(versions)}.", "dim")
-    if analysis.precisions.means:
+    if analysis.precisions.any:
         console.print(_precisions(analysis))
         paragraph(console, PRECISIONS, "dim")
     if analysis.lanes:
@@ -196,7 +196,7 @@ def _steps(limit: Limit) -> str:
 
 
 PRECISIONS = (
-    "A contender's time in another precision over its own in float32, in the same processes: the "
+    "A contender's time in another precision over its own in float32, in the same launches: the "
     "geometric mean over the workloads that it was measured at in both; below, who leads in it "
     "over who leads in float32."
 )
@@ -218,6 +218,7 @@ def _precisions(analysis: Analysis) -> Table:
     ]
     for name, what, each in told:
         between = ends(each.low, each.high) if each.low and each.high else ""
+        between += " (99.9%)" if between and each.confidence > 0.95 else ""
         table.add_row(
             Text(name.translate(IN_A_LINE)),
             Text(what.translate(IN_A_LINE)),

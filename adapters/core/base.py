@@ -263,6 +263,11 @@ class Adapter:
         """Bytes on the device as the framework knows them: `allocated`, `reserved` peaks."""
         return {}
 
+    def forget_trials(self) -> None:
+        """Called once a first call is over, where nothing is timed: on a device, give back memory
+        that is not in use, and forget the peaks so far, where the framework can. What it tried to
+        choose between kernels took its own."""
+
     def manifest(self) -> dict[str, Any]:
         """What really runs, for the record: layout, compile mode, TF32, threads, versions."""
         return {}

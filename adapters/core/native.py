@@ -149,6 +149,9 @@ class Native(Adapter):
     def memory(self) -> dict[str, int]:
         return self.home.memory()
 
+    def forget_trials(self) -> None:
+        self.home.forget_trials()
+
     def manifest(self) -> dict[str, Any]:
         return self.home.manifest()
 

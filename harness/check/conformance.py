@@ -33,6 +33,7 @@ from suites.workload import Workload
 
 LINES = 8  # of what it printed, that are shown
 STEPS = 3  # of a training that is followed; one cannot tell the momentum's coefficient
+THREE_STEPS = "three steps"  # what the step that follows a training is called
 # Nobody can follow these: at the size checked, weights that differ by 1e-7 (float32's rounding)
 # move the third step's loss by 0.006 to 0.2, in float64 too. Their restored first step is held.
 CHAOTIC = {"resnet50"}
@@ -172,7 +173,7 @@ class Check:
                 if _trains(workload):
                     yield self._operation("training", workload, "train")
             last = next(w for w in reversed(operations) if w.name.endswith("residual_down"))
-            yield Step("training", "three steps", lambda: self._three_steps(last))
+            yield Step("training", THREE_STEPS, lambda: self._three_steps(last))
         for workload in catalogue.load().values():
             if workload.kind == "block":
                 direction = "train" if self.trains else "infer"
@@ -191,7 +192,7 @@ class Check:
                 yield self._operation("models", workload, direction)
             yield self._fed("models", workload, "infer")
         for workload in models if self.trains else ():
-            yield Step("training", "three steps", lambda w=workload: self._three_steps(w))  # type: ignore[misc]
+            yield Step("training", THREE_STEPS, lambda w=workload: self._three_steps(w))  # type: ignore[misc]
 
     def _operation(self, stage: str, workload: Workload, direction: str) -> Step:
         name = f"{workload.name.removeprefix('check_')}, {direction}"

@@ -119,14 +119,22 @@ def _examine(
 
 def _soonest(steps: Iterable[conformance.Step]) -> list[conformance.Step]:
     """What a GPU is most likely to get wrong, and what all figures rest on, before time is over:
-    the clock, and what is said of precision, right behind the first operation that runs."""
+    the clock, and what is said of precision, right behind the first operation that runs; last the
+    training of each operation alone, of which `gradients` holds the backward pass, and `blocks` and
+    "three steps" the update."""
     steps = [*steps]
     stages = [step.stage for step in steps]
     if "operations" not in stages:  # it brings whole models: few steps, and no clock among them
         return steps
     first, *rest = steps[stages.index("operations") :]
-    rest.sort(key=lambda step: step.stage not in ("clock", "manifest"))
+    rest.sort(key=_rank)
     return [*steps[: stages.index("operations")], first, *rest]
+
+
+def _rank(step: conformance.Step) -> int:
+    if step.stage in ("clock", "manifest"):
+        return 0
+    return 2 if step.stage == "training" and step.name != conformance.THREE_STEPS else 1
 
 
 @contextmanager

@@ -3,9 +3,10 @@
 What a person waits for when they start: import, loading, the first call (which
 compiles), each timed; once with an empty compiler cache (`cold`), once with the cache
 that left behind (`warm`). Memory is read next, while it means something, and only then
-is that first result verified. In the last of a cell's processes, when all is read, one call
-runs under the framework's own profiler: where its time goes. Whoever starts soon starts again,
-with an empty cache each time (`again`; `starts.py` says who, and how often), and only starts.
+is that first result verified; a device's after some more calls. In the last of a cell's
+processes, when all is read, one call runs under the framework's own profiler: where its time
+goes. Whoever starts soon starts again, with an empty cache each time (`again`; `starts.py` says
+who, and how often), and only starts.
 """
 
 import time
@@ -18,6 +19,8 @@ from harness.process.kin import Kin
 from harness.process.launch import Launcher, attempt
 from harness.process.processes import WorkerFailed, WorkerProcess
 from harness.run import oracle
+
+WARM = 3  # calls before a device's memory is read: a CUDA graph is recorded in the second
 
 
 def measure(
@@ -79,25 +82,39 @@ def _fill(
         "kin_bytes": kin.most,  # of processes that it started, while it made its first call
         **first["memory"],
     }
-    gpu = gpus.number(launcher.device)
-    if gpu is not None:
-        record["memory"]["device"] = gpus.memory(gpu, worker.pid)
     record["manifest"] = first["manifest"]
     if record["pass"] == "again":
         return record
-    if answer is not None and contender.computes:
-        # Of a batch that the reference cannot follow; verifying a smaller one unloads it.
-        whole = oracle.question(comparison).whole
-        loss = {} if whole else worker.ask("loss")
-        try:
-            record["oracle"] = oracle.verify(worker, comparison, answer) | loss
-        except oracle.Mistaken as mistaken:
-            record["oracle"] = mistaken.evidence
-            raise
+    wanted = answer if contender.computes else None
+    whole = oracle.question(comparison).whole
+    loss: dict[str, Any] = {}
+    if wanted and whole:
+        _verify(record, worker, comparison, wanted)
+    elif wanted:  # a batch that the reference cannot follow
+        loss = worker.ask("loss")
+    gpu = gpus.number(launcher.device)
+    if gpu is not None:
+        # Of later calls: what the first one tried, to choose between kernels, needs no room.
+        record["memory"] |= worker.ask("memory", calls=WARM)["memory"]
+        record["memory"]["device"] = gpus.memory(gpu, worker.pid)
+    if wanted and not whole:  # a smaller one, which unloads it
+        _verify(record, worker, comparison, wanted)
+        record["oracle"] |= loss
     # The last of its processes: nothing is timed in it any more, and a second start is over.
     if contender.computes and (record["pass"] == "warm" or not launcher.is_filled(cache)):
         record["profile"] = _profile(worker, comparison)
     return record
+
+
+def _verify(
+    record: dict[str, Any], worker: WorkerProcess, comparison: PlannedComparison, answer: Path
+) -> None:
+    """Keeps what was found, right or wrong. Raises Mistaken."""
+    try:
+        record["oracle"] = oracle.verify(worker, comparison, answer)
+    except oracle.Mistaken as mistaken:
+        record["oracle"] = mistaken.evidence
+        raise
 
 
 def _profile(worker: WorkerProcess, comparison: PlannedComparison) -> dict[str, Any]:

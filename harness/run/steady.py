@@ -69,7 +69,7 @@ class LaunchGroup:
         new = any(not self._known(c) for c in comparisons)  # before any is visited
         spent: dict[str, Spent] = {}
         due = len(comparisons)
-        for precision in sorted({c.precision for c in comparisons}):
+        for precision in self._in_turn({c.precision for c in comparisons}):
             visited = [c for c in comparisons if c.precision == precision]
             self.rng.shuffle(visited)
             visited.sort(key=lambda c: self.costly.index(c.id) if c.id in self.costly else -1)
@@ -91,6 +91,13 @@ class LaunchGroup:
                     self.launcher.close(worker)
                 self.workers.clear()
         return self._seen(comparisons, spent, begin, new)
+
+    def _in_turn(self, precisions: set[str]) -> list[str]:
+        """Each is opened in processes of its own, one after the other. Another begins in every
+        launch, so that what a launch's beginning is slower by is in none of them alone."""
+        order = sorted(precisions)
+        first = self.number % max(1, len(order))
+        return order[first:] + order[:first]
 
     def _seen(
         self,

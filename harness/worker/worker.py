@@ -176,6 +176,7 @@ class Worker:
     def warm(self, calls: int | None = None, limit: float = 3.0) -> dict[str, Any]:
         """Until it is steady; or a fixed number of calls, as an earlier launch found."""
         self.result = None
+        self.adapter.forget_trials()  # else its neighbours on a device have less
         self.cell.restore()
         if calls is None:
             least = 0.0 if self.adapter.device == "cpu" else LEAST_WARM
@@ -232,7 +233,12 @@ class Worker:
             return {"failed": "wrong", "reason": reason}
         return {"unfinished": share}
 
-    def memory(self) -> dict[str, Any]:
+    def memory(self, calls: int = 0) -> dict[str, Any]:
+        """Peaks so far; or, on a device, of so many further calls, whose kernels are chosen."""
+        if calls:
+            self.result = None
+            self.adapter.forget_trials()
+            timing.synced(self.cell.step, self.cell.sync, calls)
         return {"peak_rss_bytes": _resident("VmHWM"), "memory": self.adapter.memory()}
 
     def profile(self, calls: int = 2, draws: int = 3) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def cell(
     joules = energy(groups, contender, plan["batch"])
     clusters = modes.clusters(logs) if np.isfinite(logs).any() else []
     ran = comparable.ran(mine)
-    memory = next((c["memory"] for c in mine if c["memory"]), None)
+    memory = _memory(mine)
     return Cell(
         contender=contender,
         status=status,
@@ -198,6 +198,23 @@ def _made(spell: dict[str, Any]) -> int:
         return int(spell["made"])
     queued = len(spell["calls"]) - spell["dropped"] if spell.get("queued_ns") else 0
     return len(spell["calls"]) + queued
+
+
+ON_DEVICE = ("allocated", "reserved", "device")
+
+
+def _memory(cells: list[dict[str, Any]]) -> dict[str, int | None] | None:
+    """Of its first start; a device's of the start that took least: what one took beyond that, to
+    choose between kernels, needs no room (XLA's peak cannot be forgotten, as torch's is)."""
+    told = [cell["memory"] for cell in cells if cell["memory"]]
+    if not told:
+        return None
+    found: dict[str, int | None] = dict(told[0])
+    for key in ON_DEVICE:
+        seen = [each[key] for each in told if each.get(key) is not None]
+        if seen:
+            found[key] = min(seen)
+    return found
 
 
 def _oracle(cells: list[dict[str, Any]]) -> dict[str, Any] | None:

@@ -1,8 +1,8 @@
 """What another precision changes: a contender's time in it, over its own in float32.
 
-Both were measured in the same processes, though not in turns: minutes apart, in an order that
-each launch draws anew. So what a process is fast or slow by cancels, and what the machine did in
-between is in the interval.
+Both were measured in the same launches, each in a process of its own, minutes apart: what a process
+is fast or slow by, and what the machine did in between, is in the interval. In every launch another
+precision comes first, so that what its beginning is slower by is on neither side.
 """
 
 from collections.abc import Sequence
@@ -55,6 +55,10 @@ class Precisions:
     own: list[Change]
     leaders: list[Change]
     means: list[Mean]
+
+    @property
+    def any(self) -> bool:
+        return bool(self.own or self.leaders or self.means)
 
 
 def precisions(run: Run, comparisons: Sequence[Comparison]) -> Precisions:

@@ -2,7 +2,8 @@
 
 `bakeoff show --json` prints all that is known, and may change; these are the fields that others
 may build on (`bakeoff report --format json`). The types below are the promise: a field may come
-to them, and none goes or means another thing while `schema` is the same. The schema is made of
+to them, and none goes or means another thing while `schema` is the same (what contenders, workloads
+and profiles are called is no part of it). The schema is made of
 them:
 
     python -m reports.exports.verdicts > reports/exports/verdicts.schema.json

@@ -18,25 +18,24 @@ LEAST, ROOM = 2, 1.2  # minutes of a budget; what it has to spare
 
 
 def command(run: Run, comparisons: Sequence[dict[str, Any]], contenders: Sequence[str]) -> str:
-    """`bakeoff run` of these comparisons of the run's plan, on its device, in its settings: of one
-    comparison exactly that; of several with what else the suite asks of their workloads.
+    """`bakeoff run` of these comparisons of the run's plan, on its device, in its settings: exactly
+    these, where options can say so; else with what else the suite asks of their workloads.
 
-    What has a default that another machine would answer otherwise is spelt out. A direction, batch,
-    size or precision goes in where all comparisons share one: of several the suite knows which. The
-    budget is what six launches of all that is measured then took in the run.
+    What has a default that another machine would answer otherwise is spelt out. The budget is what
+    six launches of all that is measured then took in the run.
     """
     settings = run.plan.get("settings", {})
     suite = run.plan["suite"]
     works = [_work(c) for c in comparisons]
-    shared = _shared(run, works)
+    typed, whole = _options(works)
     options = {
         "--suite": suite.get("path") or suite["name"],
         "--workloads": ",".join(dict.fromkeys(work.workload for work in works)),
-        **{f"--{name}": value for name, value in shared.items()},
+        **{f"--{name}": value for name, value in typed.items()},
         "--contenders": ",".join(contenders),
         "--device": settings.get("device"),
     }
-    took = _seconds(run, {work._replace(**shared) for work in _suite(run, works, shared)})
+    took = _seconds(run, {*(works if whole else _suite(run, works, typed))})
     if took is not None:
         options["--budget"] = f"{max(LEAST, math.ceil(ROOM * took / 60))}m"
     versions = any("@" in name for name in contenders)  # of which a Python of yours has one
@@ -77,24 +76,25 @@ def _left_out(run: Run) -> list[_Work]:
     return found
 
 
-def _suite(run: Run, works: list[_Work], shared: dict[str, str]) -> list[_Work]:
-    """What the run's suite has of these workloads, as far as the run tells, in the direction that
-    they share, if they do."""
+def _options(works: Sequence[_Work]) -> tuple[dict[str, str], bool]:
+    """What to type for these, besides their workloads; and whether that is exactly these.
+
+    It is where they are all that can be made of these values. Else what they share is typed, and
+    the rest is as the suite has it.
+    """
+    values = {key: dict.fromkeys(getattr(w, key) for w in works) for key in _Work._fields}
+    whole = len({*works}) == math.prod(map(len, values.values()))
+    del values["workload"]
+    typed = {k: ",".join(v) for k, v in values.items() if (whole or len(v) == 1) and "" not in v}
+    return typed, whole
+
+
+def _suite(run: Run, works: Sequence[_Work], typed: dict[str, str]) -> list[_Work]:
+    """What a command that types so much selects, as far as the run tells what its suite has."""
     known = [*map(_work, run.plan["comparisons"]), *_left_out(run)]
     names = {work.workload for work in works}
-    ways = {shared["direction"]} if "direction" in shared else {each.direction for each in known}
-    return [each for each in known if each.workload in names and each.direction in ways]
-
-
-def _shared(run: Run, works: list[_Work]) -> dict[str, str]:
-    """What all of these have in common, and the suite or a workload may have otherwise."""
-    found: dict[str, str] = {}
-    for key in ("direction", "batch", "size", "precision"):
-        values = {getattr(work, key) for work in works}
-        if len(values) == 1:
-            found[key] = values.pop()
-    plain = {work.precision for work in _suite(run, works, found)} == {"float32"}
-    return {k: v for k, v in found.items() if v and not (k == "precision" and plain)}
+    ways = {typed["direction"]} if "direction" in typed else {each.direction for each in known}
+    return [w._replace(**typed) for w in known if w.workload in names and w.direction in ways]
 
 
 def _seconds(run: Run, works: set[_Work]) -> float | None:

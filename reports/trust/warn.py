@@ -144,17 +144,24 @@ def _losses(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
     """Where the reference could follow a small batch alone, contenders vouch for each other."""
     found = []
     for comparison in comparisons:
-        losses: dict[str, float] = {}
+        losses: dict[str, list[float]] = {}  # of every draw of an autotuner
         gate = 0.0
         for cell in comparison.cells:
             for record in run.cells_of(comparison.id, cell.contender):
                 oracle = record["oracle"] or {}
                 if cell.status == "ok" and oracle.get("loss") is not None:
-                    losses[cell.contender] = oracle["loss"]
-                    gates = [c["gate"] for c in oracle["checked"] if c["quantity"] == "loss"]
+                    losses.setdefault(cell.contender, []).append(oracle["loss"])
+                    checked = oracle.get("checked") or []
+                    gates = [c["gate"] for c in checked if c["quantity"] == "loss"]
                     gate = max([gate, *gates])
-        middle = float(np.median([*losses.values()])) if losses else 0.0
-        off = {n: x for n, x in losses.items() if not abs(x - middle) <= gate * abs(middle)}
+        usual = [float(np.median(each)) for each in losses.values()]
+        middle = float(np.median(usual)) if usual else 0.0
+        off = {
+            name: loss
+            for name, each in losses.items()
+            for loss in each
+            if not abs(loss - middle) <= gate * abs(middle)
+        }
         if off:
             told = ", ".join(f"{name} {loss:.8g}" for name, loss in off.items())
             found.append(

@@ -4,9 +4,11 @@ In each framework's own environment; that it computes the right thing is told in
 """
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from adapters.core.native import Native
 from harness.host import machine
 from harness.plan import inventory
 from harness.plan.planning import planned_contender
@@ -51,6 +53,15 @@ def test_frozen_weights_are_packed_beforehand_and_not_trained() -> None:
     inside.run("torch", code)
     frozen = planned_contender(inventory.parse("torch:compile-freezing"))
     assert not frozen.trains  # so that no comparison of training holds it
+
+
+@pytest.mark.parametrize("what", ["memory", "forget_trials", "manifest", "reset"])
+def test_a_native_model_leaves_the_device_to_its_framework_s_own_adapter(what: str) -> None:
+    asked: list[str] = []
+    model = Native.__new__(Native)
+    model.home = SimpleNamespace(**{what: lambda: asked.append(what)})  # type: ignore[assignment]
+    getattr(model, what)()
+    assert asked == [what]
 
 
 def test_a_native_model_of_which_one_result_is_asked_takes_its_step() -> None:

@@ -60,6 +60,7 @@ OPTIONS = [
     "--suite quick --workloads lenet5,resnet18 --batch 2,3",
     "--suite quick --workloads lenet5 --direction fwd_bwd,train --size 32,40 --batch 2",
     "--suite quick --direction train --precision float32,float64",
+    "--suite own.toml --workloads lenet5 --precision float32",
 ]
 
 
@@ -78,6 +79,18 @@ def test_measured_again_means_the_same_work_in_the_same_settings(
         assert [c.name for c in second.contenders] == [c.name for c in first.contenders]
         for key in ("device", "python", "threads", "allocator"):
             assert getattr(second.settings, key) == getattr(first.settings, key)
+
+
+@pytest.mark.parametrize("options", OPTIONS[-4:-2])
+def test_all_of_a_run_is_asked_again_where_options_multiply_to_it(
+    planned: list[Any], tmp_path: Path, options: str
+) -> None:
+    _run(f"bakeoff run --contenders numpy,numpy --device cpu --run-id first {options}")
+    run = records.read(tmp_path / "results" / "first")
+    chosen = [c for c in run.plan["comparisons"] if c["workload"] == "lenet5"]
+    _run(f"{again.command(run, chosen, ['numpy'])} --run-id again")
+    assert [c["id"] for c in chosen] == [each.id for each in planned[-1].comparisons]
+    assert len(chosen) == 4
 
 
 def test_how_long_a_warm_up_may_take_is_the_suites_and_not_its_names(
@@ -153,10 +166,15 @@ def test_the_budget_is_what_six_launches_took(tmp_path: Path) -> None:
     alone = 6 * (10 + seconds[names[1]]) + cold[names[1]]
     said = again.command(run, [asked], ["torch"])
     assert f"--precision float32 --contenders torch --device cpu --budget {_minutes(alone)}" in said
-    # Of several, what they do not share is as the suite has it.
     whole = 6 * (10 + 2 * seconds[names[1]]) + 2 * cold[names[1]]
     both = again.command(run, [asked, {**asked, "precision": "bfloat16"}], ["torch"])
-    assert both.endswith(f"--batch 32 --contenders torch --device cpu --budget {_minutes(whole)}")
+    end = f"--contenders torch --device cpu --budget {_minutes(whole)}"
+    assert both.endswith(f"--batch 32 --precision float32,bfloat16 {end}")
+    # Of several that no options multiply to, what they do not share is as the suite has it.
+    odd = again.command(run, [asked, {**asked, "precision": "bfloat16", "batch": 64}], ["torch"])
+    whole = 6 * (10 + 3 * seconds[names[1]]) + 3 * cold[names[1]]
+    end = f"--contenders torch --device cpu --budget {_minutes(whole)}"
+    assert odd.endswith(f"--workloads resnet20 --direction infer {end}")
     endless = [{**each, "seconds": {"total": 1e308}} for each in others if each["kind"] == "cell"]
     write(path, [*others, *endless, *groups])
     assert budget(names[0]) == ""

@@ -68,8 +68,8 @@ def test_who_leads_is_held_against_who_leads_in_float32(tmp_path: Path) -> None:
     assert all(c.ratio == pytest.approx(0.25 * 1.3, abs=0.01) for c in found.leaders)
 
 
-def test_what_a_process_is_fast_or_slow_by_cancels(tmp_path: Path) -> None:
-    """Its launches differ by tens of percent, in both precisions alike."""
+def test_what_a_launch_is_fast_or_slow_by_cancels(tmp_path: Path) -> None:
+    """They differ by tens of percent, in both precisions alike."""
     folder = write_run(tmp_path / "run", SPEEDS, workloads=BOTH)
     luck = np.random.default_rng(3).normal(0, 0.3, 7)
 
@@ -132,6 +132,32 @@ def test_of_one_precision_alone_nothing_is_said(tmp_path: Path, workloads: Any) 
     assert not (found.own or found.leaders or found.means)
     assert "precisions" not in every.specs(analysis)
     assert 'id="precisions"' not in page.render(analysis)
+
+
+def test_who_has_one_precision_and_not_another_has_a_gap(tmp_path: Path) -> None:
+    """numpy computes in no bfloat16: the table has a hole there, and stays."""
+    works = (*BOTH, *((*each, "tf32") for each in PLAIN))
+    folder = write_run(tmp_path / "run", {**SPEEDS, "numpy": 9.0}, workloads=works)
+
+    def without(group: dict[str, Any]) -> bool:
+        if group["precision"] == "bfloat16":
+            del group["turns"]["numpy"]
+            group["statuses"]["numpy"] = {"status": "unsupported", "reason": "no bfloat16"}
+        return True
+
+    edit_groups(folder, without)
+    analysis = analyse(records.read(folder))
+    means = [(m.contender, m.precision) for m in analysis.precisions.means]
+    assert means == [
+        ("torch", "bfloat16"), ("torch", "tf32"), ("jax", "bfloat16"), ("jax", "tf32"),
+        ("numpy", "tf32"),
+    ]  # fmt: skip
+    table = page.render(analysis).partition('aria-label="Precision by precision">')[2]
+    rows = table.partition("</table>")[0].split("<tr")[2:]
+    assert [("<td" in row, row.count(">-</td>")) for row in rows] == [
+        (True, 0), (True, 0), (True, 1)
+    ]  # fmt: skip
+    terminal.render(analysis, Console(file=StringIO()))
 
 
 def test_the_page_and_the_terminal_show_it(tmp_path: Path) -> None:

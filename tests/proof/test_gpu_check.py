@@ -85,7 +85,11 @@ def noted(monkeypatch: pytest.MonkeyPatch) -> Noted:
         return note
 
     monkeypatch.setattr(gpu_check, "PARTS", {n: (n, part(n)) for n in gpu_check.PARTS})
-    monkeypatch.setattr(gpu_check, "usual", lambda device: ["torch", "jax"])
+    monkeypatch.setattr(
+        gpu_check,
+        "usual",
+        lambda _, variants: ["torch", "torch:compile", "jax"] if variants else ["torch", "jax"],
+    )
     monkeypatch.setattr(inventory, "contenders", rows_of("torch", "jax", "null"))
     monkeypatch.setattr(gpu_check, "has", lambda module: True)
     return asked
@@ -112,6 +116,21 @@ def test_each_part_has_its_share_of_the_limit_and_the_suite_has_what_they_leave(
     noted.clear()
     gpu_check.main(["--device", "cpu", "--only", "parity", "--limit", "10m"])
     assert 590 < noted[0][2] <= 600  # alone it has all of it
+
+
+@pytest.mark.parametrize(
+    ("arguments", "all_of_them"),
+    [
+        (["--only", "suite", "--suite", "full"], True),
+        (["--only", "suite"], False),  # of eight minutes
+        (["--only", "agreement,suite", "--suite", "full"], False),
+    ],
+)
+def test_a_suite_of_a_gpu_s_sizes_alone_is_of_every_variant(
+    noted: Noted, arguments: list[str], all_of_them: bool
+) -> None:
+    gpu_check.main(["--device", "cpu", *arguments])
+    assert ("torch:compile" in noted[-1][1].contenders) == all_of_them
 
 
 def test_one_part_can_be_asked_for_alone_of_some_contenders_and_for_longer(
@@ -201,6 +220,9 @@ def test_who_takes_part_only_where_it_is_named_is_left_out_and_so_are_variants(
     monkeypatch.setattr(inventory, "contenders", here)
     assert gpu_check.usual("cuda:0") == ["torch", "jax"]
     assert gpu_check.usual("cpu") == ["torch", "jax", "numpy"]
+    for_an_hour = gpu_check.usual("cuda:0", variants=True)
+    assert {"torch", "torch:contiguous", "torch:compile", "jax", "jax:nchw"} <= {*for_an_hour}
+    assert "onnxruntime" not in for_an_hour
 
 
 # --- the suite --------------------------------------------------------------------------------

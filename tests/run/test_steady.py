@@ -272,6 +272,19 @@ def test_an_autotuner_chooses_anew_in_three_launches_and_who_does_not_tune_compi
     assert all(first == twin and never == 0 for first, twin, never in drawn.values())
 
 
+def test_each_precision_is_first_in_as_many_launches() -> None:
+    """What a launch's beginning is slower by is on neither side of their ratio."""
+    group = _group([])
+    found = []
+    for group.number in range(1, 7):
+        found.append(group._in_turn({"float32", "bfloat16", "tf32"}))
+    assert all(sorted(order) == ["bfloat16", "float32", "tf32"] for order in found)
+    for place in range(3):
+        seen = [order[place] for order in found]
+        assert {seen.count(each) for each in seen} == {2}
+    assert group._in_turn({"float32"}) == ["float32"]
+
+
 def test_near_contenders_take_turns_of_as_many_calls() -> None:
     """Whoever is far takes turns of about 40 ms all the same, and so does another comparison."""
     frozen = Frozen()
@@ -337,9 +350,17 @@ class SetUp(Worker):
 TORCH: Any = SimpleNamespace(name="torch", computes=True)
 
 
-def _set_up(group: LaunchGroup, fails: str = "") -> Setting:
+HUGE = {"direction": "train", "cost": SimpleNamespace(flops=1e15, activations=1.0)}
+
+
+def _set_up(group: LaunchGroup, fails: str = "", **of: Any) -> Setting:
     asked: Any = SimpleNamespace(
-        id="one", direction="infer", batch=1, workload="w", size=None, device="cuda", cost=None
+        id="one",
+        batch=1,
+        workload="w",
+        size=None,
+        device="cuda",
+        **{"direction": "infer", "cost": None} | of,
     )
     group.contenders = {"torch": TORCH}
     group.answers = {"one": Path("answer.npz")}
@@ -370,6 +391,18 @@ def test_every_draw_of_an_autotuner_is_verified_once_and_other_code_once() -> No
                 verified.append(group.number)
                 assert setting.record["oracle"] is not None
         assert verified == launches
+
+
+def test_of_a_later_draw_of_what_no_reference_follows_the_loss_alone_is_asked() -> None:
+    """The small batch that is verified in its place is no draw of what is timed."""
+    group = _group([])
+    group.frozen, group.autotuned, found = Frozen(), {"torch"}, []
+    for group.number in range(1, 5):
+        setting = _set_up(group, **HUGE)
+        asked = setting.worker.asked  # type: ignore[attr-defined]
+        found.append(tuple(asked.count(do) for do in ("load", "first", "verify", "loss")))
+        assert (setting.record["oracle"] is None) == (group.number == 4)
+    assert found == [(2, 2, 1, 1), (1, 1, 0, 1), (1, 1, 0, 1), (1, 1, 0, 0)]
 
 
 @pytest.mark.parametrize(("fails", "verified"), [([], [2, 0, 0]), ([1], [1, 1, 0])])

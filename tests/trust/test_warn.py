@@ -145,6 +145,23 @@ def test_losses_that_no_reference_was_computed_for_are_held_against_each_other(
     assert [each["contenders"] for each in warned] == ([["jax"]] if told else [])
 
 
+def test_a_draw_of_an_autotuner_whose_loss_is_off_is_told_whatever_the_others_are(
+    tmp_path: Path,
+) -> None:
+    folder = write_run(tmp_path, {"torch": 1.0, "jax": 1.2, "numpy": 2.0})
+    trained = next(c for c in records.read(folder).plan["comparisons"] if c["direction"] == "train")
+    [path] = folder.glob("records-*.jsonl")
+    found = [json.loads(line) for line in path.read_text().splitlines()]
+    for record in [r for r in found if r["kind"] == "cell" and r["comparison"] == trained["id"]]:
+        record["oracle"]["loss"] = 4.61
+        if record["contender"] == "jax":
+            draws = [{**record, "oracle": {"loss": loss}} for loss in (4.61, 4.03, 4.61)]
+            found += [{**draw, "pass": "steady", "launch": n} for n, draw in enumerate(draws, 1)]
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in found))
+    [told] = [w for w in analyse(records.read(folder)).warnings if "losses" in w["what"]]
+    assert told["contenders"] == ["jax"] and "jax 4.03" in told["what"]
+
+
 def test_an_edit_that_was_taken_back_is_told_no_more() -> None:
     """Of a run that was gone on with since, it says nothing."""
     edited = {"what": "edited", "reason": "the code changed"}

@@ -84,7 +84,7 @@ def test_every_request_of_the_page_is_answered_with_the_fields_it_names(
         ("turn", {"calls": 5, "latency": False, "queue": True}),
         ("block", {"calls": 2, "seconds": 0.1}),
         ("profile", {"calls": 1}),
-        ("memory", {}),
+        ("memory", {"calls": 1}),
         ("unload", {}),
         ("close", {}),
     ]

@@ -205,17 +205,22 @@ PRECISIONS = (
 def _precisions(analysis: Analysis) -> Table:
     table = Table(title="Precision", title_justify="left", box=None, pad_edge=False)
     table.header_style = "dim"
-    table.add_column("contender, or workload", overflow="fold")
-    table.add_column("in it / in float32", overflow="fold")
+    table.add_column("who", overflow="fold")
+    table.add_column("in what", overflow="fold")
     for head in ("ratio", "95% interval", ""):
         table.add_column(head, no_wrap=True)
     told = [
-        (f"{mean.contender}, {mean.workloads} workloads", f"{mean.precision} / float32", mean)
+        (
+            mean.contender,
+            f"{mean.precision}, {mean.workloads} workload{'s'[: mean.workloads > 1]}",
+            mean,
+        )
         for mean in analysis.precisions.means
-    ] + [
-        (short(change.comparison), f"{change.contender} / {change.of}", change)
-        for change in analysis.precisions.leaders
     ]
+    for change in analysis.precisions.leaders:
+        same = change.contender == change.of
+        who = change.contender if same else f"{change.contender} / {change.of}"
+        told.append((who, short(change.comparison), change))
     for name, what, each in told:
         between = ends(each.low, each.high) if each.low and each.high else ""
         between += " (99.9%)" if between and each.confidence > 0.95 else ""

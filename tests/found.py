@@ -1,6 +1,7 @@
-"""README.md's table of what was found: what the published runs say, as they are read today.
+"""README.md's table of what was found: what the published runs say, as they are read today; and
+what bfloat16 gained.
 
-python -m tests.found        prints it, to be put in its place
+python -m tests.found        prints both, to be put in their places
 """
 
 from collections.abc import Sequence
@@ -21,8 +22,10 @@ COLUMNS = {
     SIX: [f"quick-xeon{n}" for n in ("", "-2", "-3", "-4", "-5", "-6")],
     "25 min, EPYC without AVX-512": ["quick-avx2"],
     "25 min, Xeon": ["quick-xeon-25m"],
-    "with engines, Xeon": ["serving-amx"],
+    "in bfloat16, Xeon": ["precision-xeon"],
+    "with engines, Xeon": ["serving-xeon"],
 }
+LOW = "bfloat16"
 USES = (
     "General use",
     "Training throughput",
@@ -35,20 +38,32 @@ USES = (
 
 
 def table() -> str:
-    found = [chosen([records.read(PUBLISHED / name) for name in of]) for of in COLUMNS.values()]
+    found = [
+        chosen([records.read(PUBLISHED / name) for name in of], f" ({LOW})" if LOW in head else "")
+        for head, of in COLUMNS.items()
+    ]
     rows = [["for", *COLUMNS], ["---"] * (1 + len(COLUMNS))]
     rows += [[use, *(each.get(use, "") for each in found)] for use in USES]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def chosen(runs: Sequence[records.Run]) -> dict[str, str]:
-    """By use, what one run says of it, or several together."""
+def gained() -> str:
+    """Each contender's time in bfloat16 over its own in float32, with its interval."""
+    [name] = COLUMNS[f"in {LOW}, Xeon"]
+    means = analyse(records.read(PUBLISHED / name)).precisions.means
+    return ", ".join(f"{m.contender} {m.ratio:.2f} ({m.low:.2f} to {m.high:.2f})" for m in means)
+
+
+def chosen(runs: Sequence[records.Run], named: str = "") -> dict[str, str]:
+    """By use, what one run says of it, or several together. named: what its title ends in there."""
     by_run = [{each.title: each for each in analyse(run).recommendations} for run in runs]
     over = machines.gather([*runs]).over if len(runs) > 1 else by_run[0]
     return {
-        use: said(choice, any(sentences.status(each[use]) == "incomplete" for each in by_run))
+        use.removesuffix(named): said(
+            choice, any(sentences.status(each[use]) == "incomplete" for each in by_run)
+        )
         for use, choice in over.items()
-        if choice is not None and choice.ranking
+        if choice is not None and choice.ranking and use.endswith(named)
     }
 
 
@@ -65,4 +80,4 @@ def said(choice: Any, incomplete: bool) -> str:
 
 
 if __name__ == "__main__":
-    print(table(), end="")
+    print(table(), gained(), sep="\n")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 TRIM = 0.2  # of the rounds of a launch, at either end
+P99_CALLS = 100  # of a launch: of fewer nobody knows the slowest in a hundred
 
 
 def latency(turn: dict[str, Any]) -> float:
@@ -34,6 +35,12 @@ def quantiles(values: Sequence[float], *shares: float) -> list[float]:
         above = ordered[min(below + 1, len(ordered) - 1)]
         found.append(ordered[below] + (place - below) * (above - ordered[below]))
     return found
+
+
+def p99(turns: Sequence[dict[str, Any]]) -> float | None:
+    """Seconds of the slowest call in a hundred, of all kept calls of a launch's turns."""
+    calls = [call for turn in turns for call in turn["calls"][turn["dropped"] :]]
+    return quantiles(calls, 0.99)[0] * 1e-9 if len(calls) >= P99_CALLS else None
 
 
 def per_call(turn: dict[str, Any]) -> float:

@@ -24,7 +24,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import geometric_mean
-from typing import Any
 
 import numpy as np
 
@@ -34,9 +33,12 @@ from reports import words
 from reports.analysis import Cell, Comparison, baselines, ranked
 from reports.choice.decide import ONCE, Aspect
 from reports.choice.profiles import Objective
-from reports.comparison.cells import P99_CALLS, energy, tells_p99
+from reports.comparison.cells import energy, tells_p99
 
 LEAST_STARTS = 3  # of which an interval is made
+
+
+CALLS = readings.P99_CALLS
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ MEASURES = {
         "latency, p99",
         words.seconds,
         "time of its slowest calls",
-        absent=f"it takes {P99_CALLS} calls a launch, as `calls = {P99_CALLS}` in a suite asks for",
+        absent=f"it takes {CALLS} calls a launch, as `calls = {CALLS}` in a suite asks for",
     ),
     "first_result": Measure(
         "time to first result",
@@ -125,9 +127,9 @@ class Evidence:
         if not comparisons:
             return "no such workload in this run"
         plans = self.run.plan["comparisons"]
-        asked = {c["id"] for c in plans if (c.get("calls") or 0) >= P99_CALLS}
+        asked = {c["id"] for c in plans if (c.get("calls") or 0) >= CALLS}
         if measure == "latency_p99" and any(c.id in asked for c in comparisons):
-            return f"neither all launches nor six of them held {P99_CALLS} calls"
+            return f"neither all launches nor six of them held {CALLS} calls"
         return MEASURES[measure].absent
 
     def aspect(
@@ -236,7 +238,7 @@ class Evidence:
         if comparison.direction != "infer":  # no call of it was timed alone
             return {}
         turns = {g["launch"]: g["turns"][name] for g in groups if g["turns"].get(name)}
-        found = {launch: _p99(its) for launch, its in turns.items()}
+        found = {launch: readings.p99(its) for launch, its in turns.items()}
         known = {launch: figure for launch, figure in found.items() if figure is not None}
         # A launch fewer here is one fewer in the whole score.
         return known if tells_p99(len(known), len(found)) else {}
@@ -314,11 +316,6 @@ VALUES: dict[str, Callable[[Cell], float | None]] = {
     "latency": lambda cell: (cell.latency or {}).get("p25"),
     "first_result": lambda cell: (cell.cold or {}).get("total"),
 }
-
-
-def _p99(turns: list[dict[str, Any]]) -> float | None:
-    calls = np.concatenate([turn["calls"][turn["dropped"] :] for turn in turns]) * 1e-9
-    return float(np.quantile(calls, 0.99)) if len(calls) >= P99_CALLS else None
 
 
 def comparisons_of(of: str | None, comparisons: list[Comparison]) -> list[Comparison]:

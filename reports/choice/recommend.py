@@ -44,6 +44,7 @@ class Recommendation:
     high: float | None
     launches: int
     worst: float | None  # the leader's score over another's, at the far end of an open interval
+    worst_of: str  # whose that is
     comparisons: list[str]
     # contender, ratio (score over the leader's), low, high, verdict; factors: title, ratio,
     # weight of each objective: the ratios to the power of the weights make the score
@@ -78,19 +79,26 @@ def recommend(
     profiles: Sequence[Profile],
     price: float | None = None,
 ) -> list[Recommendation]:
-    """One for each profile, device and precision that the run has comparisons for."""
+    """One for each profile, device and precision that the run has comparisons for: of a profile
+    the run's first device and float32 come first, and go without saying."""
     evidence = Evidence(run, price)
     found = []
     for profile in profiles:
         mine = [c for c in comparisons if profile.speaks_of(c)]
-        for device, precision in sorted({(c.device, c.precision) for c in mine}):
+        for _, _, device, precision in sorted({_place(c, comparisons[0].device) for c in mine}):
             same = [c for c in mine if (c.device, c.precision) == (device, precision)]
-            plain = (device, precision) == (comparisons[0].device, "float32")
-            title = profile.title if plain else f"{profile.title} ({precision}, {device})"
+            differs = [precision] if precision != "float32" else []
+            differs += [device] if device != comparisons[0].device else []
+            title = f"{profile.title} ({', '.join(differs)})" if differs else profile.title
             named = msgspec.structs.replace(profile, title=title)
             made = _Case(evidence, named, same, mine).recommendation()
             found += [made] if made else []
     return found
+
+
+def _place(comparison: Comparison, first: str) -> tuple[bool, bool, str, str]:
+    device, precision = comparison.device, comparison.precision
+    return device != first, precision != "float32", device, precision
 
 
 class _Case:
@@ -292,6 +300,7 @@ class _Case:
         ids = list(dict.fromkeys(c for each in self.aspects for c in each.comparisons))
         leader = decision.leader or ""
         pair = leader, decision.runner_up or ""
+        worst, worst_of = sentences.at_worst(decision)
         once = sum(each.weight for each in self.weighed if each.single(*pair))
         return Recommendation(
             profile=self.profile.name,
@@ -307,7 +316,8 @@ class _Case:
             low=finite(best.low) if best else None,
             high=finite(best.high) if best else None,
             launches=best.launches if best else 0,
-            worst=sentences.at_worst(decision),
+            worst=worst,
+            worst_of=worst_of,
             of=sentences.ratio_of([each.measure for each in self.weighed]),
             comparisons=ids,
             ranking=[self._row(name) for name in decision.order],

@@ -71,8 +71,8 @@ def sentence(
         more = " More launches would hardly tell; more runs, read together, may."
     others = [name for name in apart if name != runner_up]
     more += f" Its lead over {listed(others)} is not proven either." if others else ""
-    worst = at_worst(decision)
-    safe = f" At worst it is {behind(worst)} behind." if worst else ""
+    worst, whom = at_worst(decision)
+    safe = f" At worst it is {behind(worst)} behind {whom}." if worst else ""
     return f"Open: {why_open(best)}. {leader} leads: {fact} ({sure}), over {over}.{safe}{more}"
 
 
@@ -87,15 +87,15 @@ def status(choice: Any) -> str:
     return "depends" if any(each["proven"] for each in choice.split) else "open"
 
 
-def at_worst(decision: Decision) -> float | None:
+def at_worst(decision: Decision) -> tuple[float | None, str]:
     """How many times the score of whoever it is not shown to beat the leader's may be, by the ends
-    of their intervals; None where something is decided, or nothing is known."""
+    of their intervals, and whose; None where something is decided, or nothing is known."""
     leader, best = decision.leader, decision.best
     if decision.choice or decision.tied or best is None or best.verdict == "screening":
-        return None
-    highs = [decision.pairs[leader or "", name].high for name in decision.untold]
-    worst = max(highs, default=math.nan)
-    return worst if 1 < worst < math.inf else None
+        return None, ""
+    highs = [(decision.pairs[leader or "", name].high, name) for name in decision.untold]
+    worst, whom = max(highs, default=(math.nan, ""))
+    return (worst, whom) if 1 < worst < math.inf else (None, "")
 
 
 def ratio_of(measures: Sequence[str]) -> str:
@@ -146,7 +146,7 @@ def open_in_short(pair: Any) -> str:
     if pair.verdict == "multimodal":
         return "launches fall into modes"
     if pair.worst:
-        return f"at worst {behind(pair.worst)} behind"
+        return f"at worst {behind(pair.worst)} behind {pair.worst_of}"
     if pair.verdict == "inconclusive":
         return "either may lead"
     beyond = pair.high is not None and math.log(pair.high) < -statistics.MARGIN

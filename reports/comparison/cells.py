@@ -15,7 +15,6 @@ from harness.record.records import Run
 from harness.stats import comparable, modes, readings, statistics
 from reports.analysis import QUANTILES, Cell, finite, ranked
 
-P99_CALLS = 100
 MOST_STARTS = 100  # a record is a file's: its number may be anything
 
 
@@ -139,7 +138,7 @@ def _figures(
             else [call for turn in launch for call in turn["calls"][turn["dropped"] :]]
         )
         seen = [1e-9 * value for value in readings.quantiles(calls, *QUANTILES)]
-        launches.append(seen if len(calls) >= P99_CALLS else [*seen[:-1], math.nan])
+        launches.append(seen if len(calls) >= readings.P99_CALLS else [*seen[:-1], math.nan])
         means.append(1e-9 * sum(calls) / len(calls))
         per_call.append(sum(readings.per_call(t) for t in launch) / len(launch))
     over = dict(zip(QUANTILES, np.median(np.array(launches), axis=0), strict=True))
@@ -154,7 +153,7 @@ def _figures(
 
 
 def tells_p99(known: int, launches: int) -> bool:
-    """Whether so many launches with P99_CALLS tell a p99: all of them, or as many as a verdict
+    """Whether so many launches of P99_CALLS tell a p99: all of them, or as many as a verdict
     takes. A later launch may have had time for fewer rounds."""
     return known == launches or known >= statistics.LEAST_LAUNCHES
 

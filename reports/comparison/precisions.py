@@ -66,8 +66,8 @@ def precisions(run: Run, comparisons: Sequence[Comparison]) -> Precisions:
     plain = {_work(c): c for c in comparisons if c.precision == PLAIN}
     both = [(c, plain[_work(c)]) for c in comparisons if c.precision != PLAIN and _work(c) in plain]
     contenders = ranked(run)
-    own: list[tuple[Change, pairs.Pair]] = []
-    leaders: list[tuple[Change, pairs.Pair]] = []
+    own: list[tuple[Change, _Both]] = []
+    leaders: list[tuple[Change, _Both]] = []
     for comparison, base in both:
         sound = [c.contender for c in comparison.cells if c.status == "ok"]
         names = [name for name in contenders if name in sound]
@@ -75,6 +75,22 @@ def precisions(run: Run, comparisons: Sequence[Comparison]) -> Precisions:
         if comparison.leader and base.leader:
             leaders += _changes(run, comparison, base, [(comparison.leader, base.leader)])
     return Precisions([each for each, _ in own], [each for each, _ in leaders], _means(run, own))
+
+
+@dataclass(frozen=True)
+class _Both:
+    """The log of its seconds in the one and in the other, launch by launch."""
+
+    first: dict[int, float]
+    second: dict[int, float]
+    left: bool  # one of the two left early, being far behind
+    busy: bool  # the machine was
+
+    def pair(self) -> pairs.Pair:
+        logs = {k: self.first[k] - self.second[k] for k in self.first if k in self.second}
+        sides = readings.in_order(self.first), readings.in_order(self.second)
+        modal = modes.leave_open(*sides, readings.in_order(logs))
+        return pairs.Pair(logs, modal, self.left, self.busy)
 
 
 def _work(comparison: Comparison) -> tuple[object, ...]:
@@ -85,22 +101,22 @@ def _work(comparison: Comparison) -> tuple[object, ...]:
 
 def _changes(
     run: Run, comparison: Comparison, base: Comparison, names: Sequence[tuple[str, str]]
-) -> list[tuple[Change, pairs.Pair]]:
+) -> list[tuple[Change, _Both]]:
     """Of those that have a launch with both."""
     found = []
     for name, of in names:
         cell = base.find(of)
         if cell is None or cell.status != "ok":
             continue
-        pair = _pair(run, comparison, base, name, of)
-        if pair.logs:
-            judged = pairs.judged(run, pair)
+        both = _both(run, comparison, base, name, of)
+        if both.pair().logs:
+            judged = pairs.judged(run, both.pair())
             told = Change(name, of, comparison.id, comparison.precision, *_figures(judged))
-            found.append((told, pair))
+            found.append((told, both))
     return found
 
 
-def _pair(run: Run, comparison: Comparison, base: Comparison, name: str, of: str) -> pairs.Pair:
+def _both(run: Run, comparison: Comparison, base: Comparison, name: str, of: str) -> _Both:
     """By what both are ranked by; or by their turns, where only one has blocks without a pause."""
     same = comparison.by == base.by
     times = [run.times(c.id, c.by if same else c.by_turn) for c in (comparison, base)]
@@ -108,28 +124,37 @@ def _pair(run: Run, comparison: Comparison, base: Comparison, name: str, of: str
         {launch: readings.trimmed_mean(logs) for launch, logs in each.get(who, {}).items()}
         for each, who in zip(times, (name, of), strict=True)
     )
-    logs = {launch: first[launch] - second[launch] for launch in first if launch in second}
-    modal = modes.leave_open(
-        readings.in_order(first), readings.in_order(second), readings.in_order(logs)
-    )
     left = not run.settled.isdisjoint({(comparison.id, name), (base.id, of)})
-    return pairs.Pair(logs, modal, left, bool(comparison.busy or base.busy))
+    return _Both(first, second, left, bool(comparison.busy or base.busy))
 
 
-def _means(run: Run, own: Sequence[tuple[Change, pairs.Pair]]) -> list[Mean]:
-    """Contender by contender, in their order; of each the precisions, in theirs."""
-    grouped: dict[tuple[str, str], list[pairs.Pair]] = {}
+def _means(run: Run, own: Sequence[tuple[Change, _Both]]) -> list[Mean]:
+    """Contender by contender, in their order; of each the precisions, in theirs.
+
+    Modes leave a mean open where they do so in the mean: one workload's, that others make nothing
+    of, do not.
+    """
+    grouped: dict[tuple[str, str], list[_Both]] = {}
     for name in ranked(run):
-        for change, pair in own:
+        for change, both in own:
             if change.contender == name:
-                grouped.setdefault((name, change.precision), []).append(pair)
+                grouped.setdefault((name, change.precision), []).append(both)
     found = []
-    for (name, precision), of in grouped.items():
-        pair = pairs.together(of)
+    for (name, precision), each in grouped.items():
+        first, second = (
+            dict(enumerate(statistics.shared_launches([_held(b, side) for b in each])))
+            for side in ("first", "second")
+        )
+        pair = _Both(first, second, any(b.left for b in each), any(b.busy for b in each)).pair()
         if pair.logs:
             figures = _figures(pairs.judged(run, pair))
-            found.append(Mean(name, precision, len(of), *figures))
+            found.append(Mean(name, precision, len(each), *figures))
     return found
+
+
+def _held(both: _Both, side: str) -> dict[int, float]:
+    """One side, in the launches that hold both."""
+    return {k: v for k, v in getattr(both, side).items() if k in both.first and k in both.second}
 
 
 def _figures(

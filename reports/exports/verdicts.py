@@ -57,6 +57,7 @@ class Choice(msgspec.Struct):
     confidence: float
     launches: int
     worst: float | None  # where it is open: the leader's score over another's is at most this
+    worst_of: str  # whose
     comparisons: list[str]
     ranking: list[Place]
     conditions: list[str]

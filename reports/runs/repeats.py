@@ -53,6 +53,7 @@ class Choice:
     ranking: list[dict[str, Any]]  # contender; each: its score over the leader's, run by run
     split: list[dict[str, Any]]  # where another is ahead; as `recommend.Recommendation` has it
     worst: float | None  # the leader's score over another's, at the far end of an open interval
+    worst_of: str  # whose that is
 
 
 def repeat(ratios: Sequence[float] | np.ndarray, unnamed: bool = False) -> Repeated:
@@ -139,6 +140,7 @@ def choose(
     )
     lost = sentences.without(told[0].lost, told[0].lacking)
     left += f" {lost}" if lost else ""
+    worst, worst_of = sentences.at_worst(decision)
     return Choice(
         title=title,
         choice=decision.choice,
@@ -152,7 +154,8 @@ def choose(
         + left,
         ranking=[{"contender": name, "each": its.tolist()} for name, its in over.items()],
         split=divided,
-        worst=sentences.at_worst(decision),
+        worst=worst,
+        worst_of=worst_of,
     )
 
 
@@ -224,6 +227,6 @@ def _sentence(
         return f"{leader} leads, not proven ({why}), ahead {where}: {fact} ({by_run})."
     more = sentences.would_tell(best, "runs")
     why = sentences.why_open(best)
-    worst = sentences.at_worst(decision)
-    safe = f" At worst it is {sentences.behind(worst)} behind." if worst else ""
+    worst, whom = sentences.at_worst(decision)
+    safe = f" At worst it is {sentences.behind(worst)} behind {whom}." if worst else ""
     return f"Open: {why}. {leader} leads, ahead {where}: {fact} ({sure}).{safe} {more}"

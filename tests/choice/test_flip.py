@@ -147,7 +147,7 @@ def test_another_precision_means_the_very_same_networks(
         each["workload"] = each["workload"].removesuffix("-low")
     (folder / "plan.json").write_text(json.dumps(plan))
     chosen = profiles.load([written(folder, f'title = "Mine"\n{MANY}')])
-    found = analyse(records.read(folder), chosen).recommendations[1]
+    found = analyse(records.read(folder), chosen).recommendations[0]
     assert (found.precision, found.ranking[0]["contender"]) == ("float32", "torch")
     assert ("jax leads in bfloat16 on cpu" in found.flips) is told
     assert ("another precision" in found.steady) is told

@@ -64,15 +64,18 @@ def test_what_keeps_a_pair_open_is_told_as_it_is(
         ("multimodal", 0.9, None, "launches fall into modes"),
         ("faster", 0.9, None, "beyond 3%, but p is not below 1%"),
         ("faster", 0.99, None, "ahead, not surely by 3%"),
-        ("faster", 0.99, 1.08, "at worst 8.0% behind"),  # against another than the nearest
-        ("inconclusive", 1.01, 1.01, "at worst 1.0% behind"),
+        ("faster", 0.99, 1.08, "at worst 8.0% behind jax"),  # against another than the nearest
+        ("inconclusive", 1.01, 1.01, "at worst 1.0% behind jax"),
         ("inconclusive", None, None, "either may lead"),
     ],
 )
 def test_a_table_says_in_short_what_keeps_a_pair_open(
     verdict: str, high: float | None, worst: float | None, why: str
 ) -> None:
-    assert open_in_short(SimpleNamespace(verdict=verdict, high=high, worst=worst)) == why
+    assert (
+        open_in_short(SimpleNamespace(verdict=verdict, high=high, worst=worst, worst_of="jax"))
+        == why
+    )
 
 
 def test_how_far_a_leader_that_is_not_proven_may_be_behind_is_told(tmp_path: Path) -> None:
@@ -86,9 +89,10 @@ def test_how_far_a_leader_that_is_not_proven_may_be_behind_is_told(tmp_path: Pat
         if each.profile == "batch-inference"
     ]
     rivals = [row["low"] for row in found.ranking[1:]]
+    assert found.worst_of == "c"
     assert found.choice is None and found.worst is not None
     assert found.worst == pytest.approx(max(1 / low for low in rivals)) and found.worst > 1.05
-    assert f"At worst it is {behind(found.worst)} behind." in found.sentence
+    assert f"At worst it is {behind(found.worst)} behind c." in found.sentence
     assert status(found) == "open"
 
 

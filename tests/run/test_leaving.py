@@ -51,6 +51,26 @@ def test_blocks_of_one_training_keep_nobody_in_the_comparisons_that_have_none(
     assert leaving(plan, groups, set(), set()) == _all("numpy", plan)
 
 
+@pytest.mark.parametrize(("scatter", "leaves"), [(0.0, True), (0.8, False)])
+def test_who_is_far_behind_by_the_usual_call_and_not_surely_by_the_slowest_stays(
+    tmp_path: Path, scatter: float, leaves: bool
+) -> None:
+    """One image, whose slowest call in a hundred is asked for: four launches that scatter in it
+    show less than six do, and whoever left would keep the use open."""
+    one = (("resnet18", "convnet", 1, 224, "infer", False),)
+    speeds = {"torch": 1.0, "jax": 1.1, "tensorflow": 1.7}
+    plan, groups = plans.read(write_run(tmp_path / "run", speeds, launches=4, workloads=one))
+    [comparison] = plan.comparisons
+    comparison.calls = 100
+    for group in groups:
+        for name, turns in group["turns"].items():
+            for turn in turns:
+                turn["calls"] = [*turn["calls"][:2], *turn["calls"][2:] * 10]
+                slow = 1 + scatter * (name == "tensorflow") * (-1) ** group["launch"]
+                turn["calls"][-3:] = [int(1.5 * slow * call) for call in turn["calls"][-3:]]
+    assert leaving(plan, groups, set(), set()) == [(comparison.id, "tensorflow")] * leaves
+
+
 @pytest.mark.parametrize("launches", [1, 2, 6])
 def test_nobody_leaves_before_the_third_launch_or_after_the_fifth(
     tmp_path: Path, launches: int

@@ -1,6 +1,7 @@
 """The pictures of README.md and docs/: what Chromium shows of a published run's page.
 
-And of the page of several runs: of `quick-xeon` and those that repeat it.
+And of the page of several runs, of `quick-xeon` and those that repeat it; and of one in two
+precisions, and one of several batches.
 
 make pictures [RUN=results/published/quick-xeon-25m]
 """
@@ -30,6 +31,8 @@ SHOTS = (
     ("report-why.png", "#profiled", 1280, "light", ""),
     ("report-cell.png", "", 1280, "light", PRESS),
 )
+OF_PRECISIONS = (("report-precision.png", "#precisions", 1280, "light", ""),)
+OF_BATCHES = (("report-batches.png", "#batches", 1280, "light", ""),)
 OF_RUNS = (("report-runs.png", "to #chart-over", 1280, "light", ""),)
 
 
@@ -42,6 +45,9 @@ def main(folder: Path) -> int:
         return 2
     with tempfile.TemporaryDirectory() as temporary:
         pages = {page.write(records.read(folder), Path(temporary) / "page.html"): SHOTS}
+        for name, of in (("precision-xeon", OF_PRECISIONS), ("batches-xeon", OF_BATCHES)):
+            run = records.read(found.PUBLISHED / name)
+            pages[page.write(run, Path(temporary) / f"{name}.html")] = of
         runs = [records.read(found.PUBLISHED / name) for name in found.COLUMNS[found.SIX]]
         pages[machines_page.write(runs, output=Path(temporary) / "runs.html")] = OF_RUNS
         shots = [(path, *each) for path, of in pages.items() for each in of]

@@ -36,8 +36,6 @@ from reports.choice.profiles import Objective
 from reports.comparison.cells import energy, tells_p99
 
 LEAST_STARTS = 3  # of which an interval is made
-
-
 CALLS = readings.P99_CALLS
 
 

@@ -111,7 +111,7 @@ def _best(found: dict[tuple[str, str], str], names: list[str]) -> str | None:
     return wins[0] if wins else None
 
 
-@pytest.mark.parametrize("run", ["quick-2core", "quick-2core-5", "serving-amx"])
+@pytest.mark.parametrize("run", ["quick-2core", "quick-2core-5", "serving-xeon"])
 def test_every_ratio_and_winner_follows_from_the_records_by_the_document(
     typed: Typed, run: str
 ) -> None:

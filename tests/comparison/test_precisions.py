@@ -181,7 +181,7 @@ def test_who_has_one_precision_and_not_another_has_a_gap(tmp_path: Path) -> None
         ("torch", "bfloat16"), ("torch", "tf32"), ("jax", "bfloat16"), ("jax", "tf32"),
         ("numpy", "tf32"),
     ]  # fmt: skip
-    table = page.render(analysis).partition('aria-label="Precision by precision">')[2]
+    table = page.render(analysis).partition('<table aria-label="Precision by precision"')[2]
     rows = table.partition("</table>")[0].split("<tr")[2:]
     assert [("<td" in row, row.count(">-</td>")) for row in rows] == [
         (True, 0), (True, 0), (True, 1)

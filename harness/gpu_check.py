@@ -298,9 +298,9 @@ def _asked(given: argparse.Namespace) -> Asked:
         raise Wrong(f"device '{device}': this machine has {known}{gpus.unseen()}")
     budget = durations.seconds(given.budget or given.limit, "--budget")
     gpus.refuse(device)
-    long = given.only == "suite" and given.suite != "quick"
+    whole = given.only == "suite" and given.suite != "quick"
     contenders = (
-        _named(given.contenders, device) if given.contenders else usual(device, variants=long)
+        _named(given.contenders, device) if given.contenders else usual(device, variants=whole)
     )
     workloads = given.workloads or (FEW if given.suite == "quick" else None)
     question.select(suite.load(given.suite), question.Question(workloads))

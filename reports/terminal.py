@@ -195,6 +195,16 @@ def _steps(limit: Limit) -> str:
     return "; ".join(f"from {tell(low)} on {names}" for low, names in news)
 
 
+def _of_ratios(title: str, *names: str) -> Table:
+    """Columns of names, which may be anybody's, then of a ratio, its interval and what it says."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
+    for head in names:
+        table.add_column(head, overflow="fold")
+    for head in ("ratio", "95% interval", ""):
+        table.add_column(head, no_wrap=True)
+    return table
+
+
 PRECISIONS = (
     "A contender's time in another precision over its own in float32, in the same launches: the "
     "geometric mean over the workloads that it was measured at in both; below, who leads in it "
@@ -203,12 +213,7 @@ PRECISIONS = (
 
 
 def _precisions(analysis: Analysis) -> Table:
-    table = Table(title="Precision", title_justify="left", box=None, pad_edge=False)
-    table.header_style = "dim"
-    table.add_column("who", overflow="fold")
-    table.add_column("in what", overflow="fold")
-    for head in ("ratio", "95% interval", ""):
-        table.add_column(head, no_wrap=True)
+    table = _of_ratios("Precision", "who", "in what")
     told = [
         (
             mean.contender,
@@ -241,12 +246,7 @@ LANES = (
 
 
 def _lanes(analysis: Analysis) -> Table:
-    table = Table(title="Lanes", title_justify="left", box=None, pad_edge=False)
-    table.header_style = "dim"
-    table.add_column("comparison", overflow="fold")
-    table.add_column("portable / native", overflow="fold")
-    for head in ("ratio", "95% interval", ""):
-        table.add_column(head, no_wrap=True)
+    table = _of_ratios("Lanes", "comparison", "portable / native")
     for lane in analysis.lanes:
         between = (
             "" if lane.low is None or lane.high is None else f"{lane.low:.3f} to {lane.high:.3f}"

@@ -51,7 +51,11 @@ def gained() -> str:
     """Each contender's time in bfloat16 over its own in float32, with its interval."""
     [name] = COLUMNS[f"in {LOW}, Xeon"]
     means = analyse(records.read(PUBLISHED / name)).precisions.means
-    return ", ".join(f"{m.contender} {m.ratio:.2f} ({m.low:.2f} to {m.high:.2f})" for m in means)
+    return ", ".join(
+        f"{m.contender} {m.ratio:.2f} ({m.low:.2f} to {m.high:.2f}"
+        f"{', at 99.9%' if m.confidence > 0.95 else ''})"
+        for m in means
+    )
 
 
 def chosen(runs: Sequence[records.Run], named: str = "") -> dict[str, str]:

@@ -10,9 +10,6 @@ from harness.plan.suite import Suite
 from harness.run import starts
 from harness.stats.sampling import FIRST_STAGE
 
-# By whether each comparison was asked for by name, or so many launches of each (run/room.py).
-LOST = {True: "launches", False: "the last comparisons"}
-
 
 def show(
     planned: plan.Plan, suite: Suite, estimates: dict[str, fitting.Estimate], console: Console
@@ -42,10 +39,11 @@ def show(
         console.print(f"And {escape(floor.of)} again, for the noise floor, {where}.")
     console.print("First, later: launches, each a fresh process of every contender.")
     most = durations.spell(planned.budget_s)
+    # What was asked for by name, or so many launches of, makes room for nothing (run/room.py).
     kept = planned.settings.named or planned.settings.launches is not None
     console.print(
         f"About {durations.spell(total)} for {words}, by estimate; the budget is {most}. "
-        f"What takes longer loses rounds, then {LOST[kept]}."
+        f"What takes longer loses rounds, then {'launches' if kept else 'the last comparisons'}."
     )
     if any(starts.waited(c) for c in planned.comparisons):
         console.print(f"Up to {starts.SHARE:.0%} of it goes to further starts of who starts soon.")

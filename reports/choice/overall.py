@@ -41,7 +41,7 @@ def left_out(ids: list[str]) -> str:
 
 
 def unasked(analysis: Analysis) -> list[tuple[str, str]]:
-    """What nobody asked, though it may choose otherwise; and the command that asks it."""
+    """What nobody asked, though it may choose otherwise; and what to type."""
     return [*engines(analysis), *precisions(analysis)]
 
 
@@ -58,8 +58,8 @@ def precisions(analysis: Analysis) -> list[tuple[str, str]]:
     found = []
     lower = _lower(analysis)
     if lower and {comparison.precision for comparison in analysis.comparisons} == {"float32"}:
-        told = f"{lower}, and all of this is float32; both, in twice the time:"
-        found.append((told, "bakeoff run --precision float32,bfloat16"))
+        told = f"{lower}, and all of this is float32; add to its command, and twice the budget:"
+        found.append((told, "--precision float32,bfloat16"))
     return found
 
 

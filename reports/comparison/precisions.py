@@ -7,6 +7,7 @@ precision comes first, so that what its beginning is slower by is on neither sid
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from harness.record.records import Run
 from harness.stats import modes, readings, statistics
@@ -16,35 +17,33 @@ from reports.comparison import pairs
 PLAIN = "float32"
 
 
-@dataclass(frozen=True)
-class Change:
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A time in `precision` over one in float32, its interval, and a verdict on it."""
+
+    contender: str
+    precision: str
+    ratio: float
+    low: float | None
+    high: float | None
+    verdict: str
+    launches: int
+    confidence: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change(Judged):
     """Time of `contender` in `comparison` over that of `of` in the same work in float32."""
 
-    contender: str
     of: str
     comparison: str
-    precision: str
-    ratio: float
-    low: float | None
-    high: float | None
-    verdict: str
-    launches: int
-    confidence: float
 
 
-@dataclass(frozen=True)
-class Mean:
+@dataclass(frozen=True, kw_only=True)
+class Mean(Judged):
     """A contender's change over all the work that it was measured at in both."""
 
-    contender: str
-    precision: str
     workloads: int
-    ratio: float
-    low: float | None
-    high: float | None
-    verdict: str
-    launches: int
-    confidence: float
 
 
 @dataclass(frozen=True)
@@ -110,9 +109,8 @@ def _changes(
             continue
         both = _both(run, comparison, base, name, of)
         if both.pair().logs:
-            judged = pairs.judged(run, both.pair())
-            told = Change(name, of, comparison.id, comparison.precision, *_figures(judged))
-            found.append((told, both))
+            figures = _figures(run, name, comparison.precision, both)
+            found.append((Change(of=of, comparison=comparison.id, **figures), both))
     return found
 
 
@@ -145,10 +143,9 @@ def _means(run: Run, own: Sequence[tuple[Change, _Both]]) -> list[Mean]:
             dict(enumerate(statistics.shared_launches([_held(b, side) for b in each])))
             for side in ("first", "second")
         )
-        pair = _Both(first, second, any(b.left for b in each), any(b.busy for b in each)).pair()
-        if pair.logs:
-            figures = _figures(pairs.judged(run, pair))
-            found.append(Mean(name, precision, len(each), *figures))
+        whole = _Both(first, second, any(b.left for b in each), any(b.busy for b in each))
+        if whole.pair().logs:
+            found.append(Mean(workloads=len(each), **_figures(run, name, precision, whole)))
     return found
 
 
@@ -157,14 +154,16 @@ def _held(both: _Both, side: str) -> dict[int, float]:
     return {k: v for k, v in getattr(both, side).items() if k in both.first and k in both.second}
 
 
-def _figures(
-    judged: statistics.Comparison,
-) -> tuple[float, float | None, float | None, str, int, float]:
-    return (
-        judged.ratio,
-        finite(judged.low),
-        finite(judged.high),
-        judged.verdict,
-        judged.launches,
-        judged.confidence,
-    )
+def _figures(run: Run, contender: str, precision: str, both: _Both) -> dict[str, Any]:
+    """The fields of `Judged`."""
+    judged = pairs.judged(run, both.pair())
+    return {
+        "contender": contender,
+        "precision": precision,
+        "ratio": judged.ratio,
+        "low": finite(judged.low),
+        "high": finite(judged.high),
+        "verdict": judged.verdict,
+        "launches": judged.launches,
+        "confidence": judged.confidence,
+    }

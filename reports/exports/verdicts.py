@@ -120,33 +120,30 @@ class Comparison(msgspec.Struct):
     ratios: list[Ratio]
 
 
-class Change(msgspec.Struct):
-    """Time of a contender in a comparison, over that of `of` in the same work in float32."""
+class Judged(msgspec.Struct):
+    """A contender's time in a precision over a time in float32, and a verdict on it."""
 
     contender: str
+    precision: str
+    ratio: float
+    low: float | None
+    high: float | None
+    confidence: float
+    verdict: Verdict
+    launches: int
+
+
+class Change(Judged):
+    """In one comparison; over that of `of` in the same work in float32."""
+
     of: str
     comparison: str
-    precision: str
-    ratio: float
-    low: float | None
-    high: float | None
-    confidence: float
-    verdict: Verdict
-    launches: int
 
 
-class Mean(msgspec.Struct):
-    """A contender's time in a precision over its own in float32: the geometric mean over work."""
+class Mean(Judged):
+    """Over its own, as the geometric mean over so many workloads."""
 
-    contender: str
-    precision: str
     workloads: int
-    ratio: float
-    low: float | None
-    high: float | None
-    confidence: float
-    verdict: Verdict
-    launches: int
 
 
 class Precisions(msgspec.Struct):

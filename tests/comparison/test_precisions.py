@@ -1,5 +1,6 @@
 """Claims about what another precision changes, on runs whose truth is known."""
 
+import json
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,29 @@ def test_modes_of_one_workload_leave_that_open_and_not_a_mean_that_they_do_not_m
     assert _own(analysis, "torch", "resnet20").verdict == "multimodal"
     [mean] = [m for m in analysis.precisions.means if m.contender == "torch"]
     assert (mean.verdict, mean.workloads) == ("materially_faster", 6)
+
+
+def test_where_one_alone_was_measured_without_a_pause_both_are_compared_by_their_turns(
+    tmp_path: Path,
+) -> None:
+    train = ("net", "convnet", 8, None, "train", False)
+    works = (train, (*train, "bfloat16"))
+    folder = write_run(tmp_path / "run", SPEEDS, workloads=works)
+    path = folder / "plan.json"
+    plan = json.loads(path.read_text())
+    plan["comparisons"][0]["sustained_s"] = 30.0
+    path.write_text(json.dumps(plan))
+
+    def blocks(group: dict[str, Any]) -> bool:
+        if group["precision"] == "float32":
+            block = {"calls": 100, "total_ns": 10**12, "turns": 10, "made": 110, "settle_s": 7.0}
+            group["sustained"] = {name: block | {"wall_s": 30.0} for name in SPEEDS}
+        return True
+
+    edit_groups(folder, blocks)
+    analysis = analyse(records.read(folder))
+    assert [c.by for c in analysis.comparisons] == ["sustained", "throughput"]
+    assert [c.ratio for c in analysis.precisions.own] == [pytest.approx(0.5, abs=0.01)] * 2
 
 
 def test_who_has_one_precision_and_not_another_has_a_gap(tmp_path: Path) -> None:

@@ -1,9 +1,7 @@
 """Claims about a launch group: what it takes, whom it calls how often, what is measured again."""
 
 import math
-import random
 import time
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,54 +11,12 @@ from harness.process.processes import WorkerFailed
 from harness.run import steady
 from harness.run.budget import Launch, Spent
 from harness.run.frozen import Frozen
-from harness.run.setting import Setting
 from harness.run.steady import LaunchGroup
-from harness.worker import timing
+from tests.support.launches import Worker, group_of
 
 COMPARISON: Any = SimpleNamespace(id="one", device="cpu", latency=True)
 LENET: dict[str, Any] = {"device": "cpu", "latency": True, "contenders": ["torch", "jax"]}
 LENET |= {"precision": "float32", "direction": "infer", "sustained_s": 0, "calls": 0}
-
-
-class Worker:
-    """Answers the first turn with 1, the next one with 2, and so on."""
-
-    dead = None
-    limit = 1.0
-
-    def __init__(self) -> None:
-        self.turns = 0
-
-    def ask(self, do: str, timeout: float | None = None, **arguments: Any) -> dict[str, Any]:
-        self.turns += 1
-        return {"turn": {"calls": [self.turns], "dropped": 0, "total_ns": 1}}
-
-    def stop(self) -> None:
-        pass
-
-    def gone(self) -> bool:
-        return self.dead is not None
-
-
-def _group(written: list[str]) -> LaunchGroup:
-    frozen = Frozen()
-    frozen.freeze(("one", "torch"), {"needed": 1, "call": 1.0})
-    nothing: Any = None
-    group = LaunchGroup(
-        launcher=nothing,
-        number=3,
-        begun=3,
-        contenders={},
-        answers={},
-        frozen=frozen,
-        warmup_limit=1.0,
-        autotuned={"torch"},
-        rng=random.Random(0),
-        write=lambda kind, **fields: written.append(fields["reason"]),
-        say=lambda what, **told: None,
-    )
-    group.workers["torch"] = Worker()  # type: ignore[assignment]
-    return group
 
 
 def _disturb(monkeypatch: pytest.MonkeyPatch, reasons: list[str | None]) -> None:
@@ -77,7 +33,7 @@ def _disturb(monkeypatch: pytest.MonkeyPatch, reasons: list[str | None]) -> None
 def test_a_disturbed_turn_is_measured_again_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     _disturb(monkeypatch, ["the machine was suspended", None])
-    turn, failed, repeated = _group(written)._turn(COMPARISON, "torch", again=2)
+    turn, failed, repeated = group_of(written)._turn(COMPARISON, "torch", again=2)
     assert (turn["calls"], failed, repeated) == ([2], None, 1)
     assert written == ["one, launch 3: a turn of torch: the machine was suspended; measured again"]
 
@@ -85,7 +41,7 @@ def test_a_disturbed_turn_is_measured_again_and_told(monkeypatch: pytest.MonkeyP
 def test_past_a_fifth_of_them_a_disturbed_turn_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     _disturb(monkeypatch, ["the GPU was slowed by heat"] * 2)
-    turn, _, repeated = _group(written)._turn(COMPARISON, "torch", again=1)
+    turn, _, repeated = group_of(written)._turn(COMPARISON, "torch", again=1)
     assert (turn["calls"], repeated) == ([2], 1)
     assert written[-1].endswith("kept: too many were discarded")
 
@@ -93,7 +49,7 @@ def test_past_a_fifth_of_them_a_disturbed_turn_is_kept(monkeypatch: pytest.Monke
 def test_an_undisturbed_turn_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     _disturb(monkeypatch, [None])
-    turn, failed, repeated = _group(written)._turn(COMPARISON, "torch", again=4)
+    turn, failed, repeated = group_of(written)._turn(COMPARISON, "torch", again=4)
     assert (turn["calls"], failed, repeated) == ([1], None, 0)
     assert not written
 
@@ -103,7 +59,7 @@ def test_a_comparison_discards_at_most_a_fifth_of_its_turns(
 ) -> None:
     """Ten turns, each disturbed for ever: two are measured again, and all ten are there."""
     _disturb(monkeypatch, ["the machine was suspended"] * 100)
-    group = _group([])
+    group = group_of([])
     turns = group._turns(COMPARISON, [["torch"]] * 10, {})
     assert len(turns["torch"]) == 10
     assert group.workers["torch"].turns == 12  # type: ignore[attr-defined]
@@ -112,7 +68,7 @@ def test_a_comparison_discards_at_most_a_fifth_of_its_turns(
 def _launched(monkeypatch: pytest.MonkeyPatch, *ids: str) -> tuple[LaunchGroup, list[Any]]:
     """A launch group of torch and jax, whose calls take a second by their warm-up."""
     _disturb(monkeypatch, [None] * 100)
-    group = _group([])
+    group = group_of([])
     for key in [(i, name) for i in ids for name in ("torch", "jax")]:
         group.frozen.freeze(key, {"needed": 1, "call": 1.0})
     group.write = lambda kind, **fields: None
@@ -195,27 +151,6 @@ def test_a_worker_that_died_while_it_took_no_part_is_launched_again_first(
     assert [each["statuses"] for each in written if "turns" in each] == [{}, {}]
 
 
-def test_who_died_when_its_call_was_held_again_is_not_told_of_twice() -> None:
-    """Its comparison has the failure, in words of its own."""
-    written: list[str] = []
-    group = _group(written)
-    group.frozen = Frozen()
-    setting = _set_up(group)
-    statuses: dict[str, WorkerFailed] = {}
-    died = WorkerFailed("crash", "killed by SIGSEGV")
-
-    class Dies(SetUp):
-        def ask(self, do: str, timeout: float | None = None, **arguments: Any) -> Any:
-            self.dead = died  # type: ignore[assignment]
-            raise died
-
-    group.workers["torch"] = Dies()  # type: ignore[assignment]
-    group._verify_again(setting.comparison, {"torch": [{"calls": [1]}]}, statuses)
-    assert statuses["torch"].reason.endswith("after 1 timed ones: killed by SIGSEGV")
-    group._tell("torch", setting.comparison)
-    assert not written
-
-
 def test_a_launch_is_charged_the_rounds_it_took_whatever_it_was_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -264,7 +199,7 @@ def test_where_calls_are_asked_for_a_launch_that_has_no_time_has_rounds_for_them
 
 
 def test_an_autotuner_chooses_anew_in_three_launches_and_who_does_not_tune_compiles_once() -> None:
-    group = _group([])
+    group = group_of([])
     drawn = {}
     for group.number in range(1, 8):
         drawn[group.number] = (group.draw("torch"), group.draw("torch#2"), group.draw("jax"))
@@ -274,7 +209,7 @@ def test_an_autotuner_chooses_anew_in_three_launches_and_who_does_not_tune_compi
 
 def test_each_precision_is_first_in_as_many_launches() -> None:
     """What a launch's beginning is slower by is on neither side of their ratio."""
-    group = _group([])
+    group = group_of([])
     found = []
     for group.number in range(1, 7):
         found.append(group._in_turn({"float32", "bfloat16", "tf32"}))
@@ -283,142 +218,6 @@ def test_each_precision_is_first_in_as_many_launches() -> None:
         seen = [order[place] for order in found]
         assert {seen.count(each) for each in seen} == {2}
     assert group._in_turn({"float32"}) == ["float32"]
-
-
-def test_near_contenders_take_turns_of_as_many_calls() -> None:
-    """Whoever is far takes turns of about 40 ms all the same, and so does another comparison."""
-    frozen = Frozen()
-    seconds = {"torch": 2.1e-3, "torch#2": 1e-3, "jax": 4e-3, "numpy": 13e-3}
-    for name, call in seconds.items():
-        frozen.freeze(("one", name), {"needed": 10, "call": call})
-    frozen.freeze(("two", "torch"), {"needed": 10, "call": 8.5e-3})
-    found = {name: frozen.calls(("one", name)) for name in seconds}
-    assert found == {"torch": 20, "torch#2": 20, "jax": 20, "numpy": 4}
-    assert frozen.calls(("two", "torch")) == 5
-
-
-def test_contenders_far_apart_are_not_near_by_way_of_others_between_them() -> None:
-    """Each is 2.9 times the one before; the last takes 200 times what the first does."""
-    frozen = Frozen()
-    seconds = [2e-4 * 2.9**step for step in range(6)]
-    for place, call in enumerate(seconds):
-        frozen.freeze(("one", str(place)), {"needed": 10, "call": call})
-    turns = [frozen.calls(("one", str(place))) * call for place, call in enumerate(seconds)]
-    assert min(turns) > 0.01 and max(turns) < 0.2
-
-
-def test_a_chain_that_is_too_long_is_cut_where_contenders_lie_furthest_apart() -> None:
-    """Not between two who differ by 2%, of whom the second is past nine times the first."""
-    frozen = Frozen()
-    for call in (1.0, 2.9, 8.6, 8.9, 9.1):
-        frozen.freeze(("one", str(call)), {"needed": 10, "call": call * 1e-3})
-    found = [frozen.calls(("one", name)) for name in ("1.0", "2.9", "8.6", "8.9", "9.1")]
-    assert found[0] == found[1] > found[2] == found[3] == found[4]
-
-
-def test_contenders_that_follow_closely_on_one_another_are_never_parted() -> None:
-    """Eight, each 1.4 times the one before: the last takes ten times what the first does."""
-    frozen = Frozen()
-    for step in range(8):
-        frozen.freeze(("one", str(step)), {"needed": 10, "call": 1e-3 * 1.4**step})
-    assert len({frozen.calls(("one", str(step))) for step in range(8)}) == 1
-
-
-class SetUp(Worker):
-    """Loads, verifies and warms up, and notes what it was asked; `fails` at one of these."""
-
-    log = SimpleNamespace(name="log")
-
-    def __init__(self, fails: str = ""):
-        super().__init__()
-        self.fails, self.asked = fails, []  # type: ignore[var-annotated]
-
-    def ask(self, do: str, timeout: float | None = None, **arguments: Any) -> dict[str, Any]:
-        self.asked.append(do)
-        if do == self.fails:
-            raise WorkerFailed("oom", "no memory")
-        verified = {"oracle": {"checked": []}, "ok": True, "reason": None}
-        return {
-            "load": 0.1,
-            "first_call": 0.1,
-            "manifest": {},
-            "needed": 1,
-            "call": 0.01,
-        } | verified
-
-
-TORCH: Any = SimpleNamespace(name="torch", computes=True)
-
-
-HUGE = {"direction": "train", "cost": SimpleNamespace(flops=1e15, activations=1.0)}
-
-
-def _set_up(group: LaunchGroup, fails: str = "", **of: Any) -> Setting:
-    asked: Any = SimpleNamespace(
-        id="one",
-        batch=1,
-        workload="w",
-        size=None,
-        device="cuda",
-        **{"direction": "infer", "cost": None} | of,
-    )
-    group.contenders = {"torch": TORCH}
-    group.answers = {"one": Path("answer.npz")}
-    group.workers["torch"] = SetUp(fails)  # type: ignore[assignment]
-    setting = group._setting(asked, "torch")
-    setting.load()
-    return setting
-
-
-@pytest.mark.parametrize("fails", ["first", "verify", "warm"])
-def test_whoever_fails_in_its_set_up_holds_no_memory_beside_the_others(fails: str) -> None:
-    group = _group([])
-    group.frozen = Frozen()
-    setting = _set_up(group, fails)
-    setting.warm()
-    assert setting.failed is not None and setting.failed.status == "oom"
-    assert setting.worker.asked[-2:] == [fails, "unload"]  # type: ignore[attr-defined]
-
-
-def test_every_draw_of_an_autotuner_is_verified_once_and_other_code_once() -> None:
-    for autotuned, launches in (({"torch"}, [1, 2, 3]), (set(), [1])):
-        group = _group([])
-        group.frozen, group.autotuned = Frozen(), autotuned  # type: ignore[assignment]
-        verified = []
-        for group.number in range(1, 6):
-            setting = _set_up(group)
-            if "verify" in setting.worker.asked:  # type: ignore[attr-defined]
-                verified.append(group.number)
-                assert setting.record["oracle"] is not None
-        assert verified == launches
-
-
-def test_of_a_later_draw_of_what_no_reference_follows_the_loss_alone_is_asked() -> None:
-    """The small batch that is verified in its place is no draw of what is timed."""
-    group = _group([])
-    group.frozen, group.autotuned, found = Frozen(), {"torch"}, []
-    for group.number in range(1, 5):
-        setting = _set_up(group, **HUGE)
-        asked = setting.worker.asked  # type: ignore[attr-defined]
-        found.append(tuple(asked.count(do) for do in ("load", "first", "verify", "loss")))
-        assert (setting.record["oracle"] is None) == (group.number == 4)
-    assert found == [(2, 2, 1, 1), (1, 1, 0, 1), (1, 1, 0, 1), (1, 1, 0, 0)]
-
-
-@pytest.mark.parametrize(("fails", "verified"), [([], [2, 0, 0]), ([1], [1, 1, 0])])
-def test_a_call_is_held_again_after_the_first_turns_that_it_survives(
-    fails: list[int], verified: list[int]
-) -> None:
-    """Where it crashed in its turns, those of the next launch are the first."""
-    frozen, found = Frozen(), []
-    for number in (1, 2, 3):
-        group = _group([])
-        group.number, group.frozen, group.autotuned = number, frozen, set()
-        setting = _set_up(group)
-        statuses = {"torch": WorkerFailed("crash", "it ended")} if number in fails else {}
-        group._verify_again(setting.comparison, {"torch": [{"calls": [1]}]}, statuses)
-        found.append(setting.worker.asked.count("verify"))  # type: ignore[attr-defined]
-    assert found == verified
 
 
 def test_whose_call_is_wrong_after_its_turns_keeps_neither_turns_nor_block(
@@ -438,54 +237,10 @@ def test_whose_call_is_wrong_after_its_turns_keeps_neither_turns_nor_block(
     assert [*record["turns"]] == [*record["sustained"]] == ["jax"]
 
 
-def test_a_disturbed_window_does_not_make_a_call_long() -> None:
-    """Five calls of six wait 30 ms, and so does a window's quartile: a call is still 0.2 ms."""
-    made = 0
-
-    def step() -> None:
-        nonlocal made
-        made += 1
-        time.sleep(0.03 if made % 6 else 2e-4)
-
-    warmed = timing.warm_up(step, lambda _: None, 0.5)
-    assert warmed["call"] < 0.003
-
-
-def test_a_warm_up_that_was_disturbed_throughout_is_mended_by_the_turns() -> None:
-    """And one that was right stays as it is, whatever the turns' own noise."""
-    frozen = Frozen()
-    for name, call in (("torch", 14e-3), ("torch#2", 1e-3)):
-        frozen.freeze(("one", name), {"needed": 10, "call": call})
-    assert [frozen.calls(("one", name)) for name in ("torch", "torch#2")] == [3, 40]
-    turns = [
-        {"calls": [0] * (calls + 1), "dropped": 1, "total_ns": int(calls * each * 1e9)}
-        for calls, each in ((2, 9e-3), (2, 1.1e-3), (2, 3e-3))
-    ]
-    for name in ("torch", "torch#2"):
-        frozen.seen(("one", name), turns, kept_queued=False)
-    both = 39  # 40 ms of the mean of 1.0 and 1.1
-    assert [frozen.calls(("one", name)) for name in ("torch", "torch#2")] == [both, both]
-
-
-@pytest.mark.parametrize("training", [False, True])
-def test_queued_calls_that_take_less_are_no_sign_of_a_disturbed_warm_up(training: bool) -> None:
-    """On a device a call that nobody waits for may take half the time of one that is waited for."""
-    waited, queued = 2_000_000, 1_100_000
-    turn: dict[str, Any] = {"calls": [waited] * 12, "dropped": 2, "total_ns": 10 * waited}
-    turn["queued_ns"] = 10 * queued
-    if training:
-        turn |= {"calls": [waited] * 2 + [queued] * 10, "total_ns": 10 * queued, "queued_ns": None}
-    frozen = Frozen()
-    frozen.freeze(("one", "torch"), {"needed": 10, "call": 2e-3})
-    before = frozen.calls(("one", "torch"))
-    frozen.seen(("one", "torch"), [turn], kept_queued=training)
-    assert frozen.calls(("one", "torch")) == before == 20
-
-
 def test_who_else_computes_on_the_gpu_is_counted_beside_our_workers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    group = _group([])
+    group = group_of([])
     for seen, told in ((3, 1), (2, 0), (1, 0), (None, None)):
         monkeypatch.setattr(steady.gpus, "processes", {1: seen}.__getitem__)
         group.workers = {name: Worker() for name in ("torch", "jax")}  # type: ignore[misc]
@@ -506,7 +261,7 @@ def test_the_last_launch_that_compiles_is_the_one_after_which_set_ups_are_short(
     found = []
     frozen = Frozen()
     for number in range(1, 5):
-        group = _group([])
+        group = group_of([])
         group.autotuned, group.frozen = autotuned, frozen
         # As after a resume: caches are an invocation's own, however many launches there were.
         group.begun, group.number = number, number + 2
@@ -518,21 +273,3 @@ def test_the_last_launch_that_compiles_is_the_one_after_which_set_ups_are_short(
         found.append(group.measure([comparison], {"one": 1}).warmed)
         frozen.freeze(("one", "torch"), {"needed": 1, "call": 1.0})
     assert found == warmed
-
-
-def test_a_sync_is_held_to_its_word_once_for_each_direction() -> None:
-    """It waits for a result of that kind; a large one takes a GPU's host long to fetch."""
-    asked: list[str] = []
-
-    def ask(do: str, *_: Any, **__: Any) -> dict[str, Any]:
-        asked.append(do)
-        return {}
-
-    group = _group([])
-    worker = SimpleNamespace(ask=ask, log=Path("log"))
-    group.workers["torch"] = worker  # type: ignore[assignment]
-    group.contenders = {"torch": TORCH}
-    for place, direction in (("one", "infer"), ("two", "infer"), ("three", "train")):
-        comparison: Any = SimpleNamespace(id=place, direction=direction)
-        group._setting(comparison, "torch")._warm(None)
-    assert asked == ["warm", "waits", "warm", "warm", "waits"]

@@ -5,7 +5,7 @@ read one. All is plain data, so `dataclasses.asdict` of it is what `show --json`
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,6 +86,7 @@ class Comparison:
     size: int | None
     direction: str
     precision: str
+    threads: int | None  # of every contender; None where an old record does not tell
     device: str
     kind: str
     summary: str
@@ -158,7 +159,8 @@ class Analysis:
     left_out: list[dict[str, str]]
     problems: list[str]
     lanes: list[Any] = field(default_factory=list)
-    precisions: Any = None  # precisions.Precisions
+    precisions: Any = None  # conditions.Effects
+    scaling: Any = None  # the same, of threads
     profiled: list[Any] = field(default_factory=list)  # why.Why
 
     @property
@@ -185,6 +187,13 @@ class Analysis:
 
     def comparison(self, name: str) -> Comparison:
         return next(c for c in self.comparisons if c.id == name)
+
+    @property
+    def threads(self) -> Sequence[int | None]:
+        """Of the contenders: one number, or all that the run asks, from few to many."""
+        return sorted({c.threads for c in self.comparisons if c.threads}) or [
+            self.settings.get("threads")
+        ]
 
     def versions(self) -> list[str]:
         """`torch 2.13.0`: each framework once, as far as its version is known."""

@@ -16,6 +16,7 @@ from reports.choice.objectives import MEASURES
 from reports.choice.overall import answer, left_out, own, unasked, unreadable
 from reports.choice.recommend import Recommendation
 from reports.choice.sentences import measured_once, open_in_short, status, without
+from reports.comparison.conditions import Effects, Judged
 from reports.comparison.lanes import Lane
 from reports.words import ends, figure, less, percent, seconds, times, verdict
 
@@ -55,9 +56,10 @@ def render(analysis: Analysis, console: Console, why: bool = False) -> None:
     paragraph(console, marks, "dim")
     if versions := analysis.versions():
         paragraph(console, f"Versions: {', '.join(versions)}.", "dim")
-    if analysis.precisions.any:
-        console.print(_precisions(analysis))
-        paragraph(console, PRECISIONS, "dim")
+    for title, found in (("Precision", analysis.precisions), ("Threads", analysis.scaling)):
+        if found.any:
+            console.print(_effects(title, found))
+            paragraph(console, EFFECTS.format(found.plain), "dim")
     if analysis.lanes:
         console.print(_lanes(analysis))
         paragraph(console, LANES, "dim")
@@ -205,24 +207,19 @@ def _of_ratios(title: str, *names: str) -> Table:
     return table
 
 
-PRECISIONS = (
-    "A contender's time in another precision over its own in float32, in the same launches: the "
-    "geometric mean over the workloads that it was measured at in both; below, who leads in it "
-    "over who leads in float32."
+EFFECTS = (
+    "A contender's time so, over its own with {0}, in the same launches: the geometric mean over "
+    "the workloads that it was measured at in both; below, who leads so over who leads with {0}."
 )
 
 
-def _precisions(analysis: Analysis) -> Table:
-    table = _of_ratios("Precision", "who", "in what")
-    told = [
-        (
-            mean.contender,
-            f"{mean.precision}, {mean.workloads} workload{'s'[: mean.workloads > 1]}",
-            mean,
-        )
-        for mean in analysis.precisions.means
+def _effects(title: str, found: Effects) -> Table:
+    table = _of_ratios(title, "who", "with what")
+    told: list[tuple[str, str, Judged]] = [
+        (mean.contender, f"{mean.told}: {mean.workloads} workload{'s'[: mean.workloads > 1]}", mean)
+        for mean in found.means
     ]
-    for change in analysis.precisions.leaders:
+    for change in found.leaders:
         same = change.contender == change.of
         who = change.contender if same else f"{change.contender} / {change.of}"
         told.append((who, short(change.comparison), change))

@@ -29,7 +29,7 @@ from reports.analysis import (
 from reports.choice import breakeven, profiles, recommend
 from reports.choice.sentences import why_open, within, would_tell
 from reports.comparison import cells as cells_of
-from reports.comparison import lanes, pairs, precisions, roof, unnamed, why
+from reports.comparison import conditions, lanes, pairs, roof, unnamed, why
 from reports.trust import again, warn
 from reports.words import ends, few, interval, listed, times
 
@@ -44,11 +44,13 @@ def analyse(
     """
     wanted = profiles.load() if chosen is None else chosen
     peak = roof.rates(run)
-    # A comparison in another precision than the probes' has no roof: another unit computes it.
+    # A comparison in another precision than the probes' has no roof: another unit computes it. Nor
+    # has one on fewer threads, which reach less.
     measured_in = run.probes[0].get("precision", "float32") if peak else None
+    probed = measured_in, run.plan.get("settings", {}).get("threads")
     busy = busy_throughout(run.groups)
     comparisons = [
-        _comparison(run, plan, peak if plan["precision"] == measured_in else None, busy)
+        _comparison(run, plan, peak if _condition(run, plan) == probed else None, busy)
         for plan in run.plan["comparisons"]
         if plan["id"] not in run.unbegun
     ]
@@ -100,9 +102,15 @@ def analyse(
         + [{"comparison": i, "reason": NO_ROOM} for i in sorted(run.unbegun)],
         problems=run.problems,
         lanes=lanes.lanes(run, comparisons),
-        precisions=precisions.precisions(run, comparisons),
+        precisions=conditions.precisions(run, comparisons),
+        scaling=conditions.threads(run, comparisons),
         profiled=why.why(run, comparisons),
     )
+
+
+def _condition(run: Run, plan: dict[str, Any]) -> tuple[str, int | None]:
+    """A comparison's precision, and how many threads its contenders have."""
+    return plan["precision"], plan.get("threads") or run.plan.get("settings", {}).get("threads")
 
 
 def _enough(run: Run, comparison: Comparison) -> bool:
@@ -167,6 +175,7 @@ def _comparison(
         twins = _ratio(run, name, floor["twin"], floor["of"], times, False)
     return Comparison(
         **{k: plan[k] for k in ("id", "workload", "batch", "size", "direction", "precision")},
+        threads=_condition(run, plan)[1],
         **{k: plan[k] for k in ("device", "kind", "summary", "headline", "cost")},
         winner=None if nobody or other else winner,
         leader=best,
@@ -187,9 +196,9 @@ def _comparison(
 def _separated(run: Run, plan: dict[str, Any], cells: list[Cell]) -> list[Cell]:
     """Those that ran otherwise than the others are not failed, and not ranked either."""
     ran = {c.contender: c.as_ran for c in cells if c.status == "ok"}
-    threads = run.plan.get("settings", {}).get("threads")
+    precision, threads = _condition(run, plan)
     layers = plan["cost"].get("layers", 1)
-    reasons = comparable.apart(ran, plan["precision"], layers, threads)
+    reasons = comparable.apart(ran, precision, layers, threads)
     return [
         replace(c, status="incomparable", reason=reasons[c.contender])
         if c.contender in reasons

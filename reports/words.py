@@ -102,6 +102,14 @@ def listed(names: Sequence[str], last: str = "and") -> str:
     return f" {last} ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
+def threads(counts: Sequence[int | None]) -> str:
+    """`1 thread`, `1, 2 and 4 threads`; of none, or where one is not known, `? threads`."""
+    known = [str(count) for count in counts if count]
+    if len(known) < len(counts) or not known:
+        return "? threads"
+    return f"{listed(known)} thread{'s' * (known != ['1'])}"
+
+
 def needed(count: int, of: str = "launches") -> str:
     """How many it would take; past what a run can hold, no number means much."""
     if count > 100:

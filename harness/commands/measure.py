@@ -103,8 +103,12 @@ def run(
         ),
     ] = None,
     threads: Annotated[
-        int | None,
-        typer.Option(min=1, help="For every worker. Default: the physical cores that it may use."),
+        list[str] | None,
+        typer.Option(
+            metavar="<n,n>",
+            help="For every worker: 1, or several: 1,2,4. Default: the physical cores that it may "
+            "use.",
+        ),
     ] = None,
     allocator: Annotated[
         str | None,
@@ -166,7 +170,8 @@ def run(
     gpus.refuse(chosen)
     current = is_current(python)
     loaded = suites.load(suite or ("quick" if chosen == "cpu" else "full"))
-    asked = question.Question(*map(_joined, (workloads, direction, batch, size, precision)))
+    typed = (workloads, direction, batch, size, precision, threads)
+    asked = question.Question(*map(_joined, typed))
     comparisons = question.select(loaded, asked)
     asked_for = ",".join(contenders or loaded.contenders)
     named = inventory.parse_list(asked_for or "numpy")
@@ -181,7 +186,7 @@ def run(
     taking, absent = _taking(_everyone(rows) if not asked_for else named, rows, bool(asked_for))
     if contenders and len(named) > 1:
         _refuse_alone(taking, absent)
-    count = _threads(threads)
+    count = _threads(asked.counts)
     settings = plan.Settings(
         device=chosen,
         python="current" if current else "own",
@@ -288,9 +293,9 @@ def _reasons(absent: list[dict[str, str]]) -> str:
     return "; ".join(f"{each['name']}: {each['reason']}" for each in absent)
 
 
-def _threads(asked: int | None) -> int:
-    """Raises Wrong for more than this process may use."""
-    count, most = machine.threads(asked), len(os.sched_getaffinity(0))
+def _threads(asked: list[int]) -> int:
+    """The most that a worker has. Raises Wrong for more than this process may use."""
+    count, most = machine.threads(max(asked, default=None)), len(os.sched_getaffinity(0))
     if count > most:
         raise Wrong(f"--threads {count}: expected at most {most}, which this process may use")
     return count

@@ -19,7 +19,7 @@ def show(
 
     launches = planned.settings.launches or FIRST_STAGE
     words = {FIRST_STAGE: "six launches", 1: "one launch"}.get(launches, f"{launches} launches")
-    total = fitting.launching(len(planned.contenders), launches)
+    total = fitting.launching(planned.comparisons, planned.contenders, launches)
     floor = planned.noise_floor
     again = [c for c in planned.comparisons if floor and floor.twin in c.contenders]
     rows = []

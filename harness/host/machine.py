@@ -11,6 +11,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -85,19 +86,22 @@ def devices() -> list[str]:
 # --- what a worker is given -------------------------------------------------------------
 
 
-def cpu_set(count: int | None = None) -> set[int]:
+def cpu_set(count: int | None = None, among: Iterable[int] | None = None) -> set[int]:
     """One logical CPU of each physical core that this process may use; the first `count`.
+
+    among: these CPUs, in place of all that it may use.
 
     Two threads of one core share its units: a matrix product gains nothing from the second.
     Where more are wanted than there are cores, those follow.
     """
+    usable = os.sched_getaffinity(0) if among is None else {*among}
     cores: dict[str, int] = {}
-    for cpu in sorted(os.sched_getaffinity(0)):
+    for cpu in sorted(usable):
         siblings = read_text(CPUS / f"cpu{cpu}/topology/thread_siblings_list")
         cores.setdefault(siblings or str(cpu), cpu)
     chosen = list(cores.values())
     if count is not None:
-        chosen += sorted(os.sched_getaffinity(0) - {*chosen})
+        chosen += sorted(usable - {*chosen})
     return set(chosen[:count])
 
 

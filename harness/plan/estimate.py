@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.host import gpus
+from harness.host import gpus, machine
 from harness.worker import timing
 
 # Seconds a worker takes to start and import its framework: 0.1 to 3.6 were seen.
@@ -44,6 +44,7 @@ class Work:
     layers: int  # convolutions and linear layers: what a compiler chews on
     trains: bool
     device: str = "cpu"
+    threads: int = 0  # 0: one for each physical core
 
 
 @functools.cache
@@ -63,15 +64,16 @@ def matrix_rate() -> float:
 
 def call(work: Work) -> float:
     """One call of a slow contender."""
-    flops, moved = _rates(work.device)
+    flops, moved = _rates(work.device, work.threads)
     return max(work.flops / (flops * SHARE), work.bytes / moved) + CALL_OVERHEAD
 
 
-def _rates(device: str) -> tuple[float, float]:
+def _rates(device: str, threads: int) -> tuple[float, float]:
     """Operations and bytes per second that a good library reaches."""
     index = gpus.number(device)
     if index is None:
-        return matrix_rate(), BYTES_PER_SECOND
+        cores = len(machine.cpu_set())
+        return matrix_rate() * min(threads or cores, cores) / cores, BYTES_PER_SECOND
     flops, moved = gpus.rates(index) or MODEST_GPU
     return REACHED * flops, REACHED * moved
 

@@ -73,9 +73,12 @@ def estimated(
     )
 
 
-def launching(contenders: int, launches: int) -> float:
+def launching(
+    comparisons: list[PlannedComparison], contenders: list[PlannedContender], launches: int
+) -> float:
     """Seconds to start the workers of all launch groups, and to greet each contender once."""
-    return estimate.IMPORT * contenders * (launches + 1) / 2
+    groups = launches * len({c.condition for c in comparisons})
+    return estimate.IMPORT * len(contenders) * (groups + 1) / 2
 
 
 def usual_budget(
@@ -203,7 +206,7 @@ def _in_time(
     """In the suite's order, whatever fits; the first, where nothing does."""
     kept: list[PlannedComparison] = []
     left_out: list[dict[str, str]] = []
-    spent = launching(len(contenders), launches)
+    spent = launching(comparisons, contenders, launches)
     for comparison in comparisons:
         need = estimated(comparison, contenders, launches).total
         if spent + need > SLACK * budget:

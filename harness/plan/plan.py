@@ -63,6 +63,7 @@ class PlannedComparison(msgspec.Struct):
     sustained_s: float = 0.0  # seconds of a block of training without a pause; 0: none
     calls: int = 0  # timed ones that a launch is to hold of each; 0: what its turns come to
     operations: str = ""  # a hash of what the workload asks for; see adapters/core/cost.py
+    threads: int = 0  # that each contender has; 0 in old plans: the settings'
 
     @property
     def work(self) -> estimate.Work:
@@ -72,7 +73,13 @@ class PlannedComparison(msgspec.Struct):
             self.cost.layers,
             self.direction != "infer",
             self.device,
+            self.threads,
         )
+
+    @property
+    def condition(self) -> tuple[str, int]:
+        """What a worker is opened with: each has processes of its own in every launch."""
+        return self.precision, self.threads
 
     @property
     def latency(self) -> bool:
@@ -101,8 +108,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     device: str
     python: str = "own"  # an environment for each contender; or "current", this interpreter
-    threads: int
-    cpus: list[int]  # the numbers of those that workers are pinned to
+    threads: int  # of every worker; the most, where the run asks several (--threads 1,2)
+    cpus: list[int]  # the numbers of those that workers are pinned to; to the first, with fewer
     allocator: str = "tuned"  # or "as-shipped"
     warmup_limit_s: float
     launches: int | None = None  # so many of each comparison; None: as many as it takes

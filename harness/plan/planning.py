@@ -49,7 +49,7 @@ def make(
     """
     device, launches = settings.device, settings.launches or FIRST_STAGE
     planned = [planned_contender(c) for c in contenders]
-    measured = [_comparison(c, device, planned) for c in comparisons]
+    measured = [_comparison(c, settings, planned) for c in comparisons]
     fitting.hold_always(measured, suite)
     left_out = [
         {
@@ -67,7 +67,7 @@ def make(
     planned, idle = _taking(planned, measured)
     absent = absent + [{"name": n, "reason": "it does not train: nothing to do here"} for n in idle]
     if budget is None:
-        every = [_comparison(c, device, planned) for c in suite.comparisons]
+        every = [_comparison(c, settings, planned) for c in suite.comparisons]
         fitting.hold_always(every, suite)
         budget = fitting.usual_budget(suite, every, measured, planned, launches)
     everyone, asked = planned, measured
@@ -152,7 +152,7 @@ def planned_contender(contender: Contender) -> PlannedContender:
 
 
 def _comparison(
-    asked: Comparison, device: str, contenders: list[PlannedContender]
+    asked: Comparison, settings: Settings, contenders: list[PlannedContender]
 ) -> PlannedComparison:
     try:
         workload = catalogue.get(asked.workload).resized(asked.size)
@@ -161,7 +161,7 @@ def _comparison(
         size = "" if asked.size is None else f" at size {asked.size}"
         raise Wrong(f"{asked.workload}{size}: {in_words(error)}") from None
     layers = [op for op in cost.operations if op.name in ("conv2d", "linear")]
-    asked = msgspec.structs.replace(asked, device=device)
+    asked = msgspec.structs.replace(asked, device=settings.device)
     return PlannedComparison(
         id=asked.id,
         workload=asked.workload,
@@ -172,7 +172,7 @@ def _comparison(
         input=list(workload.input),
         direction=asked.direction,
         precision=asked.precision,
-        device=device,
+        device=asked.device,
         headline=asked.headline,
         contenders=[c.name for c in contenders if c.trains or asked.direction == "infer"],
         cost=Cost(
@@ -183,6 +183,7 @@ def _comparison(
             len(layers),
         ),
         operations=cost.identity,
+        threads=asked.threads or settings.threads,
     )
 
 

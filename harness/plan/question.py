@@ -1,4 +1,5 @@
-"""What a person asks of a suite: some of its workloads, in some directions, at other sizes."""
+"""What a person asks of a suite: some of its workloads, in some directions, at other sizes, on so
+many threads."""
 
 import re
 from dataclasses import dataclass
@@ -26,11 +27,18 @@ class Question:
     batch: str | None = None
     size: str | None = None
     precision: str | None = None
+    threads: str | None = None
+
+    @property
+    def counts(self) -> list[int]:
+        """Of threads, from few to many. Raises Wrong for none, and for what is no such number."""
+        return sorted({*_numbers("--threads", self.threads, "1,2,4")}) if self.threads else []
 
 
 def select(suite: Suite, asked: Question) -> list[Comparison]:
     """The suite's comparisons: only these workloads, only in these directions, and each of them at
-    these batches, sizes and precisions in place of its own. Lists multiply.
+    these batches, sizes and precisions in place of its own; on each of several numbers of threads.
+    Lists multiply.
 
     What is named and the suite lacks, a workload or a direction of it, comes at its usual batch and
     size. Raises Wrong for what is not known, or cannot be.
@@ -53,6 +61,8 @@ def select(suite: Suite, asked: Question) -> list[Comparison]:
         casts["size"] = _numbers("--size", asked.size, "112,224")
     if asked.precision is not None:
         casts["precision"] = _words("--precision", asked.precision, PRECISIONS)
+    if len(asked.counts) > 1:  # a single number is a setting of the run
+        casts["threads"] = asked.counts
     made = unique(
         msgspec.structs.replace(each, **dict(zip(casts, values, strict=True)))
         for each in chosen

@@ -51,6 +51,7 @@ class Comparison(msgspec.Struct, frozen=True):
     size: int | None = None
     direction: str = "infer"
     precision: str = "float32"
+    threads: int = 0  # 0: as many as the run has; else it has several, and each tells
     device: str = "cpu"
     headline: bool = False
 
@@ -58,7 +59,8 @@ class Comparison(msgspec.Struct, frozen=True):
     def id(self) -> str:
         size = f"@{self.size}" if self.size else ""
         parts = (f"{self.workload}{size}", f"b{self.batch}", self.direction)
-        return "/".join((*parts, self.precision, self.device))
+        threads = (f"{self.threads}t",) if self.threads else ()
+        return "/".join((*parts, self.precision, *threads, self.device))
 
 
 class Suite(msgspec.Struct, frozen=True):

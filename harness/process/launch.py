@@ -4,7 +4,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +33,13 @@ class Launcher:
     # Of the run's contenders, where known: no worker of another release is measured with them.
     versions: dict[str, Any] = field(default_factory=dict)
     live: list[WorkerProcess] = field(default_factory=list)
+
+    def of(self, threads: int) -> "Launcher":
+        """The same for workers that have so many threads: on the first of its CPUs. Not more than
+        it has itself; 0: as many."""
+        if threads in (0, self.threads):
+            return self
+        return replace(self, threads=threads, cpus=sorted(machine.cpu_set(threads, self.cpus)))
 
     @property
     def kind(self) -> str:

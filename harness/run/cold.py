@@ -36,6 +36,7 @@ def measure(
     `answer` is the oracle's, or None where there is nothing to verify. `start`: which one it is,
     of those that are made again.
     """
+    launcher = launcher.of(comparison.threads)
     cache = f"cold-{comparison.id}-{contender.name}"
     if state != "warm":
         launcher.forget_cache(cache)

@@ -51,7 +51,7 @@ class Entrants:
             for n in self.frozen.able(comparison)
             if n in self.computing
         }
-        threads = self.plan.settings.threads
+        threads = comparison.threads or self.plan.settings.threads
         apart = comparable.apart(able, comparison.precision, comparison.cost.layers, threads)
         return [n for n in able if n not in apart]
 

@@ -28,7 +28,7 @@ def leaving(
     The noise floor's pair stays where it is a pair, since the floor wants all its launches; so
     do a native contender and its portable one, of which the ratio is wanted however slow.
     """
-    used = [chosen for *_, chosen in uses.groups(plan.comparisons)]
+    used = [chosen for _, chosen in uses.groups(plan.comparisons)]
     used += uses.all_together(plan.comparisons)
     found = []
     for comparison in plan.comparisons:

@@ -85,7 +85,7 @@ class Room:
 
     def _needs(self, outlook: Outlook, comparisons: list[str], visited: Launch) -> float:
         """Seconds that the rest of this launch and all further ones of these should take: by what
-        was seen where it was visited, else by estimate (another precision's turn comes later)."""
+        was seen where it was visited, else by estimate (another condition's turn comes later)."""
         staying = [i for i in comparisons if i not in self.gone]
         seen = [i for i in staying if i in visited.comparisons]
         due = [i for i in staying if i not in visited.comparisons and i in outlook.first]

@@ -183,7 +183,7 @@ class Runner:
                     whole = oracle.question(comparison).whole  # then what is timed is verified
                     if record["oracle"] and not whole:
                         self.frozen.verified.add(((comparison.id, name), 0))
-                self.launcher.keep_cache(cache, cache_of(name))
+                self.launcher.keep_cache(cache, cache_of(name, comparison.threads))
 
     def _cold(
         self,

@@ -1,9 +1,9 @@
 """The steady pass: one launch group, the unit that is replicated.
 
-A launch group is one fresh process per contender and precision. Together they visit every open
-comparison, in an order drawn anew; in each, rounds; in each round, one turn of each
-contender. Nothing is timed while anything else of ours runs: idle workers are stopped.
-A comparison becomes one record when its last turn is over, or none at all.
+A launch group is one fresh process per contender and condition: a precision, and a number of
+threads. Together they visit every open comparison, in an order drawn anew; in each, rounds; in
+each round, one turn of each contender. Nothing is timed while anything else of ours runs: idle
+workers are stopped. A comparison becomes one record when its last turn is over, or none at all.
 """
 
 import math
@@ -30,9 +30,12 @@ from harness.stats.sampling import DRAWS
 MOST_DISCARDED = 0.2  # of a comparison's turns in a launch; past that nothing is discarded
 
 
-def cache_of(contender: str, draw: int = 0) -> str:
-    """The name of a compiler cache in the steady pass; the first is what the cold pass left."""
-    return f"steady-{contender}-{draw}"
+def cache_of(contender: str, threads: int, draw: int = 0) -> str:
+    """The name of a compiler cache in the steady pass; the first is what the cold pass left.
+
+    Code is compiled for so many threads.
+    """
+    return f"steady-{contender}-{threads}t-{draw}"
 
 
 @dataclass
@@ -69,13 +72,13 @@ class LaunchGroup:
         new = any(not self._known(c) for c in comparisons)  # before any is visited
         spent: dict[str, Spent] = {}
         due = len(comparisons)
-        for precision in self._in_turn({c.precision for c in comparisons}):
-            visited = [c for c in comparisons if c.precision == precision]
+        for condition in self._in_turn({c.condition for c in comparisons}):
+            visited = [c for c in comparisons if c.condition == condition]
             self.rng.shuffle(visited)
             visited.sort(key=lambda c: self.costly.index(c.id) if c.id in self.costly else -1)
             needed = {name for c in visited for name in self.frozen.able(c)}
             try:
-                self._launch([n for n in self.contenders if n in needed], precision)
+                self._launch([n for n in self.contenders if n in needed], visited[0])
                 for comparison in visited:
                     share = most / due
                     due -= 1
@@ -92,10 +95,10 @@ class LaunchGroup:
                 self.workers.clear()
         return self._seen(comparisons, spent, begin, new)
 
-    def _in_turn(self, precisions: set[str]) -> list[str]:
+    def _in_turn(self, conditions: set[tuple[str, int]]) -> list[tuple[str, int]]:
         """Each is opened in processes of its own, one after the other. Another begins in every
         launch, so that what a launch's beginning is slower by is in none of them alone."""
-        order = sorted(precisions)
+        order = sorted(conditions)
         first = self.number % max(1, len(order))
         return order[first:] + order[:first]
 
@@ -121,21 +124,23 @@ class LaunchGroup:
         """Whether an earlier launch has warmed it up already."""
         return all((comparison.id, n) in self.frozen.warmup for n in self.frozen.able(comparison))
 
-    def _launch(self, names: list[str], precision: str) -> dict[str, WorkerFailed]:
-        """Fresh processes; two import at a time. A failed one fails again when asked."""
+    def _launch(self, names: list[str], comparison: PlannedComparison) -> dict[str, WorkerFailed]:
+        """Fresh processes for this and what shares its condition; two import at a time. A failed
+        one fails again when asked."""
+        launcher = self.launcher.of(comparison.threads)
         self.say("launch", contenders=names)
         self.refuse()
         for name in names:
             if name in self.workers:
                 self.launcher.close(self.workers.pop(name))
             log = f"launch{self.number}-{name}-{time.monotonic_ns() % 10**6}"
-            cache = cache_of(name, self.draw(name))
-            self.workers[name] = self.launcher.start(self.contenders[name], cache, log)
+            cache = cache_of(name, comparison.threads, self.draw(name))
+            self.workers[name] = launcher.start(self.contenders[name], cache, log)
 
         def open_one(name: str) -> WorkerFailed | None:
             worker = self.workers[name]
             contender = self.contenders[name]
-            _, failed = attempt(lambda: self.launcher.open(worker, contender, precision))
+            _, failed = attempt(lambda: launcher.open(worker, contender, comparison.precision))
             worker.stop()
             return failed
 
@@ -156,7 +161,7 @@ class LaunchGroup:
         if dead:  # it died in another comparison, or since: that costs this one nothing
             for name in dead:
                 self._tell(name, comparison)
-            failures |= self._launch(dead, comparison.precision)
+            failures |= self._launch(dead, comparison)
         self.say("set up", comparison=comparison.id)
         alive = [n for n in names if n not in failures]
         failures |= self._set_up(comparison, alive)

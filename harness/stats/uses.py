@@ -16,24 +16,28 @@ USES = {
 }
 
 
-def groups(comparisons: list[Any]) -> list[tuple[str, str, str, list[Any]]]:
-    """(use, device, precision, its comparisons), for each that has any.
+def condition(comparison: Any) -> tuple[str, str, int]:
+    """What a use is told apart by: device, precision, threads. A mean is over none but one."""
+    return comparison.device, comparison.precision, comparison.threads or 0
 
-    A comparison is anything with a direction, batch, kind, device and precision.
+
+def groups(comparisons: list[Any]) -> list[tuple[str, list[Any]]]:
+    """(use, its comparisons), for each that has any in a condition.
+
+    A comparison is anything with a direction, batch, kind, device, precision and threads.
     """
     found = []
     for use, belongs in USES.items():
         chosen = [c for c in comparisons if belongs(c)]
-        for device, precision in sorted({(c.device, c.precision) for c in chosen}):
-            same = [c for c in chosen if (c.device, c.precision) == (device, precision)]
-            found.append((use, device, precision, same))
+        for its in sorted({condition(c) for c in chosen}):
+            found.append((use, [c for c in chosen if condition(c) == its]))
     return found
 
 
 def all_together(comparisons: list[Any]) -> list[list[Any]]:
-    """Those that any use speaks of, for each device and precision: some profiles weigh all uses."""
-    found: dict[tuple[str, str], list[Any]] = {}
+    """Those that any use speaks of, for each condition: some profiles weigh all uses."""
+    found: dict[tuple[str, str, int], list[Any]] = {}
     for comparison in comparisons:
         if any(belongs(comparison) for belongs in USES.values()):
-            found.setdefault((comparison.device, comparison.precision), []).append(comparison)
+            found.setdefault(condition(comparison), []).append(comparison)
     return list(found.values())

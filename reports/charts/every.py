@@ -7,7 +7,7 @@ a start, bytes). What they share is in `marks.py`; each other file is one kind o
 from typing import Any
 
 from reports.analysis import Analysis
-from reports.charts import batches, breakeven, calls, ratios, roof, start
+from reports.charts import breakeven, calls, ratios, roof, scaling, start
 from reports.charts.marks import label
 from reports.charts.start import started
 from reports.comparison.why import KINDS, bars
@@ -17,15 +17,24 @@ def specs(analysis: Analysis) -> dict[str, dict[str, Any]]:
     """Every chart that has data, by the id of its place on the page; each describes itself."""
     made = {
         "ratios": ("Time over the leader's, with intervals", ratios.ratios(analysis)),
-        "precisions": ("Time over a contender's own in float32", ratios.precisions(analysis)),
+        "precisions": (
+            "Time over a contender's own in float32",
+            ratios.effects(analysis, analysis.precisions),
+        ),
+        "scaling": (
+            "Time over a contender's own on the fewest threads",
+            ratios.effects(analysis, analysis.scaling),
+        ),
         "calls": ("How much calls differ", calls.calls(analysis)),
         "roofline": ("Rates beneath the machine's roof", roof.roofline(analysis)),
         "roof": ("Share of the machine's measured peak", roof.shares(analysis)),
     }
-    for n, found in enumerate(batches.series(analysis)):
-        rate, wait = batches.throughput(analysis, found), batches.latency(analysis, found)
-        made[f"throughput-{n}"] = (f"Throughput against batch: {found.title}", rate)
-        made[f"latency-{n}"] = (f"Latency against batch: {found.title}", wait)
+    for along in ("batch", "threads"):
+        for n, found in enumerate(scaling.series(analysis, along)):
+            rate, wait = scaling.throughput(analysis, found), scaling.latency(analysis, found)
+            place, against = f"{along}-{n}", f"against {along}: {found.title}"
+            made[f"throughput-{place}"] = (f"Throughput {against}", rate)
+            made[f"latency-{place}"] = (f"Latency {against}", wait)
     for n, comparison in enumerate(started(analysis)):
         name = label(comparison)
         seconds, memory = start.start(analysis, comparison), start.memory(analysis, comparison)

@@ -12,6 +12,7 @@ from harness.stats import statistics
 from reports import words
 from reports.analysis import Analysis
 from reports.charts import marks
+from reports.comparison.conditions import Effects
 
 FAR = 4.0  # times; or twice what half of the dots need
 TEXT = "format(datum.value, '~g') + 'x'"
@@ -55,8 +56,8 @@ def ratios(analysis: Analysis) -> dict[str, Any] | None:
     return intervals(analysis, rows, "time / leader's (log)", statistics.MARGIN, floors)
 
 
-def precisions(analysis: Analysis) -> dict[str, Any] | None:
-    """Each contender's time in another precision over its own in float32."""
+def effects(analysis: Analysis, found: Effects) -> dict[str, Any] | None:
+    """Each contender's time in another condition over its own in the plain one."""
     rows = [
         {
             "comparison": marks.label(analysis.comparison(change.comparison)),
@@ -67,10 +68,10 @@ def precisions(analysis: Analysis) -> dict[str, Any] | None:
             "verdict": words.verdict(change.verdict),
             "launches": change.launches,
         }
-        for change in analysis.precisions.own
+        for change in found.own
         if math.isfinite(change.ratio)
     ]
-    return intervals(analysis, rows, "time / its own in float32 (log)", statistics.MARGIN)
+    return intervals(analysis, rows, f"time / its own with {found.plain} (log)", statistics.MARGIN)
 
 
 def intervals(

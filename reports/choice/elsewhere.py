@@ -1,4 +1,4 @@
-"""Who leads on other evidence: fewer workloads, another batch, another precision.
+"""Who leads on other evidence: fewer workloads, another batch, precision, number of threads.
 
 A choice rests on the comparisons that its objectives speak of. Here others of the run are put
 in their place, one exchange after the other, and it is seen who then leads: not who is proved
@@ -8,12 +8,13 @@ to. But of a choice it is told where it rests on one workload, and is none witho
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from harness.stats.uses import condition
 from reports.analysis import Comparison, short
 from reports.choice import flip
 from reports.choice.decide import Aspect, Decision
 from reports.choice.objectives import MEASURES, Evidence
 from reports.choice.profiles import Objective
-from reports.words import listed
+from reports.words import listed, threads
 
 # Of more workloads than these none is left out or taken alone: each try reads all the others.
 MOST_ALONE = 50
@@ -31,14 +32,14 @@ class Elsewhere:
     objectives: list[Objective]  # one for each aspect
     aspects: list[Aspect]
     decision: Decision
-    comparisons: list[Comparison]  # of the profile, on its device and in its precision
-    everywhere: list[Comparison]  # on all devices, in all precisions
+    comparisons: list[Comparison]  # of the profile, in its condition
+    everywhere: list[Comparison]  # in all of them
     decide: Callable[[Sequence[Aspect]], Decision]  # by other evidence, on the same terms
 
     def tried(self) -> tuple[list[str], list[str]]:
         """Who leads where instead, in words; and what could be tried at all, in order."""
         flips, kinds, open_ = [], [], []
-        for kind, where, swap in [*self._fewer(), *self._batches(), *self._precisions()]:
+        for kind, where, swap in [*self._fewer(), *self._batches(), *self._conditions()]:
             changed = self._with(swap)
             leads = flip.leads(changed, self.decision) if changed else None
             if changed and leads:
@@ -91,16 +92,22 @@ class Elsewhere:
             if swap and swap != self._speaking():
                 yield "another batch", f"at batch {batch}", swap
 
-    def _precisions(self) -> Iterator[Try]:
-        """And on another device or in another precision: not other workloads, which might have
-        another leader in this one too."""
-        found: dict[tuple[str, str], list[Comparison]] = {}
+    def _conditions(self) -> Iterator[Try]:
+        """And on another device, in another precision, or on other threads; one of them at a time.
+        Not other workloads, which might have another leader in this condition too."""
+        found: dict[tuple[str, str, int], list[Comparison]] = {}
         for comparison in self.everywhere:
-            found.setdefault((comparison.device, comparison.precision), []).append(comparison)
-        found.pop((self.comparisons[0].device, self.comparisons[0].precision), None)
-        for (device, precision), there in sorted(found.items(), key=lambda each: each[0]):
+            found.setdefault(condition(comparison), []).append(comparison)
+        own = condition(self.comparisons[0])
+        for its, there in sorted(found.items(), key=lambda each: each[0]):
+            (device, precision, count), as_many = its, its[2] == own[2]
+            if its == own or (not as_many and its[:2] != own[:2]):
+                continue
             if swap := self._exchanged(there):
-                yield "another precision", f"in {precision} on {device}", swap
+                if as_many:
+                    yield "another precision", f"in {precision} on {device}", swap
+                else:
+                    yield "another number of threads", f"on {threads([count])}", swap
 
     def _exchanged(
         self, there: list[Comparison], batch: int | None = None

@@ -1,8 +1,8 @@
 """What to choose, profile by profile, and what that rests on.
 
 Who decides is `decide.py`, what would flip it `flip.py`, what was measured
-`objectives.py`; here they are put together for each device and precision that a profile
-has comparisons on, and said in words. It speaks of these workloads on this machine.
+`objectives.py`; here they are put together for each condition that a profile has
+comparisons in, and said in words. It speaks of these workloads on this machine.
 """
 
 import math
@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from harness.record.records import Run
+from harness.stats.uses import condition
 from reports.analysis import Comparison, engines, finite, first_stage, short
 from reports.choice import flip, sentences
 from reports.choice.decide import Aspect, Decision, aligned, apart, decide, split
@@ -21,7 +22,7 @@ from reports.choice.flip import Limit, Weight
 from reports.choice.objectives import MEASURES, Evidence, comparisons_of
 from reports.choice.profiles import SEEN_ONCE, Objective, Profile
 from reports.comparison import unnamed
-from reports.words import percent
+from reports.words import percent, threads
 
 Wanted = list[tuple[Objective, list[Comparison]]]
 
@@ -64,6 +65,7 @@ class Recommendation:
     lacking: list[str] = field(default_factory=list)  # what has none
     device: str = "cpu"
     precision: str = "float32"
+    threads: int | None = None
     conditions: list[str] = field(default_factory=list)
     # comparison, leader, ratio (the leader here over the leader there), where it is behind
     split: list[dict[str, Any]] = field(default_factory=list)
@@ -79,15 +81,18 @@ def recommend(
     profiles: Sequence[Profile],
     price: float | None = None,
 ) -> list[Recommendation]:
-    """One for each profile, device and precision that the run has comparisons for: of a profile
-    the run's first device and float32 come first, and go without saying."""
+    """One for each profile, device, precision and number of threads that the run has comparisons
+    for: of a profile the run's first device, float32 and most threads come first. The first two go
+    without saying; threads where all have as many."""
     evidence = Evidence(run, price)
+    several = len({c.threads for c in comparisons}) > 1
     found = []
     for profile in profiles:
         mine = [c for c in comparisons if profile.speaks_of(c)]
-        for _, _, device, precision in sorted({_place(c, comparisons[0].device) for c in mine}):
-            same = [c for c in mine if (c.device, c.precision) == (device, precision)]
+        for *_, (device, precision, count) in sorted({_place(c, comparisons[0]) for c in mine}):
+            same = [c for c in mine if condition(c) == (device, precision, count)]
             differs = [precision] if precision != "float32" else []
+            differs += [threads([count])] if several else []
             differs += [device] if device != comparisons[0].device else []
             title = f"{profile.title} ({', '.join(differs)})" if differs else profile.title
             named = msgspec.structs.replace(profile, title=title)
@@ -96,13 +101,18 @@ def recommend(
     return found
 
 
-def _place(comparison: Comparison, first: str) -> tuple[bool, bool, str, str]:
-    device, precision = comparison.device, comparison.precision
-    return device != first, precision != "float32", device, precision
+def _place(of: Comparison, first: Comparison) -> tuple[bool, bool, int, tuple[str, str, int]]:
+    """In which order they are told, and the condition itself."""
+    return (
+        of.device != first.device,
+        of.precision != "float32",
+        -(of.threads or 0),
+        condition(of),
+    )
 
 
 class _Case:
-    """One profile on one device in one precision."""
+    """One profile in one condition: a device, a precision, a number of threads."""
 
     def __init__(
         self,
@@ -337,6 +347,7 @@ class _Case:
             lacking=list(dict.fromkeys(self.lacking)),
             device=self.comparisons[0].device,
             precision=self.comparisons[0].precision,
+            threads=self.comparisons[0].threads,
             conditions=_conditions(self._used(self.aspects), [leader, decision.runner_up or ""]),
             split=divided,
             balance=sentences.balance(decision, self.weighed),

@@ -13,7 +13,7 @@ from reports.charts.marks import label
 from reports.choice.overall import own, unasked, unreadable
 from reports.choice.sentences import measured_once, without
 from reports.pages.template import visible
-from reports.words import seconds, times
+from reports.words import seconds, threads, times
 
 LONGEST, LONGEST_SENTENCE = 300, 1500
 # Bytes of each list; what is beside them, at its longest, takes the rest of a comment.
@@ -28,7 +28,7 @@ def text(analysis: Analysis) -> str:
     machine = analysis.machine
     what = [str(machine.get("cpu") or "unknown processor")]
     what += [gpu["name"] for gpu in machine.get("gpu") or [] if gpu.get("name")]
-    what.append(f"{analysis.settings.get('threads', '?')} threads")
+    what.append(threads(analysis.threads))
     lines = [f"## {escape(analysis.title)}: which framework?", ""]
     versions = escape(", ".join(analysis.versions()))
     lines += [

@@ -39,7 +39,7 @@ def _row(run: str, comparison: Comparison, cell: Cell, version: str | None) -> d
     pair = comparison.ratio(cell.contender, comparison.leader or "")
     latency, memory = cell.latency or {}, cell.memory or {}
     oracle = cell.oracle or {}
-    told = ("workload", "size", "batch", "direction", "precision", "device", "by")
+    told = ("workload", "size", "batch", "direction", "precision", "threads", "device", "by")
     return {
         "run": run,
         "comparison": comparison.id,

@@ -108,6 +108,7 @@ class Comparison(msgspec.Struct):
     size: int | None
     direction: str
     precision: str
+    threads: int | None
     device: str
     winner: str | None
     leader: str | None
@@ -121,10 +122,11 @@ class Comparison(msgspec.Struct):
 
 
 class Judged(msgspec.Struct):
-    """A contender's time in a precision over a time in float32, and a verdict on it."""
+    """A contender's time in a condition over a time in the plain one, and a verdict on it."""
 
     contender: str
     precision: str
+    threads: int | None
     ratio: float
     low: float | None
     high: float | None
@@ -134,7 +136,7 @@ class Judged(msgspec.Struct):
 
 
 class Change(Judged):
-    """In one comparison; over that of `of` in the same work in float32."""
+    """In one comparison; over that of `of` in the same work, plain."""
 
     of: str
     comparison: str
@@ -146,10 +148,12 @@ class Mean(Judged):
     workloads: int
 
 
-class Precisions(msgspec.Struct):
-    """What other precisions change: of every contender itself (`own`, and its `means`), and of who
-    leads in one over who leads in float32 (`leaders`)."""
+class Effects(msgspec.Struct):
+    """What other conditions than the plain one (float32, the fewest threads) change: of every
+    contender itself (`own`, and its `means`), and of who leads in one over who leads in the plain
+    one (`leaders`)."""
 
+    plain: str
     own: list[Change]
     leaders: list[Change]
     means: list[Mean]
@@ -186,7 +190,8 @@ class Verdicts(msgspec.Struct):
     noise_floor: NoiseFloor | None
     recommendations: list[Choice]
     comparisons: list[Comparison]
-    precisions: Precisions
+    precisions: Effects
+    scaling: Effects
     warnings: list[Warning]
     problems: list[str]  # records that could not be read: what was in them is missing above
 

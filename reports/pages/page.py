@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.record.records import Run
 from reports.analysis import Analysis, Cell, Comparison
-from reports.charts import batches, every, marks, roof, start
+from reports.charts import every, marks, roof, scaling, start
 from reports.choice import breakeven, overall, sentences
 from reports.choice.objectives import MEASURES
 from reports.choice.profiles import Profile
@@ -17,6 +17,7 @@ from reports.choice.recommend import Recommendation
 from reports.pages import template
 from reports.runs.history import history
 from reports.verdicts import analyse
+from reports.words import threads
 
 KINDS_OF_MEMORY = {
     "import_rss_bytes": "memory after import",
@@ -79,7 +80,8 @@ def render(analysis: Analysis, title: str | None = None) -> str:
         metered=any(cell.energy for c in analysis.comparisons for cell in c.cells),
         facets=facets(analysis),
         quantiles=quantiles,
-        batches=[each.title for each in batches.series(analysis)],
+        series={along: scaling.series(analysis, along) for along in ("batch", "threads")},
+        threads=threads(analysis.threads),
         natives=[c["name"] for c in analysis.contenders if c.get("of")],
         names=[c["name"] for c in analysis.shown],
         columns=standing(analysis),
@@ -129,7 +131,7 @@ def beneath(analysis: Analysis) -> list[dict[str, Any]]:
 
 def facets(analysis: Analysis) -> dict[str, list[str]]:
     """What comparisons may be told apart by, and every value of it."""
-    keys = ("direction", "precision", "device", "kind")
+    keys = ("direction", "precision", "threads", "device", "kind")
     return {k: list(dict.fromkeys(str(getattr(c, k)) for c in analysis.comparisons)) for k in keys}
 
 

@@ -9,6 +9,7 @@ from harness.record.records import Run
 from harness.stats import readings
 from reports.analysis import ranked
 from reports.runs.lost import Cells
+from reports.words import threads
 
 ALL = ""  # the place of a geometric mean over all comparisons that every run holds
 
@@ -155,5 +156,6 @@ def machine_of(run: Run) -> str:
     settings = run.plan.get("settings", {})
     gpus = [gpu["name"] for gpu in machine.get("gpu") or [] if gpu.get("name")]
     parts = [machine.get("cpu") or "unknown processor", *sorted({*_capabilities(run).values()})]
-    parts.append(f"{settings.get('threads', '?')} threads")
+    counts = {c.get("threads") for c in run.plan["comparisons"]} - {None, 0}
+    parts.append(threads(sorted(counts) or [settings.get("threads")]))
     return ", ".join([*parts, *gpus, str(settings.get("device", ""))])

@@ -15,6 +15,7 @@ from harness.record.records import Run
 from harness.stats import statistics
 
 LEAST, ROOM = 2, 1.2  # minutes of a budget; what it has to spare
+THREADS = re.compile(r"/(\d+)t/[^/]*$")  # of a comparison's id, where the run has several numbers
 
 
 def command(run: Run, comparisons: Sequence[dict[str, Any]], contenders: Sequence[str]) -> str:
@@ -42,7 +43,7 @@ def command(run: Run, comparisons: Sequence[dict[str, Any]], contenders: Sequenc
     if settings.get("python") == "current" and not versions:
         options["--python"] = "current"
     cores = run.environment.get("machine", {}).get("cores_physical")
-    if settings.get("threads") not in (None, cores):
+    if "threads" not in typed and settings.get("threads") not in (None, cores):
         options["--threads"] = str(settings["threads"])
     if settings.get("allocator") not in (None, "tuned"):
         options["--allocator"] = settings["allocator"]
@@ -58,10 +59,13 @@ class _Work(NamedTuple):
     batch: str
     size: str
     precision: str
+    threads: str = ""  # where the run has several numbers of them
 
 
 def _work(comparison: dict[str, Any]) -> _Work:
-    return _Work(*(str(comparison.get(key) or "") for key in _Work._fields))
+    told = {key: str(comparison.get(key) or "") for key in _Work._fields}
+    count = THREADS.search(str(comparison["id"]))
+    return _Work(**told | {"threads": count[1] if count else ""})
 
 
 def _left_out(run: Run) -> list[_Work]:
@@ -69,10 +73,12 @@ def _left_out(run: Run) -> list[_Work]:
     found: list[_Work] = []
     for id_ in (str(each["comparison"]) for each in run.plan.get("left_out", [])):
         parts = id_.split("/")
-        if len(parts) == 5:
-            place, batch, direction, precision, _ = parts
+        count = THREADS.search(id_)
+        if len(parts) == (6 if count else 5):
+            place, batch, direction, precision, *_ = parts
             workload, _, size = place.partition("@")
-            found.append(_Work(workload, direction, batch[1:], size, precision))
+            threads = count[1] if count else ""
+            found.append(_Work(workload, direction, batch[1:], size, precision, threads))
     return found
 
 

@@ -5,7 +5,7 @@ which all were slower, processes that keep a mode for life. Each is a warning of
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -139,9 +139,11 @@ def _too_many_threads(run: Run) -> list[dict[str, Any]]:
     def busy(turns: list[dict[str, Any]]) -> float:
         return sum(t.get("cpu_ns", 0) for t in turns) / sum(t["wall_ns"] for t in turns)
 
-    what = f"it keeps {{}} processors busy, more than the {asked} it was given,"
+    what = "it keeps {} processors busy, more than it has threads,"
     advice = "its thread setting does not take effect: it is not alike"
-    return _many(_past(run, busy, (1 + THREADS_OFF) * asked), what, advice)
+    given = {c["id"]: c.get("threads") or asked for c in run.plan["comparisons"]}
+    most = {place: (1 + THREADS_OFF) * count for place, count in given.items()}
+    return _many(_past(run, busy, most), what, advice)
 
 
 def _page_faults(run: Run) -> list[dict[str, Any]]:
@@ -279,17 +281,19 @@ def _per_call(turns: list[dict[str, Any]], what: str) -> float:
 def _past(
     run: Run,
     figure: Callable[[list[dict[str, Any]]], float],
-    most: float,
+    most: float | Mapping[str, float],
     wanted: Callable[[dict[str, Any]], bool] = lambda group: True,
 ) -> list[tuple[str, str, float]]:
-    """(comparison, contender, figure), where a figure of all its turns is past `most`.
+    """(comparison, contender, figure), where a figure of all its turns is past `most`, or what
+    that is of the comparison.
 
     wanted: of which groups, where not of all.
     """
     found = []
     for comparison, name, launches in _cells(run, wanted):
         turns = [turn for turns in launches.values() for turn in turns if turn.get("wall_ns")]
-        if turns and (value := figure(turns)) > most:
+        limit = most if isinstance(most, float) else most.get(comparison, math.inf)
+        if turns and (value := figure(turns)) > limit:
             found.append((comparison, name, value))
     return found
 

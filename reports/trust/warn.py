@@ -225,7 +225,7 @@ def _boosted(run: Run, comparisons: list[Comparison]) -> list[dict[str, Any]]:
 def _mixed(comparisons: list[Comparison]) -> list[dict[str, Any]]:
     """Uses whose mean is over comparisons that the host bounds and such as the device does."""
     found = []
-    for use, device, precision, used in uses.groups(comparisons):
+    for use, used in uses.groups(comparisons):
         bounds: dict[str | None, list[str]] = {}
         for comparison in used:
             if comparison.leader:
@@ -235,7 +235,7 @@ def _mixed(comparisons: list[Comparison]) -> list[dict[str, Any]]:
         if {"host", "device"} <= bounds.keys():
             found.append(
                 warning(
-                    f"{use} on {device}, {precision}",
+                    f"{use} on {used[0].device}, {used[0].precision}",
                     f"its mean holds what the host bounds ({', '.join(bounds['host'])}) and what "
                     f"the device does ({', '.join(bounds['device'])})",
                     "look at them one by one: another device moves only the second",

@@ -116,7 +116,8 @@ def test_a_further_start_begins_with_nothing_leaves_nothing_and_is_only_a_start(
         close=lambda worker: done.append("close"),
     )
     monkeypatch.setattr("harness.run.oracle.load", lambda *_, **__: {"load": 0.1, "drawn": 0.25})
-    comparison: Any = SimpleNamespace(id="net", precision="float32")
+    launcher.of = lambda threads: launcher
+    comparison: Any = SimpleNamespace(id="net", precision="float32", threads=2)
     contender: Any = SimpleNamespace(name="jax", computes=True)
     record = cold.measure(launcher, comparison, contender, "again", tmp_path / "answer.npz", 3)
     cache = "forget cold-net-jax"

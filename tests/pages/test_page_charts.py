@@ -46,7 +46,12 @@ def test_a_chart_has_figures_on_its_axes(open_page: Open) -> None:
         ".filter(t => getComputedStyle(t).opacity !== '0' && /\\d/.test(t.textContent)).length"
     )
     browser = open_page("idle")
-    for place in ("chart-roofline", "chart-calls", "chart-throughput-0", "chart-latency-0"):
+    for place in (
+        "chart-roofline",
+        "chart-calls",
+        "chart-throughput-batch-0",
+        "chart-latency-batch-0",
+    ):
         assert browser.execute_script(labels, place) >= 4, place
 
 

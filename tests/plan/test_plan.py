@@ -13,7 +13,7 @@ from rich.console import Console
 from harness import durations
 from harness.commands import outlook
 from harness.errors import Wrong
-from harness.host import gpus
+from harness.host import gpus, machine
 from harness.plan import estimate, fitting, plan, suite
 from harness.plan.question import Question, select
 from harness.plan.suite import Comparison
@@ -285,7 +285,7 @@ def test_a_gpus_time_is_not_guessed_from_the_processors(monkeypatch: pytest.Monk
 def test_what_a_gpus_driver_promises_decides_what_a_budget_holds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An hour of `full`: convnets, blocks and operations on a fast GPU, fewer on a slow one."""
+    """An hour of `full`: on a fast GPU all kinds of work, on a slow one no single operations."""
     full = suite.load("full")
     kept = {}
     for gpu, promised in {"H100": (6.7e13, 3.4e12), "T4": (8.1e12, 3.2e11), "": None}.items():
@@ -293,7 +293,7 @@ def test_what_a_gpus_driver_promises_decides_what_a_budget_holds(
         made, _ = planned(full, NAMES[:-1], device="cuda:0")
         kept[gpu] = made.comparisons
         kinds = {c.kind for c in made.comparisons}
-        assert kinds == {"micro", "block", "convnet"}
+        assert kinds == {"block", "convnet"} | ({"micro"} if gpu == "H100" else set())
         precisions = {c.precision for c in made.comparisons}
         assert precisions == {"float32", "bfloat16"} | ({"tf32"} if gpu == "H100" else set())
         assert {c.direction for c in made.comparisons} == {"infer", "fwd_bwd", "train"}
@@ -397,3 +397,17 @@ def test_on_a_device_every_draw_of_an_autotuner_is_expected_to_compile(
     once, thrice = found[1], found[3]
     assert thrice.launch == pytest.approx((2 * once.first + 3 * once.launch) / 5)
     assert thrice.launch > 1.5 * once.launch
+
+
+def test_fewer_threads_are_estimated_to_take_longer_and_need_starts_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(estimate, "matrix_rate", lambda: 1e10)
+    monkeypatch.setattr(machine, "cpu_set", lambda: {0, 1})
+    one, two = (Comparison("resnet18", 8, threads=n) for n in (1, 2))
+    made, _ = planned(suite.load("quick"), ["numpy"], [one, two], budget=1e9, threads=2)
+    assert [c.condition for c in made.comparisons] == [("float32", 1), ("float32", 2)]
+    slow, fast = (estimate.call(c.work) for c in made.comparisons)
+    assert slow == pytest.approx(2 * fast, rel=0.01)
+    both = fitting.launching(made.comparisons, made.contenders, 6)
+    assert both == 13 / 7 * fitting.launching(made.comparisons[:1], made.contenders, 6)

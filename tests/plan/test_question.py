@@ -33,6 +33,16 @@ def test_each_batch_is_measured_in_place_of_the_suites() -> None:
     ]
 
 
+def test_several_numbers_of_threads_are_comparisons_and_one_is_a_setting_of_the_run() -> None:
+    asked = Question("lenet5", "infer", threads="2, 1,2")
+    assert asked.counts == [1, 2]
+    assert _ids(asked) == ["lenet5/b64/infer/float32/1t", "lenet5/b64/infer/float32/2t"]
+    assert _ids(Question("lenet5", "infer", threads="4")) == ["lenet5/b64/infer/float32"]
+    for wrong in ("0", "1,two", ",", "-1"):
+        with pytest.raises(Wrong, match=r"--threads .*: expected whole numbers from 1 on"):
+            select(QUICK, Question("lenet5", threads=wrong))
+
+
 def test_lists_multiply() -> None:
     asked = Question("lenet5", "infer", batch="1,2", size="32,40", precision="float32,bfloat16")
     assert len(_ids(asked)) == 8

@@ -102,14 +102,14 @@ def test_a_process_that_would_start_from_edited_code_does_not(
     def refuse() -> None:
         raise edited
 
-    nothing: Any = SimpleNamespace()
+    nothing: Any = SimpleNamespace(threads=2, of=lambda threads: None)
     group = LaunchGroup(
         launcher=nothing, number=1, begun=1, contenders={}, answers={}, frozen=nothing,
         warmup_limit=1.0, autotuned=set(), rng=nothing, write=print,
         say=lambda *_, **__: None, refuse=refuse,
     )  # fmt: skip
     with pytest.raises(resuming.Edited):
-        group._launch(["torch"], "float32")
+        group._launch(["torch"], nothing)
     assert not group.workers
 
 

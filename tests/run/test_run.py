@@ -236,9 +236,28 @@ def test_a_loud_contender_is_measured_and_its_words_are_kept(
     assert any("noise" in log.read_text() for log in (tmp_path / "r" / "logs").glob("*loud*"))
 
 
+def test_each_number_of_threads_is_measured_in_processes_of_its_own(
+    bakeoff: Start, tmp_path: Path
+) -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two processors")
+    suite = suite_of(tmp_path, f"{NET}\nheadline = true")
+    analysis = measured(bakeoff, tmp_path, suite, "numpy,numpy", "--threads", "1,2", launches=2)
+    assert analysis.threads == [1, 2]
+    run = records.read(tmp_path / "r")
+    for comparison in run.plan["comparisons"]:
+        cells = [c for c in run.cells if c["comparison"] == comparison["id"] and c["manifest"]]
+        passes = {c["pass"] for c in cells}
+        assert {"cold", "steady"} <= passes
+        assert {c["manifest"]["threads"] for c in cells} == {comparison["threads"]}
+        assert len(run.groups_of(comparison["id"])) == 2
+    first = [group["comparison"] for group in run.groups][::2]
+    assert first[0] != first[1]  # another begins in every launch
+
+
 def test_too_small_a_budget_gives_a_screening_and_says_so(bakeoff: Start, tmp_path: Path) -> None:
     analysis = measured(
-        bakeoff, tmp_path, suite_of(tmp_path, RELU, NET), "numpy,loud", "--budget", "6s"
+        bakeoff, tmp_path, suite_of(tmp_path, RELU, NET), "numpy,loud", "--budget", "2s"
     )
     assert analysis.screening
     assert all(c.winner is None for c in analysis.comparisons)

@@ -16,7 +16,14 @@ from tests.support.launches import Worker, group_of
 
 COMPARISON: Any = SimpleNamespace(id="one", device="cpu", latency=True)
 LENET: dict[str, Any] = {"device": "cpu", "latency": True, "contenders": ["torch", "jax"]}
-LENET |= {"precision": "float32", "direction": "infer", "sustained_s": 0, "calls": 0}
+LENET |= {
+    "precision": "float32",
+    "threads": 2,
+    "condition": ("float32", 2),
+    "direction": "infer",
+    "sustained_s": 0,
+    "calls": 0,
+}
 
 
 def _disturb(monkeypatch: pytest.MonkeyPatch, reasons: list[str | None]) -> None:
@@ -78,7 +85,7 @@ def _launched(monkeypatch: pytest.MonkeyPatch, *ids: str) -> tuple[LaunchGroup, 
             time.sleep(0.01)
             return super().ask(do, **arguments)
 
-    def launch(names: list[str], precision: str) -> dict[str, Any]:
+    def launch(names: list[str], comparison: Any) -> dict[str, Any]:
         group.workers |= {name: Slow() for name in names}  # type: ignore[misc]
         return {}
 
@@ -136,9 +143,9 @@ def test_a_worker_that_died_while_it_took_no_part_is_launched_again_first(
             self.dead = WorkerFailed("oom", "killed by the kernel")  # type: ignore[assignment]
             return True
 
-    def watched(names: list[str], precision: str) -> dict[str, Any]:
+    def watched(names: list[str], comparison: Any) -> dict[str, Any]:
         launched.append(names)
-        found = launch(names, precision)
+        found = launch(names, comparison)
         if len(launched) == 1:
             group.workers["jax"] = Dying()  # type: ignore[assignment]
         return found
@@ -207,17 +214,18 @@ def test_an_autotuner_chooses_anew_in_three_launches_and_who_does_not_tune_compi
     assert all(first == twin and never == 0 for first, twin, never in drawn.values())
 
 
-def test_each_precision_is_first_in_as_many_launches() -> None:
+def test_each_condition_is_first_in_as_many_launches() -> None:
     """What a launch's beginning is slower by is on neither side of their ratio."""
     group = group_of([])
+    conditions = {("float32", 1), ("float32", 2), ("bfloat16", 2)}
     found = []
     for group.number in range(1, 7):
-        found.append(group._in_turn({"float32", "bfloat16", "tf32"}))
-    assert all(sorted(order) == ["bfloat16", "float32", "tf32"] for order in found)
+        found.append(group._in_turn(conditions))
+    assert all({*order} == conditions for order in found)
     for place in range(3):
         seen = [order[place] for order in found]
         assert {seen.count(each) for each in seen} == {2}
-    assert group._in_turn({"float32"}) == ["float32"]
+    assert group._in_turn({("float32", 2)}) == [("float32", 2)]
 
 
 def test_whose_call_is_wrong_after_its_turns_keeps_neither_turns_nor_block(
@@ -257,7 +265,7 @@ def test_the_last_launch_that_compiles_is_the_one_after_which_set_ups_are_short(
     monkeypatch: pytest.MonkeyPatch, autotuned: set[str], warmed: list[bool]
 ) -> None:
     """An autotuner's caches are empty in the first three."""
-    comparison: Any = SimpleNamespace(id="one", contenders=["torch"], precision="float32")
+    comparison: Any = SimpleNamespace(id="one", contenders=["torch"], condition=("float32", 2))
     found = []
     frozen = Frozen()
     for number in range(1, 5):
@@ -267,7 +275,7 @@ def test_the_last_launch_that_compiles_is_the_one_after_which_set_ups_are_short(
         group.begun, group.number = number, number + 2
         group.contenders = dict.fromkeys(("torch",))  # type: ignore[assignment]
         group.launcher = SimpleNamespace(close=lambda worker: None)  # type: ignore[assignment]
-        monkeypatch.setattr(group, "_launch", lambda names, precision: {})
+        monkeypatch.setattr(group, "_launch", lambda names, comparison: {})
         monkeypatch.setattr(group, "_visit", lambda *asked: Spent(1.0, 1.0, 1))
         monkeypatch.setattr(group, "_compiling", lambda name: 0.0)
         found.append(group.measure([comparison], {"one": 1}).warmed)

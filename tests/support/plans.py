@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from harness.host import machine
 from harness.plan import fitting, inventory, plan, planning
 from harness.plan.suite import Comparison, Suite
 from harness.record import records
@@ -35,7 +36,7 @@ def planned(
         contenders=inventory.parse_list(",".join(names)),
         absent=[],
         budget=budget,
-        settings=settings(**given),
+        settings=settings(**{"threads": machine.threads(), **given}),
         rows=[*rows],
     )
 

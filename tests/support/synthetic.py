@@ -46,7 +46,8 @@ def write_run(
 ) -> Path:
     """A run's folder as the runner leaves it, of contenders whose speed is known.
 
-    workloads: what `_comparison` takes; a precision may stand last. speeds: relative time
+    workloads: what `_comparison` takes; a precision may stand last, and after it a
+    number of threads. speeds: relative time
     of each contender; the first is entered twice. failures: (workload, contender) -> (status,
     reason). plan: what to put in the plan instead.
     """
@@ -109,10 +110,12 @@ def _comparison(
     direction: str,
     headline: bool,
     precision: str = "float32",
+    threads: int = 0,
 ) -> dict[str, Any]:
     place = f"{workload}@{size}" if size else workload
+    condition = f"{precision}/{threads}t" if threads else precision
     return {
-        "id": f"{place}/b{batch}/{direction}/{precision}/cpu",
+        "id": f"{place}/b{batch}/{direction}/{condition}/cpu",
         "workload": workload,
         "kind": kind,
         "summary": f"{workload} as a test has it",
@@ -121,6 +124,7 @@ def _comparison(
         "input": [3, size or 32, size or 32],
         "direction": direction,
         "precision": precision,
+        **({"threads": threads} if threads else {}),
         "device": "cpu",
         "headline": headline,
         "contenders": names,

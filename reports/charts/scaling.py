@@ -1,4 +1,4 @@
-"""Throughput and latency against batch size, where a run has a workload at several."""
+"""Throughput and latency against batch size, or threads, where a run has a workload at several."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -10,32 +10,37 @@ from reports.charts import marks
 
 @dataclass(frozen=True)
 class Series:
-    """One workload at several batches, all else the same."""
+    """One workload at several batches, or on several threads, all else the same."""
 
+    along: str  # "batch" or "threads"
     title: str
-    comparisons: list[Comparison]  # by batch
+    comparisons: list[Comparison]  # from few to many
 
 
-def series(analysis: Analysis) -> list[Series]:
-    """Every workload that was measured at two batches or more."""
+def series(analysis: Analysis, along: str) -> list[Series]:
+    """Every workload that was measured at two batches or more; or on threads."""
+    other = "threads" if along == "batch" else "batch"
     found: dict[tuple[Any, ...], list[Comparison]] = defaultdict(list)
     for c in analysis.comparisons:
-        found[c.workload, c.size, c.direction, c.precision, c.device].append(c)
+        same = c.workload, c.size, c.direction, c.precision, c.device, getattr(c, other)
+        found[same].append(c)
     made = []
-    for same in found.values():
-        if len({c.batch for c in same}) > 1:
-            title = marks.label(same[0]).replace(f" b{same[0].batch} ", " ", 1)
-            made.append(Series(title, sorted(same, key=lambda c: c.batch)))
+    for each in found.values():
+        if len({getattr(c, along) for c in each} - {None}) > 1:
+            each.sort(key=lambda c: getattr(c, along))
+            varies = f"b{each[0].batch}" if along == "batch" else f"{each[0].threads}t"
+            words = [word for word in marks.label(each[0]).split() if word != varies]
+            made.append(Series(along, " ".join(words), each))
     return made
 
 
 def throughput(analysis: Analysis, found: Series) -> dict[str, Any] | None:
-    """Items a second against batch: what a machine can do once it has enough to do."""
+    """Items a second: what a machine can do once it has enough to do, or to do it with."""
     return _lines(analysis, found, "items/s", lambda cell: cell.throughput)
 
 
 def latency(analysis: Analysis, found: Series) -> dict[str, Any] | None:
-    """Milliseconds of a call (p50) against batch: what somebody waits for."""
+    """Milliseconds of a call (p50): what somebody waits for."""
 
     def value(cell: Any) -> float | None:
         return 1000 * cell.latency["p50"] if cell.latency and cell.latency["p50"] else None
@@ -44,8 +49,14 @@ def latency(analysis: Analysis, found: Series) -> dict[str, Any] | None:
 
 
 def _lines(analysis: Analysis, found: Series, what: str, value: Any) -> dict[str, Any] | None:
+    along = found.along
     rows = [
-        {"contender": cell.contender, "batch": c.batch, what: seen, "comparison": marks.label(c)}
+        {
+            "contender": cell.contender,
+            along: getattr(c, along),
+            what: seen,
+            "comparison": marks.label(c),
+        }
         for c in found.comparisons
         for cell in analysis.cells(c)
         if cell.status == "ok" and (seen := value(cell))
@@ -54,13 +65,13 @@ def _lines(analysis: Analysis, found: Series, what: str, value: Any) -> dict[str
         return None
     import altair as alt
 
-    batches = sorted({row["batch"] for row in rows})
+    steps = sorted({row[along] for row in rows})
     reach = alt.Scale(type="log", nice=False, padding=16)  # as far as what is shown
     x = alt.X(
-        "batch:Q",
-        title="batch (log)",
+        f"{along}:Q",
+        title=f"{along} (log)",
         scale=reach,
-        axis=alt.Axis(values=batches, format="d", grid=False),
+        axis=alt.Axis(values=steps, format="d", grid=False),
     )
     y = alt.Y(
         f"{what}:Q",

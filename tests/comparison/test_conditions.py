@@ -1,4 +1,4 @@
-"""Claims about what another precision changes, on runs whose truth is known."""
+"""Claims about what another precision changes, or more threads, on runs whose truth is known."""
 
 import json
 from io import StringIO
@@ -13,7 +13,8 @@ from harness.record import records
 from reports import terminal
 from reports.analysis import Analysis
 from reports.charts import every
-from reports.comparison.precisions import Change
+from reports.comparison.conditions import Change
+from reports.exports import table, verdicts
 from reports.pages import page
 from reports.verdicts import analyse
 from tests.support.synthetic import WORKLOADS, edit_groups, write_run
@@ -205,7 +206,7 @@ def test_who_has_one_precision_and_not_another_has_a_gap(tmp_path: Path) -> None
         ("torch", "bfloat16"), ("torch", "tf32"), ("jax", "bfloat16"), ("jax", "tf32"),
         ("numpy", "tf32"),
     ]  # fmt: skip
-    table = page.render(analysis).partition('<table aria-label="Precision by precision"')[2]
+    table = page.render(analysis).partition(', over all workloads" class="snug"')[2]
     rows = table.partition("</table>")[0].split("<tr")[2:]
     assert [("<td" in row, row.count(">-</td>")) for row in rows] == [
         (True, 0), (True, 0), (True, 1)
@@ -221,7 +222,88 @@ def test_the_page_and_the_terminal_show_it(tmp_path: Path) -> None:
     console = Console(file=StringIO(), width=120)
     terminal.render(analysis, console)
     told = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "bfloat16, 2 workloads" in told and "resnet20 b32 infer bfloat16" in told
+    assert "bfloat16: 2 workloads" in told and "resnet20 b32 infer bfloat16" in told
+
+
+def _threaded(folder: Path, speedups: dict[str, float], *more: tuple[Any, ...]) -> Path:
+    """A run on one thread and on two: a contender's time on two is its speedup's part."""
+    works = [(*each, precision, n) for each in PLAIN for precision in ("float32",) for n in (1, 2)]
+    folder = write_run(folder, SPEEDS, workloads=[*works, *more])
+
+    def faster(group: dict[str, Any]) -> bool:
+        for name, speedup in speedups.items():
+            if "/2t/" in group["comparison"]:
+                _scale(group, name, 1 / speedup)
+        return True
+
+    edit_groups(folder, faster)
+    return folder
+
+
+def test_threads_are_held_against_the_same_work_on_the_fewest(tmp_path: Path) -> None:
+    """jax, behind on one thread, is ahead on two: torch gains nothing from the second."""
+    analysis = analyse(records.read(_threaded(tmp_path / "run", {"torch": 1.0, "jax": 2.0})))
+    found = analysis.scaling
+    assert not analysis.precisions.any
+    assert (found.plain, analysis.threads) == ("1 thread", [1, 2])
+    means = {m.contender: (m.told, m.threads, round(m.ratio, 1), m.verdict) for m in found.means}
+    assert means["jax"] == ("2 threads", 2, 0.5, "materially_faster")
+    assert means["torch"][:3] == ("2 threads", 2, 1.0)
+    assert {(c.contender, c.of) for c in found.leaders} == {("jax", "torch")}
+    assert all(c.ratio == pytest.approx(0.65, abs=0.02) for c in found.leaders)
+
+
+def test_a_use_is_told_by_its_number_of_threads_the_most_first(tmp_path: Path) -> None:
+    analysis = analyse(records.read(_threaded(tmp_path / "run", {"torch": 1.0, "jax": 2.0})))
+    batches = [r for r in analysis.recommendations if r.profile == "batch-inference"]
+    assert [(r.title, r.threads, r.choice) for r in batches] == [
+        ("Batch inference (2 threads)", 2, "jax"), ("Batch inference (1 thread)", 1, "torch")
+    ]  # fmt: skip
+    assert any("on 1 thread" in flip and "torch" in flip for flip in batches[0].flips)
+
+
+def test_only_the_work_on_as_many_threads_as_were_probed_has_a_roof(tmp_path: Path) -> None:
+    analysis = analyse(records.read(_threaded(tmp_path / "run", {"torch": 2.0})))
+    roofed = {c.threads for c in analysis.comparisons if c.floor_seconds}
+    assert roofed == {2}
+
+
+def test_a_precision_is_held_against_float32_on_as_many_threads(tmp_path: Path) -> None:
+    more = [(*each, "bfloat16", n) for each in PLAIN for n in (1, 2)]
+    analysis = analyse(records.read(_threaded(tmp_path / "run", {"torch": 1.6}, *more)))
+    told = [m.told for m in analysis.precisions.means if m.contender == "torch"]
+    assert told == ["bfloat16, 1 thread", "bfloat16, 2 threads"]
+    assert all(m.ratio == pytest.approx(0.5, abs=0.01) for m in analysis.precisions.means)
+    told = [m.told for m in analysis.scaling.means if m.contender == "torch"]
+    assert told == ["2 threads, float32", "2 threads, bfloat16"]
+
+
+def test_the_command_that_measures_threads_again_names_them(tmp_path: Path) -> None:
+    analysis = analyse(records.read(_threaded(tmp_path / "run", {})))
+    assert ["--threads 1" in c.command for c in analysis.comparisons] == [True, False] * 2
+    assert ["--threads 2" in c.command for c in analysis.comparisons] == [False, True] * 2
+
+
+def test_the_page_the_terminal_and_the_exports_tell_of_threads(tmp_path: Path) -> None:
+    analysis = analyse(records.read(_threaded(tmp_path / "run", {"torch": 1.6})))
+    html = page.render(analysis)
+    assert 'href="#scaling"' in html and 'id="chart-scaling"' in html
+    assert "2 threads / 1 thread" in html and 'id="chart-throughput-threads-0"' in html
+    assert "A processor, 1 and 2 threads" in html
+    console = Console(file=StringIO(), width=120)
+    terminal.render(analysis, console)
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "2 threads: 2 workloads" in told and "Low-latency serving (1 thread)" in told
+    assert {row["threads"] for row in table.rows(analysis)} == {1, 2}
+    document = json.loads(verdicts.text(analysis))
+    assert document["scaling"]["plain"] == "1 thread"
+    assert [c["threads"] for c in document["comparisons"]] == [1, 2, 1, 2]
+
+
+def test_a_run_on_as_many_threads_everywhere_says_nothing_of_them(tmp_path: Path) -> None:
+    analysis = _analysed(tmp_path, SPEEDS)
+    assert not analysis.scaling.any and analysis.threads == [2]
+    assert 'id="scaling"' not in page.render(analysis)
 
 
 def _scale(group: dict[str, Any], contender: str, factor: float) -> None:

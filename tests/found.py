@@ -1,5 +1,5 @@
-"""README.md's table of what was found: what the published runs say, as they are read today; and
-what bfloat16 gained.
+"""README.md's tables of what was found: what the published runs say, as they are read today; and
+what bfloat16 and a second thread gained.
 
 python -m tests.found        prints both, to be put in their places
 """
@@ -10,6 +10,7 @@ from typing import Any
 from harness.paths import ROOT
 from harness.record import records
 from reports.choice import sentences
+from reports.comparison.conditions import Mean
 from reports.runs import machines
 from reports.verdicts import analyse
 from reports.words import listed
@@ -25,7 +26,7 @@ COLUMNS = {
     "in bfloat16, Xeon": ["precision-xeon"],
     "with engines, Xeon": ["serving-xeon"],
 }
-LOW = "bfloat16"
+LOW, THREADS = "bfloat16", "threads-epyc"
 USES = (
     "General use",
     "Training throughput",
@@ -48,14 +49,25 @@ def table() -> str:
 
 
 def gained() -> str:
-    """Each contender's time in bfloat16 over its own in float32, with its interval."""
-    [name] = COLUMNS[f"in {LOW}, Xeon"]
-    means = analyse(records.read(PUBLISHED / name)).precisions.means
-    return ", ".join(
-        f"{m.contender} {m.ratio:.2f} ({m.low:.2f} to {m.high:.2f}"
-        f"{', at 99.9%' if m.confidence > 0.95 else ''})"
-        for m in means
-    )
+    """Each contender's time in bfloat16 over its own in float32, and on two threads over its own on
+    one, with their intervals."""
+    low, two = (analyse(records.read(PUBLISHED / name)) for name in ("precision-xeon", THREADS))
+    means = [
+        (f"in {LOW} over float32, Xeon", low.precisions.means),
+        ("on two cores over one, EPYC", two.scaling.means),
+    ]
+    names = list(dict.fromkeys(mean.contender for _, each in means for mean in each))
+    rows = [["time", *names], ["---"] * (1 + len(names))]
+    for head, each in means:
+        of = {mean.contender: mean for mean in each}
+        rows.append([head, *(within(of[name]) if name in of else "" for name in names)])
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def within(mean: Mean) -> str:
+    """0.47 (0.45 to 0.48); a star where the interval is at 99.9%."""
+    star = "*" * (mean.confidence > 0.95)
+    return f"{mean.ratio:.2f} ({mean.low:.2f} to {mean.high:.2f}){star}"
 
 
 def chosen(runs: Sequence[records.Run], named: str = "") -> dict[str, str]:

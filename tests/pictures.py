@@ -1,7 +1,7 @@
 """The pictures of README.md and docs/: what Chromium shows of a published run's page.
 
 And of the page of several runs, of `quick-xeon` and those that repeat it; and of one in two
-precisions, and one of several batches.
+precisions, one of several batches, and one on several numbers of threads.
 
 make pictures [RUN=results/published/quick-xeon-25m]
 """
@@ -33,6 +33,7 @@ SHOTS = (
 )
 OF_PRECISIONS = (("report-precision.png", "#precisions", 1280, "light", ""),)
 OF_BATCHES = (("report-batches.png", "#batches", 1280, "light", ""),)
+OF_THREADS = (("report-threads.png", "#scaling", 1280, "light", ""),)
 OF_RUNS = (("report-runs.png", "to #chart-over", 1280, "light", ""),)
 
 
@@ -45,7 +46,11 @@ def main(folder: Path) -> int:
         return 2
     with tempfile.TemporaryDirectory() as temporary:
         pages = {page.write(records.read(folder), Path(temporary) / "page.html"): SHOTS}
-        for name, of in (("precision-xeon", OF_PRECISIONS), ("batches-xeon", OF_BATCHES)):
+        for name, of in (
+            ("precision-xeon", OF_PRECISIONS),
+            ("batches-xeon", OF_BATCHES),
+            (found.THREADS, OF_THREADS),
+        ):
             run = records.read(found.PUBLISHED / name)
             pages[page.write(run, Path(temporary) / f"{name}.html")] = of
         runs = [records.read(found.PUBLISHED / name) for name in found.COLUMNS[found.SIX]]

@@ -55,6 +55,7 @@ def repeat(
     apart = durations.seconds(every, "--every") if every else 0.0
     family = _first(folder).resolve().name
     begun: float | None = None
+    made: Path | None = None
     for done in range(times):
         rest = times - done
         name = _free(family)
@@ -70,7 +71,12 @@ def repeat(
                 more = f"bakeoff repeat {escape(named(folder))} --times {rest}"
                 console.print(f"What is left then: {more}", soft_wrap=True)
             raise
-    _together(made, family, console, page)
+        except Wrong:  # an upgrade between two of them, or in the midst of one, ends them all
+            if made is not None:
+                _together(made, family, console, page)
+            raise
+    if made is not None:
+        _together(made, family, console, page)
 
 
 def _begin(folder: Path, name: str) -> tuple[plan.Plan, Path]:

@@ -9,6 +9,7 @@ import pytest
 import typer
 
 from harness.commands import repeat
+from harness.errors import Wrong
 from harness.plan import plan
 from harness.record import records
 from tests.conftest import Typed, refused
@@ -136,6 +137,29 @@ def test_who_is_interrupted_between_two_runs_is_told_that_as_well(
     done = typed("repeat", "r", "--times", "3", "--every", "2h")
     assert done.returncode == 130
     assert "What is left then: bakeoff repeat r --times 2" in done.stdout
+
+
+def test_what_was_measured_before_an_upgrade_is_still_told_together(
+    typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("r", "r-2"):
+        write_run(tmp_path / name)
+    found = [records.read(tmp_path / name) for name in ("r-2", "r")]
+    begun: list[str] = []
+
+    def begin(folder: Path, name: str) -> tuple[None, Path]:
+        begun.append(name)
+        if len(begun) > 1:
+            raise Wrong("cannot repeat: version of torch was 2.12, is 2.13")
+        return None, tmp_path / "r-2"
+
+    monkeypatch.setattr(repeat, "_begin", begin)
+    monkeypatch.setattr(repeat, "measure", lambda *_, **__: None)
+    monkeypatch.setattr(repeat, "_replicates", lambda folder, family: found)
+    monkeypatch.setenv("BAKEOFF_RESULTS", str(tmp_path))
+    answer = typed("repeat", "r", "--times", "3", "--no-page")
+    assert answer.returncode == 2 and "version of torch was 2.12" in answer.stderr
+    assert "Over 2 runs" in answer.stdout
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,7 @@ def test_what_a_slow_machine_keeps_of_quick_speaks_of_every_use() -> None:
             kind=catalogue.get(c.workload).kind,
             device="cpu",
             precision=c.precision,
+            threads=2,
         )
         for c in suite.load("quick").comparisons[:3]
     ]

@@ -59,7 +59,7 @@ def render(analysis: Analysis, console: Console, why: bool = False) -> None:
     for title, found in (("Precision", analysis.precisions), ("Threads", analysis.scaling)):
         if found.any:
             console.print(_effects(title, found))
-            paragraph(console, EFFECTS.format(found.plain), "dim")
+            paragraph(console, EFFECTS.format(found), "dim")
     if analysis.lanes:
         console.print(_lanes(analysis))
         paragraph(console, LANES, "dim")
@@ -208,13 +208,14 @@ def _of_ratios(title: str, *names: str) -> Table:
 
 
 EFFECTS = (
-    "A contender's time so, over its own with {0}, in the same launches: the geometric mean over "
-    "the workloads that it was measured at in both; below, who leads so over who leads with {0}."
+    "A contender's time {0.what} over its own {0.plainly}, in the same launches: the geometric "
+    "mean over the workloads that it was measured at in both; below, who leads, over who leads "
+    "{0.plainly}."
 )
 
 
 def _effects(title: str, found: Effects) -> Table:
-    table = _of_ratios(title, "who", "with what")
+    table = _of_ratios(title, "who", "what")
     told: list[tuple[str, str, Judged]] = [
         (mean.contender, f"{mean.told}: {mean.workloads} workload{'s'[: mean.workloads > 1]}", mean)
         for mean in found.means

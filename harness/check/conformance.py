@@ -42,6 +42,9 @@ OTHER = 1  # the seed of other inputs; a run's are of 0
 MOST_CORES = 1.3  # that one thread may keep busy: frameworks have threads that wait and tidy
 BUSY = "conv3x3_64_56"  # milliseconds of work that every framework spreads over its threads
 BUSY_BATCH = 16
+# Much work and little to fetch: what the slowest bus is allowed hides none of it, on whatever
+# machine. (A large output is allowed more than a fast processor needs to compute it.)
+WAITED, WAITED_BATCH = "resnet20", 8
 # Of what a manifest may say (stats/comparable.py), what nobody can be ranked fairly without.
 TOLD = ("conv_precision", "matmul_precision", "threads")
 TOLD_ON_A_GPU = ("tf32_conv", "tf32_matmul")
@@ -299,7 +302,7 @@ class Check:
 
     def _waits(self, direction: str) -> Finding | None:
         def run() -> None:
-            self.worker.ask("load", workload=BUSY, batch=2, direction=direction)
+            self.worker.ask("load", workload=WAITED, batch=WAITED_BATCH, direction=direction)
             self.manifest = self.worker.ask("first")["manifest"]
             # A training's step needs the one before it: none is abandoned.
             self.worker.ask("waits", abandoned=direction != "train")

@@ -56,6 +56,7 @@ def repeat(
     family = _first(folder).resolve().name
     begun: float | None = None
     made: Path | None = None
+    ended: Wrong | None = None
     for done in range(times):
         rest = times - done
         name = _free(family)
@@ -66,17 +67,18 @@ def repeat(
             planned, made = _begin(folder, name)
             rest -= 1
             measure(planned, made, console, limit, page, repeats=True)
-        except (KeyboardInterrupt, typer.Exit) as ended:
-            if rest and getattr(ended, "exit_code", 130) == 130:
+        except (KeyboardInterrupt, typer.Exit) as left:
+            if rest and getattr(left, "exit_code", 130) == 130:
                 more = f"bakeoff repeat {escape(named(folder))} --times {rest}"
                 console.print(f"What is left then: {more}", soft_wrap=True)
             raise
-        except Wrong:  # an upgrade between two of them, or in the midst of one, ends them all
-            if made is not None:
-                _together(made, family, console, page)
-            raise
+        except Wrong as wrong:  # an upgrade between two of them, or in the midst of one
+            ended = wrong
+            break
     if made is not None:
         _together(made, family, console, page)
+    if ended is not None:
+        raise ended
 
 
 def _begin(folder: Path, name: str) -> tuple[plan.Plan, Path]:

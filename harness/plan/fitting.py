@@ -77,7 +77,7 @@ def launching(
     comparisons: list[PlannedComparison], contenders: list[PlannedContender], launches: int
 ) -> float:
     """Seconds to start the workers of all launch groups, and to greet each contender once."""
-    groups = launches * len({c.condition for c in comparisons})
+    groups = launches * len({*map(uses.condition, comparisons)})
     return estimate.IMPORT * len(contenders) * (groups + 1) / 2
 
 

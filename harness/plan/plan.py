@@ -77,11 +77,6 @@ class PlannedComparison(msgspec.Struct):
         )
 
     @property
-    def condition(self) -> tuple[str, int]:
-        """What a worker is opened with: each has processes of its own in every launch."""
-        return self.precision, self.threads
-
-    @property
     def latency(self) -> bool:
         """Whether each call is waited for; training is timed by the block."""
         return self.direction == "infer"

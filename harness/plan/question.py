@@ -32,7 +32,9 @@ class Question:
     @property
     def counts(self) -> list[int]:
         """Of threads, from few to many. Raises Wrong for none, and for what is no such number."""
-        return sorted({*_numbers("--threads", self.threads, "1,2,4")}) if self.threads else []
+        if self.threads is None:
+            return []
+        return sorted({*_numbers("--threads", self.threads, "1,2,4")})
 
 
 def select(suite: Suite, asked: Question) -> list[Comparison]:

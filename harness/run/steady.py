@@ -26,6 +26,8 @@ from harness.run.budget import Launch, Spent
 from harness.run.frozen import Frozen, keeps_queued
 from harness.run.setting import Setting
 from harness.stats.sampling import DRAWS
+from harness.stats.uses import Condition
+from harness.stats.uses import condition as condition_of
 
 MOST_DISCARDED = 0.2  # of a comparison's turns in a launch; past that nothing is discarded
 
@@ -72,8 +74,8 @@ class LaunchGroup:
         new = any(not self._known(c) for c in comparisons)  # before any is visited
         spent: dict[str, Spent] = {}
         due = len(comparisons)
-        for condition in self._in_turn({c.condition for c in comparisons}):
-            visited = [c for c in comparisons if c.condition == condition]
+        for condition in self._in_turn({*map(condition_of, comparisons)}):
+            visited = [c for c in comparisons if condition_of(c) == condition]
             self.rng.shuffle(visited)
             visited.sort(key=lambda c: self.costly.index(c.id) if c.id in self.costly else -1)
             needed = {name for c in visited for name in self.frozen.able(c)}
@@ -95,7 +97,7 @@ class LaunchGroup:
                 self.workers.clear()
         return self._seen(comparisons, spent, begin, new)
 
-    def _in_turn(self, conditions: set[tuple[str, int]]) -> list[tuple[str, int]]:
+    def _in_turn(self, conditions: set[Condition]) -> list[Condition]:
         """Each is opened in processes of its own, one after the other. Another begins in every
         launch, so that what a launch's beginning is slower by is in none of them alone."""
         order = sorted(conditions)

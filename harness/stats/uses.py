@@ -16,8 +16,12 @@ USES = {
 }
 
 
-def condition(comparison: Any) -> tuple[str, str, int]:
-    """What a use is told apart by: device, precision, threads. A mean is over none but one."""
+Condition = tuple[str, str, int]
+
+
+def condition(comparison: Any) -> Condition:
+    """What a worker is opened with: device, precision, threads. Each has processes of its own in
+    every launch, and no use is over two."""
     return comparison.device, comparison.precision, comparison.threads or 0
 
 
@@ -36,7 +40,7 @@ def groups(comparisons: list[Any]) -> list[tuple[str, list[Any]]]:
 
 def all_together(comparisons: list[Any]) -> list[list[Any]]:
     """Those that any use speaks of, for each condition: some profiles weigh all uses."""
-    found: dict[tuple[str, str, int], list[Any]] = {}
+    found: dict[Condition, list[Any]] = {}
     for comparison in comparisons:
         if any(belongs(comparison) for belongs in USES.values()):
             found.setdefault(condition(comparison), []).append(comparison)

@@ -71,7 +71,7 @@ def effects(analysis: Analysis, found: Effects) -> dict[str, Any] | None:
         for change in found.own
         if math.isfinite(change.ratio)
     ]
-    return intervals(analysis, rows, f"time / its own with {found.plain} (log)", statistics.MARGIN)
+    return intervals(analysis, rows, f"time / its own {found.plainly} (log)", statistics.MARGIN)
 
 
 def intervals(

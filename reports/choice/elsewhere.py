@@ -8,7 +8,7 @@ to. But of a choice it is told where it rests on one workload, and is none witho
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from harness.stats.uses import condition
+from harness.stats.uses import Condition, condition
 from reports.analysis import Comparison, short
 from reports.choice import flip
 from reports.choice.decide import Aspect, Decision
@@ -95,7 +95,7 @@ class Elsewhere:
     def _conditions(self) -> Iterator[Try]:
         """And on another device, in another precision, or on other threads; one of them at a time.
         Not other workloads, which might have another leader in this condition too."""
-        found: dict[tuple[str, str, int], list[Comparison]] = {}
+        found: dict[Condition, list[Comparison]] = {}
         for comparison in self.everywhere:
             found.setdefault(condition(comparison), []).append(comparison)
         own = condition(self.comparisons[0])

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from harness.record.records import Run
-from harness.stats.uses import condition
+from harness.stats.uses import Condition, condition
 from reports.analysis import Comparison, engines, finite, first_stage, short
 from reports.choice import flip, sentences
 from reports.choice.decide import Aspect, Decision, aligned, apart, decide, split
@@ -101,7 +101,7 @@ def recommend(
     return found
 
 
-def _place(of: Comparison, first: Comparison) -> tuple[bool, bool, int, tuple[str, str, int]]:
+def _place(of: Comparison, first: Comparison) -> tuple[bool, bool, int, Condition]:
     """In which order they are told, and the condition itself."""
     return (
         of.device != first.device,

@@ -55,10 +55,11 @@ class Mean(Judged):
 
 @dataclass(frozen=True)
 class Effects:
-    """Of all conditions of one kind. plain: what they are held against, in words. own: of every
-    contender itself. leaders: of who leads in a condition, over who leads in the plain one. means:
-    of every contender in every other condition."""
+    """Of all conditions of one kind. what: "in another precision". plain: what they are held
+    against, in words. own: of every contender itself. leaders: of who leads in a condition, over
+    who leads in the plain one. means: of every contender in every other condition."""
 
+    what: str
     plain: str
     own: list[Change]
     leaders: list[Change]
@@ -68,6 +69,11 @@ class Effects:
     def any(self) -> bool:
         return bool(self.own or self.leaders or self.means)
 
+    @property
+    def plainly(self) -> str:
+        """in float32"""
+        return f"{self.what.partition(' ')[0]} {self.plain}"
+
 
 def precisions(run: Run, comparisons: Sequence[Comparison]) -> Effects:
     """All that the run has of it; nothing where no work was measured in float32 and another."""
@@ -75,7 +81,8 @@ def precisions(run: Run, comparisons: Sequence[Comparison]) -> Effects:
     def told(comparison: Comparison) -> str:
         return ", ".join([comparison.precision, *_several(comparisons, _threads, comparison)])
 
-    return _effects(run, comparisons, PLAIN, lambda c: c.precision == PLAIN, _but_precision, told)
+    what = "in another precision", PLAIN
+    return _effects(run, comparisons, what, lambda c: c.precision == PLAIN, _but_precision, told)
 
 
 def threads(run: Run, comparisons: Sequence[Comparison]) -> Effects:
@@ -85,8 +92,8 @@ def threads(run: Run, comparisons: Sequence[Comparison]) -> Effects:
     def told(comparison: Comparison) -> str:
         return ", ".join([_threads(comparison), *_several(comparisons, _precision, comparison)])
 
-    plain = spelt([fewest]) if fewest else ""
-    return _effects(run, comparisons, plain, lambda c: c.threads == fewest, _but_threads, told)
+    what = "on more threads", spelt([fewest]) if fewest else ""
+    return _effects(run, comparisons, what, lambda c: c.threads == fewest, _but_threads, told)
 
 
 def _precision(comparison: Comparison) -> str:
@@ -122,12 +129,13 @@ def _but_threads(comparison: Comparison) -> tuple[object, ...]:
 def _effects(
     run: Run,
     comparisons: Sequence[Comparison],
-    plain: str,
+    what: tuple[str, str],
     is_plain: Callable[[Comparison], bool],
     work: Callable[[Comparison], tuple[object, ...]],
     told: Callable[[Comparison], str],
 ) -> Effects:
-    """work: what a comparison is beside its condition. told: the condition in words."""
+    """what: as `Effects` has it, and plain. work: what a comparison is beside its condition. told:
+    the condition in words."""
     bases = {work(c): c for c in comparisons if is_plain(c)}
     both = [(c, bases[work(c)]) for c in comparisons if not is_plain(c) and work(c) in bases]
     contenders = ranked(run)
@@ -140,7 +148,7 @@ def _effects(
         if comparison.leader and base.leader:
             first = [(comparison.leader, base.leader)]
             leaders += [c for c, _ in _changes(run, comparison, base, first, told(comparison))]
-    return Effects(plain, [each for each, _ in own], leaders, _means(run, own))
+    return Effects(*what, [each for each, _ in own], leaders, _means(run, own))
 
 
 @dataclass(frozen=True)
@@ -151,6 +159,7 @@ class _Both:
     second: dict[int, float]
     left: bool  # one of the two left early, being far behind
     busy: bool  # the machine was
+    room: bool = False  # one of the two made room for the rest, and has few launches
 
     def pair(self) -> pairs.Pair:
         logs = {k: self.first[k] - self.second[k] for k in self.first if k in self.second}
@@ -192,14 +201,15 @@ def _both(run: Run, comparison: Comparison, base: Comparison, name: str, of: str
         for each, who in zip(times, (name, of), strict=True)
     )
     left = not run.settled.isdisjoint({(comparison.id, name), (base.id, of)})
-    return _Both(first, second, left, bool(comparison.busy or base.busy))
+    room = not run.left.isdisjoint({comparison.id, base.id})
+    return _Both(first, second, left, bool(comparison.busy or base.busy), room)
 
 
 def _means(run: Run, own: Sequence[tuple[Change, _Both]]) -> list[Mean]:
     """Contender by contender, in their order; of each the conditions, in theirs.
 
     Modes leave a mean open where they do so in the mean: one workload's, that others make nothing
-    of, do not.
+    of, do not. What made room for the rest is in none: a mean is of the launches that hold it all.
     """
     grouped: dict[tuple[str, str], list[tuple[Change, _Both]]] = {}
     for name in ranked(run):
@@ -208,7 +218,8 @@ def _means(run: Run, own: Sequence[tuple[Change, _Both]]) -> list[Mean]:
                 grouped.setdefault((name, change.told), []).append((change, both))
     found = []
     for (name, told), each in grouped.items():
-        change, all_ = each[0][0], [both for _, both in each]
+        change = each[0][0]
+        all_ = [both for _, both in each if not both.room] or [both for _, both in each]
         first, second = (
             dict(enumerate(statistics.shared_launches([_held(b, side) for b in all_])))
             for side in ("first", "second")
@@ -221,7 +232,7 @@ def _means(run: Run, own: Sequence[tuple[Change, _Both]]) -> list[Mean]:
                     precision=change.precision,
                     threads=change.threads,
                     told=told,
-                    workloads=len(each),
+                    workloads=len(all_),
                     **_figures(run, whole),
                 )
             )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from reports.analysis import Analysis, Comparison
+from reports.words import threads
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "published" / "convnet-benchmarks"
 TITLES = {
@@ -30,13 +31,17 @@ LAYERS_MACHINE = "a GPU of 2015, not stated unambiguously"
 
 @dataclass(frozen=True)
 class Entry:
-    """One library, or contender: images a second; None where it was not measured."""
+    """One library, or contender: images a second; None where it was not measured.
+
+    threads: in words, where the run has several numbers of them.
+    """
 
     name: str
     batch: int
     precision: str
     forward: float | None
     both: float | None  # forward and backward
+    threads: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,9 @@ def published() -> dict[str, list[Entry]]:
     for row in _rows("convnet-benchmarks-titanx.csv"):
         batch = int(row["batch"])
         rates = [1e3 * batch / float(row[key]) for key in ("forward_ms", "total_ms")]
-        found[row["model"]].append(Entry(row["library"], batch, row["precision"], *rates))
+        found[row["model"]].append(
+            Entry(row["library"], batch, row["precision"], rates[0], rates[1])
+        )
     layers = list(_rows("convnet-benchmarks-layers.csv"))
     backward = {row["library"]: row for row in layers if row["direction"] == "backward"}
     for row in layers:
@@ -88,7 +95,7 @@ def published() -> dict[str, list[Entry]]:
             forward = float(row[key])
             both = forward + float(backward[row["library"]][key])
             rates = [1e3 * LAYER_BATCH / milliseconds for milliseconds in (forward, both)]
-            found[name].append(Entry(row["library"], LAYER_BATCH, "float32", *rates))
+            found[name].append(Entry(row["library"], LAYER_BATCH, "float32", rates[0], rates[1]))
     return {name: sorted(entries, key=_order) for name, entries in found.items()}
 
 
@@ -106,14 +113,20 @@ def _rate(value: float | None) -> str:
 
 
 def _now(comparisons: list[Comparison], analysis: Analysis) -> list[Entry]:
-    """What was measured of one workload here, a row a contender, batch and precision."""
-    rates: dict[tuple[str, int, str], dict[str, float]] = {}
+    """What was measured of one workload here, a row a contender, batch, precision and number of
+    threads."""
+    several = len(analysis.threads) > 1
+    rates: dict[tuple[str, int, str, str], dict[str, float]] = {}
     for comparison in comparisons:
         for cell in analysis.cells(comparison):
             if cell.status == "ok" and cell.seconds:
-                key = (cell.contender, comparison.batch, comparison.precision)
+                told = threads([comparison.threads]) if several else ""
+                key = (cell.contender, comparison.batch, comparison.precision, told)
                 rates.setdefault(key, {})[comparison.direction] = comparison.batch / cell.seconds
-    found = [Entry(*key, rate.get("infer"), rate.get("fwd_bwd")) for key, rate in rates.items()]
+    found = [
+        Entry(name, batch, precision, rate.get("infer"), rate.get("fwd_bwd"), told)
+        for (name, batch, precision, told), rate in rates.items()
+    ]
     return sorted(found, key=_order)
 
 
@@ -132,6 +145,7 @@ def _work(
         device = analysis.settings.get("device", "cpu")
         here = gpus[0]["name"] if gpus and device != "cpu" else analysis.machine.get("cpu")
         sentence += f" Here the most is {_rate(whole[0].both)} ({whole[0].name}, batch "
-        sentence += f"{whole[0].batch}, {here or 'this machine'})."
+        where = ", ".join(filter(None, (whole[0].threads, here or "this machine")))
+        sentence += f"{whole[0].batch}, {where})."
     same = batches == sorted({entry.batch for entry in then})
     return Work(title, machine, then, now, batches, same, sentence)

@@ -1,5 +1,6 @@
 """What several runs have in common: contenders, comparisons, turns; and what each one was."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -40,8 +41,10 @@ def comparisons(runs: list[Run]) -> list[list[dict[str, Any]]]:
 
 def partly(runs: list[Run]) -> list[str]:
     """What some of them were to measure and others not, or what was other work there; by name."""
-    everything = [_work(c) for run in runs for c in run.plan["comparisons"]]
-    shared = {_work(each[0]) for each in comparisons(runs)}
+    named = _by_work(runs)
+    kept = {each[0]["id"] for each in comparisons(runs)}
+    everything = [work for its in named for work in its]
+    shared = {work for work, c in named[0].items() if c["id"] in kept}
     return [work for work in dict.fromkeys(everything) if work not in shared]
 
 
@@ -51,8 +54,26 @@ def changed_work(runs: list[Run]) -> list[str]:
 
 
 def _of_one_name(runs: list[Run]) -> list[list[dict[str, Any]]]:
-    found = [{_work(c): c for c in run.plan["comparisons"]} for run in runs]
+    found = _by_work(runs)
     return [[each[key] for each in found] for key in found[0] if all(key in f for f in found)]
+
+
+def _by_work(runs: list[Run]) -> list[dict[str, dict[str, Any]]]:
+    """Each run's comparisons, by what they are on whatever device.
+
+    Where one of the runs has several numbers of threads, the others' single one is told as well: it
+    is one of them, or none.
+    """
+    tells = [any(_THREADS.search(_work(c)) for c in run.plan["comparisons"]) for run in runs]
+    found = []
+    for run, told in zip(runs, tells, strict=True):
+        count = run.plan.get("settings", {}).get("threads")
+        more = f"/{count}t" if any(tells) and not told else ""
+        found.append({_work(c) + more: c for c in run.plan["comparisons"]})
+    return found
+
+
+_THREADS = re.compile(r"/\d+t$")
 
 
 def _changed(each: list[dict[str, Any]]) -> bool:

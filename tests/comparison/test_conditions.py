@@ -227,7 +227,7 @@ def test_the_page_and_the_terminal_show_it(tmp_path: Path) -> None:
 
 def _threaded(folder: Path, speedups: dict[str, float], *more: tuple[Any, ...]) -> Path:
     """A run on one thread and on two: a contender's time on two is its speedup's part."""
-    works = [(*each, precision, n) for each in PLAIN for precision in ("float32",) for n in (1, 2)]
+    works = [(*each, "float32", n) for each in PLAIN for n in (1, 2)]
     folder = write_run(folder, SPEEDS, workloads=[*works, *more])
 
     def faster(group: dict[str, Any]) -> bool:
@@ -298,6 +298,21 @@ def test_the_page_the_terminal_and_the_exports_tell_of_threads(tmp_path: Path) -
     document = json.loads(verdicts.text(analysis))
     assert document["scaling"]["plain"] == "1 thread"
     assert [c["threads"] for c in document["comparisons"]] == [1, 2, 1, 2]
+
+
+def test_what_made_room_for_the_rest_is_in_no_mean(tmp_path: Path) -> None:
+    """It has one launch, and a mean is of the launches that hold all of it."""
+    folder = _threaded(tmp_path / "run", {"torch": 1.6})
+    gone = "resnet20/b32/infer/float32/2t/cpu"
+    edit_groups(folder, lambda group: group["comparison"] != gone or group["launch"] == 1)
+    before = {m.contender: m for m in analyse(records.read(folder)).scaling.means}
+    assert (before["torch"].launches, before["torch"].verdict) == (1, "screening")
+    [path] = folder.glob("records-*.jsonl")
+    event = {"schema": 1, "kind": "event", "what": "budget", "reason": "no time", "left": [gone]}
+    path.write_text(f"{path.read_text()}{json.dumps(event)}\n")
+    means = {m.contender: m for m in analyse(records.read(folder)).scaling.means}
+    mean = means["torch"]
+    assert (mean.launches, mean.workloads, mean.verdict) == (6, 1, "materially_faster")
 
 
 def test_a_run_on_as_many_threads_everywhere_says_nothing_of_them(tmp_path: Path) -> None:

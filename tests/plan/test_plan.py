@@ -406,7 +406,9 @@ def test_fewer_threads_are_estimated_to_take_longer_and_need_starts_of_their_own
     monkeypatch.setattr(machine, "cpu_set", lambda: {0, 1})
     one, two = (Comparison("resnet18", 8, threads=n) for n in (1, 2))
     made, _ = planned(suite.load("quick"), ["numpy"], [one, two], budget=1e9, threads=2)
-    assert [c.condition for c in made.comparisons] == [("float32", 1), ("float32", 2)]
+    assert [*map(uses.condition, made.comparisons)] == [
+        ("cpu", "float32", 1), ("cpu", "float32", 2)
+    ]  # fmt: skip
     slow, fast = (estimate.call(c.work) for c in made.comparisons)
     assert slow == pytest.approx(2 * fast, rel=0.01)
     both = fitting.launching(made.comparisons, made.contenders, 6)

@@ -38,7 +38,7 @@ def test_several_numbers_of_threads_are_comparisons_and_one_is_a_setting_of_the_
     assert asked.counts == [1, 2]
     assert _ids(asked) == ["lenet5/b64/infer/float32/1t", "lenet5/b64/infer/float32/2t"]
     assert _ids(Question("lenet5", "infer", threads="4")) == ["lenet5/b64/infer/float32"]
-    for wrong in ("0", "1,two", ",", "-1"):
+    for wrong in ("0", "1,two", ",", "-1", ""):
         with pytest.raises(Wrong, match=r"--threads .*: expected whole numbers from 1 on"):
             select(QUICK, Question("lenet5", threads=wrong))
 

@@ -1,6 +1,8 @@
 """Claims about the README: its table of findings says what the published runs say."""
 
 from harness.paths import ROOT
+from harness.record import records
+from reports.verdicts import analyse
 from tests import found
 
 
@@ -11,3 +13,21 @@ def test_the_table_of_what_was_found_is_what_the_published_runs_say() -> None:
 
 def test_what_bfloat16_and_a_second_core_gained_is_what_the_published_runs_say() -> None:
     assert found.gained() in (ROOT / "README.md").read_text()
+
+
+def test_what_is_said_of_one_core_is_what_its_run_says() -> None:
+    analysis = analyse(records.read(found.PUBLISHED / found.THREADS))
+    said = {each.title: each for each in analysis.recommendations}
+    general, training = (
+        [said[f"{use} ({n})"] for n in ("1 thread", "2 threads")]
+        for use in ("General use", "Training throughput")
+    )
+    assert [each.choice for each in (*general, *training)] == ["tensorflow", None] * 2
+    assert general[1].ranking[0]["contender"] == "tensorflow"
+    assert sorted(training[1].tied) == ["tensorflow", "torch"]
+    [single] = [
+        change
+        for change in analysis.scaling.own
+        if change.contender == "torch" and change.comparison.startswith("conv1x1")
+    ]
+    assert f"(1x1, at {single.ratio:.2f})" in (ROOT / "README.md").read_text()

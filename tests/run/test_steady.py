@@ -217,7 +217,7 @@ def test_an_autotuner_chooses_anew_in_three_launches_and_who_does_not_tune_compi
 def test_each_condition_is_first_in_as_many_launches() -> None:
     """What a launch's beginning is slower by is on neither side of their ratio."""
     group = group_of([])
-    conditions = {("float32", 1), ("float32", 2), ("bfloat16", 2)}
+    conditions = {("cpu", "float32", 1), ("cpu", "float32", 2), ("cpu", "bfloat16", 2)}
     found = []
     for group.number in range(1, 7):
         found.append(group._in_turn(conditions))
@@ -225,7 +225,7 @@ def test_each_condition_is_first_in_as_many_launches() -> None:
     for place in range(3):
         seen = [order[place] for order in found]
         assert {seen.count(each) for each in seen} == {2}
-    assert group._in_turn({("float32", 2)}) == [("float32", 2)]
+    assert group._in_turn({*found[0][:1]}) == found[0][:1]
 
 
 def test_whose_call_is_wrong_after_its_turns_keeps_neither_turns_nor_block(
@@ -265,7 +265,9 @@ def test_the_last_launch_that_compiles_is_the_one_after_which_set_ups_are_short(
     monkeypatch: pytest.MonkeyPatch, autotuned: set[str], warmed: list[bool]
 ) -> None:
     """An autotuner's caches are empty in the first three."""
-    comparison: Any = SimpleNamespace(id="one", contenders=["torch"], condition=("float32", 2))
+    comparison: Any = SimpleNamespace(
+        id="one", contenders=["torch"], device="cpu", precision="float32", threads=2
+    )
     found = []
     frozen = Frozen()
     for number in range(1, 5):

@@ -57,6 +57,19 @@ def test_another_batch_is_said_to_be_another(works: dict[str, history.Work], fol
     assert "Nervana-neon-fp32" in section and 'href="#history"' in text
 
 
+def test_each_number_of_threads_has_a_row_of_its_own(tmp_path: Path) -> None:
+    """Else the last one's figures stood for all, direction by direction."""
+    works = [(*each, "float32", n) for each in CONVNETS for n in (1, 2)]
+    analysis = verdicts.analyse(
+        records.read(write_run(tmp_path / "run", {"torch": 1.0}, 6, None, works))
+    )
+    [alexnet, *_] = history.history(analysis)
+    rows = [(entry.name, entry.threads) for entry in alexnet.now]
+    assert sorted(rows) == [("torch", "1 thread"), ("torch", "2 threads")]
+    assert all(entry.forward and entry.both for entry in alexnet.now)
+    assert "torch, 2 threads</th>" in page.render(analysis)
+
+
 def test_any_other_run_has_no_such_section(tmp_path: Path) -> None:
     alone = [("alexnet", "convnet", 1, None, "infer", False)]
     for name, workloads in (("quick", None), ("alone", alone)):

@@ -186,3 +186,23 @@ def test_who_left_one_comparison_early_is_judged_by_that_there_alone(tmp_path: P
     found = machines.gather([records.read(folder)], "torch")
     assert found.places[net]["jax"]["here"].verdict == "materially_slower"
     assert found.places[other]["jax"]["here"].verdict == "screening"
+
+
+def test_a_run_of_several_numbers_of_threads_shares_the_one_that_another_has(
+    tmp_path: Path,
+) -> None:
+    """The other's ids say nothing of threads: its settings do."""
+    net = ("resnet20", "convnet", 32, None, "infer", False)
+    both = [(*net, "float32", n) for n in (1, 2)]
+    runs = [
+        records.read(write_run(tmp_path / name, {"torch": 1.0, "jax": 1.3}, workloads=works))
+        for name, works in (("two", [net]), ("each", both))
+    ]
+    [shared] = several.comparisons(runs)  # of runs of two threads, and of one and two
+    assert [c["id"] for c in shared] == [
+        "resnet20/b32/infer/float32/cpu", "resnet20/b32/infer/float32/2t/cpu"
+    ]  # fmt: skip
+    assert several.partly(runs) == ["resnet20/b32/infer/float32/1t"]
+    assert machines.gather(runs).places["resnet20/b32/infer/float32/cpu"]["jax"].keys() == {
+        "two", "each"
+    }  # fmt: skip

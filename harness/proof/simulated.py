@@ -151,17 +151,20 @@ def shared_effects(trials: int, workloads: int = 8, launches: int = 6) -> list[F
 
 
 def upgrades(trials: int) -> list[Figure]:
-    """Claim 12: two days, five contenders over an anchor, four of them the same on both."""
+    """Claim 12: two days, contenders over an anchor, all but one of them the same on both."""
     found = []
-    for name, day, slower in (
-        ("days alike, nothing slower", 0.0, 0.0),
-        ("days that move each contender by 5%, nothing slower", 0.05, 0.0),
-        ("days alike, 8% slower", 0.0, math.log(1.08)),
+    for name, day, slower, same in (
+        ("days alike, nothing slower", 0.0, 0.0, 4),
+        ("days that move each contender by 5%, nothing slower", 0.05, 0.0, 4),
+        ("days alike, 8% slower", 0.0, math.log(1.08), 4),
+        ("one the same, days that move each by 5%, nothing slower", 0.05, 0.0, 1),
+        ("one the same, days alike, 12% slower", 0.0, math.log(1.12), 1),
     ):
         rng, called, naive = np.random.default_rng(12), 0, 0
+        yardsticks = {str(name) for name in range(1, same + 1)}
         for _ in range(trials):
-            rows = changes.family(_two_days(rng, day, slower))
-            held, _ = changes.beyond_drift(rows, {"1", "2", "3", "4"}, statistics.MARGIN)
+            rows = changes.family(_two_days(rng, day, slower, same))
+            held, _ = changes.beyond_drift(rows, yardsticks, statistics.MARGIN)
             called += any(row.verdict in changes.MATERIAL for row in held)
             naive += any(row.verdict in changes.MATERIAL for row in rows)
         most, least = (None, 0.8) if slower else (0.05, None)
@@ -194,11 +197,15 @@ def hours(trials: int) -> list[Figure]:
     return found
 
 
-def _two_days(rng: np.random.Generator, day: float, slower: float) -> list[changes.Change]:
-    """Contenders 1 to 5 over contender 0, in three comparisons and all together; 5 is upgraded."""
-    times = rng.normal(0.0, SPREAD, (2, 6, 3, 10))  # days, contenders, comparisons, launches
-    times[1] += rng.normal(0.0, day, 6)[:, None, None]
-    times[1, 5] += slower
+def _two_days(
+    rng: np.random.Generator, day: float, slower: float, same: int
+) -> list[changes.Change]:
+    """Contenders over contender 0, in three comparisons and all together: so many that are the
+    same on both days, and the last, which was upgraded."""
+    # days, contenders, comparisons, launches
+    times = rng.normal(0.0, SPREAD, (2, same + 2, 3, 10))
+    times[1] += rng.normal(0.0, day, same + 2)[:, None, None]
+    times[1, same + 1] += slower
     ratios = times[:, 1:] - times[:, :1]
     rows = []
     for name, (old, new) in enumerate(ratios.swapaxes(0, 1), start=1):

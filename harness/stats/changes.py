@@ -43,7 +43,7 @@ class Drift:
 
     who: str | None  # the yardstick that moved most; None: none of them moved detectably
     by: float
-    reach: float  # the margin alone where nothing drifted
+    reach: float  # the margin alone where none of several moved
     yardsticks: int
     proved: bool = False  # that it moved, and not by luck as one of many that were looked at
 
@@ -86,6 +86,11 @@ def beyond_drift(
     reach = margin + by
     if proved and others:
         reach = max(reach, margin + surely * factor(len(yardsticks), len(others)))
+    if len(yardsticks) == 1:
+        # That one alone does not move is a day's luck more often than one of twenty (claim 12), so
+        # a change has to pass what it may have moved by.
+        [only] = yardsticks
+        reach = max(reach, margin + max(_farthest(row) for row in rows if row.contender == only))
     found = []
     for row in rows:
         verdict = row.verdict
@@ -96,6 +101,11 @@ def beyond_drift(
         found.append(row if verdict == row.verdict else replace(row, verdict=verdict))
     who = most.contender if most else None
     return found, Drift(who, by, reach, len(yardsticks), most is not None and most is proved)
+
+
+def _farthest(row: Change) -> float:
+    """By how much it may have moved, as a log: the far end of its interval."""
+    return max(abs(math.log(row.low)), abs(math.log(row.high)))
 
 
 def _most(rows: Sequence[Change]) -> tuple[Change | None, float]:

@@ -58,6 +58,7 @@ class Aspect:
     at_most: float | None = None
     enough: float | None = None
     comparisons: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()  # comparisons that should have a figure, and nobody has one
 
     @property
     def once(self) -> bool:
@@ -190,13 +191,20 @@ def _nearness(pair: statistics.Comparison) -> tuple[bool, bool, float]:
 
 
 def ranking(aspects: Sequence[Aspect], names: Iterable[str]) -> list[str]:
-    """By the mean score against all others that it met; the first is dominated by nobody."""
+    """By the mean score against all others that it met; the first is dominated by nobody.
+
+    Nor is anybody before the first by what the two have alone, where there is such a one: those
+    who left early have other launches with each, and a mean of such pairs may put in front whom one
+    of them is ahead of.
+    """
     names = sorted(names)
     means = {a: [_mean(aspects, a, b) for b in names if b != a] for a in names}
     met = {a: [mean for mean in its if not math.isnan(mean)] for a, its in means.items()}
     order = sorted(names, key=lambda a: float(np.mean(met[a])) if met[a] else math.inf)
     beaten = {b for b in names if any(dominates(aspects, a, b) for a in names if a != b)}
-    first = next((name for name in order if name not in beaten), None)
+    behind = {a for a in names if any(_mean(aspects, a, b) > 0 for b in names if b != a)}
+    able = [name for name in order if name not in beaten]
+    first = next((name for name in able if name not in behind), next(iter(able), None))
     return sorted(order, key=lambda name: name != first)
 
 
@@ -265,10 +273,15 @@ def split(pairs: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     }
     found = []
     for comparison, others in pairs.items():
-        name = max(others, key=lambda other: others[other].ratio, default="")
-        if name in level and others[name].verdict in ("materially_slower", "slower"):
-            proven = others[name].verdict == "materially_slower"
-            row = {"comparison": comparison, "leader": name, "ratio": others[name].ratio}
+        ahead = {
+            name: (pair.verdict == "materially_slower", pair.ratio)
+            for name, pair in others.items()
+            if name in level and pair.verdict in ("materially_slower", "slower")
+        }
+        if ahead:  # of whom is told, one by more than the margin before any by a larger luck
+            name = max(ahead, key=lambda other: ahead[other])
+            proven, ratio = ahead[name]
+            row = {"comparison": comparison, "leader": name, "ratio": ratio}
             found.append({**row, "proven": proven})
     return found
 

@@ -16,7 +16,9 @@ that was made again (`harness/run/starts.py`) the interval over starts tells, fr
 
 Nobody is ruled out for what was not measured. Where one of those who failed nothing lacks
 a figure, the objective is left out for all, and the recommendation says so; but where the
-figure has a hard limit, who is not known to keep it is out.
+figure has a hard limit, who is not known to keep it is out. Where nobody has one in some of the
+workloads, so much of the objective's weight is not measured; of what is seen once, the workloads
+that were chosen to be seen (`harness/run/starts.py`) stand for all.
 """
 
 import itertools
@@ -135,11 +137,13 @@ class Evidence:
     ) -> tuple[Aspect | None, list[str]]:
         """The evidence, and who of these lacks it; None where all do."""
         measure = objective.measure
-        used = [
-            c
-            for c in comparisons
-            if any(self._value(measure, c, name) is not None for name in names)
-        ]
+        used, missing = [], []
+        for c in comparisons:
+            has = any(self._value(measure, c, name) is not None for name in names)
+            if has:
+                used.append(c)
+            elif _applies(measure, c) and MEASURES[measure].allowance is None:
+                missing.append(c.id)
         lacking = [n for n in names if any(self._value(measure, c, n) is None for c in used)]
         known = [name for name in names if name not in lacking]
         if not used or not known:
@@ -155,7 +159,7 @@ class Evidence:
         made = Aspect(
             measure=measure,
             of=objective.of,
-            weight=objective.weight,
+            weight=objective.weight * (len(used) / (len(used) + len(missing))),
             logs=logs,
             values={n: max(self._limited(measure, c, n) for c in used) for n in known},
             means={n: geometric_mean(values) if all(values) else 0.0 for n, values in seen.items()},
@@ -166,6 +170,7 @@ class Evidence:
             at_most=objective.at_most,
             enough=objective.enough,
             comparisons=tuple(c.id for c in used) if measure != "installed_size" else (),
+            missing=tuple(missing),
         )
         return made, lacking
 
@@ -233,7 +238,7 @@ class Evidence:
         groups = self.run.groups_of(comparison.id)
         if measure == "energy":
             return energy(groups, name, comparison.batch)
-        if comparison.direction != "infer":  # no call of it was timed alone
+        if not _applies(measure, comparison):
             return {}
         turns = {g["launch"]: g["turns"][name] for g in groups if g["turns"].get(name)}
         found = {launch: readings.p99(its) for launch, its in turns.items()}
@@ -279,6 +284,11 @@ class Evidence:
             # What the ratios are of, so that two figures beside a ratio come to it.
             return cell.seconds / (1 if measure == "latency" else comparison.batch)
         return VALUES[measure](cell)
+
+
+def _applies(measure: str, comparison: Comparison) -> bool:
+    """Whether it could have such a figure: no call of training is timed alone."""
+    return measure != "latency_p99" or comparison.direction == "infer"
 
 
 def _repeated(looks: Mapping[str, np.ndarray]) -> dict[tuple[str, str], np.ndarray]:

@@ -22,7 +22,7 @@ from reports.choice.flip import Limit, Weight
 from reports.choice.objectives import MEASURES, Evidence, comparisons_of
 from reports.choice.profiles import SEEN_ONCE, Objective, Profile
 from reports.comparison import unnamed
-from reports.words import percent, threads
+from reports.words import listed, percent, threads
 
 Wanted = list[tuple[Objective, list[Comparison]]]
 
@@ -212,9 +212,24 @@ class _Case:
                 self.lost += objective.weight
                 self.unknown.append(text)
             else:
+                self._partly(objective, aspect, f"{measure.title}{where}")
                 found.append(aspect)
         kept = sum(each.weight for each in found)
         return [replace(each, weight=each.weight / kept) for each in found] if kept else []
+
+    def _partly(self, objective: Objective, aspect: Aspect, what: str) -> None:
+        """Of some of its workloads nobody has a figure: their share of the weight is lost, else one
+        workload of ten would be weighed as all of them."""
+        gone = objective.weight - aspect.weight
+        if not aspect.missing or not gone:
+            return
+        places = listed([short(id_) for id_ in aspect.missing])
+        self.lost += gone
+        self.lacking.append(f"{what} in {places}")
+        self.unknown.append(
+            f"{what} in {places}: nobody has a figure; its {percent(gone)} of the weight went "
+            "to the rest"
+        )
 
     def _behind(self, comparisons: list[Comparison]) -> set[str]:
         """Who left one of these early, being far behind."""
@@ -225,6 +240,10 @@ class _Case:
         measure, most = MEASURES[objective.measure], objective.at_most or 0.0
         least = objective.measure == "throughput"  # told as a rate, of which more is better
         asked = f"{'at least' if least else 'at most'} {measure.tell(most)} is asked for"
+        if aspect and aspect.missing:
+            where = listed([short(id_) for id_ in aspect.missing])
+            untold = f"{measure.title} is not known in {where}, {asked}"
+            self.out |= dict.fromkeys(self.names, untold)
         for name in lacking:
             self.out[name] = f"{measure.title} is not known, {asked}"
         for name, value in (aspect.values if aspect else {}).items():

@@ -252,6 +252,12 @@ def _of_the_same(anchor: str, changes: list[Change], same: set[str], drift: Drif
             f"between the runs, and with {few} a change below {_more(drift.reach)} cannot "
             "be told apart from it."
         )
+    if drift.yardsticks == 1 and any(change.verdict.startswith("perhaps") for change in changes):
+        [alone] = same & {change.contender for change in changes}
+        return (
+            f" {alone} alone is known to be the same in both: what it may have moved by, and the "
+            f"margin, make {_more(drift.reach)}, and a change below that is not told from drift."
+        )
     if drift.yardsticks or not any(change.verdict in MATERIAL for change in changes):
         return ""
     known = "Only of the anchor" if anchor in same else "Of nobody"

@@ -4,13 +4,15 @@ import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from harness.stats import statistics
 from reports.choice import flip
-from reports.choice.decide import ONCE, Aspect, Decision, decide, dominates
+from reports.choice.decide import ONCE, Aspect, Decision, decide, dominates, split
 from tests.support.choices import aspect
 from tests.support.synthetic import of_spread
 
@@ -334,3 +336,34 @@ def test_modes_leave_a_choice_open_only_where_launches_disagree() -> None:
             assert (found.pairs["a", "b"].verdict == "multimodal") is open_
             assert (found.pairs["b", "a"].verdict == "multimodal") is open_
         assert decide([aspect(times)], "ab").pairs["a", "b"].verdict != "multimodal"
+
+
+def test_nobody_is_before_the_leader_by_what_the_two_have_alone() -> None:
+    """c left after three launches, which were bad ones for b: by its mean against both a would
+    lead, and the score of b over a, in ten launches, says the other."""
+    times = {
+        "a": dict.fromkeys(range(1, 11), 0.0),
+        "b": {k: 0.2 if k < 4 else -0.1 for k in range(1, 11)},
+        "c": dict.fromkeys(range(1, 4), 0.5),
+    }
+    other = {"a": 0.0, "b": 0.005, "c": 0.5}  # so that neither dominates the other
+    more = {name: dict.fromkeys(of, other[name]) for name, of in times.items()}
+    found = decide([aspect(times, 0.5), aspect(more, 0.5)], "abc", settled=["c"])
+    assert found.pairs["b", "a"].ratio < 1
+    assert found.order == ["b", "a", "c"]
+
+
+def test_a_network_on_which_another_is_ahead_is_told_beside_a_larger_luck() -> None:
+    """On the second network the widest of all is far, and not told from nothing."""
+
+    def pair(ratio: float, verdict: str) -> Any:
+        return SimpleNamespace(ratio=ratio, verdict=verdict)
+
+    first = {"b": pair(0.8, "materially_faster"), "c": pair(0.8, "materially_faster")}
+    second = {"b": pair(1.1, "materially_slower"), "c": pair(1.3, "inconclusive")}
+    [found] = split({"one": first, "two": second})
+    assert (found["comparison"], found["leader"], found["proven"]) == ("two", "b", True)
+    second["c"] = pair(1.3, "slower")
+    [found] = split({"one": first, "two": second})
+    assert (found["leader"], found["proven"]) == ("b", True)
+    assert split({"one": {"b": pair(0.8, "faster")}, "two": {"c": pair(1.2, "slower")}}) == []

@@ -9,8 +9,8 @@ from harness.record import records
 from reports.choice.objectives import Evidence
 from reports.choice.profiles import Objective
 from reports.verdicts import analyse
-from tests.support.choices import asked
-from tests.support.synthetic import edit_groups, write_run
+from tests.support.choices import BOTH, NETS, asked
+from tests.support.synthetic import edit_groups, many_calls, write_run
 
 
 def test_energy_is_of_the_launches_that_both_were_in(tmp_path: Path) -> None:
@@ -43,3 +43,25 @@ def test_a_figure_of_latency_is_what_the_ratio_is_of(tmp_path: Path) -> None:
         assert found is not None and pair is not None
         assert found.means["torch"] == comparison.cell("torch").seconds
         assert found.means["jax"] / found.means["torch"] == pytest.approx(pair.ratio, rel=1e-3)
+
+
+def test_a_figure_that_one_workload_of_three_has_weighs_a_third(tmp_path: Path) -> None:
+    """A launch's slowest calls are known of resnet20 alone, where jax is better in both: it would
+    be half of the score, and two other networks' usual calls the other half."""
+    folder = write_run(tmp_path / "run", {"torch": 1.0, "jax": 1.3}, workloads=NETS)
+
+    def long(group: dict[str, Any]) -> bool:
+        return "resnet20" not in group["comparison"] or many_calls(group)
+
+    singles = BOTH.replace("single-image latency", "throughput")
+    edit_groups(folder, long)
+    found = asked(folder, singles)
+    assert found.lost == pytest.approx(1 / 3)
+    [text] = [each for each in found.unknown if "p99" in each]
+    assert "alexnet" in text and "vgg" in text and "33% of the weight" in text
+    assert "resnet20" not in text
+    limited = asked(folder, singles + 'at_most = "9 s"\n')
+    assert (limited.choice, limited.ranking) == (None, [])
+    assert "is not known in" in limited.incomplete[0]["why"]
+    edit_groups(folder, many_calls)
+    assert asked(folder, singles).lost == 0.0

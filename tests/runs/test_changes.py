@@ -52,10 +52,18 @@ def test_what_a_yardstick_did_while_the_machine_was_busy_is_no_drift() -> None:
 
 
 def test_where_no_yardstick_moved_the_margin_is_all_there_is_to_pass() -> None:
-    rows = [_row("y", 1.002, "tie", p=0.6), _row("new", 1.06, "materially_slower")]
-    found, drift = beyond_drift(rows, {"y"}, MARGIN)
-    assert [row.verdict for row in found] == ["tie", "materially_slower"]
+    still = [_row(y, 1.002, "tie", p=0.6) for y in "yz"]
+    found, drift = beyond_drift([*still, _row("new", 1.05, "materially_slower")], {*"yz"}, MARGIN)
+    assert [row.verdict for row in found] == ["tie", "tie", "materially_slower"]
     assert drift.who is None and drift.reach == MARGIN
+
+
+def test_one_that_did_not_move_is_asked_by_how_much_it_may_have() -> None:
+    """Two days give each contender what they give: that one got nothing is often luck."""
+    rows = [_row("y", 1.002, "tie", p=0.6), _row("near", 1.05, "materially_slower")]
+    found, drift = beyond_drift([*rows, _row("far", 1.06, "materially_slower")], {"y"}, MARGIN)
+    assert [row.verdict for row in found] == ["tie", "perhaps_slower", "materially_slower"]
+    assert drift.who is None and drift.reach == pytest.approx(MARGIN + math.log(1.002 * 1.01))
 
 
 @pytest.mark.parametrize(("yardsticks", "others"), [(1, 1), (2, 1), (4, 1), (4, 3)])

@@ -5,7 +5,7 @@ from rich.console import Console
 
 from harness import durations
 from harness.commands.common import escape, table
-from harness.plan import fitting, plan, planning
+from harness.plan import fitting, plan
 from harness.plan.suite import Suite
 from harness.run import starts
 from harness.stats.sampling import FIRST_STAGE
@@ -27,7 +27,7 @@ def show(
         estimate = estimates[comparison.id]
         total += estimate.total
         parts = (estimate.cold, estimate.first, estimate.launch, estimate.total)
-        count = len(comparison.contenders) - (comparison in again)
+        count = len(comparison.able) - (comparison in again)
         rows.append((short(comparison.id), str(count), *map(durations.spell, parts)))
     heads = ("comparison", "contenders", "cold", "first", "later", "in all")
     table(console, f"Would measure ({escape(planned.suite['title'])})", heads, rows)
@@ -48,13 +48,13 @@ def show(
     if any(starts.waited(c) for c in planned.comparisons):
         console.print(f"Up to {starts.SHARE:.0%} of it goes to further starts of who starts soon.")
     _tell_calls(planned, suite, console)
-    unfit = [left["comparison"] for left in planned.left_out if left["comparison"] in estimates]
+    unfit = [left["comparison"] for left in planned.left_out if left.get("want") == fitting.TIME]
     needed = total + sum(estimates[each].total for each in unfit)
     whole = durations.spell(fitting.ROOM * needed)
     if unfit:
         console.print(
-            f"{len(unfit)} of {len(unfit) + len(planned.comparisons)} comparisons are left out "
-            f"for want of time; all of them, in {words}: --budget {whole}"
+            f"{len(unfit)} of {len(planned.left_out) + len(planned.comparisons)} comparisons are "
+            f"left out for want of time; to hold them as well, in {words}: --budget {whole}"
         )
     if total > fitting.SLACK * planned.budget_s:
         console.print(
@@ -95,11 +95,12 @@ def _tell_absent(planned: plan.Plan, console: Console) -> None:
         console.print(f"[yellow]Absent:[/] {escape(gone['name'])}: {escape(gone['reason'])}")
     told: dict[str, str] = {}
     for comparison in planned.comparisons:
-        told |= planning.refused(comparison, planned.contenders)
+        told |= comparison.unsupported
     for name, reason in told.items():
         console.print(f"[yellow]Unsupported:[/] {escape(name)}: {escape(reason)}")
-    left = planned.rivals
+    measured = {name for comparison in planned.comparisons for name in comparison.able}
+    left = [contender for contender in planned.rivals if contender.name in measured]
     if len(left) == 1:
         name = escape(left[0].name)
-        only = f"Only {name} is left" if planned.absent else f"Only {name} takes part"
+        only = f"Only {name} is left" if planned.absent or told else f"Only {name} takes part"
         console.print(f"[bold yellow]{only}: there is nothing to compare it with.[/]")

@@ -21,6 +21,7 @@ SLACK = 1.5
 # What a budget that is advised has to spare: whoever gives it should not be advised again, and a
 # shared machine's rate differs by as much from one minute to the next.
 ROOM = 1.2
+TIME = "time"  # what is left out for want of it is marked so: a larger budget would hold it
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,10 @@ def estimated(
     comparison: PlannedComparison, contenders: list[PlannedContender], launches: int
 ) -> Estimate:
     work = comparison.work
-    taking = [c for c in contenders if c.name in comparison.contenders]
-    per_layer = [compile_seconds(c) for c in taking]
-    turns = len(comparison.contenders) ** 2 * estimate.turn(work, comparison.least_calls)
-    blocks = len(comparison.contenders) * comparison.sustained_s
+    able = comparison.able
+    per_layer = [compile_seconds(c) for c in contenders if c.name in able]
+    turns = len(able) ** 2 * estimate.turn(work, comparison.least_calls)
+    blocks = len(able) * comparison.sustained_s
     later = sum(estimate.later_launch(work, p) for p in per_layer)
     first = sum(estimate.first_launch(work, p) for p in per_layer)
     if comparison.device != "cpu":  # where frameworks autotune, so many begin with an empty cache
@@ -120,7 +121,7 @@ def _hold_within(
 
 def _held(comparison: PlannedComparison, calls: int) -> float:
     """Seconds that so many calls take in a launch, of all that take part."""
-    return len(comparison.contenders) * calls * estimate.call(comparison.work)
+    return len(comparison.able) * calls * estimate.call(comparison.work)
 
 
 def holding_all(plan: Plan, suite: Suite) -> float | None:
@@ -173,7 +174,7 @@ def _with_room(
     kept: list[PlannedComparison] = []
     left_out: list[dict[str, str]] = []
     for comparison in comparisons:
-        count, trains = len(comparison.contenders), comparison.direction != "infer"
+        count, trains = len(comparison.able), comparison.direction != "infer"
         each = estimate.memory(comparison.cost, trains, value_bytes(comparison.precision))
         if count * each > size:
             reason = f"{count} contenders side by side take {count * each / 1e9:.0f} GB of the GPU "
@@ -190,7 +191,7 @@ def _sustain(
     """Headline trainings on a GPU get blocks, as many as take a quarter of the budget at most."""
     left = budget / 4
     for comparison in comparisons:
-        needed = launches * block * len(comparison.contenders)
+        needed = launches * block * len(comparison.able)
         trains = comparison.headline and comparison.direction == "train"
         if trains and comparison.device != "cpu" and needed <= left:
             comparison.sustained_s = block
@@ -212,7 +213,7 @@ def _in_time(
         if spent + need > SLACK * budget:
             more, most = durations.spell(need), durations.spell(budget)
             reason = f"about {more} more would not fit into the budget of {most}"
-            left_out.append({"comparison": comparison.id, "reason": reason})
+            left_out.append({"comparison": comparison.id, "reason": reason, "want": TIME})
             continue
         spent += need
         kept.append(comparison)

@@ -64,6 +64,12 @@ class PlannedComparison(msgspec.Struct):
     calls: int = 0  # timed ones that a launch is to hold of each; 0: what its turns come to
     operations: str = ""  # a hash of what the workload asks for; see adapters/core/cost.py
     threads: int = 0  # that each contender has; 0 in old plans: the settings'
+    unsupported: dict[str, str] = {}  # who of them can do nothing in it, and why
+
+    @property
+    def able(self) -> list[str]:
+        """Who is expected to be measured: the others are entered, and shown as unsupported."""
+        return [name for name in self.contenders if name not in self.unsupported]
 
     @property
     def work(self) -> estimate.Work:

@@ -60,7 +60,7 @@ def make(
         if not c.contenders
     ]
     measured = [c for c in measured if c.contenders]
-    _refuse_hopeless(measured, planned)
+    _refuse_hopeless(measured)
     if not measured:
         names = ", ".join(c.name for c in planned)
         raise Wrong(f"{names} cannot train, and nothing else is asked for; name one that trains")
@@ -98,27 +98,13 @@ def make(
     return plan, estimates
 
 
-def refused(comparison: PlannedComparison, contenders: list[PlannedContender]) -> dict[str, str]:
-    """Who takes part in it and can only be shown as unsupported there, and why."""
-    found = {}
-    for each in contenders:
-        kind = comparison.device.partition(":")[0]
-        reason = adapter_class(each.adapter).refuses(kind, comparison.precision)
-        if reason and each.name in comparison.contenders:
-            found[each.name] = reason
-    return found
-
-
-def _refuse_hopeless(
-    comparisons: list[PlannedComparison], contenders: list[PlannedContender]
-) -> None:
+def _refuse_hopeless(comparisons: list[PlannedComparison]) -> None:
     """Raises Wrong where nobody can do anything of what is asked for."""
     reasons: dict[str, str] = {}
     for comparison in comparisons:
-        no = refused(comparison, contenders)
-        if len(no) < len(comparison.contenders):
+        if comparison.able:
             return
-        reasons |= no
+        reasons |= comparison.unsupported
     if reasons:
         told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
         raise Wrong(f"nobody can do what is asked for: {told}")
@@ -162,6 +148,9 @@ def _comparison(
         raise Wrong(f"{asked.workload}{size}: {in_words(error)}") from None
     layers = [op for op in cost.operations if op.name in ("conv2d", "linear")]
     asked = msgspec.structs.replace(asked, device=settings.device)
+    taking = [c for c in contenders if c.trains or asked.direction == "infer"]
+    kind = asked.device.partition(":")[0]
+    refused = {c.name: adapter_class(c.adapter).refuses(kind, asked.precision) for c in taking}
     return PlannedComparison(
         id=asked.id,
         workload=asked.workload,
@@ -174,7 +163,7 @@ def _comparison(
         precision=asked.precision,
         device=asked.device,
         headline=asked.headline,
-        contenders=[c.name for c in contenders if c.trains or asked.direction == "infer"],
+        contenders=[c.name for c in taking],
         cost=Cost(
             cost.flops,
             cost.bytes * value_bytes(asked.precision) / value_bytes("float32"),
@@ -184,6 +173,7 @@ def _comparison(
         ),
         operations=cost.identity,
         threads=asked.threads or settings.threads,
+        unsupported={name: reason for name, reason in refused.items() if reason},
     )
 
 
@@ -196,7 +186,8 @@ def _noise_floor(
     Cheapest: it compiles nothing, and has a framework of its own to bring its noise in.
     None where the user entered a contender twice, or none may be ranked.
     """
-    able = [c for c in contenders if c.computes and not c.of]
+    measured = {name for c in comparisons for name in c.able}
+    able = [c for c in contenders if c.computes and not c.of and c.name in measured]
     if any(c.copy > 1 for c in contenders) or not able:
         return None, []
 
@@ -207,7 +198,7 @@ def _noise_floor(
     of = min(able, key=price)
     twin = msgspec.structs.replace(of, name=f"{of.name}#2", copy=2)
     # A pair wants a third contender's rounds least: those comparisons come first.
-    entered = [c for c in comparisons if of.name in c.contenders]
+    entered = [c for c in comparisons if of.name in c.able]
     cheapest = sorted(entered, key=lambda c: estimate.call(c.work))
     count = max(1, len(comparisons) // 4)
     used = [c for c in cheapest if any(belongs(c) for belongs in uses.USES.values())]

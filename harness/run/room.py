@@ -63,7 +63,7 @@ class Room:
         seen = Outlook([], {}, {}, more)
         for c in comparisons if not self.fixed else ():
             each = fitting.estimated(c, self.plan.contenders, 1 + more)
-            count = max(1, len(c.contenders))
+            count = max(1, len(c.able))
             turns = each.turns * budget.fewest_rounds(c, count) / count
             seen.first[c.id] = each.first - each.turns + turns
             seen.later[c.id] = each.launch - each.turns + turns

@@ -276,6 +276,43 @@ def test_who_has_nothing_left_to_do_in_the_budget_is_said_and_is_no_noise_floor(
     assert "left out" in made.absent[0]["reason"] and made.absent[0]["name"] == "onnxruntime"
 
 
+def test_who_cannot_do_it_costs_no_time_and_is_no_noise_floor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """He is entered, and shown as unsupported; a budget is for those who are measured."""
+    monkeypatch.setattr(estimate, "matrix_rate", lambda: 1e11)
+    asked = [
+        Comparison("resnet18", 4, 112, way, precision="bfloat16") for way in ("infer", "train")
+    ]
+    names = ["torch:compile", "tensorflow:xla", "numpy"]
+    alone, of_two = planned(suite.load("quick"), names[:2], asked, budget=600.0)
+    made, of_three = planned(suite.load("quick"), names, asked, budget=600.0)
+    for comparison in made.comparisons:
+        assert "numpy" in comparison.contenders and "numpy" not in comparison.able
+        assert "not bfloat16" in comparison.unsupported["numpy"]
+    assert {k: e.total for k, e in of_three.items()} == {k: e.total for k, e in of_two.items()}
+    assert alone.noise_floor and made.noise_floor == alone.noise_floor
+    mixed = [Comparison("lenet5", 8, None, "infer", precision=p) for p in ("float32", "bfloat16")]
+    made, _ = planned(suite.load("quick"), ["numpy", "tensorflow:xla"], mixed)
+    assert made.noise_floor is not None and made.noise_floor.of == "numpy"
+    twins = [c.precision for c in made.comparisons if "numpy#2" in c.contenders]
+    assert twins == ["float32"]
+
+
+def test_what_a_gpu_has_no_room_for_is_not_said_to_want_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small = [{"name": "GPU", "memory_bytes": 5e9}]
+    monkeypatch.setattr(gpus, "described", lambda: small)
+    asked = [Comparison("vgg_a", batch, 224, "train") for batch in (1, 256)]
+    made, estimates = planned(suite.load("full"), NAMES[:2], asked, 36000.0, device="cuda:0")
+    [left] = made.left_out
+    assert "side by side" in left["reason"]
+    out = StringIO()
+    outlook.show(made, suite.load("full"), estimates, Console(file=out, width=300))
+    assert "side by side" in out.getvalue() and "want of time" not in out.getvalue()
+
+
 def test_a_gpus_time_is_not_guessed_from_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimate, "matrix_rate", lambda: 1e10)
     work = estimate.Work(flops=8e11, bytes=1e9, layers=50, trains=True)
@@ -301,11 +338,12 @@ def test_what_a_gpus_driver_promises_decides_what_a_budget_holds(
     assert kept[""] == kept["T4"]
 
 
-@pytest.mark.parametrize(("gigabytes", "gone"), [(16, 1), (80, 0), (None, 0)])
+@pytest.mark.parametrize(("gigabytes", "gone"), [(14, 1), (80, 0), (None, 0)])
 def test_what_a_gpu_has_no_room_for_side_by_side_is_left_out_unless_it_was_named(
     monkeypatch: pytest.MonkeyPatch, gigabytes: int | None, gone: int
 ) -> None:
-    """Else whoever comes last is out of memory: six times 3 GB at the least in resnet50, b32."""
+    """Else whoever comes last is out of memory: five times 3 GB at the least in resnet50, b32,
+    numpy having no GPU."""
     size = gigabytes and gigabytes * 10**9
     monkeypatch.setattr(gpus, "described", lambda: [{"name": "A GPU", "memory_bytes": size}])
     asked = [
@@ -322,7 +360,7 @@ def test_what_a_gpu_has_no_room_for_side_by_side_is_left_out_unless_it_was_named
         )
         for each in made.left_out:
             assert re.fullmatch(
-                r"6 contenders side by side take \d+ GB of the GPU at the least, which has 16; "
+                r"5 contenders side by side take \d+ GB of the GPU at the least, which has 14; "
                 "name fewer with --contenders",
                 each["reason"],
             )
@@ -343,7 +381,7 @@ def test_headline_trainings_have_blocks_as_many_as_fit_into_a_quarter_of_the_bud
         bare = msgspec.structs.replace(c, sustained_s=0.0)
         with_, without = (fitting.estimated(each, made.contenders, 6) for each in (c, bare))
         assert with_.turns == without.turns > 0
-        assert with_.first == pytest.approx(without.first + c.sustained_s * len(c.contenders))
+        assert with_.first == pytest.approx(without.first + c.sustained_s * len(c.able))
     assert blocks and all(c.headline and c.direction == "train" for c in blocks)
     needed = sum(6 * c.sustained_s * len([n for n in c.contenders if "#" not in n]) for c in blocks)
     assert needed <= made.budget_s / 4

@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Refuses wrong options; settles what frameworks read when the tests import them."""
     try:
         suite.load(config.getoption("--suite"))
-    except Wrong as wrong:
+    except (Wrong, catalogue.Broken) as wrong:
         raise pytest.UsageError(str(wrong)) from None
     device = config.getoption("--device")
     if device not in machine.devices():
@@ -142,6 +142,7 @@ class FrontCell:
             "workload": self.comparison.workload,
             "batch": self.comparison.batch,
             "direction": self.comparison.direction,
+            "precision": self.comparison.precision,
             "manifest": self.adapter.manifest(),
             "oracle": {**found.as_dict(asked.rows), "batch": asked.batch},
         }
@@ -173,8 +174,9 @@ class FrontCell:
 
 
 def _short(comparison: Comparison) -> str:
-    """`resnet18@112/b4/train`: a comparison's id, less precision and device."""
-    return "/".join(comparison.id.split("/")[:3])
+    """`resnet18@112/b4/train`: a comparison's id, less its device and float32."""
+    parts = comparison.id.split("/")
+    return "/".join(parts[:3] if comparison.precision == "float32" else parts[:4])
 
 
 def _workload(comparison: Comparison) -> Any:

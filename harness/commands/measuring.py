@@ -39,7 +39,7 @@ def carried_on(
     versions are no longer what they were.
     """
     planned = plan.read(folder)
-    if planned.suite["name"] == plan.ITSELF:
+    if planned.itself:
         again = planned.command
         if again.startswith("bakeoff calibrate"):
             again = f"bakeoff calibrate --run-id {folder.resolve().name}"
@@ -86,6 +86,7 @@ def measure(
     ranked = [c.name for c in planned.rivals]
     stopped = measured = False
     edited: resuming.Edited | None = None
+    resumed = documents.is_begun(folder)
     by = {c.id: c.ranked_by[0] for c in planned.comparisons}
     with Progress(console, planned.budget_s, ranked, by) as progress:
         try:
@@ -94,6 +95,7 @@ def measure(
             stopped = True
         except resuming.Edited as error:  # once what was measured before has been shown
             edited = error
+        wanting = progress.wanting
     again = f"bakeoff run --resume {escape(named(folder))}"
     try:
         if documents.is_begun(folder):
@@ -114,9 +116,11 @@ def measure(
     if edited:
         raise edited
     if progress.needs and not planned.settings.launches:
-        short = fitting.too_short(progress.needs, "all" if progress.partly else "")
-        most = durations.spell(progress.needs)
-        told = f"[bold yellow]{short}[/], or go on: {again} --budget {most}"
+        whole = None if resumed else progress.needs
+        short = fitting.too_short(whole, "all" if progress.partly else "")
+        # A budget that a run is resumed with begins anew.
+        rest = durations.spell(wanting or planned.budget_s)
+        told = f"[bold yellow]{short}[/]{';' if resumed else ', or'} go on: {again} --budget {rest}"
         console.print(told, soft_wrap=True)
     if not measured:
         console.print("[red]Nothing was measured:[/] every contender failed; see above.")

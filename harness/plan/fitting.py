@@ -40,11 +40,16 @@ class Estimate:
         return self.cold + self.first + self.launch * (self.launches - 1)
 
 
-def too_short(needed: float, what: str = "", launches: int = FIRST_STAGE) -> str:
-    """What is said of a budget that does not hold the launches (of all, where of some it did)."""
+def too_short(needed: float | None, what: str = "", launches: int = FIRST_STAGE) -> str:
+    """What is said of a budget that does not hold the launches (of all, where of some it did).
+
+    needed: seconds of a run from its beginning; None where nobody knows, as once it was resumed.
+    """
+    short = " ".join(f"Too short {'to decide' if launches == FIRST_STAGE else ''} {what}".split())
+    if needed is None:
+        return short
     told = durations.spell(needed)
-    short = f"Too short {'to decide' if launches == FIRST_STAGE else ''} {what}".split()
-    return f"{' '.join(short)}: {launches} launches need about {told}; give --budget {told}"
+    return f"{short}: {launches} launches need about {told}; give --budget {told}"
 
 
 def compile_seconds(contender: PlannedContender) -> float:

@@ -18,7 +18,8 @@ from harness.plan import estimate
 from harness.stats import readings, sampling
 from harness.worker import timing
 
-ITSELF = "itself"  # the suite of `calibrate` and `prove`, which go on with their runs themselves
+# The suite of `calibrate` and `prove`, which go on with their runs themselves; it has no file.
+ITSELF = "itself"
 
 
 class Cost(msgspec.Struct):
@@ -131,6 +132,11 @@ class Plan(msgspec.Struct):
     noise_floor: NoiseFloor | None
     comparisons: list[PlannedComparison]
     left_out: list[dict[str, str]]  # comparison, reason
+
+    @property
+    def itself(self) -> bool:
+        """Whether `calibrate` or `prove` made it; a file may have that name, too."""
+        return self.suite["name"] == ITSELF and not self.suite.get("path")
 
     @property
     def twin(self) -> tuple[str, str] | None:

@@ -131,7 +131,7 @@ def measure(folder: Path, itself: Itself, say: Say) -> records.Run:
     made = itself.plan(folder.name)
     if (folder / "plan.json").exists():
         begun = plan.read(folder)
-        if begun.suite["name"] != SUITE:
+        if not begun.itself:
             raise Wrong(
                 f"{folder.name} is another run, of the suite {begun.suite['name']}: "
                 "choose another --run-id"

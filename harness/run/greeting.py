@@ -93,12 +93,16 @@ def greet(
             greeted.failed[name] = failed
         elif _is_probed(contender) and name not in probed:
             say("probe", contender=name)
-            found, _ = attempt(
+            found, unprobed = attempt(
                 lambda n=name: probe.measure(workers[n], launcher.kind, precision)  # type: ignore[misc]
             )
             workers[name].stop()
             if found:
                 write("probe", contender=name, launch=0, precision=precision, **found)
+            if unprobed:
+                reason = f"this machine's rates through {name}: {unprobed.reason}"
+                say("unprobed", reason=reason)
+                write("event", what="unprobed", contender=name, reason=reason)
     for worker in workers.values():
         launcher.close(worker)
     return greeted

@@ -13,7 +13,7 @@ from suites import catalogue
 
 CALLS = 6
 LONG = 1.0  # seconds: of calls that take long fewer are enough, but two
-TIMEOUT = 120.0
+TIMEOUT = 120.0  # of a request, where the run allows as much
 
 
 def measure(worker: WorkerProcess, device: str, precision: str) -> dict[str, float]:
@@ -35,14 +35,15 @@ def _rate(worker: WorkerProcess, workload: str, figure: str, queue: bool) -> tup
 
     queue: or of a queue's mean call, where that is faster.
     """
+    limit = min(TIMEOUT, worker.limit)
     batch = catalogue.get(workload).batch
     amount = getattr(cost(catalogue.get(workload), batch, "infer"), figure)
-    worker.ask("load", TIMEOUT, workload=workload, batch=batch, direction="infer")
-    worker.ask("first", TIMEOUT)
-    seconds = worker.ask("warm", TIMEOUT, calls=1)["seconds"]
+    worker.ask("load", limit, workload=workload, batch=batch, direction="infer")
+    worker.ask("first", limit)
+    seconds = worker.ask("warm", limit, calls=1)["seconds"]
     calls = max(2, min(CALLS, int(LONG / max(seconds, 1e-9))))
-    turn = worker.ask("turn", TIMEOUT, calls=calls, latency=True, queue=queue)["turn"]
-    worker.ask("unload", TIMEOUT)
+    turn = worker.ask("turn", limit, calls=calls, latency=True, queue=queue)["turn"]
+    worker.ask("unload", limit)
     took = min(turn["calls"])
     if queue:
         took = min(took, turn["queued_ns"] / (len(turn["calls"]) - turn["dropped"]))

@@ -37,6 +37,11 @@ class Progress:
         self.live = Live(self, console=console, transient=True, auto_refresh=False)
         self.text = ""
 
+    @property
+    def wanting(self) -> float:
+        """Seconds that are missing from now on, of what it needs: a budget to go on with."""
+        return max(0.0, (self.needs or 0.0) - (time.monotonic() - self.begin))
+
     def __enter__(self) -> "Progress":
         if self.console.is_terminal:
             self.live.start()
@@ -85,6 +90,9 @@ class Progress:
 
     def _probe(self, contender: str) -> str:
         return f"this machine's rates, through {contender}"
+
+    def _unprobed(self, reason: str) -> None:
+        self.line(f"Not known: {reason}", "yellow")
 
     def _oracle(self, comparison: str) -> str:
         return f"the reference's answer for {comparison}"

@@ -40,6 +40,7 @@ ADVICE = {
     "launched_again": "read why; where it was killed, see what takes the memory",
     "disturbed": "mend the cause: let it cool, give it power, keep it from sleeping",
     "edited": "start another run, and edit none of its code meanwhile",
+    "unprobed": "read the reason; the roof is what the others reached",
     "unverified": "read the reason; without an oracle its figures are only timings",
 }
 

@@ -445,6 +445,7 @@ def test_several_runs_are_shown_together_and_to_a_script(tmp_path: Path, typed: 
     assert [training["runs"][run]["choice"] for run in runs] == ["torch"] * 3
     assert told["ratios"]["all"]["jax"]["over"]["ratio"] == pytest.approx(1.21, rel=0.01)
     refused(typed("show", *runs, "--price", "3", **place), "--price takes a single run")
+    refused(typed("show", *runs, "--why", **place), "--why takes a single run")
 
 
 def test_an_earlier_run_of_the_same_work_on_this_machine_is_pointed_to(

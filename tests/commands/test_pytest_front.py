@@ -21,6 +21,11 @@ batch = 2
 workload = "threelayer"
 batch = 2
 direction = "train"
+
+[[compare]]
+workload = "threelayer"
+batch = 2
+precision = "float64"
 """
 
 
@@ -46,19 +51,21 @@ def test_each_cell_is_a_benchmark_with_its_manifest(tmp_path: Path) -> None:
     names = {
         "test_workload[numpy-resnet20/b2/infer]",
         "test_workload[numpy-threelayer/b2/train]",
+        "test_workload[numpy-threelayer/b2/infer/float64]",
     }
     assert names <= set(benchmarks)
     for name in names:
         each = benchmarks[name]
         assert each["stats"]["median"] > 0
         assert each["extra_info"]["manifest"]
+        assert each["extra_info"]["precision"] == ("float64" if "64]" in name else "float32")
         assert each["extra_info"]["oracle"]["checked"]
 
 
 def test_with_benchmarks_disabled_it_is_a_conformance_test(tmp_path: Path) -> None:
     result = front(tmp_path, "--benchmark-disable")
     assert result.returncode == 0, result.stdout
-    assert "2 passed" in result.stdout
+    assert "3 passed" in result.stdout
 
 
 def test_of_what_the_reference_cannot_follow_two_are_verified(tmp_path: Path) -> None:
@@ -170,6 +177,21 @@ def test_a_wrong_option_is_refused_in_one_line(option: str, value: str) -> None:
     assert result.returncode == pytest.ExitCode.USAGE_ERROR
     assert value in result.stderr
     assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_a_broken_file_of_workloads_is_told_in_one_line() -> None:
+    code = (
+        "import pytest, types\n"
+        "import suites.conftest as front\n"
+        "from suites import catalogue\n"
+        "def load(name): raise catalogue.Broken('suites/odd.py, line 1: NameError')\n"
+        "front.suite.load = load\n"
+        "try: front.pytest_configure(types.SimpleNamespace(getoption=lambda _: 'quick'))\n"
+        "except pytest.UsageError as error: print(error)\n"
+    )
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.stdout == "suites/odd.py, line 1: NameError\n", result.stderr
 
 
 def test_numpy_has_the_threads_that_its_manifest_says() -> None:

@@ -17,6 +17,7 @@ from harness.host import gpus, machine
 from harness.plan import estimate, fitting, plan, suite
 from harness.plan.question import Question, select
 from harness.plan.suite import Comparison
+from harness.proof import live
 from harness.run import budget
 from harness.run.runner import Runner
 from harness.stats import uses
@@ -156,10 +157,13 @@ def test_times_are_read_as_people_write_them(text: str, seconds: float) -> None:
     assert durations.seconds(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "m", "ten", "-5m", "0", "1.5h", "10 m m", "1h30"])
+@pytest.mark.parametrize(
+    "text", ["", "m", "ten", "-5m", "0", "1.5h", "10 m m", "1h30", "99999999h", "9" * 5000]
+)
 def test_other_times_are_refused(text: str) -> None:
-    with pytest.raises(Wrong):
+    with pytest.raises(Wrong) as refused:
         durations.seconds(text)
+    assert len(str(refused.value)) < 120
 
 
 def test_a_bare_number_that_is_likely_meant_as_minutes_is_refused() -> None:
@@ -274,6 +278,15 @@ def test_who_has_nothing_left_to_do_in_the_budget_is_said_and_is_no_noise_floor(
     assert [c.name for c in made.contenders] == ["torch:compile", "torch:compile#2"]
     assert made.noise_floor is not None and made.noise_floor.of == "torch:compile"
     assert "left out" in made.absent[0]["reason"] and made.absent[0]["name"] == "onnxruntime"
+
+
+def test_a_suite_file_may_have_the_name_of_calibrates(tmp_path: Path) -> None:
+    """Its runs are resumed and repeated as any other's; it is the one with a file."""
+    path = tmp_path / "itself.toml"
+    path.write_text('[[compare]]\nworkload = "lenet5"\n')
+    made, _ = planned(suite.load(str(path)), ["numpy"])
+    assert made.suite["name"] == "itself" and not made.itself
+    assert live.Itself("numpy", (), copies=2, launches=6, workloads=1).plan("r").itself
 
 
 def test_who_cannot_do_it_costs_no_time_and_is_no_noise_floor(

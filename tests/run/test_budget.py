@@ -247,7 +247,7 @@ def test_a_first_launch_visits_what_is_costly_last_unless_it_was_named(
         room, _ = _room(**given)
         room.plan.budget_s, room.plan.contenders = 600.0, []
         for comparison in room.plan.comparisons:
-            comparison.contenders, comparison.calls = [*"uvwxyz"], 0  # type: ignore[misc]
+            comparison.able, comparison.calls = [*"uvwxyz"], 0  # type: ignore[misc]
             comparison.headline = comparison.id == "c"
         outlook = room.outlook(room.plan.comparisons, more=5)
         assert outlook.costly == found

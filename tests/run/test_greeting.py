@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from harness.process.processes import WorkerFailed
 from harness.run import greeting, probe
 
 
@@ -30,6 +31,8 @@ def test_a_machines_rates_are_probed_while_nobody_else_is_awake(
     def measure(worker: Any, kind: str, precision: str) -> dict[str, float]:
         worker.stopped = False  # as whoever is asked goes on
         awake.append([each.name for each in workers if not each.stopped])
+        if worker.name == "jax":
+            raise WorkerFailed("oom", "no room")
         return {}
 
     monkeypatch.setattr(probe, "measure", measure)
@@ -43,6 +46,14 @@ def test_a_machines_rates_are_probed_while_nobody_else_is_awake(
     launcher: Any = SimpleNamespace(
         kind="cpu", start=start, open=lambda *_: {"manifest": {}}, close=lambda worker: None
     )
-    greeted = greeting.greet(plan, launcher, set(), lambda *_, **__: None, lambda *_, **__: None)
+    written: list[dict[str, Any]] = []
+
+    def write(kind: str, **fields: Any) -> None:
+        written.append({"kind": kind, **fields})
+
+    greeted = greeting.greet(plan, launcher, set(), write, lambda *_, **__: None)
     assert awake == [[name] for name in names]
     assert not greeted.failed and all(worker.stopped for worker in workers)
+    [event] = written  # whose probe failed takes part, and that it failed is not lost
+    assert (event["kind"], event["what"], event["contender"]) == ("event", "unprobed", "jax")
+    assert "no room" in event["reason"]

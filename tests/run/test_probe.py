@@ -23,10 +23,13 @@ def test_a_gpu_s_stream_is_past_its_caches_and_its_values_are_drawn_in_about_a_s
 class _Worker:
     """A GPU's: calls of a millisecond, of which the wait is the half."""
 
+    limit = 30.0  # a run's --timeout
+
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
 
     def ask(self, do: str, timeout: float | None = None, **arguments: Any) -> dict[str, Any]:
+        assert timeout == self.limit
         self.asked.append({"do": do, **arguments})
         queued = 2_000_000 if arguments.get("queue") else None
         turn = {"calls": [1_000_000] * 6, "dropped": 2, "queued_ns": queued}

@@ -4,6 +4,7 @@ import io
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from harness.plan import fitting, suite
 from harness.run import progress, runner
 from harness.run.progress import Progress
 from harness.stats import readings
+from reports import terminal, verdicts
 from tests.support.plans import planned
 from tests.support.synthetic import edit_groups, write_run
 
@@ -78,6 +80,38 @@ def test_how_long_a_budget_would_have_to_be_is_what_was_spent_and_what_is_wantin
         say.begin -= 60
         say("budget", reason="3 of 6 launches fit into 60s", needs=90.0)
         assert say.needs is not None and 150 <= say.needs < 160
+        assert 80 < say.wanting <= 90
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_what_a_resumed_run_still_wants_is_asked_for_and_not_what_all_of_it_takes(
+    resumed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its budget begins anew; nobody knows here what the part before it took."""
+
+    class Short:
+        def __init__(self, planned: Any, folder: Path, say: Progress, timeout: float):
+            self.say = say
+
+        def run(self) -> None:
+            self.say.begin -= 290
+            self.say("budget", reason="2 of 6 launches fit", needs=60.0)
+
+    made, _ = planned(suite.load("smoke"), ["numpy"], budget=300.0)
+    monkeypatch.setattr(runner, "Runner", Short)
+    if resumed:
+        (tmp_path / "environment.json").write_text("{}")
+        monkeypatch.setattr(measuring.records, "read", lambda _: SimpleNamespace(groups=[]))
+        monkeypatch.setattr(terminal, "render", lambda *_: None)
+        monkeypatch.setattr(verdicts, "analyse", lambda _: None)
+        monkeypatch.setattr(measuring, "earlier", lambda _: [])
+    console = Console(file=io.StringIO(), width=300)
+    with pytest.raises(typer.Exit):  # nothing was measured, by this one
+        measuring.measure(made, tmp_path, console, 1.0, False)
+    [line] = [x for x in console.file.getvalue().splitlines() if "Too short" in x]  # type: ignore[attr-defined]
+    go_on = f"go on: bakeoff run --resume {measuring.named(tmp_path)} --budget 60s"
+    whole = "" if resumed else ": 6 launches need about 6m; give --budget 6m"
+    assert line == f"Too short to decide{whole}{'; ' if resumed else ', or '}{go_on}"
 
 
 def test_a_budget_that_held_six_launches_of_some_is_too_short_for_all() -> None:

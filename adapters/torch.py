@@ -168,7 +168,8 @@ class Torch(Adapter):
     def batch_norm_train(
         self, x: T, scale: T, shift: T, mean: T, var: T, momentum: float, eps: float
     ) -> tuple[T, T, T]:
-        mean, var = mean.clone(), var.clone()  # which torch then updates in place
+        if self.mode:  # torch updates them in place, as its modules do; a graph wants them whole
+            mean, var = mean.clone(), var.clone()
         return self.F.batch_norm(x, mean, var, scale, shift, True, momentum, eps), mean, var
 
     def relu(self, x: T, consume: bool) -> T:

@@ -174,7 +174,9 @@ def show(
     if len(folders) > 1:
         _of_one_price(price)
         if why:
-            raise Wrong("--why takes a single run; of several it is on their page: `bakeoff report`")
+            raise Wrong(
+                "--why takes a single run; of several it is on their page: `bakeoff report`"
+            )
         found = machines.gather([records.read(folder) for folder in folders], None, chosen)
         if json_:
             print_json(machines.document(found))

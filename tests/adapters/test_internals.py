@@ -244,3 +244,19 @@ def test_tensorflow_pads_before_max_pooling_only_where_it_must(
     )
     told = inside.run("tensorflow", code, CUDA_VISIBLE_DEVICES="")
     assert int(told) == pads
+
+
+def test_torch_moves_a_batch_norms_statistics_in_place_as_its_modules_do() -> None:
+    """A copy of each would be two launches a layer more than its users have; what is compiled
+    fuses it."""
+    code = (
+        "import torch; from adapters.torch import Torch\n"
+        "mean, var = torch.zeros(3), torch.ones(3)\n"
+        "x, one = torch.randn(2, 3, 4, 4), torch.ones(3)\n"
+        "for variant, same in (('', True), ('compile', False)):\n"
+        "    eager = Torch(variant, 'cpu', 'float32', 1)\n"
+        "    _, *moved = eager.batch_norm_train(x, one, one, mean, var, 0.1, 1e-5)\n"
+        "    assert (moved[0] is mean, moved[1] is var) == (same, same)\n"
+        "    assert (mean != 0).all()\n"
+    )
+    inside.run("torch", code)

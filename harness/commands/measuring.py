@@ -95,7 +95,6 @@ def measure(
             stopped = True
         except resuming.Edited as error:  # once what was measured before has been shown
             edited = error
-        wanting = progress.wanting
     again = f"bakeoff run --resume {escape(named(folder))}"
     try:
         if documents.is_begun(folder):
@@ -119,7 +118,7 @@ def measure(
         whole = None if resumed else progress.needs
         short = fitting.too_short(whole, "all" if progress.partly else "")
         # A budget that a run is resumed with begins anew.
-        rest = durations.spell(wanting or planned.budget_s)
+        rest = durations.spell(progress.wanting or planned.budget_s)
         told = f"[bold yellow]{short}[/]{';' if resumed else ', or'} go on: {again} --budget {rest}"
         console.print(told, soft_wrap=True)
     if not measured:

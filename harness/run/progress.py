@@ -31,6 +31,7 @@ class Progress:
         self.visited = 0
         self.needs: float | None = None  # seconds, where the budget did not hold all launches,
         self.partly = False  # or held them of some comparisons
+        self.opening = self.staged = 0.0  # seconds until launches began, and until six were held
         self.groups: list[dict[str, Any]] = []
         # A refresh costs the measured process a few milliseconds of a core: it is drawn between
         # turns only (see `__call__`), never by a thread of its own.
@@ -39,8 +40,9 @@ class Progress:
 
     @property
     def wanting(self) -> float:
-        """Seconds that are missing from now on, of what it needs: a budget to go on with."""
-        return max(0.0, (self.needs or 0.0) - (time.monotonic() - self.begin))
+        """Seconds that are missing of what it needs: a budget to go on with, which opens every
+        contender again. Launches past the first stage are none of those that were missing."""
+        return max(0.0, (self.needs or 0.0) - self.staged) + self.opening
 
     def __enter__(self) -> "Progress":
         if self.console.is_terminal:
@@ -113,6 +115,7 @@ class Progress:
         return f"cold start {start} of {starts}: {comparison}"
 
     def _group(self, launch: int, left: float, comparisons: list[str]) -> str:
+        self.opening = self.opening or time.monotonic() - self.begin
         self.visited, self.group = 0, {"launch": launch, "of": len(comparisons)}
         self.line(
             f"Launch {launch}: fresh processes over {len(comparisons)} comparisons "
@@ -138,6 +141,8 @@ class Progress:
 
     def _record(self, record: dict[str, Any]) -> None:
         self.groups.append(record)
+        if record["launch"] <= FIRST_STAGE:
+            self.staged = time.monotonic() - self.begin
         for name, outcome in record["statuses"].items():
             self.line(
                 f"  {name} in {record['comparison']}: {outcome['status']}: {outcome['reason']}",
@@ -151,7 +156,8 @@ class Progress:
 
     def _budget(self, reason: str, needs: float | None = None) -> None:
         if needs is not None:
-            self.needs = time.monotonic() - self.begin + needs
+            self.staged = time.monotonic() - self.begin
+            self.needs = self.staged + needs
             self.partly = False
         self.line(f"The budget is spent: {reason}. The results are a screening.", "yellow")
 

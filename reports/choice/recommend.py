@@ -1,13 +1,13 @@
 """What to choose, profile by profile, and what that rests on.
 
-Who decides is `decide.py`, what would flip it `flip.py`, what was measured
-`objectives.py`; here they are put together for each condition that a profile has
-comparisons in, and said in words. It speaks of these workloads on this machine.
+Who decides is `decide.py`, what would flip it `flip.py`, what was measured `objectives.py`, and
+what of that is weighed `weighing.py`; here they are put together for each condition that a profile
+has comparisons in, and said in words. It speaks of these workloads on this machine.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -16,15 +16,14 @@ from harness.record.records import Run
 from harness.stats.uses import Condition, condition
 from reports.analysis import Comparison, engines, finite, first_stage, short
 from reports.choice import flip, sentences
-from reports.choice.decide import Aspect, Decision, aligned, apart, decide, split
+from reports.choice.decide import Aspect, Decision, aligned, decide, split
 from reports.choice.elsewhere import Elsewhere
 from reports.choice.flip import Limit, Weight
 from reports.choice.objectives import MEASURES, Evidence, comparisons_of
 from reports.choice.profiles import SEEN_ONCE, Objective, Profile
+from reports.choice.weighing import Wanted, Weighing
 from reports.comparison import unnamed
-from reports.words import listed, percent, threads
-
-Wanted = list[tuple[Objective, list[Comparison]]]
+from reports.words import threads
 
 
 @dataclass(frozen=True)
@@ -129,34 +128,29 @@ class _Case:
         """None where the run has no comparison for most of what the profile weighs."""
         if not unnamed.enough(sum(o.weight for o, found in self.wanted if found)):
             return None
-        self.out = self.evidence.failures(self.wanted)
-        self.names = [n for n in self.evidence.names if n not in self.out]
+        self.weighing = Weighing(self.evidence, self.wanted)
+        self.aspects, self.out = self.weighing.aspects, self.weighing.out
+        self.weighed = [each for each in aligned(self.aspects) if each.weight > 0]
+        self.unnamed = self._unnamed()
+        self.decision = self._decide(self.aspects)
+        return self._told()
+
+    def _made_room(self) -> list[str]:
         gone = {
             c.id
             for objective, found in self.wanted
             for c in comparisons_of(objective.of, self.comparisons)
             if c not in found
         }
-        self.unknown = [
+        return [
             f"{short(id_)}: it made room for the rest, and its times are in no score"
             for id_ in sorted(gone)
         ]
-        self.lost = 0.0
-        self.lacking: list[str] = []
-        self.beyond: dict[str, float] = {}  # who breaks a limit, and how many times it that is
-        self.aspects = self._aspects()
-        self.unnamed = self._unnamed()
-        for name in apart(self.aspects, self.names):
-            self.out[name] = "shares no launch with the others"
-        self.names = [n for n in self.names if n not in self.out] if self.aspects else []
-        self.weighed = [each for each in aligned(self.aspects) if each.weight > 0]
-        self.decision = self._decide(self.aspects)
-        return self._told()
 
     def _decide(self, aspects: Sequence[Aspect]) -> Decision:
         return decide(
             aspects,
-            self.names,
+            self.weighing.names,
             self._modal(aspects),
             self._settled(aspects),
             bool(self.unnamed),
@@ -168,7 +162,7 @@ class _Case:
         measured = [(o, found) for o, found in self.wanted if o.measure != "installed_size"]
         used = [c for _, found in measured for c in found]
         crowded = sorted({name for c in used for name in c.crowded})
-        return unnamed.reason(any(c.busy for c in used), crowded, self.lost)
+        return unnamed.reason(any(c.busy for c in used), crowded, self.weighing.lost)
 
     # --- evidence -------------------------------------------------------------------------------
 
@@ -182,115 +176,13 @@ class _Case:
             return found
         return [c for c in found if c.id not in self.evidence.run.left] or found
 
-    def _aspects(self) -> list[Aspect]:
-        """What is wanted, as far as it is known of all; whoever breaks a limit is out before."""
-        there = bool(self.names)
-        for objective, comparisons in self.wanted:
-            if objective.at_most is not None:
-                self._limit(objective, *self.evidence.aspect(objective, comparisons, self.names))
-        if there and not self.names:  # nobody keeps the limits, and nothing else is asked of them
-            return []
-        found = []
-        for objective, comparisons in self.wanted:
-            measure = MEASURES[objective.measure]
-            where = f" in {objective.of}" if objective.of else ""
-            aspect, lacking = self.evidence.aspect(objective, comparisons, self.names)
-            if aspect and lacking and {*lacking} <= self._behind(comparisons):
-                # Who is far behind anyway does not take a wish from all the others.
-                for name in lacking:
-                    self.out[name] = f"far behind, and without a figure for {measure.title}"
-                self.names = [n for n in self.names if n not in lacking]
-                lacking = []
-            if aspect is None or lacking:
-                who = "" if aspect is None else f" of {', '.join(lacking)}"
-                why = self.evidence.absent(objective.measure, comparisons)
-                text = f"{measure.title}{where}{who}: {why}"
-                if objective.weight:
-                    text += f"; its {percent(objective.weight)} of the weight went to the rest"
-                    trained = " in training" if objective.of == "training" else ""
-                    self.lacking.append(f"{measure.title}{trained}")
-                self.lost += objective.weight
-                self.unknown.append(text)
-            else:
-                self._partly(objective, aspect, f"{measure.title}{where}")
-                found.append(aspect)
-        kept = sum(each.weight for each in found)
-        return [replace(each, weight=each.weight / kept) for each in found] if kept else []
-
-    def _partly(self, objective: Objective, aspect: Aspect, what: str) -> None:
-        """Of some of its workloads nobody has a figure: their share of the weight is lost, else one
-        workload of ten would be weighed as all of them."""
-        gone = objective.weight - aspect.weight
-        if not aspect.missing or not gone:
-            return
-        places = listed([short(id_) for id_ in aspect.missing])
-        self.lost += gone
-        self.lacking.append(f"{what} in {places}")
-        self.unknown.append(
-            f"{what} in {places}: nobody has a figure; its {percent(gone)} of the weight went "
-            "to the rest"
-        )
-
-    def _behind(self, comparisons: list[Comparison]) -> set[str]:
-        """Who left one of these early, being far behind."""
-        ids = {c.id for c in comparisons}
-        return {name for id_, name in self.evidence.run.settled if id_ in ids}
-
-    def _limit(self, objective: Objective, aspect: Aspect | None, lacking: list[str]) -> None:
-        measure, most = MEASURES[objective.measure], objective.at_most or 0.0
-        least = objective.measure == "throughput"  # told as a rate, of which more is better
-        asked = f"{'at least' if least else 'at most'} {measure.tell(most)} is asked for"
-        if aspect and aspect.missing:
-            where = listed([short(id_) for id_ in aspect.missing])
-            untold = f"{measure.title} is not known in {where}, {asked}"
-            self.out |= dict.fromkeys(self.names, untold)
-        for name in lacking:
-            self.out[name] = f"{measure.title} is not known, {asked}"
-        for name, value in (aspect.values if aspect else {}).items():
-            if value > most:
-                told = measure.tell(value)
-                self.out[name] = f"{measure.title} of {told}, {asked}"
-                self.beyond[name] = max(value / most, self.beyond.get(name, 0.0))
-                if aspect and value < most * math.exp(aspect.allowance or 0.0):
-                    seen = sentences.seen(aspect, name)
-                    self.out[name] += f"; it was measured {seen}, and may be within it"
-            elif aspect and value * math.exp(aspect.allowance or 0.0) > most:
-                told = measure.tell(value)
-                self.unknown.append(
-                    f"whether {name} keeps its limit ({asked}): {measure.title} of {told} was "
-                    f"measured {sentences.seen(aspect, name)}"
-                )
-        self.names = [n for n in self.names if n not in self.out]
-
-    def _extras(self) -> list[Aspect]:
-        """What nobody asked for and everybody may want to limit: as objectives of no weight."""
-        if not self.names:
-            return []
-        there = {each.measure for each in self.profile.objectives}
-        wanted = [m for m in SEEN_ONCE if m not in there]
-        if self.evidence.price and "cost" not in there:
-            wanted.append("cost")
-        all_ = list({c.id: c for _, found in self.wanted for c in found}.values())
-        extras = []
-        for measure in wanted:
-            of = all_
-            if measure == "cost":
-                of = [c for c in all_ if c.direction == "train" or c.batch > 1] or all_
-            aspect, lacking = self.evidence.aspect(Objective(measure, 0.0), of, self.names)
-            if aspect is None or lacking:
-                who = "of anybody" if aspect is None else f"of {', '.join(lacking)}"
-                self.unknown.append(f"{MEASURES[measure].title} {who}: {MEASURES[measure].absent}")
-            else:
-                extras.append(aspect)
-        return extras
-
     def _modal(self, aspects: Sequence[Aspect]) -> list[tuple[str, str]]:
         used = self._used(aspects)
         return [(r.a, r.b) for c in used for r in c.ratios if r.verdict == "multimodal"]
 
     def _settled(self, aspects: Sequence[Aspect]) -> list[str]:
         run, used = self.evidence.run, self._used(aspects)
-        return [n for n in self.names if any((c.id, n) in run.settled for c in used)]
+        return [n for n in self.weighing.names if any((c.id, n) in run.settled for c in used)]
 
     def _used(self, aspects: Sequence[Aspect]) -> list[Comparison]:
         """What a score was measured on launch by launch; a mere limit is in no score."""
@@ -303,7 +195,9 @@ class _Case:
         """What would, in words; and all that was tried."""
         if len(self.decision.order) < 2:
             return [], ""
-        figures = sentences.by_figure(self.aspects, self.decision, self.lost, self.lacking)
+        figures = sentences.by_figure(
+            self.aspects, self.decision, self.weighing.lost, self.weighing.lacking
+        )
         places = {(o.measure, o.of): o for o, _ in self.wanted}
         elsewhere = Elsewhere(
             self.evidence,
@@ -322,7 +216,7 @@ class _Case:
 
     def _told(self) -> Recommendation:
         decision, best = self.decision, self.decision.best
-        extras = self._extras()
+        extras = self.weighing.extras()
         weights = flip.weights([*self.aspects, *extras], decision)
         flips, tried = self._flips(weights)
         divided = self._split()
@@ -358,12 +252,12 @@ class _Case:
                 self.aspects, [a for a in [*self.aspects, *extras] if _limited(a)], decision
             ),
             weights=weights,
-            unknown=[*sentences.beware(self.aspects), *self.unknown],
+            unknown=[*sentences.beware(self.aspects), *self._made_room(), *self.weighing.unknown],
             confidence=best.confidence if best else 0.95,
             once=once,
             starts=sentences.starts(self.weighed, *pair),
-            lost=self.lost,
-            lacking=list(dict.fromkeys(self.lacking)),
+            lost=self.weighing.lost,
+            lacking=list(dict.fromkeys(self.weighing.lacking)),
             device=self.comparisons[0].device,
             precision=self.comparisons[0].precision,
             threads=self.comparisons[0].threads,
@@ -375,8 +269,9 @@ class _Case:
         )
 
     def _sentence(self, extras: list[Aspect]) -> str:
-        if self.beyond and not self.decision.order:
-            nearest = min(self.beyond, key=lambda name: self.beyond[name])
+        beyond = self.weighing.beyond
+        if beyond and not self.decision.order:
+            nearest = min(beyond, key=lambda name: beyond[name])
             return f"Nobody keeps the limits. The nearest is {nearest}: {self.out[nearest]}."
         ids = list(dict.fromkeys(id_ for each in self.weighed for id_ in each.comparisons))
         told = sentences.sentence(self.decision, self.aspects, ids, extras, self.unnamed)

@@ -25,6 +25,7 @@ COLUMNS = {
     "25 min, Xeon": ["quick-xeon-25m"],
     "in bfloat16, Xeon": ["precision-xeon"],
     "with engines, Xeon": ["serving-xeon"],
+    "with engines, EPYC": ["serving-epyc"],
 }
 LOW, THREADS = "bfloat16", "threads-epyc"
 USES = (
@@ -62,6 +63,20 @@ def gained() -> str:
         of = {mean.contender: mean for mean in each}
         rows.append([head, *(within(of[name]) if name in of else "" for name in names)])
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def engine(name: str, run: str) -> tuple[float, float]:
+    """An engine's time for one image over that of the best framework whose weights are arguments:
+    the least and the most over the networks of a run."""
+    analysis = analyse(records.read(PUBLISHED / run))
+    plan = records.read(PUBLISHED / run).plan["contenders"]
+    frameworks = {c["name"] for c in plan if c["trains"] and c["copy"] == 1}
+    ratios = [
+        max(r.ratio for r in c.ratios if r.a == name and r.b in frameworks)
+        for c in analysis.comparisons
+        if c.batch == 1
+    ]
+    return min(ratios), max(ratios)
 
 
 def within(mean: Mean) -> str:

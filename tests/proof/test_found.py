@@ -31,3 +31,13 @@ def test_what_is_said_of_one_core_is_what_its_run_says() -> None:
         if change.contender == "torch" and change.comparison.startswith("conv1x1")
     ]
     assert f"(1x1, at {single.ratio:.2f})" in (ROOT / "README.md").read_text()
+
+
+def test_what_is_said_of_an_engine_is_what_its_runs_say() -> None:
+    told = [
+        "{:.2f} to {:.2f}".format(*found.engine("onnxruntime", f"serving-{name}"))
+        for name in ("xeon", "epyc")
+    ]
+    text = " ".join((ROOT / "README.md").read_text().split())
+    assert f"onnxruntime took {told[0]} of the time" in text
+    assert f"on the Xeon, {told[1]} on an EPYC" in text

@@ -31,7 +31,7 @@ class Progress:
         self.visited = 0
         self.needs: float | None = None  # seconds, where the budget did not hold all launches,
         self.partly = False  # or held them of some comparisons
-        self.opening = self.staged = 0.0  # seconds until launches began, and until six were held
+        self.opening = self.staged = 0.0  # seconds until all had been greeted; until six launches
         self.groups: list[dict[str, Any]] = []
         # A refresh costs the measured process a few milliseconds of a core: it is drawn between
         # turns only (see `__call__`), never by a thread of its own.
@@ -97,6 +97,7 @@ class Progress:
         self.line(f"Not known: {reason}", "yellow")
 
     def _oracle(self, comparison: str) -> str:
+        self.opening = self.opening or time.monotonic() - self.begin
         return f"the reference's answer for {comparison}"
 
     def _cold(self, comparison: str, contender: str) -> str:
@@ -115,7 +116,6 @@ class Progress:
         return f"cold start {start} of {starts}: {comparison}"
 
     def _group(self, launch: int, left: float, comparisons: list[str]) -> str:
-        self.opening = self.opening or time.monotonic() - self.begin
         self.visited, self.group = 0, {"launch": launch, "of": len(comparisons)}
         self.line(
             f"Launch {launch}: fresh processes over {len(comparisons)} comparisons "

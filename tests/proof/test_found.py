@@ -30,7 +30,21 @@ def test_what_is_said_of_one_core_is_what_its_run_says() -> None:
         for change in analysis.scaling.own
         if change.contender == "torch" and change.comparison.startswith("conv1x1")
     ]
-    assert f"(1x1, at {single.ratio:.2f})" in (ROOT / "README.md").read_text()
+    assert f"one workload stands at {single.ratio:.2f}" in _readme()
+
+
+def test_what_is_said_of_a_single_thread_is_what_its_run_says() -> None:
+    analysis = analyse(records.read(found.PUBLISHED / "resnet50-epyc"))
+    one, two = (
+        next(c for c in analysis.comparisons if c.batch == 1 and c.threads == count)
+        for count in (1, 2)
+    )
+    pairs = [c.ratio("torch", "tensorflow") for c in (one, two)]
+    frozen = one.ratio("torch:compile-freezing", "torch")
+    assert frozen and all(pairs)
+    on_one, on_two = (f"{pair.ratio:.2f} times" for pair in pairs if pair)
+    assert f"torch took {on_one} TensorFlow's time on one thread and {on_two} on two" in _readme()
+    assert f"took {frozen.ratio:.2f} of torch's on one" in _readme()
 
 
 def test_what_is_said_of_an_engine_is_what_its_runs_say() -> None:
@@ -38,6 +52,10 @@ def test_what_is_said_of_an_engine_is_what_its_runs_say() -> None:
         "{:.2f} to {:.2f}".format(*found.engine("onnxruntime", f"serving-{name}"))
         for name in ("xeon", "epyc")
     ]
-    text = " ".join((ROOT / "README.md").read_text().split())
-    assert f"onnxruntime took {told[0]} of the time" in text
-    assert f"on the Xeon, {told[1]} on an EPYC" in text
+    assert f"onnxruntime took {told[0]} of the time" in _readme()
+    assert f"on the Xeon, {told[1]} on an EPYC" in _readme()
+
+
+def _readme() -> str:
+    """Without its line breaks."""
+    return " ".join((ROOT / "README.md").read_text().split())

@@ -93,7 +93,8 @@ def test_a_budget_to_go_on_with_is_what_is_missing_and_opening_all_again() -> No
 
     by = {"c": "latency"}
     with Progress(Console(file=io.StringIO()), 100.0, [], by) as say:
-        at(20, "group", launch=1, left=80.0, comparisons=["c"])
+        at(20, "oracle", comparison="c")  # answers are kept, and so are cold starts
+        at(35, "group", launch=1, left=65.0, comparisons=["c"])
         at(40, "room", reason="d had to leave after launch 1", needs=100.0)
         record = {"comparison": "c", "statuses": {}, "turns": {}, "names": []}
         say.groups, say._standing = [], lambda _: ""  # type: ignore[method-assign]

@@ -9,7 +9,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -18,18 +18,34 @@ from harness.errors import Wrong
 
 SCHEMA = 1
 
-# What no reader can do without.
+# What no reader can do without, and the kind of what he may find beside it.
+
+Size = Annotated[int, msgspec.Meta(ge=0)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Amount = Annotated[float, msgspec.Meta(ge=0, le=1e30)]  # what charts can still draw
 
 
 class _Contender(msgspec.Struct):
     name: str
     adapter: str
     variant: str
+    summary: str
+    version: str | None = None
+    copy: Positive = 1
+    computes: bool = True
+    trains: bool = True
+    baseline: bool = False
+    planted: float = 0.0
+    of: str = ""
+    code: str = ""
 
 
 class _Cost(msgspec.Struct):
-    flops: float
-    bytes: float
+    flops: Amount
+    bytes: Amount
+    parameters: Amount = 0.0
+    activations: Amount = 0.0
+    layers: Size = 0
 
 
 class _Comparison(msgspec.Struct):
@@ -37,7 +53,7 @@ class _Comparison(msgspec.Struct):
     workload: str
     kind: str
     summary: str
-    batch: int
+    batch: Positive
     size: int | None
     direction: str
     precision: str
@@ -45,11 +61,35 @@ class _Comparison(msgspec.Struct):
     headline: bool
     contenders: list[str]
     cost: _Cost
+    input: list[int] = []
+    sustained_s: float = 0.0
+    calls: Size = 0
+    operations: str = ""
+    threads: Size = 0
+    unsupported: dict[str, str] = {}
 
 
 class _Suite(msgspec.Struct):
     name: str
     title: str
+    path: str = ""
+    summary: str = ""
+
+
+class _Settings(msgspec.Struct):
+    device: str = ""
+    python: str = ""
+    threads: Size = 0
+    cpus: list[int] = []
+    allocator: str = ""
+    warmup_limit_s: float = 0.0
+    launches: int | None = None
+    named: bool = False
+
+
+class _Floor(msgspec.Struct):
+    twin: str
+    of: str
 
 
 class _Plan(msgspec.Struct):
@@ -60,14 +100,49 @@ class _Plan(msgspec.Struct):
     budget_s: float
     contenders: list[_Contender]
     comparisons: list[_Comparison]
+    settings: _Settings = msgspec.field(default_factory=_Settings)
+    fingerprint: dict[str, str | None] = {}
+    absent: list[dict[str, str]] = []
+    noise_floor: _Floor | None = None
+    left_out: list[dict[str, str]] = []
+
+    def __post_init__(self) -> None:
+        known = {contender.name for contender in self.contenders}
+        for comparison in self.comparisons:
+            if unknown := {*comparison.contenders} - known:
+                raise ValueError(f"no contender is called {sorted(unknown)[0]!r}")
+
+
+class _Machine(msgspec.Struct):
+    cpu: str | None = None
+    cores_physical: int | None = None
+    cores_logical: int | None = None
+    memory_bytes: int | None = None
+    memory_available_bytes: int | None = None
+    threads_used: int | None = None
+    affinity: list[int] | None = None
+    load: list[float] | None = None
+    gpu: list[dict[str, Any]] | None = None
+    energy_meters: list[str] = []
+    variables_left_out: list[str] = []
+
+
+class _Installed(msgspec.Struct):
+    name: str | None = None
+    installed_bytes: Size | None = None
+    packages: list[str] | None = None
 
 
 class _Seen(msgspec.Struct):
     manifest: dict[str, Any]
+    environment: _Installed | None = None
+    version: str | None = None
+    status: str | None = None
+    reason: str | None = None
 
 
 class _Environment(msgspec.Struct):
-    machine: dict[str, Any]
+    machine: _Machine
     contenders: dict[str, _Seen]
 
 

@@ -69,6 +69,15 @@ class Outcome(msgspec.Struct):
     reason: str | None = None
 
 
+class Beside(msgspec.Struct):
+    """What the machine did beside the turns (harness/host/machine.py)."""
+
+    load1: float | None = None
+    foreign_cpu_share: float | None = None
+    steal_share: float | None = None
+    foreign_gpu_processes: int | None = None
+
+
 class Group(msgspec.Struct, tag_field="kind", tag="group"):
     """One comparison in one launch group: every contender's turns, round by round."""
 
@@ -82,9 +91,40 @@ class Group(msgspec.Struct, tag_field="kind", tag="group"):
     order: list[list[str]]
     turns: dict[str, Annotated[list[Turn], msgspec.Meta(min_length=1)]]
     statuses: dict[str, Outcome]
-    machine: dict[str, Any]
+    machine: Beside
     sustained: dict[str, Block] = {}
     compilations: dict[str, int] = {}  # by contender: which of its compiler caches it used
+
+
+class Checked(msgspec.Struct):
+    """One quantity held against the reference: its error, null where that is no number."""
+
+    error: float | None
+    gate: Annotated[float, msgspec.Meta(gt=0)]
+    quantity: str = ""
+    where: str = ""
+    ok: bool = True
+
+
+class Verified(msgspec.Struct):
+    """What the reference says of a cell (harness/worker/verify.py)."""
+
+    checked: list[Checked] = []
+    ok: bool = True
+    batch: int | None = None
+    rows: int | None = None
+    ran: str | None = None
+    ran_error: float | None = None
+
+
+class WarmUp(msgspec.Struct):
+    """How a call was warmed up, in seconds."""
+
+    call: float
+    seconds: float
+    calls: int = 0
+    needed: int = 0
+    steady: bool = True
 
 
 class Cell(msgspec.Struct, tag_field="kind", tag="cell"):
@@ -97,14 +137,18 @@ class Cell(msgspec.Struct, tag_field="kind", tag="cell"):
     reason: str | None
     seconds: dict[str, float]
     memory: dict[str, int | None]
-    oracle: dict[str, Any] | None
+    oracle: Verified | None
     manifest: dict[str, Any]
     log: str | None
     pass_: Literal["cold", "warm", "again", "steady"] = msgspec.field(name="pass")
     # A steady cell's launch group; of starts made again, which one: 2, 3 ...
     launch: int | None = None
-    warmup: dict[str, Any] | None = None
+    warmup: WarmUp | None = None
     profile: dict[str, Any] | None = None  # where a call's time goes, or how asking `failed`
+
+    def __post_init__(self) -> None:
+        if self.pass_ != "steady" and self.status == "ok" and "total" not in self.seconds:
+            raise ValueError("a start without its seconds in all")
 
 
 class Probe(msgspec.Struct, tag_field="kind", tag="probe"):
@@ -128,6 +172,10 @@ class Event(msgspec.Struct, tag_field="kind", tag="event"):
     comparison: str | None = None  # where it speaks of one cell
     contender: str | None = None
     left: list[str] = []  # comparisons that took leave before their launches, for want of time
+
+    def __post_init__(self) -> None:
+        if self.what == "settled" and not (self.comparison and self.contender):
+            raise ValueError("who settled, and in what, is not said")
 
 
 _VALID = Group | Cell | Probe | Event

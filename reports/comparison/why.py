@@ -123,7 +123,15 @@ def laid_over(contender: str, profile: dict[str, Any], measured: float | None) -
         by_kind[kind if kind in KINDS else "other"] += value * scale
     rest = seconds - sum(known.values()) * scale
     by_kind["idle or host"] = rest if rest > ROUNDING * seconds else 0.0
-    kernels = [{**e, "seconds": float(e["seconds"]) * scale} for e in profile["events"]]
+    kernels = [
+        {
+            "name": str(e["name"]),
+            "kind": str(e["kind"]),
+            "count": int(e["count"]),
+            "seconds": float(e["seconds"]) * scale,
+        }
+        for e in profile["events"]
+    ]
     return Profiled(
         contender, seconds, by_kind, kernels[:KERNELS], wall, float(profile["profiled_s"])
     )

@@ -229,8 +229,9 @@ def rows_of_manifest(analysis: Analysis) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [{"key": "in words", "values": summaries, "differs": False}]
     for key in dict.fromkeys(key for manifest in manifests for key in manifest):
         values = [manifest.get(key) for manifest in manifests]
-        if key in GIVEN and len(stated := {v for v in values if v is not None}) == 1:
-            values = [*stated] * len(values)
+        stated = {json.dumps(v, sort_keys=True): v for v in values if v is not None}
+        if key in GIVEN and len(stated) == 1:
+            values = [*stated.values()] * len(values)
         told = [json.dumps(v, sort_keys=True, default=str) for v in values]
         differ = len({one for one, v in zip(told, values, strict=True) if v is not None}) > 1
         # Of one framework's variants, one that does not say differs as well.

@@ -8,7 +8,7 @@ from adapters.core.precision import value_bytes
 from harness import durations
 from harness.host import gpus
 from harness.plan import estimate
-from harness.plan.plan import Plan, PlannedComparison, PlannedContender, Settings
+from harness.plan.plan import Plan, PlannedComparison, PlannedContender, Settings, together
 from harness.plan.suite import Suite
 from harness.stats import uses
 from harness.stats.sampling import DRAWS, FIRST_STAGE
@@ -117,10 +117,11 @@ def _hold_within(
     comparisons: list[PlannedComparison], calls: int, launches: int, most: float
 ) -> None:
     """The same, for as many comparisons as take `most` seconds together, in the suite's order."""
-    for comparison in filter(uses.USES["single-image latency"], comparisons):
-        needed = launches * _held(comparison, calls)
+    for same in together([*filter(uses.USES["single-image latency"], comparisons)]):
+        needed = launches * sum(_held(c, calls) for c in same)
         if needed <= most:
-            comparison.calls = calls
+            for comparison in same:
+                comparison.calls = calls
             most -= needed
 
 
@@ -195,11 +196,13 @@ def _sustain(
 ) -> None:
     """Headline trainings on a GPU get blocks, as many as take a quarter of the budget at most."""
     left = budget / 4
-    for comparison in comparisons:
-        needed = launches * block * len(comparison.able)
-        trains = comparison.headline and comparison.direction == "train"
-        if trains and comparison.device != "cpu" and needed <= left:
-            comparison.sustained_s = block
+    for same in together(
+        [c for c in comparisons if c.headline and c.direction == "train" and c.device != "cpu"]
+    ):
+        needed = launches * block * sum(len(c.able) for c in same)
+        if needed <= left:
+            for comparison in same:
+                comparison.sustained_s = block
             left -= needed
 
 
@@ -213,13 +216,16 @@ def _in_time(
     kept: list[PlannedComparison] = []
     left_out: list[dict[str, str]] = []
     spent = launching(comparisons, contenders, launches)
-    for comparison in comparisons:
-        need = estimated(comparison, contenders, launches).total
+    works = together(comparisons)
+    for same in works:
+        need = sum(estimated(c, contenders, launches).total for c in same)
         if spent + need > SLACK * budget:
             more, most = durations.spell(need), durations.spell(budget)
             reason = f"about {more} more would not fit into the budget of {most}"
-            left_out.append({"comparison": comparison.id, "reason": reason, "want": TIME})
+            left_out += [{"comparison": c.id, "reason": reason, "want": TIME} for c in same]
             continue
         spent += need
-        kept.append(comparison)
-    return (kept, left_out) if kept else (comparisons[:1], left_out[1:])
+        kept += same
+    if not kept:
+        return works[0], left_out[len(works[0]) :]
+    return [c for c in comparisons if c in kept], left_out

@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -71,6 +72,18 @@ class PlannedComparison(msgspec.Struct):
     def able(self) -> list[str]:
         """Who is expected to be measured: the others are entered, and shown as unsupported."""
         return [name for name in self.contenders if name not in self.unsupported]
+
+    @property
+    def whatever_threads(self) -> tuple[Any, ...]:
+        """The same for those that differ in the number of threads alone."""
+        return (
+            self.workload,
+            self.batch,
+            self.size,
+            self.direction,
+            self.precision,
+            self.device,
+        )
 
     @property
     def work(self) -> estimate.Work:
@@ -163,6 +176,16 @@ class Plan(msgspec.Struct):
     def own(self) -> set[str]:
         """Who may be ahead in a comparison, and is chosen for no use."""
         return {c.name for c in self.rivals} - {c.name for c in self.recommended}
+
+
+def together(comparisons: list[PlannedComparison]) -> list[list[PlannedComparison]]:
+    """In their order, those as one that differ in the number of threads alone: what one of them is
+    given or leaves out, all are. Else the work would be ranked by one figure on two threads and by
+    another on one, or be there on one alone, beside nothing."""
+    found: dict[tuple[Any, ...], list[PlannedComparison]] = {}
+    for comparison in comparisons:
+        found.setdefault(comparison.whatever_threads, []).append(comparison)
+    return [*found.values()]
 
 
 def original(name: str) -> str:

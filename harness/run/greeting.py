@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.host import energy, gpus, machine
 from harness.install import environments
-from harness.plan.plan import Plan, PlannedContender
+from harness.plan.plan import Plan, PlannedComparison, PlannedContender
 from harness.process.launch import Launcher, attempt, two_at_a_time
 from harness.process.processes import WorkerFailed
 from harness.run import cold, probe
@@ -25,11 +25,14 @@ class Greeted:
     seen: dict[str, dict[str, Any]]
     failed: dict[str, WorkerFailed]
 
-    def without(self, name: str) -> set[str]:
-        """In which precisions it cannot be measured: it may lack this one alone."""
+    def without(self, name: str) -> list[PlannedComparison]:
+        """In which comparisons it cannot be measured: it may lack this precision alone, and it was
+        opened with the most threads; of fewer it is asked when it is measured."""
+        lacks = _asked(self.plan)
         if self.failed[name].status == "unsupported":
-            return {self.precision}
-        return _asked(self.plan)
+            lacks = {self.precision}
+        most = self.plan.settings.threads
+        return [c for c in self.plan.comparisons if c.precision in lacks and c.threads in (0, most)]
 
     def environment(self, launcher: Launcher) -> dict[str, Any]:
         """The machine and the contenders, as environment.json has them."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from harness.plan import fitting
-from harness.plan.plan import Plan, PlannedComparison
+from harness.plan.plan import Plan, PlannedComparison, together
 from harness.run import budget
 from harness.run.budget import Launch
 
@@ -53,7 +53,10 @@ class Room:
         if last is None or self.fixed:
             return
         share = left / launches * (budget.CHEAPER if launches > 1 else 1.0)
-        stay = last.fitting(taking, share)
+        stay = set(last.fitting(taking, share))
+        for same in together([c for c in self.plan.comparisons if c.id in taking]):
+            if {c.id for c in same} - stay:
+                stay -= {c.id for c in same}
         gone = [i for i in taking if i not in stay]
         if stay and gone:
             self._leave(gone, f"after launch {number}", launches * last.bare(taking))

@@ -132,9 +132,11 @@ class Runner:
             self.launcher.versions = _versions(greeted.seen)
             documents.begin(self.folder, greeted.environment(self.launcher))
 
-    def _give_up(self, name: str, failed: WorkerFailed, precisions: set[str]) -> None:
-        """A contender that does not even open has failed in all its comparisons in these."""
-        for comparison in (c for c in self.plan.comparisons if c.precision in precisions):
+    def _give_up(
+        self, name: str, failed: WorkerFailed, comparisons: list[PlannedComparison]
+    ) -> None:
+        """A contender that does not even open has failed in these."""
+        for comparison in comparisons:
             for copy in comparison.contenders:
                 key = (comparison.id, copy)
                 if original(copy) != original(name) or self.frozen.given_up(key):

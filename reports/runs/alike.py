@@ -24,6 +24,7 @@ MACHINE = (
 SETTINGS = ("threads", "allocator", "device", "python", "cpus")
 # Of a manifest: told as the version, or a count of what this run happened to do.
 APART = ("version", "compilations", "autotuned")
+THREADS = ("threads", "cpus")  # what each comparison has its own of, in a run of several numbers
 SHOWN = 6  # packages; of a new CUDA two dozen are new
 GONE = "-"
 
@@ -34,7 +35,7 @@ def differences(old: Run, new: Run) -> list[str]:
     names = _names(old, new)
     versions = {name: _told(before[name], after[name]) for name in names}
     found = [f"{name}: {told}" for name, told in versions.items() if told]
-    parts = {name: _parts(_manifest(old, name), _manifest(new, name)) for name in names}
+    parts = {name: _ran(old, new, name) for name in names}
     found += _grouped(parts, names, lambda name: name, "{} ran with")
     packages = {name: _packages(_held(old, name), _held(new, name)) for name in names}
     found += _grouped(packages, names, lambda name: _home(new, name), "packages of {}:")
@@ -76,7 +77,7 @@ def unchanged(old: Run, new: Run) -> set[str]:
         for name in _names(old, new)
         if before[name] == after[name]
         and _code(old, name) == _code(new, name)
-        and not _parts(_manifest(old, name), _manifest(new, name))
+        and not _ran(old, new, name)
         and _held(old, name) == _held(new, name)
         and _home(old, name) == _home(new, name)
     }
@@ -134,6 +135,16 @@ def _manifest(run: Run, name: str) -> dict[str, Any]:
     return _seen(run, name).get("manifest") or {}
 
 
+def _ran(old: Run, new: Run, name: str) -> str:
+    """What it ran with and did not before. It is greeted with a run's most threads."""
+    apart = THREADS if _several_threads(old, new) else ()
+    before, after = (
+        {key: value for key, value in _manifest(run, name).items() if key not in apart}
+        for run in (old, new)
+    )
+    return _parts(before, after)
+
+
 def _home(run: Run, name: str) -> str:
     return (_seen(run, name).get("environment") or {}).get("name") or "current"
 
@@ -175,6 +186,7 @@ def _held(run: Run, name: str) -> dict[str, str]:
 def around(old: Run, new: Run) -> list[str]:
     """What all contenders of a run share."""
     found = []
+    own = THREADS if _several_threads(old, new) else ()
     settings = [run.plan.get("settings", {}) for run in (old, new)]
     machines = [run.environment["machine"] for run in (old, new)]
     for (before, after), keys, whose in (
@@ -182,10 +194,15 @@ def around(old: Run, new: Run) -> list[str]:
         (machines, MACHINE, "the machine's "),
     ):
         for key in keys:
-            told = _told(before.get(key), after.get(key))
+            told = _told(before.get(key), after.get(key)) if key not in own else None
             if told and key in before and key in after:  # an old record may not say
                 found.append(f"{whose}{key.replace('_', ' ')}: {told}")
     return [*found, *_gpus(*(machine.get("gpu") or [] for machine in machines))]
+
+
+def _several_threads(*runs: Run) -> bool:
+    """Whether one of them measured on several: what it shares with another has as many in both."""
+    return any(len({c.get("threads") for c in run.plan["comparisons"]}) > 1 for run in runs)
 
 
 def _gpus(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[str]:

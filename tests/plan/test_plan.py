@@ -289,6 +289,22 @@ def test_a_suite_file_may_have_the_name_of_calibrates(tmp_path: Path) -> None:
     assert live.Itself("numpy", (), copies=2, launches=6, workloads=1).plan("r").itself
 
 
+@pytest.mark.parametrize("budget", [60.0, 150.0, 400.0, 1500.0, 3600.0])
+def test_what_differs_in_threads_alone_is_had_or_left_as_one(
+    budget: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else one number would be ranked by its slowest calls or its blocks, and the other not."""
+    monkeypatch.setattr(estimate, "matrix_rate", lambda: 1e11)
+    for name, device in (("quick", "cpu"), ("full", "cuda:0")):
+        loaded = suite.load(name)
+        asked = select(loaded, Question(threads="1,2"))
+        made, _ = planned(loaded, NAMES[:4], asked, budget=budget, device=device, threads=2)
+        assert made.comparisons
+        for same in plan.together(made.comparisons):
+            assert [c.threads for c in same] == [1, 2]
+            assert len({(c.calls, c.sustained_s) for c in same}) == 1
+
+
 def test_who_cannot_do_it_costs_no_time_and_is_no_noise_floor(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

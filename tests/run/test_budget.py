@@ -161,7 +161,7 @@ def _room(**given: Any) -> tuple[Room, list[dict[str, Any]]]:
     told: list[dict[str, Any]] = []
     plan: Any = SimpleNamespace(
         settings=settings(**given),
-        comparisons=[SimpleNamespace(id=name) for name in "abcd"],
+        comparisons=[SimpleNamespace(id=name, whatever_threads=name) for name in "abcd"],
     )
     return Room(plan, 6, lambda kind, **f: told.append(f), lambda what, **f: told.append(f)), told
 
@@ -192,6 +192,15 @@ def test_six_launches_of_some_come_before_four_of_all_unless_all_were_named(
         assert said["needs"] == launches * 2 * (2.0 + 4.0 + 2.5)
     else:
         assert not told
+
+
+def test_what_differs_in_threads_alone_leaves_together() -> None:
+    """a and c are one work: c alone would be beside nothing."""
+    room, _ = _room()
+    for comparison in room.plan.comparisons:
+        comparison.whatever_threads = ("ac" if comparison.id in "ac" else comparison.id,)  # type: ignore[misc]
+    room.make(["b", "a", "c"], 5, SEEN, number=1, left=77.0)
+    assert room.gone == {"a", "c"}
 
 
 @pytest.mark.parametrize(

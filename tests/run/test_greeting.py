@@ -57,3 +57,17 @@ def test_a_machines_rates_are_probed_while_nobody_else_is_awake(
     [event] = written  # whose probe failed takes part, and that it failed is not lost
     assert (event["kind"], event["what"], event["contender"]) == ("event", "unprobed", "jax")
     assert "no room" in event["reason"]
+
+
+def test_who_does_not_open_with_the_most_threads_is_asked_again_with_fewer() -> None:
+    """And in other precisions, where it said itself that it lacks this one."""
+    asked = [
+        SimpleNamespace(id=f"{precision}/{threads}t", precision=precision, threads=threads)
+        for precision in ("float32", "bfloat16")
+        for threads in (1, 2)
+    ]
+    plan: Any = SimpleNamespace(comparisons=asked, settings=SimpleNamespace(threads=2))
+    failed = {"torch": WorkerFailed("unsupported", "no"), "jax": WorkerFailed("crash", "died")}
+    greeted = greeting.Greeted(plan, "float32", {}, failed)
+    assert [c.id for c in greeted.without("torch")] == ["float32/2t"]
+    assert [c.id for c in greeted.without("jax")] == ["float32/2t", "bfloat16/2t"]

@@ -206,3 +206,27 @@ def test_a_run_of_several_numbers_of_threads_shares_the_one_that_another_has(
     assert machines.gather(runs).places["resnet20/b32/infer/float32/cpu"]["jax"].keys() == {
         "two", "each"
     }  # fmt: skip
+
+
+def test_a_run_on_one_thread_and_one_on_two_numbers_differ_in_nothing_that_they_share(
+    tmp_path: Path,
+) -> None:
+    """What they share was on one thread in both, though each was greeted with its most."""
+    net = ("resnet20", "convnet", 32, None, "infer", False)
+    folders = [
+        write_run(tmp_path / name, {"torch": 1.0, "jax": 1.3}, workloads=works)
+        for name, works in (("one", [net]), ("each", [(*net, "float32", n) for n in (1, 2)]))
+    ]
+    plan = json.loads((folders[0] / "plan.json").read_text())
+    plan["settings"] |= {"threads": 1, "cpus": [0]}
+    (folders[0] / "plan.json").write_text(json.dumps(plan))
+    for folder, count in zip(folders, (1, 2), strict=True):
+        document = json.loads((folder / "environment.json").read_text())
+        for seen in document["contenders"].values():
+            seen["manifest"]["threads"] = count
+        (folder / "environment.json").write_text(json.dumps(document))
+    one, each = (records.read(folder) for folder in folders)
+    assert alike.differences(one, each) == []
+    assert alike.unchanged(one, each) == {"torch", "jax"}
+    two = records.read(write_run(tmp_path / "two", {"torch": 1.0, "jax": 1.3}, workloads=[net]))
+    assert "threads: 1 → 2" in alike.around(one, two)

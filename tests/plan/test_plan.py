@@ -2,9 +2,11 @@
 
 import os
 import re
+import subprocess
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -340,6 +342,23 @@ def test_what_a_gpu_has_no_room_for_is_not_said_to_want_time(
     out = StringIO()
     outlook.show(made, suite.load("full"), estimates, Console(file=out, width=300))
     assert "side by side" in out.getvalue() and "want of time" not in out.getvalue()
+
+
+def test_a_processors_rate_is_of_all_its_cores_whatever_a_shell_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A cluster's often says one thread, and a budget would seem too small by as many."""
+    asked: dict[str, str] = {}
+    run = subprocess.run
+
+    def seen(command: list[str], **how: Any) -> Any:
+        asked.update(how["env"])
+        return run(command, **how)
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(subprocess, "run", seen)
+    assert estimate.matrix_rate.__wrapped__() > 1e9
+    assert asked["OMP_NUM_THREADS"] == asked["OPENBLAS_NUM_THREADS"] == str(len(machine.cpu_set()))
 
 
 def test_a_gpus_time_is_not_guessed_from_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:

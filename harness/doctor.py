@@ -284,12 +284,11 @@ def _environments() -> Iterator[Finding]:
         if environments.unnamed(n, device) and environments.environment_of(n, device)
     ]
     absent = [n for n in names if not environments.python_of(n, device)]
-    made = len(names) - len(absent)
     if absent:
         what = f"not ready: {', '.join(absent)}"
         yield Finding("environments", "note", what, "`make env` makes what is missing")
     else:
-        yield Finding("environments", "ok", f"{made} adapters are ready")
+        yield Finding("environments", "ok", f"ready: {', '.join(names)}")
 
 
 def _importable() -> list[Path]:

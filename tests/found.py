@@ -65,15 +65,15 @@ def gained() -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def engine(name: str, run: str) -> tuple[float, float]:
-    """An engine's time for one image over that of the best framework whose weights are arguments:
-    the least and the most over the networks of a run."""
-    analysis = analyse(records.read(PUBLISHED / run))
-    plan = records.read(PUBLISHED / run).plan["contenders"]
-    frameworks = {c["name"] for c in plan if c["trains"] and c["copy"] == 1}
+def engine(name: str, run: str, than: str = "") -> tuple[float, float]:
+    """An engine's time for one image over that of the best framework whose weights are arguments,
+    or over another's: the least and the most over the networks of a run."""
+    read = records.read(PUBLISHED / run)
+    frameworks = {c["name"] for c in read.plan["contenders"] if c["trains"] and c["copy"] == 1}
+    others = {than} if than else frameworks
     ratios = [
-        max(r.ratio for r in c.ratios if r.a == name and r.b in frameworks)
-        for c in analysis.comparisons
+        max(r.ratio for r in c.ratios if r.a == name and r.b in others)
+        for c in analyse(read).comparisons
         if c.batch == 1
     ]
     return min(ratios), max(ratios)

@@ -48,12 +48,16 @@ def test_what_is_said_of_a_single_thread_is_what_its_run_says() -> None:
 
 
 def test_what_is_said_of_an_engine_is_what_its_runs_say() -> None:
-    told = [
-        "{:.2f} to {:.2f}".format(*found.engine("onnxruntime", f"serving-{name}"))
-        for name in ("xeon", "epyc")
-    ]
+    told, frozen = (
+        [
+            "{:.2f} to {:.2f}".format(*found.engine("onnxruntime", f"serving-{name}", than))
+            for name in ("xeon", "epyc")
+        ]
+        for than in ("", "torch:compile-freezing")
+    )
     assert f"onnxruntime took {told[0]} of the time" in _readme()
     assert f"on the Xeon, {told[1]} on an EPYC" in _readme()
+    assert f"as an engine's are, {frozen[0]} and {frozen[1]}." in _readme()
 
 
 def _readme() -> str:

@@ -168,13 +168,14 @@ def _names(runs: list[Run]) -> list[str]:
 
 def _sentence(machines: list[Machine], uses: dict[str, list[Any]], what: str) -> str:
     """Where they say the same, and where not."""
-    parts = []
+    parts, anybody = [], False
     for use, choices in uses.items():
         named = [
-            (machine.name, choice.choice)
+            (machine.name, told)
             for machine, choice in zip(machines, choices, strict=True)
-            if choice is not None and choice.choice
+            if choice is not None and (told := _decided(choice))
         ]
+        anybody = anybody or bool(named)
         if not named:
             parts.append(f"{use}: none of the {what} names a winner")
         elif len({choice for _, choice in named}) == 1:
@@ -182,10 +183,15 @@ def _sentence(machines: list[Machine], uses: dict[str, list[Any]], what: str) ->
             parts.append(f"{use}: {named[0][1]} on {where}")
         else:
             parts.append(f"{use}: " + ", ".join(f"{choice} on {name}" for name, choice in named))
-    if parts and not any(choice and choice.choice for each in uses.values() for choice in each):
+    if parts and not anybody:
         return f"None of the {what} names a winner."
     text = "; ".join(parts)
     return f"{text[:1].upper()}{text[1:]}." if text else "No use has a choice."
+
+
+def _decided(choice: Any) -> str:
+    """Who is to be chosen, or who are a proved tie; nothing where it is open."""
+    return choice.choice or (f"{listed(choice.tied, 'or')} (a tie)" if choice.tied else "")
 
 
 def _places(

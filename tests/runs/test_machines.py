@@ -230,3 +230,10 @@ def test_a_run_on_one_thread_and_one_on_two_numbers_differ_in_nothing_that_they_
     assert alike.unchanged(one, each) == {"torch", "jax"}
     two = records.read(write_run(tmp_path / "two", {"torch": 1.0, "jax": 1.3}, workloads=[net]))
     assert "threads: 1 → 2" in alike.around(one, two)
+
+
+def test_a_proved_tie_on_one_machine_is_told_as_it_is_on_its_own_page() -> None:
+    names = ("quick-avx2", "quick-xeon-25m")
+    found = machines.gather([records.read(ROOT / "results" / "published" / n) for n in names])
+    tie = "Training throughput: torch, torch:compile or tensorflow (a tie) on quick-xeon-25m"
+    assert tie in found.sentence

@@ -86,10 +86,11 @@ def measure(
     ranked = [c.name for c in planned.rivals]
     stopped = measured = False
     edited: resuming.Edited | None = None
-    resumed = documents.is_begun(folder)
+    resumed = False
     by = {c.id: c.ranked_by[0] for c in planned.comparisons}
     with Progress(console, planned.budget_s, ranked, by) as progress:
         try:
+            resumed = documents.is_begun(folder)
             Runner(planned, folder, progress, timeout).run()
         except KeyboardInterrupt:
             stopped = True

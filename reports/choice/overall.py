@@ -27,7 +27,17 @@ def answer(recommendations: list[Any]) -> str:
         for head, found in (("Decided", decided), ("A tie", tied), ("Leading, not proven", ahead))
         if found
     ]
-    return " ".join(told) if decided or not told else " ".join(["Nothing is decided.", *told])
+    if not told:
+        return _alone(recommendations)
+    return " ".join(told) if decided else " ".join(["Nothing is decided.", *told])
+
+
+def _alone(recommendations: list[Any]) -> str:
+    """Where no use has two who could be chosen; nothing where there is no use."""
+    who = {each.ranking[0]["contender"] for each in recommendations if each.ranking}
+    if not recommendations or len(who) > 1:
+        return "Nothing is decided." if recommendations else ""
+    return f"Nothing is decided: {f'{who.pop()} has no rival' if who else 'nobody is left'}."
 
 
 def left_out(ids: list[str]) -> str:

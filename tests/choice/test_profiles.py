@@ -254,7 +254,7 @@ def test_all_choices_are_told_in_a_breath_and_what_is_not_proved_is_told_apart(
     assert told.startswith("Nothing is decided. Leading, not proven: a for General use, ")
     uses = few.recommendations
     alone = [replace(each, choice=None, tied=[], ranking=each.ranking[:1]) for each in uses]
-    assert overall.answer(alone) == ""  # nobody leads who has no rival
+    assert overall.answer(alone) == "Nothing is decided: a has no rival."  # nor does he lead
 
 
 def test_the_size_of_an_installation_counts_where_it_is_known_of_all(tmp_path: Path) -> None:

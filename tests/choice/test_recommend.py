@@ -14,6 +14,7 @@ from reports.analysis import Comparison
 from reports.choice import overall, sentences
 from reports.choice.decide import decide
 from reports.choice.objectives import Evidence
+from reports.choice.overall import answer
 from reports.choice.profiles import Objective
 from reports.choice.recommend import Recommendation
 from reports.pages import page
@@ -376,3 +377,9 @@ def test_a_run_s_added_launches_keep_the_spread_of_the_first_six(tmp_path: Path)
     assert (comparison.winner, found.choice, found.launches) == (None, None, 20)
     pair = comparison.ratio("torch", "jax")
     assert pair is not None and (found.low, found.high) == pytest.approx((pair.low, pair.high))
+
+
+def test_a_run_in_which_nobody_has_a_rival_says_so_in_its_first_line(tmp_path: Path) -> None:
+    run = records.read(write_run(tmp_path / "alone", {"torch": 1.0}))
+    assert answer(analyse(run).recommendations) == "Nothing is decided: torch has no rival."
+    assert answer([]) == ""

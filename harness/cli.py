@@ -26,13 +26,14 @@ __all__ = ["adapt", "export", "main", "measure", "read", "repeat", "trust"]
 UsageError: Any = typer.BadParameter.__mro__[1]
 
 
-def _name(command: Any) -> str:
-    return command.name or command.callback.__name__.replace("_", "-")
-
-
 # In which `--help` lists them: what somebody comes for first.
-ORDER = "run list show report compare repeat setup doctor calibrate prove export check new-adapter"
-app.registered_commands.sort(key=lambda each: ORDER.split().index(_name(each)))
+ORDER = (
+    *("run", "list", "show", "report", "compare", "repeat"),
+    *("setup", "doctor", "calibrate", "prove", "export", "check", "new-adapter"),
+)
+app.registered_commands.sort(
+    key=lambda each: ORDER.index(each.name or getattr(each.callback, "__name__", ""))
+)
 
 TELLS = ("list", "show", "report", "compare")  # whose status is no verdict
 

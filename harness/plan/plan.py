@@ -74,7 +74,7 @@ class PlannedComparison(msgspec.Struct):
         return [name for name in self.contenders if name not in self.unsupported]
 
     @property
-    def whatever_threads(self) -> tuple[Any, ...]:
+    def apart_from_threads(self) -> tuple[Any, ...]:
         """The same for those that differ in the number of threads alone."""
         return (
             self.workload,
@@ -184,7 +184,7 @@ def together(comparisons: list[PlannedComparison]) -> list[list[PlannedCompariso
     another on one, or be there on one alone, beside nothing."""
     found: dict[tuple[Any, ...], list[PlannedComparison]] = {}
     for comparison in comparisons:
-        found.setdefault(comparison.whatever_threads, []).append(comparison)
+        found.setdefault(comparison.apart_from_threads, []).append(comparison)
     return [*found.values()]
 
 

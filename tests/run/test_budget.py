@@ -161,7 +161,7 @@ def _room(**given: Any) -> tuple[Room, list[dict[str, Any]]]:
     told: list[dict[str, Any]] = []
     plan: Any = SimpleNamespace(
         settings=settings(**given),
-        comparisons=[SimpleNamespace(id=name, whatever_threads=name) for name in "abcd"],
+        comparisons=[SimpleNamespace(id=name, apart_from_threads=name) for name in "abcd"],
     )
     return Room(plan, 6, lambda kind, **f: told.append(f), lambda what, **f: told.append(f)), told
 
@@ -198,7 +198,7 @@ def test_what_differs_in_threads_alone_leaves_together() -> None:
     """a and c are one work: c alone would be beside nothing."""
     room, _ = _room()
     for comparison in room.plan.comparisons:
-        comparison.whatever_threads = ("ac" if comparison.id in "ac" else comparison.id,)  # type: ignore[misc]
+        comparison.apart_from_threads = ("ac" if comparison.id in "ac" else comparison.id,)  # type: ignore[misc]
     room.make(["b", "a", "c"], 5, SEEN, number=1, left=77.0)
     assert room.gone == {"a", "c"}
 
